@@ -1,0 +1,27 @@
+"""cit-router: the LLM most likely to get each query right, predicted in milliseconds without calling any LLM."""
+
+from cit_core.errors import CITError
+from cit_core.policy import Best, Constraints, CostAware, Threshold
+from cit_core.records import Candidate, Capability, Decision, Item, Outcome, Task
+from cit_core.router import FakeScorer, Router, Scorer
+from cit_core.runtime import load_scorer
+from cit_core.store import CapabilityStore
+
+__all__ = [
+    "Best",
+    "CITError",
+    "Candidate",
+    "Capability",
+    "CapabilityStore",
+    "Constraints",
+    "CostAware",
+    "Decision",
+    "FakeScorer",
+    "Item",
+    "Outcome",
+    "Router",
+    "Scorer",
+    "Task",
+    "Threshold",
+    "load_scorer",
+]

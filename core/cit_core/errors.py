@@ -1,0 +1,95 @@
+"""What can go wrong, as one tree.
+
+CITError
+├── InvalidInput (also ValueError)      something that was passed in cannot be used
+│   └── UnknownCandidate                no candidate has this id; names the closest ids
+├── NoCandidate                         the zoo is empty, or everything in it is excluded; carries each reason
+├── StoreError                          the capability store cannot be used
+│   └── StoreTooNew                     it was written by a newer release
+├── CheckpointError                     a checkpoint is missing, incomplete or does not match its hashes
+└── MissingExtra (also ImportError)     an optional part is not installed; names the pip command
+
+Every message says what came, what is needed and, where there is one, the command that helps.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "CITError",
+    "CheckpointError",
+    "InvalidInput",
+    "MissingExtra",
+    "NoCandidate",
+    "StoreError",
+    "StoreTooNew",
+    "UnknownCandidate",
+]
+
+
+class CITError(Exception):
+    """Parent of every error that cit-router raises on purpose."""
+
+
+class InvalidInput(CITError, ValueError):
+    """Something that was passed in cannot be used."""
+
+
+class UnknownCandidate(InvalidInput):
+    """No candidate has this id.
+
+    Args:
+        unknown: The id that was asked for.
+        known: The ids there are; the closest three are named in the message.
+        where: What was searched, for the message.
+    """
+
+    def __init__(self, unknown: str, known: Iterable[str], where: str = "the zoo") -> None:
+        ids = sorted(known)
+        lowered = {id_.lower(): id_ for id_ in ids}
+        close = [lowered[match] for match in difflib.get_close_matches(unknown.lower(), lowered, n=3, cutoff=0.4)]
+        hint = f"closest: {', '.join(map(repr, close))}" if close else "`cit models list` shows what there is"
+        super().__init__(f"no candidate {unknown!r} among the {len(ids)} in {where}; {hint}")
+        self.unknown = unknown
+        self.close = tuple(close)
+
+
+class NoCandidate(CITError):
+    """The zoo is empty, or every candidate in it is excluded.
+
+    Attributes:
+        reasons: Candidate id to the reason for its exclusion; empty for an empty zoo.
+    """
+
+    def __init__(self, reasons: Mapping[str, str] | None = None) -> None:
+        self.reasons = dict(reasons or {})
+        if self.reasons:
+            lines = "".join(f"\n  {id_}: {reason}" for id_, reason in self.reasons.items())
+            message = f"all {len(self.reasons)} candidates are excluded:{lines}"
+        else:
+            message = "the zoo is empty: pass at least one candidate (`cit models list` shows the catalogue)"
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[NoCandidate], tuple[dict[str, str]]]:
+        return NoCandidate, (self.reasons,)
+
+
+class StoreError(CITError):
+    """The capability store cannot be used."""
+
+
+class StoreTooNew(StoreError):
+    """The capability store was written by a newer release of cit-router."""
+
+
+class CheckpointError(CITError):
+    """A checkpoint is missing, incomplete or does not match the hashes in its config."""
+
+
+class MissingExtra(CITError, ImportError):
+    """An optional part of cit-router is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} is not installed; it comes with: pip install 'cit-router[{extra}]'")

@@ -1,0 +1,240 @@
+"""From probabilities to a choice: constraints say who may be chosen, a policy says who is.
+
+Pure functions of numbers and facts; nothing here sees the text of a query.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cit_core.errors import InvalidInput, NoCandidate
+from cit_core.records import Candidate, Ranked
+
+__all__ = ["Best", "Constraints", "CostAware", "Policy", "QueryFacts", "Scored", "Threshold", "parse_policy", "rank"]
+
+
+@dataclass(frozen=True)
+class QueryFacts:
+    """What constraints may know of a query.
+
+    Attributes:
+        tokens: Its estimated length [tokens].
+        modalities: What is in it.
+        tools: Whether answering it needs tool calls.
+        structured_output: Whether the answer must follow a schema.
+    """
+
+    tokens: int = 0
+    modalities: frozenset[str] = frozenset({"text"})
+    tools: bool = False
+    structured_output: bool = False
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A candidate with its numbers for one query: P(correct) and expected cost [USD, None if unknown]."""
+
+    candidate: Candidate
+    probability: float
+    cost: float | None = None
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """Who may be chosen at all. A fact that is not known never excludes; context windows are always respected.
+
+    Attributes:
+        allow: Only these ids, if given.
+        deny: Never these ids.
+        max_price_in: Highest price per 1M prompt tokens [USD].
+        max_price_out: Highest price per 1M completion tokens [USD].
+        tools: Every query needs tool calls.
+        structured_output: Every answer must follow a schema.
+        modalities: Every query holds these.
+    """
+
+    allow: frozenset[str] | None = None
+    deny: frozenset[str] = frozenset()
+    max_price_in: float | None = None
+    max_price_out: float | None = None
+    tools: bool = False
+    structured_output: bool = False
+    modalities: frozenset[str] = field(default_factory=frozenset)
+
+    def reason_against(self, candidate: Candidate, query: QueryFacts = QueryFacts()) -> str | None:
+        """Why this candidate may not take this query, or None."""
+        missing = sorted((self.modalities | query.modalities) - set(candidate.modalities))
+        checks = {
+            "not in the allowed list": self.allow is not None and candidate.id not in self.allow,
+            "denied": candidate.id in self.deny,
+            f"price_in {candidate.price_in} is above {self.max_price_in} USD per 1M tokens": _above(
+                candidate.price_in, self.max_price_in
+            ),
+            f"price_out {candidate.price_out} is above {self.max_price_out} USD per 1M tokens": _above(
+                candidate.price_out, self.max_price_out
+            ),
+            "cannot call tools": (self.tools or query.tools) and candidate.tools is False,
+            "cannot follow a schema": (self.structured_output or query.structured_output)
+            and candidate.structured_output is False,
+            f"cannot read {', '.join(missing)}": bool(missing),
+        }
+        return next((reason for reason, holds in checks.items() if holds), None)
+
+    def exclude(self, candidates: Sequence[Candidate], query: QueryFacts = QueryFacts()) -> dict[str, str]:
+        """Candidate id to reason, for everyone who may not take this query.
+
+        A query's length is an estimate, so it never refuses alone: if it is too long for everyone who is left, nobody is
+        excluded for it.
+        """
+        reasons = {c.id: reason for c in candidates if (reason := self.reason_against(c, query)) is not None}
+        left = [c for c in candidates if c.id not in reasons]
+        short = {
+            c.id: f"context window of {c.context_window} tokens is shorter than the query (about {query.tokens})"
+            for c in left
+            if c.context_window is not None and c.context_window < query.tokens
+        }
+        return reasons if len(short) == len(left) else reasons | short
+
+
+def _above(price: float | None, limit: float | None) -> bool:
+    return price is not None and limit is not None and price > limit
+
+
+class Policy(Protocol):
+    """Turns one candidate's numbers into a utility; the highest wins."""
+
+    @property
+    def name(self) -> str:
+        """How the policy is written on the command line, for example `threshold:0.7`."""
+        ...
+
+    needs_prices: bool
+
+    def utility(self, scored: Scored) -> tuple[float, ...]:
+        """A sort key, compared left to right, highest first; its first number is shown as the utility."""
+        ...
+
+
+@dataclass(frozen=True)
+class Best:
+    """The candidate most likely to be right (eq. 1 of the paper); the cheaper of two equals."""
+
+    needs_prices = False
+
+    @property
+    def name(self) -> str:
+        """`best`."""
+        return "best"
+
+    def utility(self, scored: Scored) -> tuple[float, ...]:
+        """P(correct), then the lower cost."""
+        return scored.probability, -(math.inf if scored.cost is None else scored.cost)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The cheapest candidate with P(correct) >= tau; the most likely one if none reaches it."""
+
+    tau: float
+    needs_prices = True
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.tau <= 1.0:
+            raise InvalidInput(f"threshold needs a probability between 0 and 1, got {self.tau!r}; try threshold:0.7")
+
+    @property
+    def name(self) -> str:
+        """`threshold:TAU`."""
+        return f"threshold:{self.tau:g}"
+
+    def utility(self, scored: Scored) -> tuple[float, ...]:
+        """(1, -cost, P) for a candidate that is good enough, (0, P) for one that is not."""
+        assert scored.cost is not None
+        if scored.probability >= self.tau:
+            return 1.0, -scored.cost, scored.probability
+        return 0.0, scored.probability, -scored.cost
+
+
+@dataclass(frozen=True)
+class CostAware:
+    """The candidate with the highest value x P(correct) - expected cost.
+
+    Attributes:
+        value: What one correct answer is worth [USD].
+    """
+
+    value: float
+    needs_prices = True
+
+    def __post_init__(self) -> None:
+        if not (self.value > 0.0 and math.isfinite(self.value)):
+            raise InvalidInput(
+                f"cost needs the worth of a correct answer in USD, above 0, got {self.value!r}; try cost:0.02"
+            )
+
+    @property
+    def name(self) -> str:
+        """`cost:VALUE`."""
+        return f"cost:{self.value:g}"
+
+    def utility(self, scored: Scored) -> tuple[float, ...]:
+        """Expected worth less expected cost [USD], then P."""
+        assert scored.cost is not None
+        return self.value * scored.probability - scored.cost, scored.probability
+
+
+def parse_policy(text: str) -> Policy:
+    """Read a policy as the command line writes it: `best`, `threshold:0.7` or `cost:0.02`.
+
+    Raises:
+        InvalidInput: If it is none of these.
+    """
+    kind, _, number = text.partition(":")
+    makers = {"threshold": Threshold, "cost": CostAware}
+    if kind == "best" and not number:
+        return Best()
+    if kind in makers:
+        try:
+            return makers[kind](float(number))
+        except InvalidInput:
+            raise
+        except ValueError:
+            pass
+    raise InvalidInput(f"no policy {text!r}; use best, threshold:TAU (0..1) or cost:VALUE (USD)")
+
+
+def rank(scored: Sequence[Scored], policy: Policy, excluded: Mapping[str, str]) -> tuple[list[Ranked], dict[str, str]]:
+    """Order candidates by a policy.
+
+    Args:
+        scored: Everyone who was scored for one query.
+        policy: What to maximise.
+        excluded: Who is out already, with reasons; a policy that needs prices adds those who have none.
+
+    Returns:
+        The ranking, best first, equals in order of id; and everyone who is excluded with the reason.
+
+    Raises:
+        NoCandidate: If nobody is left.
+    """
+    reasons = dict(excluded)
+    if policy.needs_prices:
+        for entry in scored:
+            if entry.cost is None:
+                help_ = f"`cit models add {entry.candidate.id} --price-in USD --price-out USD`"
+                reasons.setdefault(entry.candidate.id, f"no price is known and policy {policy.name} needs one: {help_}")
+    left = sorted(
+        (entry for entry in scored if entry.candidate.id not in reasons), key=lambda entry: entry.candidate.id
+    )
+    if not left:
+        raise NoCandidate(reasons)
+    keyed = sorted(((policy.utility(entry), entry) for entry in left), key=lambda pair: pair[0], reverse=True)
+    return [
+        Ranked(
+            model=entry.candidate.id, probability=entry.probability, expected_cost_usd=entry.cost, utility=utility[0]
+        )
+        for utility, entry in keyed
+    ], reasons

@@ -1,0 +1,259 @@
+"""The nouns: Candidate, Task, Item, Outcome, Suite, Capability and Decision.
+
+All are frozen pydantic models, so they travel as JSON and cannot change under a running router. Units stand beside
+the fields. Tuples, not lists: a record can be a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timezone
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cit_core.errors import InvalidInput
+
+__all__ = [
+    "Candidate",
+    "Capability",
+    "Decision",
+    "Item",
+    "Outcome",
+    "Ranked",
+    "Suite",
+    "Task",
+    "TaskResult",
+    "require_unique",
+]
+
+Identifier = Annotated[str, Field(min_length=1, max_length=512)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+class Record(BaseModel):
+    """A frozen record whose validation errors are ours: one line that names the record, the field and what came."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, item['loc'])) or 'record'}: {item['msg'].lower()} (got {_short(item['input'])})"
+                for item in error.errors()
+            )
+            raise InvalidInput(f"{type(self).__name__} {_short(data.get('id', ''))} is not valid: {problems}") from None
+
+
+def _short(value: object, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def require_unique(ids: Iterable[str], what: str) -> None:
+    """Refuse a list in which an id stands twice.
+
+    Raises:
+        InvalidInput: Names the ids that are repeated.
+    """
+    seen: set[str] = set()
+    repeated = {id_ for id_ in ids if id_ in seen or seen.add(id_)}  # type: ignore[func-returns-value]
+    if repeated:
+        raise InvalidInput(f"duplicate {what}: {', '.join(map(repr, sorted(repeated)))}; each id may stand once")
+
+
+class Candidate(Record):
+    """An LLM that may be chosen. `None` means not known: what is not known never excludes it."""
+
+    id: Identifier
+    context_window: Annotated[int, Field(gt=0)] | None = None
+    """Longest input and output together [tokens]."""
+    price_in: Amount | None = None
+    """USD per 1M prompt tokens."""
+    price_out: Amount | None = None
+    """USD per 1M completion tokens."""
+    modalities: tuple[str, ...] = ("text",)
+    """What it can read: text, image, audio, video, pdf."""
+    tools: bool | None = None
+    """Whether it can call tools."""
+    structured_output: bool | None = None
+    """Whether it can be held to a JSON schema."""
+    released: date | None = None
+    params_b: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Parameters in all [billions]."""
+    license: str | None = None
+    notes: str = ""
+    """Free text about the model; becomes part of its capability text."""
+
+    def expected_cost(self, prompt_tokens: float, completion_tokens: float) -> float | None:
+        """USD for one call of this size, or None where a price is not known."""
+        if self.price_in is None or self.price_out is None:
+            return None
+        return (self.price_in * prompt_tokens + self.price_out * completion_tokens) / 1e6
+
+
+class Task(Record):
+    """A kind of question. Five keywords describe it to the network (paper, section on the aptitude test)."""
+
+    id: Identifier
+    keywords: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1, max_length=10)]
+
+    @cached_property
+    def description(self) -> str:
+        """The keywords as the network reads them."""
+        return ", ".join(self.keywords)
+
+
+class Item(Record):
+    """One question of a task. The text may be absent: a shipped suite names its items without their texts."""
+
+    id: Identifier
+    task: Identifier
+    instruction: str | None = None
+    """What a router sees: the question and, if it has them, its options."""
+    options: tuple[str, ...] = ()
+    answer: str | None = None
+
+
+class Outcome(Record):
+    """A fact: this candidate answered this item, this well, then. Outcomes are appended, never changed."""
+
+    candidate: Identifier
+    item: Identifier
+    correct: Probability
+    """1 right, 0 wrong; fractions for graded answers."""
+    source: Identifier
+    """Where the fact comes from; (candidate, item, source) is its identity, so importing twice adds nothing."""
+    when: datetime = Field(default_factory=lambda: datetime.now(timezone.utc))
+    cost_usd: Amount | None = None
+    latency_s: Amount | None = None
+    prompt_tokens: Annotated[int, Field(ge=0)] | None = None
+    completion_tokens: Annotated[int, Field(ge=0)] | None = None
+
+    @field_validator("when")
+    @classmethod
+    def _in_utc(cls, when: datetime) -> datetime:
+        if when.tzinfo is None:
+            raise ValueError("needs a time zone")
+        return when.astimezone(timezone.utc)
+
+
+class Suite(Record):
+    """A named, versioned aptitude test: tasks, and which items belong to each."""
+
+    name: Identifier
+    version: Annotated[int, Field(ge=1)] = 1
+    tasks: tuple[Task, ...]
+    items: Mapping[str, tuple[str, ...]]
+    """Task id to the ids of its items, in order."""
+
+    @model_validator(mode="after")
+    def _items_belong_to_tasks(self) -> Suite:
+        require_unique((task.id for task in self.tasks), "task ids")
+        if set(self.items) != {task.id for task in self.tasks}:
+            raise ValueError("items must be listed for exactly the suite's tasks")
+        return self
+
+    @cached_property
+    def item_ids(self) -> tuple[str, ...]:
+        """All item ids, task by task."""
+        return tuple(item for task in self.tasks for item in self.items[task.id])
+
+
+class TaskResult(Record):
+    """How a candidate did on one task: a line of its capability."""
+
+    task: Task
+    accuracy: Probability
+    count: Annotated[int, Field(gt=0)]
+    """How many questions the accuracy stands on."""
+
+
+class Capability(Record):
+    """A candidate and what it was measured to be able to do. Computed from outcomes, never edited."""
+
+    candidate: Candidate
+    results: tuple[TaskResult, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_line_a_task(self) -> Capability:
+        require_unique((result.task.id for result in self.results), f"tasks in the capability of {self.candidate.id!r}")
+        return self
+
+    @cached_property
+    def mean_accuracy(self) -> float:
+        """Mean over tasks, each task counting once; NaN for a candidate that was never measured."""
+        return sum(r.accuracy for r in self.results) / len(self.results) if self.results else math.nan
+
+    @cached_property
+    def text(self) -> str:
+        """The capability in words: c_m of the paper (figure 3)."""
+        lines = (
+            f'accuracy {result.accuracy:.1%} on the task of "{result.task.description}"' for result in self.results
+        )
+        measured = f"The model achieves {', '.join(lines)}." if self.results else "The model was not measured."
+        return f"{measured} {self.candidate.notes}".strip()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Content hash of what a scorer reads; equal for equal results in any order."""
+        lines = sorted(f"{r.task.description}\t{r.accuracy!r}\t{r.count}" for r in self.results)
+        return hashlib.sha256("\n".join([self.candidate.notes, *lines]).encode()).hexdigest()
+
+
+class Ranked(Record):
+    """One candidate's place in a decision."""
+
+    model: str
+    probability: Probability
+    """P(its answer is correct)."""
+    expected_cost_usd: float | None = None
+    """USD for this query, None where a price is not known."""
+    utility: float
+    """What the policy maximises, in the policy's own unit."""
+
+
+class Decision(Record):
+    """Which candidate a query goes to, and why."""
+
+    model: str
+    probability: Probability
+    ranking: tuple[Ranked, ...]
+    """Every candidate that was not excluded, best first."""
+    excluded: Mapping[str, str] = {}
+    """Candidate id to the reason for its exclusion."""
+    policy: str
+    scorer: str
+    store_version: str | None = None
+    """What the capabilities were computed from."""
+    latency_ms: float = 0.0
+    """Time to decide [ms]; in a batch, the batch's time divided by its size."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Candidate id to P(correct), best first."""
+        return {ranked.model: ranked.probability for ranked in self.ranking}
+
+    @property
+    def expected_cost_usd(self) -> float | None:
+        """USD for this query with the chosen candidate, None where its price is not known."""
+        return self.ranking[0].expected_cost_usd
+
+    def explain(self, top: int = 5) -> str:
+        """The decision in words, for people: the choice, the runners-up, the excluded and any warning."""
+        lines = [f"{self.model}: {self.probability:.1%} likely to get this right (policy {self.policy}, {self.scorer})"]
+        for place, ranked in enumerate(self.ranking[:top], start=1):
+            cost = "" if ranked.expected_cost_usd is None else f"  about ${ranked.expected_cost_usd:.6f}"
+            lines.append(f"  {place}. {ranked.model}  {ranked.probability:.1%}{cost}")
+        if len(self.ranking) > top:
+            lines.append(f"  … and {len(self.ranking) - top} more")
+        lines += [f"  not considered: {model} ({reason})" for model, reason in self.excluded.items()]
+        lines += [f"  warning: {warning}" for warning in self.warnings]
+        return "\n".join(lines)

@@ -1,0 +1,360 @@
+"""The router: a frozen snapshot of a zoo, a scorer that predicts, a policy that chooses.
+
+It writes nothing and calls nobody. Everything that predicts satisfies `Scorer`, baselines too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
+from cit_core.policy import Best, Constraints, Policy, QueryFacts, Scored, rank
+from cit_core.records import Candidate, Capability, Decision, Suite, require_unique
+
+if TYPE_CHECKING:
+    from cit_core.store import CapabilityStore
+
+__all__ = ["FakeScorer", "Router", "Scorer"]
+
+MAX_CHARACTERS = 20_000
+"""What a scorer is given of a query at most; it reads a few hundred tokens, so the rest could not change its answer."""
+CHARACTERS_PER_TOKEN = 4
+"""Rough length of a token in English text, for context windows and expected cost."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Predicts, for every query and candidate, P(the candidate's answer is correct)."""
+
+    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
+        """Score N queries for K candidates.
+
+        Args:
+            instructions: N texts.
+            capabilities: K capabilities.
+
+        Returns:
+            (N, K) probabilities.
+        """
+        ...
+
+
+class FakeScorer:
+    """A scorer for tests and examples: fixed probabilities, or a function of the query and the candidate's id.
+
+    Args:
+        scores: Candidate id to probability, or `(instruction, candidate id) -> probability`.
+    """
+
+    name = "fake"
+
+    def __init__(self, scores: Mapping[str, float] | Callable[[str, str], float]) -> None:
+        self._scores = scores
+        self.calls: list[tuple[str, ...]] = []
+        """The instructions of every call, in order: what a test asks to see that scoring was batched."""
+
+    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
+        """Look the probabilities up.
+
+        Raises:
+            UnknownCandidate: If a candidate has no probability.
+        """
+        self.calls.append(tuple(instructions))
+        ids = [capability.candidate.id for capability in capabilities]
+        return np.array([[self._one(text, id_) for id_ in ids] for text in instructions]).reshape(len(instructions), -1)
+
+    def _one(self, instruction: str, candidate: str) -> float:
+        if callable(self._scores):
+            return self._scores(instruction, candidate)
+        if candidate not in self._scores:
+            raise UnknownCandidate(candidate, self._scores, "the fake scorer")
+        return self._scores[candidate]
+
+
+class Router:
+    """Chooses one candidate for every query.
+
+    Args:
+        scorer: What predicts.
+        candidates: The zoo: capabilities, or bare candidates for a scorer that needs no measurements.
+        policy: What to maximise.
+        constraints: Who may be chosen at all.
+        store_version: What the capabilities were computed from; goes into every decision.
+        completion_tokens: Length of an answer assumed for expected costs [tokens].
+
+    Raises:
+        NoCandidate: If the zoo is empty.
+        InvalidInput: If two candidates have the same id.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        candidates: Sequence[Candidate | Capability],
+        *,
+        policy: Policy | None = None,
+        constraints: Constraints | None = None,
+        store_version: str | None = None,
+        completion_tokens: int = 256,
+    ) -> None:
+        self._capabilities = tuple(c if isinstance(c, Capability) else Capability(candidate=c) for c in candidates)
+        if not self._capabilities:
+            raise NoCandidate
+        require_unique((c.candidate.id for c in self._capabilities), "candidate ids")
+        self.scorer = scorer
+        self.policy = policy if policy is not None else Best()
+        self.constraints = constraints if constraints is not None else Constraints()
+        self.store_version = store_version
+        self.completion_tokens = completion_tokens
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        checkpoint: str | Path = "mini",
+        *,
+        models: Iterable[str] | None = None,
+        policy: Policy | None = None,
+        constraints: Constraints | None = None,
+    ) -> Router:
+        """The shipped network over the shipped catalogue: offline, on the CPU, without a key.
+
+        Args:
+            checkpoint: Name of a shipped checkpoint, or a folder that holds one.
+            models: Ids from the catalogue; all of it if not given.
+            policy: What to maximise.
+            constraints: Who may be chosen at all.
+
+        Raises:
+            UnknownCandidate: If a model is not in the catalogue; the message names the closest ids.
+            CheckpointError: If the checkpoint is missing or damaged.
+        """
+        from cit_core.catalogue import catalogue_capabilities, core_suite
+        from cit_core.runtime import load_scorer
+
+        known = {capability.candidate.id: capability for capability in catalogue_capabilities()}
+        suite = core_suite()
+        return cls(
+            load_scorer(checkpoint),
+            _pick(known, models, "the catalogue"),
+            policy=policy,
+            constraints=constraints,
+            store_version=f"catalogue:{suite.name}@{suite.version}",
+        )
+
+    @classmethod
+    def from_store(
+        cls,
+        store: CapabilityStore,
+        scorer: Scorer | None = None,
+        *,
+        suite: Suite | None = None,
+        models: Iterable[str] | None = None,
+        policy: Policy | None = None,
+        constraints: Constraints | None = None,
+    ) -> Router:
+        """A snapshot of the candidates in a store, with capabilities computed from its outcomes.
+
+        Args:
+            store: Where the outcomes are.
+            scorer: What predicts; the shipped checkpoint if not given.
+            suite: Compute capabilities over its items alone; over every item in the store if not given.
+            models: Ids in the store; all of them if not given.
+            policy: What to maximise.
+            constraints: Who may be chosen at all.
+
+        Raises:
+            UnknownCandidate: If a model is not in the store; the message names the closest ids.
+            NoCandidate: If the store holds no candidate.
+        """
+        if scorer is None:
+            from cit_core.runtime import load_scorer
+
+            scorer = load_scorer("mini")
+        version = store.version
+        known = {capability.candidate.id: capability for capability in store.capabilities(suite=suite)}
+        return cls(
+            scorer,
+            _pick(known, models, store.url),
+            policy=policy,
+            constraints=constraints,
+            store_version=f"store:{version}",
+        )
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The zoo."""
+        return tuple(capability.candidate for capability in self._capabilities)
+
+    @property
+    def capabilities(self) -> tuple[Capability, ...]:
+        """The zoo with what each candidate was measured to be able to do."""
+        return self._capabilities
+
+    def route(
+        self,
+        instruction: str,
+        *,
+        policy: Policy | None = None,
+        constraints: Constraints | None = None,
+        facts: QueryFacts | None = None,
+    ) -> Decision:
+        """Choose a candidate for one query.
+
+        Args:
+            instruction: The query.
+            policy: In place of the router's own.
+            constraints: In place of the router's own.
+            facts: What the query holds beyond text; its length is estimated if not given.
+
+        Raises:
+            InvalidInput: If the query is not a text or is empty.
+            NoCandidate: If every candidate is excluded; the message gives each reason.
+        """
+        return self.route_many([instruction], policy=policy, constraints=constraints, facts=[facts])[0]
+
+    def route_many(
+        self,
+        instructions: Sequence[str],
+        *,
+        policy: Policy | None = None,
+        constraints: Constraints | None = None,
+        facts: Sequence[QueryFacts | None] | None = None,
+    ) -> list[Decision]:
+        """Choose a candidate for every query, with one call of the scorer.
+
+        Args:
+            instructions: The queries.
+            policy: In place of the router's own.
+            constraints: In place of the router's own.
+            facts: One for each query, as in `route`.
+
+        Raises:
+            InvalidInput: If a query is not a text or is empty, or `facts` has another length.
+            NoCandidate: If every candidate is excluded for a query.
+        """
+        if isinstance(instructions, str):
+            raise InvalidInput("route_many needs a sequence of texts and got one text; use route for a single query")
+        started = time.perf_counter()
+        for place, instruction in enumerate(instructions):
+            _check_query(instruction, place if len(instructions) > 1 else None)
+        if facts is not None and len(facts) != len(instructions):
+            raise InvalidInput(f"got {len(facts)} facts for {len(instructions)} queries; pass one for each")
+        if not instructions:
+            return []
+        per_query = [
+            given if given is not None else QueryFacts(tokens=max(1, len(text) // CHARACTERS_PER_TOKEN))
+            for text, given in zip(instructions, facts or [None] * len(instructions), strict=True)
+        ]
+        limits = constraints if constraints is not None else self.constraints
+        excluded = [limits.exclude(self.candidates, query) for query in per_query]
+        for reasons in excluded:  # before scoring: no work for a query that nobody may take
+            if len(reasons) == len(self._capabilities):
+                raise NoCandidate(reasons)
+        scores = self._score([text[:MAX_CHARACTERS] for text in instructions])
+        latency_ms = (time.perf_counter() - started) * 1e3 / len(instructions)
+        chosen = policy if policy is not None else self.policy
+        return [
+            self._decide(text, query, row, out, chosen, latency_ms)
+            for text, query, row, out in zip(instructions, per_query, scores, excluded, strict=True)
+        ]
+
+    async def aroute(
+        self,
+        instruction: str,
+        *,
+        policy: Policy | None = None,
+        constraints: Constraints | None = None,
+        facts: QueryFacts | None = None,
+    ) -> Decision:
+        """As `route`, in a worker thread: the event loop is never blocked."""
+        return await asyncio.to_thread(self.route, instruction, policy=policy, constraints=constraints, facts=facts)
+
+    async def aroute_many(
+        self,
+        instructions: Sequence[str],
+        *,
+        policy: Policy | None = None,
+        constraints: Constraints | None = None,
+        facts: Sequence[QueryFacts | None] | None = None,
+    ) -> list[Decision]:
+        """As `route_many`, in a worker thread: the event loop is never blocked."""
+        return await asyncio.to_thread(
+            self.route_many, instructions, policy=policy, constraints=constraints, facts=facts
+        )
+
+    def _score(self, instructions: Sequence[str]) -> NDArray[np.floating]:
+        scores = np.asarray(self.scorer.score(instructions, self._capabilities))
+        expected = (len(instructions), len(self._capabilities))
+        if scores.shape != expected or not ((scores >= 0.0) & (scores <= 1.0)).all():
+            raise InvalidInput(
+                f"the scorer {_name(self.scorer)!r} returned "
+                f"{'values outside [0, 1]' if scores.shape == expected else f'shape {scores.shape}'}; "
+                f"Scorer.score must return an array of probabilities of shape {expected}"
+            )
+        return scores
+
+    def _decide(
+        self,
+        instruction: str,
+        query: QueryFacts,
+        scores: NDArray[np.floating],
+        excluded: Mapping[str, str],
+        policy: Policy,
+        latency_ms: float,
+    ) -> Decision:
+        scored = [
+            Scored(candidate, float(score), candidate.expected_cost(query.tokens, self.completion_tokens))
+            for candidate, score in zip(self.candidates, scores, strict=True)
+            if candidate.id not in excluded
+        ]
+        ranking, reasons = rank(scored, policy, excluded)
+        return Decision(
+            model=ranking[0].model,
+            probability=ranking[0].probability,
+            ranking=tuple(ranking),
+            excluded=reasons,
+            policy=policy.name,
+            scorer=_name(self.scorer),
+            store_version=self.store_version,
+            latency_ms=latency_ms,
+            warnings=_warnings(instruction, query, ranking[0].model, self.candidates),
+        )
+
+
+def _name(scorer: Scorer) -> str:
+    return str(getattr(scorer, "name", type(scorer).__name__))
+
+
+def _check_query(instruction: object, place: int | None) -> None:
+    where = "the query" if place is None else f"query {place}"
+    if not isinstance(instruction, str):
+        raise InvalidInput(f"{where} is {type(instruction).__name__}; it must be a text (str)")
+    if not instruction.strip():
+        raise InvalidInput(f"{where} is empty; pass the text that the LLM will be asked")
+
+
+def _warnings(instruction: str, query: QueryFacts, model: str, candidates: Sequence[Candidate]) -> tuple[str, ...]:
+    found = []
+    if len(instruction) > MAX_CHARACTERS:
+        found.append(f"the query has {len(instruction):,} characters; the first {MAX_CHARACTERS:,} were read to decide")
+    window = next(c.context_window for c in candidates if c.id == model)
+    if window is not None and query.tokens > window:
+        found.append(f"about {query.tokens:,} tokens; no candidate's context window is that long ({model}: {window:,})")
+    return tuple(found)
+
+
+def _pick(known: Mapping[str, Capability], models: Iterable[str] | None, where: str) -> list[Capability]:
+    if models is None:
+        return list(known.values())
+    wanted = list(models)
+    for id_ in wanted:
+        if id_ not in known:
+            raise UnknownCandidate(id_, known, where)
+    return [known[id_] for id_ in wanted]
