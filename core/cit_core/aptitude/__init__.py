@@ -1,0 +1,1 @@
+"""Measure: how outcomes come into a store."""

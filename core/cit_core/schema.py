@@ -1,0 +1,116 @@
+"""The tables, as this release knows them.
+
+Facts are narrow: an outcome is three integer keys and its numbers, so a million of them stay small. A change here needs
+a new file in migrations/versions; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Dialect,
+    Double,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+__all__ = ["candidates", "items", "metadata", "outcomes", "sources", "tasks", "versions"]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time as microseconds since 1970 in UTC: exact, the same on every database, a third of SQLite's text."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """To the database."""
+        return None if value is None else (value - EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """From the database."""
+        return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData()
+
+candidates = Table(
+    "candidates",
+    metadata,
+    Column("key", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("context_window", BigInteger),
+    Column("price_in", Double),
+    Column("price_out", Double),
+    Column("modalities", JSON, nullable=False),
+    Column("tools", Boolean),
+    Column("structured_output", Boolean),
+    Column("released", Date),
+    Column("params_b", Double),
+    Column("license", Text),
+    Column("notes", Text, nullable=False),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("key", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("keywords", JSON, nullable=False),
+)
+
+items = Table(
+    "items",
+    metadata,
+    Column("key", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("task_key", ForeignKey(tasks.c.key), nullable=False, index=True),
+    Column("instruction", Text),
+    Column("options", JSON, nullable=False),
+    Column("answer", Text),
+    Column("vector", LargeBinary),  # of the instruction, for evidence; filled by whoever encodes
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("key", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    # The identity is the primary key, in the order in which capabilities are averaged.
+    Column("candidate_key", ForeignKey(candidates.c.key), primary_key=True),
+    Column("item_key", ForeignKey(items.c.key), primary_key=True, index=True),
+    Column("source_key", ForeignKey(sources.c.key), primary_key=True),
+    Column("correct", Double, nullable=False),
+    Column("when", Moment, nullable=False),
+    Column("cost_usd", Double),
+    Column("latency_s", Double),
+    Column("prompt_tokens", BigInteger),
+    Column("completion_tokens", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("when", Moment, nullable=False),
+    Column("what", Text, nullable=False),
+)

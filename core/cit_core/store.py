@@ -1,4 +1,0 @@
-"""Placeholder."""
-
-
-class CapabilityStore: ...

@@ -1,0 +1,36 @@
+"""What is kept: outcomes are facts, a capability is computed from them.
+
+    with CapabilityStore("sqlite:///zoo.db") as store:
+        with store.transaction() as writer:             # all of it or nothing
+            writer.add_tasks([task])
+            writer.add_items(items)
+        store.add_outcomes(outcomes)                    # a transaction per batch
+        store.capabilities()
+
+`transaction` is the one way to write; every `add_*` of the store goes through it. Writers take turns, readers never
+wait and never see half a transaction, and each transaction that changed something counts the version up by one.
+"""
+
+from cit_core.store.capability_store import CapabilityStore
+from cit_core.store.reading import in_batches
+from cit_core.store.writing import (
+    REFUSED_SHOWN,
+    UNASSIGNED,
+    BatchResult,
+    Conflict,
+    ImportSummary,
+    Writer,
+    merge_items,
+)
+
+__all__ = [
+    "REFUSED_SHOWN",
+    "UNASSIGNED",
+    "BatchResult",
+    "CapabilityStore",
+    "Conflict",
+    "ImportSummary",
+    "Writer",
+    "in_batches",
+    "merge_items",
+]

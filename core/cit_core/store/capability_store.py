@@ -1,0 +1,237 @@
+"""The store: opened by URL, shared among threads, read in snapshots, written in transactions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from sqlalchemy import Connection, Engine, func, select
+
+from cit_core.errors import CITError, InvalidInput
+from cit_core.migrations import upgrade
+from cit_core.records import Candidate, Capability, Item, Outcome, Suite, Task
+from cit_core.schema import items, outcomes, sources, versions
+from cit_core.store.database import open_engine, parse_url, store_errors
+from cit_core.store.reading import (
+    candidate_key_of,
+    in_batches,
+    read_candidates,
+    read_capabilities,
+    read_items,
+    read_tasks,
+)
+from cit_core.store.writing import REFUSED_SHOWN, ImportSummary, Writer
+
+__all__ = ["CapabilityStore"]
+
+Progress = Callable[[int], None]
+
+
+class CapabilityStore:
+    """Candidates, tasks, items and outcomes in one SQLite file or PostgreSQL database; safe to share among threads.
+
+    Args:
+        url: `sqlite:///path` or `postgresql+psycopg://user:password@host/name`; by default a file in the platform's
+            data directory. A new store is made, an older one is brought up to date.
+
+    Raises:
+        InvalidInput: If the URL names neither.
+        StoreError: If the database cannot be used.
+        StoreTooNew: If a newer release has written it.
+        MissingExtra: If PostgreSQL is asked for and psycopg is not installed.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self._url = parse_url(url)
+        self._engine = open_engine(self._url)
+        self._turn = threading.Lock()
+        self._writing: int | None = None
+        try:
+            with store_errors(self._url):
+                upgrade(self._engine)
+        except CITError:
+            self.close()
+            raise
+        self._readers: Engine = self._engine
+        if self._engine.dialect.name == "postgresql":  # SQLite's transactions are snapshots as they are
+            snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            self._readers = self._engine.execution_options(**snapshot)
+
+    def __enter__(self) -> CapabilityStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._engine.dispose()
+
+    @property
+    def url(self) -> str:
+        """Where the store is; a password is masked."""
+        return self._url.render_as_string()
+
+    @property
+    def version(self) -> int:
+        """How many transactions have changed something; 0 for a new store."""
+        with self._reading() as connection:
+            return connection.scalar(select(func.max(versions.c.number))) or 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[Writer]:
+        """Write several things together: all of them are kept at the end of the block, or none if it raises.
+
+        Raises:
+            InvalidInput: If this thread is in a transaction already: use that one's writer.
+            StoreError: If the database cannot be written, or other writers held it for too long.
+        """
+        me = threading.get_ident()
+        if self._writing == me:
+            raise InvalidInput("this thread is in a transaction of this store already; write with the writer it gave")
+        with self._turn:
+            self._writing = me
+            try:
+                with store_errors(self._url), self._engine.execution_options(writes=True).begin() as connection:
+                    writer = Writer(connection)
+                    yield writer
+                    writer.count_version()
+            finally:
+                self._writing = None
+
+    def add_candidates(self, given: Iterable[Candidate], *, replace: bool = False) -> int:
+        """Add candidates in one transaction; returns how many were new or changed.
+
+        Raises:
+            InvalidInput: If an id is stored with other facts and `replace` is not set.
+        """
+        with self.transaction() as writer:
+            return writer.add_candidates(given, replace=replace)
+
+    def remove_candidate(self, id_: str) -> None:
+        """Remove a candidate and all its outcomes in one transaction.
+
+        Raises:
+            UnknownCandidate: If it is not stored; the message names the closest ids.
+        """
+        with self.transaction() as writer:
+            writer.remove_candidate(id_)
+
+    def add_tasks(self, given: Iterable[Task], *, replace: bool = False) -> int:
+        """Add tasks in one transaction; returns how many were new or changed.
+
+        Raises:
+            InvalidInput: If an id is stored with other keywords and `replace` is not set.
+        """
+        with self.transaction() as writer:
+            return writer.add_tasks(given, replace=replace)
+
+    def add_items(self, given: Iterable[Item], *, replace: bool = False) -> int:
+        """Add items, or what was not known about them, in one transaction; returns how many were new or changed.
+
+        Raises:
+            InvalidInput: If a task is not stored, or an item is stored with another text or task and `replace` is
+                not set.
+        """
+        with self.transaction() as writer:
+            return writer.add_items(given, replace=replace)
+
+    def add_outcomes(
+        self, given: Iterable[Outcome], *, batch_size: int = 10_000, progress: Progress | None = None
+    ) -> ImportSummary:
+        """Add outcomes, one transaction for each batch: what raises leaves the batches before it in the store.
+
+        An outcome that is stored already is not added again. One that is stored with another `correct` is refused.
+
+        Args:
+            given: May be a generator; one batch is held in memory.
+            batch_size: Outcomes in one transaction.
+            progress: Told after every batch how many outcomes have been read so far.
+
+        Raises:
+            InvalidInput: If a candidate (UnknownCandidate) or an item is not stored; nothing of its batch is written.
+        """
+        if batch_size < 1:
+            raise InvalidInput(f"batch_size is {batch_size}; it must be 1 or more")
+        summary, read = ImportSummary(), 0
+        for batch in in_batches(given, batch_size):
+            with self.transaction() as writer:
+                result = writer.add_outcomes(batch)
+            refused = tuple((conflict.what, conflict.reason) for conflict in result.conflicts[:REFUSED_SHOWN])
+            summary += ImportSummary(result.new, result.known, len(result.conflicts), refused)
+            read += len(batch)
+            if progress is not None:
+                progress(read)
+        return summary
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every candidate, in the order in which they were added."""
+        with self._reading() as connection:
+            return tuple(read_candidates(connection).values())
+
+    def candidate(self, id_: str) -> Candidate:
+        """The candidate with this id.
+
+        Raises:
+            UnknownCandidate: If it is not stored; the message names the closest ids.
+        """
+        with self._reading() as connection:
+            return read_candidates(connection)[candidate_key_of(connection, id_)]
+
+    def tasks(self) -> tuple[Task, ...]:
+        """Every task, in the order in which they were added."""
+        with self._reading() as connection:
+            return tuple(read_tasks(connection).values())
+
+    def items(self, ids: Iterable[str] | None = None) -> tuple[Item, ...]:
+        """The items with these ids that are stored, or all of them, in the order in which they were added."""
+        with self._reading() as connection:
+            return tuple(read_items(connection, ids))
+
+    def outcome_count(self) -> int:
+        """How many outcomes are stored."""
+        with self._reading() as connection:
+            return connection.scalar(select(func.count()).select_from(outcomes)) or 0
+
+    def measured(self, candidate: str, source: str | None = None) -> set[str]:
+        """Ids of the items that have an outcome of this candidate, from one source or from any.
+
+        Raises:
+            UnknownCandidate: If it is not stored; the message names the closest ids.
+        """
+        with self._reading() as connection:
+            mine = outcomes.c.candidate_key == candidate_key_of(connection, candidate)
+            query = select(items.c.id).select_from(outcomes.join(items).join(sources)).where(mine)
+            if source is not None:
+                query = query.where(sources.c.id == source)
+            return set(connection.scalars(query))
+
+    def capability(self, candidate_id: str, suite: Suite | None = None) -> Capability:
+        """What a candidate was measured to be able to do; see `capabilities`.
+
+        Raises:
+            UnknownCandidate: If it is not stored; the message names the closest ids.
+        """
+        with self._reading() as connection:
+            return read_capabilities(connection, suite, candidate_key_of(connection, candidate_id))[0]
+
+    def capabilities(self, suite: Suite | None = None) -> tuple[Capability, ...]:
+        """What every candidate was measured to be able to do, computed now from the outcomes.
+
+        An item counts once, however many sources it was measured from: their mean. A task's accuracy is the mean over
+        its measured items.
+
+        Args:
+            suite: Count its items alone, with its tasks and its assignment of items to them.
+        """
+        with self._reading() as connection:
+            return tuple(read_capabilities(connection, suite))
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with store_errors(self._url), self._readers.connect() as connection:
+            yield connection

@@ -1,0 +1,168 @@
+"""From tables to records, and from outcomes to capabilities: every query, given a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import CTE, Connection, Integer, Select, Table, column, func, select, text
+
+from cit_core.capability import capability_from_results
+from cit_core.errors import UnknownCandidate
+from cit_core.records import Candidate, Capability, Item, Suite, Task
+from cit_core.schema import candidates, items, outcomes, tasks
+
+__all__ = [
+    "LOOKUP",
+    "UNCACHED",
+    "candidate_key_of",
+    "constants",
+    "in_batches",
+    "keys_of",
+    "read_candidates",
+    "read_capabilities",
+    "read_items",
+    "read_tasks",
+]
+
+LOOKUP = 5_000
+"""Rows asked for in one query: SQLite takes 32,766 parameters and a million characters in a statement."""
+DECIMALS = 9
+"""Of an accuracy: far above what the order of a sum can change, far below what can be measured."""
+UNCACHED = {"compiled_cache": None}
+"""For statements that spell out their rows: each is another text, and caching them would only fill the cache."""
+
+T = TypeVar("T")
+
+
+def in_batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of at most `size` rows."""
+    iterator = iter(rows)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def constants(rows: Iterable[tuple[int, ...]]) -> CTE:
+    """A table of integers that is written into the query; both databases call its columns column1, column2, ..."""
+    listed = [tuple(map(int, row)) for row in rows]
+    values = ",".join(f"({','.join(map(str, row))})" for row in listed)
+    columns = [column(f"column{place}", Integer) for place in range(1, len(listed[0]) + 1)]
+    return text(f"VALUES {values}").columns(*columns).cte("constants")
+
+
+def keys_of(connection: Connection, table: Table, ids: Iterable[str]) -> dict[str, int]:
+    """Id to key, for the ids that the table has."""
+    return {
+        row.id: row.key
+        for chunk in in_batches(ids, LOOKUP)
+        for row in connection.execute(select(table.c.id, table.c.key).where(table.c.id.in_(chunk)))
+    }
+
+
+def candidate_key_of(connection: Connection, id_: str) -> int:
+    """The key of a candidate.
+
+    Raises:
+        UnknownCandidate: If it is not stored.
+    """
+    key: int | None = connection.scalar(select(candidates.c.key).where(candidates.c.id == id_))
+    if key is None:
+        raise UnknownCandidate(id_, connection.scalars(select(candidates.c.id)), "the store")
+    return key
+
+
+def read_candidates(connection: Connection) -> dict[int, Candidate]:
+    """Every candidate by key, in the order in which they were added."""
+    rows = connection.execute(select(candidates).order_by(candidates.c.key)).mappings()
+    return {row["key"]: Candidate(**{name: value for name, value in row.items() if name != "key"}) for row in rows}
+
+
+def read_tasks(connection: Connection) -> dict[int, Task]:
+    """Every task by key, in the order in which they were added."""
+    rows = connection.execute(select(tasks).order_by(tasks.c.key))
+    return {row.key: Task(id=row.id, keywords=row.keywords) for row in rows}
+
+
+def read_items(connection: Connection, ids: Iterable[str] | None) -> list[Item]:
+    """The items with these ids that are stored, or all, in the order in which they were added."""
+    columns = items.c
+    query = select(
+        columns.key, columns.id, tasks.c.id.label("task"), columns.instruction, columns.options, columns.answer
+    )
+    query = query.join(tasks)
+    if ids is None:
+        rows = list(connection.execute(query))
+    else:
+        chunks = in_batches(dict.fromkeys(ids), LOOKUP)
+        rows = [row for chunk in chunks for row in connection.execute(query.where(columns.id.in_(chunk)))]
+    rows.sort(key=lambda row: row.key)
+    return [Item(id=r.id, task=r.task, instruction=r.instruction, options=r.options, answer=r.answer) for r in rows]
+
+
+def read_capabilities(
+    connection: Connection, suite: Suite | None, candidate_key: int | None = None
+) -> list[Capability]:
+    """Of every candidate, or of one.
+
+    Over the whole store, or over a suite's items with the suite's tasks.
+    """
+    known = read_candidates(connection)
+    wanted = known if candidate_key is None else {candidate_key: known[candidate_key]}
+    if suite is None:
+        reported = read_tasks(connection)
+        totals = list(connection.execute(_totals(candidate_key)))
+    else:
+        reported = dict(enumerate(suite.tasks))
+        totals = _suite_totals(connection, suite, candidate_key)
+    results: dict[int, dict[str, tuple[float, int]]] = {key: {} for key in wanted}
+    for candidate, task, total, count in totals:
+        before, already = results[candidate].get(reported[task].id, (0.0, 0))
+        results[candidate][reported[task].id] = (before + total, already + count)
+    return [
+        capability_from_results(candidate, tuple(reported.values()), _accuracies(results[key]))
+        for key, candidate in wanted.items()
+    ]
+
+
+def _accuracies(totals: dict[str, tuple[float, int]]) -> dict[str, tuple[float, int]]:
+    """Rounded, because databases add up in any order and equal outcomes must give an equal fingerprint."""
+    return {task: (round(total / count, DECIMALS), count) for task, (total, count) in totals.items()}
+
+
+def _suite_totals(connection: Connection, suite: Suite, candidate_key: int | None) -> list[Any]:
+    keys = keys_of(connection, items, dict.fromkeys(suite.item_ids))
+    assigned = [
+        (keys[item], place)
+        for place, task in enumerate(suite.tasks)
+        for item in dict.fromkeys(suite.items[task.id])
+        if item in keys
+    ]
+    return [
+        row
+        for chunk in in_batches(assigned, LOOKUP)
+        for row in connection.execute(_totals(candidate_key, constants(chunk)), execution_options=UNCACHED)
+    ]
+
+
+def _totals(candidate_key: int | None, assigned: CTE | None = None) -> Select[Any]:
+    """(candidate, task, sum over items of the mean over sources, number of items).
+
+    With `assigned`, of (item key, task's place in the suite), only its items count, under its tasks.
+    """
+    table = outcomes.c
+    query = select(table.candidate_key, table.item_key, func.avg(table.correct).label("correct"))
+    if candidate_key is not None:
+        query = query.where(table.candidate_key == candidate_key)
+    if assigned is not None:
+        query = query.where(table.item_key.in_(select(assigned.c.column1)))
+    item = query.group_by(table.candidate_key, table.item_key).subquery("item")
+    if assigned is None:
+        joined, task = item.join(items, items.c.key == item.c.item_key), items.c.task_key.label("task")
+    else:
+        joined, task = item.join(assigned, assigned.c.column1 == item.c.item_key), assigned.c.column2.label("task")
+    return (
+        select(item.c.candidate_key, task, func.sum(item.c.correct), func.count())
+        .select_from(joined)
+        .group_by(item.c.candidate_key, task)
+    )
