@@ -1,11 +1,15 @@
 """cit-router: the LLM most likely to get each query right, predicted in milliseconds without calling any LLM."""
 
+from typing import TYPE_CHECKING
+
 from cit_core.errors import CITError
 from cit_core.policy import Best, Constraints, CostAware, Threshold
 from cit_core.records import Candidate, Capability, Decision, Item, Outcome, Task
 from cit_core.router import FakeScorer, Router, Scorer
 from cit_core.runtime import load_scorer
-from cit_core.store import CapabilityStore
+
+if TYPE_CHECKING:
+    from cit_core.store import CapabilityStore
 
 __all__ = [
     "Best",
@@ -25,3 +29,12 @@ __all__ = [
     "Threshold",
     "load_scorer",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Bring the store when it is asked for: whoever only routes need not wait for SQLAlchemy."""
+    if name == "CapabilityStore":
+        from cit_core.store import CapabilityStore
+
+        return CapabilityStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

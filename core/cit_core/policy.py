@@ -66,7 +66,8 @@ class Constraints:
 
     def reason_against(self, candidate: Candidate, query: QueryFacts = QueryFacts()) -> str | None:
         """Why this candidate may not take this query, or None."""
-        missing = sorted((self.modalities | query.modalities) - set(candidate.modalities))
+        needed = self.modalities | query.modalities
+        missing = [] if candidate.modalities is None else sorted(needed - set(candidate.modalities))
         checks = {
             "not in the allowed list": self.allow is not None and candidate.id not in self.allow,
             "denied": candidate.id in self.deny,
@@ -86,8 +87,8 @@ class Constraints:
     def exclude(self, candidates: Sequence[Candidate], query: QueryFacts = QueryFacts()) -> dict[str, str]:
         """Candidate id to reason, for everyone who may not take this query.
 
-        A query's length is an estimate, so it never refuses alone: if it is too long for everyone who is left, nobody is
-        excluded for it.
+        A query's length is an estimate, so it never refuses alone: if it is too long for everyone who is left, nobody
+        is excluded for it.
         """
         reasons = {c.id: reason for c in candidates if (reason := self.reason_against(c, query)) is not None}
         left = [c for c in candidates if c.id not in reasons]

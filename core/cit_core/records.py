@@ -78,7 +78,7 @@ class Candidate(Record):
     """USD per 1M prompt tokens."""
     price_out: Amount | None = None
     """USD per 1M completion tokens."""
-    modalities: tuple[str, ...] = ("text",)
+    modalities: tuple[str, ...] | None = None
     """What it can read: text, image, audio, video, pdf."""
     tools: bool | None = None
     """Whether it can call tools."""

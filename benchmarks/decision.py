@@ -1,0 +1,132 @@
+"""What a decision costs: ratios measured side by side in one run, medians of interleaved repeats.
+
+    python benchmarks/decision.py [--repeats 200] [--checkpoint mini] [--json]
+
+- one decision among 16 candidates (a 48-token query, tokenising included) against one bare onnxruntime int8 forward of the
+  same trunk on that query's token ids alone
+- among 128 candidates against among 2
+- `import langchain_cit` against `import langchain_core.runnables`, and a cold process to its first decision
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from cit_core import Candidate, Capability, Router, load_scorer
+from cit_core.catalogue import catalogue_capabilities
+from cit_core.runtime import OnnxScorer
+
+WORDS = (
+    "A train leaves the station at nine and travels north at sixty miles per hour while a second train follows an hour "
+    "later at eighty miles per hour on the same track so when does the second one reach the first and how far from the "
+    "station are they then"
+)
+
+
+def query_of(scorer: OnnxScorer, tokens: int) -> str:
+    """A query of exactly this many tokens, the two special ones included."""
+    words = (WORDS + " " + WORDS).split()
+    for count in range(1, len(words)):
+        text = " ".join(words[:count])
+        if len(scorer._tokenizer.encode(text).ids) == tokens:
+            return text
+    raise SystemExit(f"no query of {tokens} tokens in the benchmark's text")
+
+
+def zoo(size: int) -> list[Capability]:
+    """As many candidates as asked for: catalogue profiles under new names, each with its own content hash."""
+    known = catalogue_capabilities()
+    return [
+        Capability(
+            candidate=Candidate(id=f"{known[place % len(known)].candidate.id}-{place}", notes=f"copy {place}"),
+            results=known[place % len(known)].results,
+        )
+        for place in range(size)
+    ]
+
+
+def medians(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median milliseconds of each call, the calls taking turns so that a noisy moment hits all of them."""
+    for call in calls.values():
+        for _ in range(5):
+            call()
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            call()
+            taken[name].append((time.perf_counter() - started) * 1e3)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def process_seconds(code: str, repeats: int = 7) -> float:
+    """Median seconds of a fresh interpreter that runs this code."""
+    taken = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
+
+
+def decisions(scorer: OnnxScorer, repeats: int) -> dict[str, float]:
+    """Medians of the calls that the ratios are made of [ms]."""
+    text = query_of(scorer, 48)
+    ids = np.array([scorer._tokenizer.encode(text).ids], np.int64)
+    mask = np.ones_like(ids)
+
+    def bare() -> None:
+        (states,) = scorer._reader.run(None, {"ids": ids, "mask": mask})
+        scorer._encoder.run(None, {"states": states, "mask": mask})
+
+    calls: dict[str, Callable[[], object]] = {"bare trunk": bare}
+    for size in (2, 16, 128):
+        router = Router(scorer, zoo(size))
+        calls[f"route among {size}"] = lambda router=router: router.route(text)
+        calls[f"score among {size}"] = lambda router=router: scorer.score([text], router.capabilities)
+    return medians(calls, repeats)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--checkpoint", default="mini")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    scorer = load_scorer(options.checkpoint)
+    took = decisions(scorer, options.repeats)
+    core, adapter = process_seconds("import langchain_core.runnables"), process_seconds("import langchain_cit")
+    cold = process_seconds(f"import cit_core; cit_core.Router.from_pretrained({options.checkpoint!r}).route('Prove that 2.')")
+    ratios = {
+        "decision among 16 / bare trunk (at most 2)": took["route among 16"] / took["bare trunk"],
+        "among 128 / among 2 (at most 3)": took["route among 128"] / took["route among 2"],
+        "scoring alone, 128 / 2": took["score among 128"] / took["score among 2"],
+        "langchain_cit above langchain_core [s] (at most 0.3)": adapter - core,
+        "cold process to first decision [s] (below 2)": cold,
+    }
+    if options.json:
+        print(json.dumps({"checkpoint": scorer.name, "medians_ms": took, "ratios": ratios}, indent=1))
+        return
+    table = Table(title=f"{scorer.name}: {options.repeats} repeats, medians")
+    table.add_column("what")
+    table.add_column("measured", justify="right")
+    for name, value in took.items():
+        table.add_row(name, f"{value:.2f} ms")
+    table.add_section()
+    for name, value in ratios.items():
+        table.add_row(name, f"{value:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""The held-out comparison: unseen questions, and models that were in no training run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.catalogue import catalogue_capabilities
+from cit_core.evaluate.baselines import BestByAptitude, derangement
+from cit_core.evaluate.metrics import (
+    Interval,
+    auroc,
+    brier,
+    calibration_error,
+    paired_interval,
+    ranking_accuracy,
+    routed,
+)
+from cit_core.router import Scorer
+from cit_core.train.data import OutcomeTable, Split
+
+__all__ = ["Comparison", "Row", "held_out", "similar_zoos"]
+
+Metric = Callable[[NDArray[np.floating], NDArray[np.floating]], NDArray[np.floating]]
+
+SHUFFLES = 20
+"""Permutations that the control is averaged over."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One router in one comparison; accuracies in points of 100."""
+
+    router: str
+    accuracy: Interval
+    above_random: Interval
+    above_aptitude: Interval
+    ranking: Interval | None
+    """Share of (right, wrong) pairs of candidates in the right order; none for a fixed or an omniscient choice."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several routers over the same zoo or zoos, on the same items."""
+
+    title: str
+    items: int
+    models: tuple[str, ...]
+    zoos: int
+    rows: tuple[Row, ...]
+    probabilities: dict[str, float]
+    """AUROC, Brier and ECE of the scorer under test, over all (item, candidate) pairs."""
+    ranking_above_shuffled: Interval
+    """The scorer's ranking accuracy less that of its shuffled-capability control."""
+
+
+def held_out(table: OutcomeTable, scorer: Scorer, split: Split | None = None) -> list[Comparison]:
+    """Compare a scorer with random choice, the best model by aptitude, its shuffled control and the oracle.
+
+    Args:
+        table: Outcomes with models of the catalogue.
+        scorer: Under test; it sees the catalogue's profiles, which stand on training items alone.
+        split: What is held out.
+
+    Returns:
+        Unseen items with unseen models (all of them, and zoos of similar strength), then with the models trained on.
+    """
+    split = split or Split()
+    rows_N = split.items(table.item_ids)["test"]
+    texts = [table.instructions[row] for row in rows_N]
+    parts = split.models(table.models)
+    comparisons = []
+    for title, models in (("unseen models", parts["test"]), ("models of the training run", parts["train"])):
+        known = {capability.candidate.id: capability for capability in catalogue_capabilities()}
+        capabilities = [known[model] for model in models]
+        correct_NK = table.correct_IM[rows_N][:, [table.column(model) for model in models]]
+        measured_N = ~np.isnan(correct_NK).any(axis=1)
+        scores_NK = scorer.score([text for text, full in zip(texts, measured_N, strict=True) if full], capabilities)
+        aptitude_K = BestByAptitude().score([""], capabilities)[0]
+        everyone = [tuple(range(len(models)))]
+        named = str(getattr(scorer, "name", type(scorer).__name__))
+        zoos = {f"{title}, all {len(models)}": everyone, f"{title}, zoos of similar strength": similar_zoos(aptitude_K)}
+        for label, chosen in zoos.items():
+            comparisons.append(
+                _compare(f"unseen items, {label}", named, models, scores_NK, correct_NK[measured_N], aptitude_K, chosen)
+            )
+    return comparisons
+
+
+def similar_zoos(aptitude_K: NDArray[np.floating], most: int = 60, spread: float = 0.15) -> list[tuple[int, ...]]:
+    """Up to `most` zoos of 3 to 6 candidates whose aptitudes lie within `spread`, seeded.
+
+    Where fewer than three are that close, pairs are taken.
+    """
+    for sizes in ((3, 4, 5, 6), (2,)):
+        found = [
+            zoo
+            for size in sizes
+            for zoo in itertools.combinations(range(len(aptitude_K)), size)
+            if np.ptp(aptitude_K[list(zoo)]) <= spread
+        ]
+        if found:
+            chosen = np.random.default_rng(0).permutation(len(found))[:most]
+            return [found[place] for place in sorted(chosen)]
+    return [tuple(range(len(aptitude_K)))]
+
+
+def _compare(
+    title: str,
+    name: str,
+    models: Sequence[str],
+    scores_NK: NDArray[np.floating],
+    correct_NK: NDArray[np.floating],
+    aptitude_K: NDArray[np.floating],
+    zoos: Sequence[tuple[int, ...]],
+) -> Comparison:
+    """Per-item values are averaged over zoos first: the bootstrap then resamples items, which is what was sampled."""
+    fixed_NK = np.broadcast_to(aptitude_K, scores_NK.shape)
+    chance_NK = np.zeros_like(scores_NK)
+
+    def over_zoos(metric: Metric, scores: NDArray[np.floating]) -> NDArray[np.floating]:
+        return _mean_known([metric(scores[:, list(zoo)], correct_NK[:, list(zoo)]) for zoo in zoos])
+
+    def shuffled(metric: Metric) -> NDArray[np.floating]:
+        # A score depends on the query and the profile alone, so swapping profiles is swapping columns.
+        return _mean_known(
+            [
+                metric(scores_NK[:, np.array(zoo)[derangement(len(zoo), seed)]], correct_NK[:, list(zoo)])
+                for seed in range(SHUFFLES)
+                for zoo in zoos
+            ]
+        )
+
+    random_N, aptitude_N = over_zoos(routed, chance_NK), over_zoos(routed, fixed_NK)
+    oracle_N = np.mean([correct_NK[:, list(zoo)].max(axis=1) for zoo in zoos], axis=0)
+    ours_ranking_N, control_ranking_N = over_zoos(ranking_accuracy, scores_NK), shuffled(ranking_accuracy)
+    chosen: list[tuple[str, NDArray[np.floating], NDArray[np.floating] | None]] = [
+        ("random", random_N, None),
+        (BestByAptitude.name, aptitude_N, over_zoos(ranking_accuracy, fixed_NK)),
+        (f"{name}, shuffled capability", shuffled(routed), control_ranking_N),
+        (name, over_zoos(routed, scores_NK), ours_ranking_N),
+        ("oracle", oracle_N, None),
+    ]
+    rows = tuple(
+        Row(
+            router=router,
+            accuracy=paired_interval(100 * values_N),
+            above_random=paired_interval(100 * (values_N - random_N)),
+            above_aptitude=paired_interval(100 * (values_N - aptitude_N)),
+            ranking=None if ranking_N is None else paired_interval(100 * ranking_N),
+        )
+        for router, values_N, ranking_N in chosen
+    )
+    return Comparison(
+        title=title,
+        items=len(correct_NK),
+        models=tuple(models),
+        zoos=len(zoos),
+        rows=rows,
+        probabilities={
+            "AUROC": auroc(scores_NK, correct_NK),
+            "Brier": brier(scores_NK, correct_NK),
+            "ECE": calibration_error(scores_NK, correct_NK),
+        },
+        ranking_above_shuffled=paired_interval(100 * (ours_ranking_N - control_ranking_N)),
+    )
+
+
+def _mean_known(each: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+    """Mean over zoos for every item, over those that say something about it."""
+    values = np.stack(each)
+    counted = ~np.isnan(values)
+    total = np.where(counted, values, 0.0).sum(axis=0)
+    return np.where(counted.any(axis=0), total / np.maximum(counted.sum(axis=0), 1), np.nan)

@@ -1,0 +1,87 @@
+"""What is measured: functions from scores and outcomes to numbers, with 95 % bootstrap intervals over items.
+
+Axes: N items, K candidates. Outcomes are in [0, 1]; NaN where a candidate was not measured.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Interval", "auroc", "brier", "calibration_error", "paired_interval", "ranking_accuracy", "routed"]
+
+Array = NDArray[np.floating]
+
+
+class Interval(NamedTuple):
+    """A mean over items and its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired_interval(values_N: Array, resamples: int = 2000, seed: int = 0) -> Interval:
+    """Mean over items with a percentile bootstrap interval; pass a difference to compare two routers on the same items.
+
+    Args:
+        values_N: One value for each item; NaN where the item has nothing to say.
+        resamples: Bootstrap samples.
+        seed: Of the resampling; equal seeds resample equal items.
+    """
+    values = values_N[~np.isnan(values_N)].astype(np.float64)
+    generator = np.random.default_rng(seed)
+    # Counting how often each item is drawn is the same bootstrap in far less memory.
+    counts = generator.multinomial(len(values), np.full(len(values), 1.0 / len(values)), size=resamples)
+    low, high = np.quantile(counts @ values / len(values), [0.025, 0.975])
+    return Interval(float(values.mean()), float(low), float(high))
+
+
+def routed(scores_NK: Array, correct_NK: Array) -> Array:
+    """The outcome of the candidate with the highest score, for each item; candidates with equal scores share."""
+    best_NK = scores_NK == scores_NK.max(axis=1, keepdims=True)
+    return (correct_NK * best_NK).sum(axis=1) / best_NK.sum(axis=1)
+
+
+def ranking_accuracy(scores_NK: Array, correct_NK: Array) -> Array:
+    """For each item, the share of (right, wrong) pairs of candidates in which the right one has the higher score.
+
+    Ties count half. NaN for an item that all candidates get right or all get wrong: it says nothing about ranking.
+    """
+    better_NKK = correct_NK[:, :, None] > correct_NK[:, None, :]
+    margin_NKK = scores_NK[:, :, None] - scores_NK[:, None, :]
+    won_NKK = (margin_NKK > 0) + 0.5 * (margin_NKK == 0)
+    pairs_N = better_NKK.sum(axis=(1, 2))
+    return np.where(pairs_N > 0, (won_NKK * better_NKK).sum(axis=(1, 2)) / np.maximum(pairs_N, 1), np.nan)
+
+
+def auroc(probability: Array, correct: Array) -> float:
+    """Chance that a right answer has a higher probability than a wrong one, over all (item, candidate) pairs."""
+    p, y = _known(probability, correct)
+    right = y > 0.5
+    _, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(counts) - (counts - 1) / 2.0)[inverse]  # average rank of ties, from 1
+    positives, negatives = right.sum(), (~right).sum()
+    return float((rank[right].sum() - positives * (positives + 1) / 2.0) / (positives * negatives))
+
+
+def brier(probability: Array, correct: Array) -> float:
+    """Mean squared distance of probability and outcome; lower is better."""
+    p, y = _known(probability, correct)
+    return float(((p - y) ** 2).mean())
+
+
+def calibration_error(probability: Array, correct: Array, bins: int = 15) -> float:
+    """ECE: mean gap between probability and accuracy over equal-width bins, weighted by their size."""
+    p, y = _known(probability, correct)
+    bin_of = np.minimum((p * bins).astype(int), bins - 1)
+    size = np.bincount(bin_of, minlength=bins)
+    gap = np.abs(np.bincount(bin_of, p, bins) - np.bincount(bin_of, y, bins))
+    return float(gap.sum() / size.sum())
+
+
+def _known(probability: Array, correct: Array) -> tuple[Array, Array]:
+    known = ~np.isnan(correct)
+    return probability[known], correct[known]

@@ -1,0 +1,55 @@
+"""From the network's log-odds to probabilities that mean what they say: 0.8 is right 80 times in 100."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.errors import InvalidInput
+
+__all__ = ["Calibration", "fit_calibration"]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Platt scaling (Platt, 1999): P = sigmoid(slope x log-odds + intercept). The order of candidates is kept."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.slope) and math.isfinite(self.intercept) and self.slope > 0.0):
+            raise InvalidInput(f"a calibration needs a finite slope above 0 and a finite intercept, got {self}")
+
+    def __call__(self, odds: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Log-odds of any shape to probabilities."""
+        return 1.0 / (1.0 + np.exp(-(self.slope * odds.astype(np.float64) + self.intercept)))
+
+
+def fit_calibration(odds: NDArray[np.floating], correct: NDArray[np.floating]) -> Calibration:
+    """Fit on held-out outcomes by Newton's method on the log-loss.
+
+    Args:
+        odds: Log-odds, any shape.
+        correct: In [0, 1], the same shape; NaN where nobody measured.
+
+    Raises:
+        InvalidInput: If the outcomes do not hold both right and wrong answers.
+    """
+    known = ~np.isnan(correct)
+    x, y = odds[known].astype(np.float64), correct[known].astype(np.float64)
+    if not 0.0 < (y.mean() if len(y) else 0.0) < 1.0:
+        raise InvalidInput(f"a calibration needs right and wrong outcomes, got {len(y)} with only one of them")
+    design = np.stack([x, np.ones_like(x)], axis=1)
+    weights = np.array([1.0, 0.0])
+    for _ in range(50):
+        p = 1.0 / (1.0 + np.exp(-design @ weights))
+        hessian = (design * (p * (1.0 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
+        step = np.linalg.solve(hessian, design.T @ (y - p))
+        weights += step
+        if np.abs(step).max() < 1e-10:
+            break
+    return Calibration(slope=float(weights[0]), intercept=float(weights[1]))

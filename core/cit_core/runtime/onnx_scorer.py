@@ -1,0 +1,159 @@
+"""Model-SAT without torch: an exported checkpoint on onnxruntime, in milliseconds on a CPU.
+
+Four graphs, each run only when its answer is not known yet:
+
+- reader   token ids -> hidden states            once a query (and once a new task line)
+- encoder  hidden states -> unit vector          once a new task line; psi
+- connector (task vectors, accuracies, counts) -> soft tokens    once a capability, cached by its content hash
+- phi      hidden states + all candidates' tokens -> log-odds    once a query, whatever the size of the zoo
+
+Axes: N queries, K candidates, L tokens, T soft tokens, S task lines, D width.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.errors import CheckpointError
+from cit_core.records import Capability
+from cit_core.runtime.calibration import Calibration
+from cit_core.runtime.checkpoint import GRAPHS, Checkpoint
+
+__all__ = ["OnnxScorer"]
+
+CACHED_CAPABILITIES = 4096
+Tokens = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Soft tokens TD and the level, of one capability."""
+
+
+class OnnxScorer:
+    """Scores with an exported Model-SAT network. Thread-safe; pickles as the path of its checkpoint.
+
+    Queries are run one by one: int8 activations share one scale a call, so a batch would let queries change each other's
+    scores in the last digits.
+
+    Args:
+        checkpoint: Name of a shipped checkpoint, or a folder.
+        threads: Of onnxruntime within a call; its own choice if not given.
+
+    Raises:
+        CheckpointError: If the checkpoint is missing, damaged or from a newer release.
+    """
+
+    def __init__(self, checkpoint: str | Path = "mini", *, threads: int | None = None) -> None:
+        self.checkpoint = Checkpoint.open(checkpoint)
+        self.name = self.checkpoint.name
+        self._threads = threads
+        self._calibration = Calibration(**self.checkpoint.json("calibration.json"))
+        self._tokenizer = _tokenizer(self.checkpoint)
+        self._reader, self._encoder, self._connector, self._phi = (
+            _session(self.checkpoint.folder / graph, threads) for graph in GRAPHS
+        )
+        self._lock = threading.Lock()
+        self._tokens: OrderedDict[str, Tokens] = OrderedDict()
+        self._task_vectors: dict[str, NDArray[np.float32]] = {}
+
+    def __reduce__(self) -> tuple[type[OnnxScorer], tuple[Path]]:
+        return OnnxScorer, (self.checkpoint.folder,)
+
+    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
+        """P(correct) of N queries for K candidates.
+
+        Args:
+            instructions: N texts; what exceeds the network's length is cut.
+            capabilities: K capabilities; one without results is judged by the query alone.
+
+        Returns:
+            (N, K) calibrated probabilities.
+        """
+        return self._calibration(self.log_odds(instructions, capabilities))
+
+    def log_odds(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float32]:
+        """The network's own answer before calibration, (N, K)."""
+        tokens_KTD, level_K = self._capability_tokens(capabilities)
+        rows = np.empty((len(instructions), len(capabilities)), np.float32)
+        for place, text in enumerate(instructions):
+            x_1LD, mask_1L = self._read(text)
+            rows[place] = _run(self._phi, x_1LD, mask_1L, tokens_KTD, level_K)[0][0]
+        return rows
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The trunk's unit vectors of texts, (len(texts), D): psi, and what evidence is compared by."""
+        return np.concatenate([_run(self._encoder, *self._read(text))[0] for text in texts])
+
+    def _read(self, text: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        ids_1L = np.array([self._tokenizer.encode(text).ids], np.int64)
+        mask_1L = np.ones_like(ids_1L)
+        return _run(self._reader, ids_1L, mask_1L)[0], mask_1L
+
+    def _capability_tokens(self, capabilities: Sequence[Capability]) -> Tokens:
+        found = [self._tokens_of(capability) for capability in capabilities]
+        return np.stack([tokens for tokens, _ in found]), np.stack([level for _, level in found])
+
+    def _tokens_of(self, capability: Capability) -> Tokens:
+        with self._lock:
+            known = self._tokens.get(capability.fingerprint)
+            if known is not None:
+                self._tokens.move_to_end(capability.fingerprint)
+                return known
+        tokens = self._connect(capability)  # outside the lock: two threads may do it twice, none waits for a network
+        with self._lock:
+            self._tokens[capability.fingerprint] = tokens
+            while len(self._tokens) > CACHED_CAPABILITIES:
+                self._tokens.popitem(last=False)
+        return tokens
+
+    def _connect(self, capability: Capability) -> Tokens:
+        results = capability.results
+        if results:
+            vectors_SD = np.stack([self._task_vector(result.task.description) for result in results])
+            accuracy_S = np.array([result.accuracy for result in results], np.float32)
+            count_S = np.array([result.count for result in results], np.float32)
+        else:  # one padding line: the connector then answers with what it expects of a model it knows nothing of
+            vectors_SD = np.zeros((1, self.checkpoint.config["network"]["width"]), np.float32)
+            accuracy_S, count_S = np.zeros(1, np.float32), np.zeros(1, np.float32)
+        tokens_KTD, level_K = _run(self._connector, vectors_SD[None], accuracy_S[None], count_S[None])
+        return tokens_KTD[0], level_K[0]
+
+    def _task_vector(self, description: str) -> NDArray[np.float32]:
+        with self._lock:
+            known = self._task_vectors.get(description)
+        if known is None:
+            known = self.encode([description])[0]
+            with self._lock:
+                self._task_vectors[description] = known
+        return known
+
+
+def _tokenizer(checkpoint: Checkpoint) -> Any:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(checkpoint.folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(checkpoint.config["network"]["max_length"])
+    return tokenizer
+
+
+def _session(path: Path, threads: int | None) -> Any:
+    import onnxruntime  # not at the top: `import cit_core` stays quick
+
+    options = onnxruntime.SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
+        raise CheckpointError(f"onnxruntime {onnxruntime.__version__} cannot load {path}: {error}") from error
+
+
+def _run(session: Any, *inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
+    names = [node.name for node in session.get_inputs()]
+    return session.run(None, dict(zip(names, inputs, strict=True)))  # type: ignore[no-any-return]

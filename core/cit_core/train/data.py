@@ -1,0 +1,138 @@
+"""Outcome tables as arrays, and the splits: who and what is held out, decided by a seeded hash alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.aptitude.suites import core_suite_from_outcomes
+from cit_core.catalogue import known_tasks
+from cit_core.errors import InvalidInput, MissingExtra
+from cit_core.records import Suite
+
+__all__ = ["OutcomeTable", "Split", "build_core_suite", "read_outcomes"]
+
+
+@dataclass(frozen=True)
+class OutcomeTable:
+    """Who answered what correctly: I items x M models."""
+
+    name: str
+    item_ids: tuple[str, ...]
+    tasks: tuple[str, ...]
+    categories: tuple[str, ...]
+    instructions: tuple[str, ...]
+    questions: tuple[str, ...]
+    """The instructions without their answer options, where the source tells them apart."""
+    models: tuple[str, ...]
+    correct_IM: NDArray[np.float64]
+    """In [0, 1]; NaN where a model was not measured."""
+
+    def column(self, model: str) -> int:
+        """Where a model stands in `correct_IM`."""
+        return self.models.index(model)
+
+    def digest(self) -> str:
+        """Content hash of ids and outcomes, to say which data a number stands on."""
+        named = "\n".join((*self.item_ids, *self.models)).encode()
+        return hashlib.sha256(named + self.correct_IM.tobytes()).hexdigest()[:16]
+
+
+def read_outcomes(folder: Path, name: str) -> OutcomeTable:
+    """Read `items-NAME.parquet` and `outcomes-NAME.parquet`.
+
+    Raises:
+        InvalidInput: If the files are not there or lack a column.
+        MissingExtra: If pyarrow is not installed.
+    """
+    try:
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtra("pyarrow, which reads Parquet files,", "data") from error
+    try:
+        items = pq.read_table(folder / f"items-{name}.parquet").to_pydict()
+        outcomes = pq.read_table(folder / f"outcomes-{name}.parquet").to_pydict()
+        rows = {id_: row for row, id_ in enumerate(items["item_id"])}
+        models = tuple(sorted(set(outcomes["model"])))
+        columns = {model: column for column, model in enumerate(models)}
+        correct_IM = np.full((len(rows), len(models)), np.nan)
+        correct_IM[[rows[i] for i in outcomes["item_id"]], [columns[m] for m in outcomes["model"]]] = outcomes[
+            "correct"
+        ]
+        return OutcomeTable(
+            name=name,
+            item_ids=tuple(items["item_id"]),
+            tasks=tuple(items["task"]),
+            categories=tuple(items["category"]),
+            instructions=tuple(items["instruction"]),
+            questions=tuple(items.get("question", items["instruction"])),
+            models=models,
+            correct_IM=correct_IM,
+        )
+    except (OSError, KeyError) as error:
+        raise InvalidInput(
+            f"{folder} needs items-{name}.parquet with item_id, task, category, instruction and outcomes-{name}.parquet "
+            f"with item_id, model, correct: {error}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which items and models are for training, validation and test: a seeded hash of their names, nothing else.
+
+    Attributes:
+        seed: Of the hash.
+        test_items: Share of the items.
+        validation_items: Share of the items.
+        test_models: How many models, those with the lowest hashes.
+        validation_models: How many models, those that come next.
+    """
+
+    seed: str = "cit-2502"
+    test_items: float = 0.2
+    validation_items: float = 0.1
+    test_models: int = 6
+    validation_models: int = 3
+
+    def fraction(self, name: str) -> float:
+        """A name's place in [0, 1)."""
+        return int(hashlib.sha256(f"{self.seed}:{name}".encode()).hexdigest()[:12], 16) / 16**12
+
+    def items(self, item_ids: Sequence[str]) -> dict[str, NDArray[np.intp]]:
+        """Rows of the items of `train`, `validation` and `test`."""
+        place = np.array([self.fraction(id_) for id_ in item_ids])
+        last = self.test_items + self.validation_items
+        return {
+            "test": np.flatnonzero(place < self.test_items),
+            "validation": np.flatnonzero((place >= self.test_items) & (place < last)),
+            "train": np.flatnonzero(place >= last),
+        }
+
+    def models(self, models: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Models of `train`, `validation` and `test`."""
+        order = sorted(models, key=self.fraction)
+        held_out = self.test_models + self.validation_models
+        return {
+            "test": tuple(order[: self.test_models]),
+            "validation": tuple(order[self.test_models : held_out]),
+            "train": tuple(order[held_out:]),
+        }
+
+
+def build_core_suite(table: OutcomeTable, split: Split) -> Suite:
+    """The core set: 50 tasks x 20 training items, by what tells training models apart."""
+    rows = split.items(table.item_ids)["train"]
+    columns = [table.column(model) for model in split.models(table.models)["train"]]
+    return core_suite_from_outcomes(
+        "mmlu-pro-core",
+        [table.item_ids[row] for row in rows],
+        [table.tasks[row] for row in rows],
+        table.correct_IM[np.ix_(rows, columns)],
+        known_tasks(),
+        groups=dict(zip(table.tasks, table.categories, strict=True)),
+    )
