@@ -1,0 +1,144 @@
+"""What a router may know of a LangChain input: the text to route on, and facts about the rest.
+
+The text is the last human turn, so that a conversation keeps its route while tools are being called. The facts are of
+the whole conversation, because the chosen candidate is given all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import BaseMessage, ChatMessage, convert_to_messages
+from langchain_core.prompt_values import PromptValue
+
+from cit_core.errors import InvalidInput
+from cit_core.policy import QueryFacts
+from cit_core.router import CHARACTERS_PER_TOKEN
+
+__all__ = ["Query", "read_query"]
+
+_MODALITY_OF_PART = {
+    "image": "image",
+    "image_url": "image",
+    "input_image": "image",
+    "audio": "audio",
+    "audio_url": "audio",
+    "input_audio": "audio",
+    "video": "video",
+    "video_url": "video",
+    "input_video": "video",
+}
+"""Names of content parts: LangChain's own, and those of the providers' formats that it passes on as they are."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """The text to route on, and what constraints may know."""
+
+    text: str
+    facts: QueryFacts
+
+
+def read_query(value: object, query_key: str | None = None, *, tools: bool = False, schema: bool = False) -> Query:
+    """Find the query in anything that a chat model or a chain takes as input.
+
+    Args:
+        value: A text, a prompt value, a message, a list of messages, or a mapping that holds one of these.
+        query_key: Where in a mapping the query stands; not needed for a mapping with a single key.
+        tools: Whether the candidate is handed tools with it.
+        schema: Whether the answer must follow a schema.
+
+    Raises:
+        InvalidInput: If there is no query in it.
+    """
+    if isinstance(value, Mapping):
+        value = _pick(value, query_key)
+    messages = _messages(value)
+    media = frozenset(filter(None, (_modality(part) for message in messages for part in _parts(message))))
+    texts = [(_role(message), _text(message)) for message in messages]
+    tokens = max(1, sum(len(text) for _, text in texts) // CHARACTERS_PER_TOKEN)
+    facts = QueryFacts(tokens=tokens, modalities=media | {"text"}, tools=tools, structured_output=schema)
+    return Query(_choose(texts, media), facts)
+
+
+def _pick(value: Mapping[Any, Any], query_key: str | None) -> object:
+    if query_key is None and len(value) == 1:
+        return next(iter(value.values()))
+    if query_key in value:
+        return value[query_key]
+    keys = ", ".join(map(repr, value)) or "none"
+    wanted = "several keys and no query_key" if query_key is None else f"no key {query_key!r}"
+    raise InvalidInput(
+        f"the input is a dict with {wanted} (its keys: {keys}); "
+        "say where the query stands: RunnableRouter(..., query_key=KEY)"
+    )
+
+
+def _messages(value: object) -> list[BaseMessage]:
+    if isinstance(value, PromptValue):
+        return value.to_messages()
+    if isinstance(value, str | BaseMessage):
+        value = [value]
+    if not isinstance(value, Sequence) or isinstance(value, bytes):
+        raise InvalidInput(
+            f"the input holds {type(value).__name__} where the query should be; "
+            "it must be a text, a prompt value, a message or a list of messages"
+        )
+    try:
+        return convert_to_messages(value)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise InvalidInput(
+            "the input is a list that cannot be read as messages; "
+            "each entry must be a message, a text, a (role, text) pair or a dict with 'role' and 'content'"
+        ) from error
+
+
+def _choose(texts: Sequence[tuple[str, str]], media: frozenset[str]) -> str:
+    """The last human turn with text; where only a picture was sent, what was said around it."""
+    for role in ("human", "system"):
+        for speaker, text in reversed(texts):
+            if speaker == role and text:
+                return text
+    if media:
+        return f"Look at the attached {' and '.join(sorted(media))} and answer."
+    for _, text in reversed(texts):
+        if text:
+            return text
+    raise InvalidInput("the input holds no text to route on; pass the text that the LLM will be asked")
+
+
+def _role(message: BaseMessage) -> str:
+    role = message.role if isinstance(message, ChatMessage) else message.type
+    return "human" if role in {"user", "HumanMessageChunk"} else role
+
+
+def _text(message: BaseMessage) -> str:
+    texts = [part if isinstance(part, str) else part.get("text") for part in _parts(message)]
+    return "\n".join(text for text in texts if isinstance(text, str)).strip()
+
+
+def _parts(message: BaseMessage) -> Iterator[str | dict[Any, Any]]:
+    yield from [message.content] if isinstance(message.content, str) else message.content
+
+
+def _modality(part: str | dict[Any, Any]) -> str | None:
+    """What a part of a message holds beside text; None for text and for what is not known."""
+    if isinstance(part, str):
+        return None
+    names = [part["type"]] if "type" in part else part  # Bedrock's parts have no type: {"image": {...}}
+    known = (_MODALITY_OF_PART.get(str(name)) for name in names)
+    return next(filter(None, known), None) or _modality_of_file(part)
+
+
+def _modality_of_file(part: dict[Any, Any]) -> str | None:
+    holders = [part, *(inner for inner in part.values() if isinstance(inner, dict))]
+    for mime in (holder.get(key) for holder in holders for key in ("mime_type", "media_type", "file_data")):
+        if isinstance(mime, str):
+            kind, _, rest = mime.removeprefix("data:").partition("/")
+            if kind in {"image", "audio", "video"}:
+                return kind
+            if kind == "application" and rest.startswith("pdf"):
+                return "pdf"
+    return None

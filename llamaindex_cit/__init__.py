@@ -1,0 +1,12 @@
+"""cit-router for LlamaIndex: a selector that picks the engine whose LLM is most likely to get the query right."""
+
+from cit_core.errors import MissingExtra
+
+try:
+    import llama_index.core  # noqa: F401  # asked for by name, so that its absence is told in one sentence
+except ImportError as error:
+    raise MissingExtra("llama-index-core", "llamaindex") from error
+
+from llamaindex_cit.selector import CITSelectionEvent, CITSelectorResult, CITSingleSelector
+
+__all__ = ["CITSelectionEvent", "CITSelectorResult", "CITSingleSelector"]

@@ -1,0 +1,62 @@
+"""Which candidate stands behind which choice of a selector."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from llama_index.core.tools.types import ToolMetadata
+
+from cit_core.errors import InvalidInput, UnknownCandidate
+
+__all__ = ["candidates_of"]
+
+
+def candidates_of(
+    choices: Sequence[ToolMetadata], known: Collection[str], mapping: Mapping[str | int, str]
+) -> list[str]:
+    """Find the candidate of every choice.
+
+    Args:
+        choices: What a selector is given: tools, or texts that LlamaIndex has wrapped as descriptions.
+        known: The candidates there are.
+        mapping: Index, name or (for a choice without a name) text of a choice to a candidate.
+
+    Returns:
+        One candidate for each choice, in order.
+
+    Raises:
+        UnknownCandidate: If a choice matches no candidate.
+        InvalidInput: If there are no choices, a name cannot tell them apart, or two of them share a candidate.
+    """
+    if not choices:
+        raise InvalidInput("there are no choices to select from; pass at least one tool")
+    names = Counter(choice.name for choice in choices)
+    ids = [_candidate_of(place, choice, known, mapping, names[choice.name] > 1) for place, choice in enumerate(choices)]
+    for id_, count in Counter(ids).items():
+        if count > 1:
+            places = ", ".join(str(place) for place, other in enumerate(ids) if other == id_)
+            raise InvalidInput(f"choices {places} all stand for candidate {id_!r}; each needs a candidate of its own")
+    return ids
+
+
+def _candidate_of(
+    place: int, choice: ToolMetadata, known: Collection[str], mapping: Mapping[str | int, str], repeated: bool
+) -> str:
+    own = choice.description if choice.name is None else choice.name
+    if place in mapping:
+        return mapping[place]
+    if not repeated or choice.name is None:  # a name that several tools bear says nothing about any of them
+        if own in mapping:
+            return mapping[own]
+        if own in known:
+            return own
+    if choice.description in known:
+        return choice.description
+    if repeated and choice.name is not None:
+        raise InvalidInput(
+            f"choice {place} and others are all named {own!r}; name each tool after its candidate, "
+            f"QueryEngineTool.from_defaults(engine, name=ID), or pass mapping={{{place}: ID, ...}}"
+        )
+    where = f"the router for choice {place} (name the tool after its candidate, or pass mapping={{{own!r}: ID}})"
+    raise UnknownCandidate(own, known, where)
