@@ -1,0 +1,59 @@
+"""The command line: `cit`. One module per verb, or per group of verbs; heavy imports wait inside the commands."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Annotated
+
+import typer
+
+from cit_core.cli import demo, doctor, importing, models, output, proving, route
+from cit_core.cli.group import Group
+from cit_core.cli.options import OpenRouter
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("route")(route.route)
+app.add_typer(models.app, name="models")
+app.add_typer(importing.app, name="import")
+app.command("train")(proving.train)
+app.command("bench")(proving.bench)
+app.command("doctor")(doctor.doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        output.say(f"cit-router {version('cit-router')}")
+        raise typer.Exit
+
+
+@app.callback()
+def cit(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Send every query to the LLM that is most likely to get it right. `cit demo` shows how, offline."""
+
+
+def main(open_router: OpenRouter | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    Args:
+        open_router: Builds the router of `cit route` in place of `cit_core.cli.options.open_router`; how a test or a
+            tool of your own brings its own scorer.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character gets ?, not a traceback
+    app(obj=open_router, prog_name="cit")

@@ -1,0 +1,142 @@
+"""`cit doctor`: what is installed and whether it works; every fault comes with its remedy."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+import typer
+
+from cit_core.cli import output
+from cit_core.cli.group import REFUSED
+from cit_core.cli.options import CheckpointOption, JsonOption, StoreOption
+from cit_core.errors import CITError
+
+if TYPE_CHECKING:
+    from cit_core.router import Scorer
+
+__all__ = ["Check", "doctor"]
+
+NEEDED = ("onnxruntime", "tokenizers", "numpy", "pydantic", "sqlalchemy", "alembic")
+OPTIONAL = {
+    "langchain-core": "langchain",
+    "langchain": "agents",
+    "llama-index-core": "llamaindex",
+    "pyarrow": "data",
+    "torch": "train",
+    "transformers": "train",
+    "psycopg": "postgres",
+}
+"""Distribution to the extra of cit-router that brings it."""
+REINSTALL = "pip install --force-reinstall cit-router"
+TIMED = 20
+"""Decisions that are timed."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report. `remedy` is set where something can be done, `broken` where something must."""
+
+    what: str
+    found: str
+    remedy: str | None = None
+    broken: bool = False
+
+
+def doctor(store: StoreOption = None, checkpoint: CheckpointOption = "mini", json_: JsonOption = False) -> None:
+    """Check what is installed, the checkpoint, the catalogue, the store and the time of a decision."""
+    checks = [*_installed(), *_works(checkpoint), _store(store)]
+    if json_:
+        output.as_json([asdict(check) for check in checks])
+    else:
+        rows = [(_mark(check), check.what, check.found, check.remedy or "") for check in checks]
+        output.console().print(
+            output.table("cit doctor", {"": "left", "what": "left", "found": "fold", "remedy": "fold"}, rows)
+        )
+    if any(check.broken for check in checks):
+        raise typer.Exit(REFUSED)
+
+
+def _mark(check: Check) -> str:
+    return "✗" if check.broken else "·" if check.remedy else "✓"
+
+
+def _installed() -> Iterator[Check]:
+    yield Check("python", platform.python_version())
+    for name in ("cit-router", *NEEDED):
+        found = _version(name)
+        yield Check(name, found or "not installed", None if found else REINSTALL, broken=found is None)
+    for name, extra in OPTIONAL.items():
+        found = _version(name)
+        yield Check(name, found or "not installed", None if found else f"pip install 'cit-router[{extra}]'")
+
+
+def _version(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _works(checkpoint: str) -> Iterator[Check]:
+    from cit_core.runtime import OnnxScorer, load_scorer
+
+    scorers: list[OnnxScorer] = []
+
+    def load() -> Check:
+        scorers.append(load_scorer(checkpoint))
+        return Check("checkpoint", f"{scorers[0].name}, every file matches its sha256")
+
+    yield _guarded("catalogue", _catalogue)
+    yield _guarded("checkpoint", load)
+    if scorers:
+        yield _guarded("decision", lambda: _decision(scorers[0]))
+
+
+def _guarded(what: str, check: Callable[[], Check]) -> Check:
+    """The check, or what stopped it: messages of our errors end with what helps."""
+    try:
+        return check()
+    except CITError as error:
+        return Check(what, "broken", str(error), broken=True)
+    except ImportError as error:  # installed by name, but its binary does not load here
+        return Check(what, f"broken: {error}", REINSTALL, broken=True)
+
+
+def _catalogue() -> Check:
+    from cit_core.catalogue import catalogue_candidates, core_suite
+
+    suite = core_suite()
+    candidates = catalogue_candidates()
+    priced = sum(candidate.price_in is not None for candidate in candidates)
+    return Check("catalogue", f"{len(candidates)} models ({priced} with a price), suite {suite.name} {suite.version}")
+
+
+def _decision(scorer: Scorer) -> Check:
+    from cit_core.catalogue import catalogue_capabilities
+    from cit_core.router import Router
+
+    router = Router(scorer, catalogue_capabilities())
+    times = [router.route(f"What is {number} times {number + 7}?").latency_ms for number in range(TIMED + 1)]
+    typical = median(times[1:])  # the first one also reads the capabilities
+    return Check("decision", f"{typical:.1f} ms among {len(router.candidates)} models (median of {TIMED})")
+
+
+def _store(url: str | None) -> Check:
+    from cit_core.cli.options import is_default, open_store, sqlite_file
+
+    path = sqlite_file(url)
+    if is_default(url) and path is not None and not path.exists():
+        return Check("store", f"none yet at {path}", "`cit import table FILE` or `cit models add ID` makes it")
+
+    def look() -> Check:
+        with open_store(url) as opened:
+            counts = f"{len(opened.candidates())} models, {opened.outcome_count():,} outcomes"
+            return Check("store", f"{opened.url}: {counts}, version {opened.version}")
+
+    return _guarded("store", look)

@@ -1,0 +1,101 @@
+"""`cit train` and `cit bench`: make the network, and see what it is worth on outcomes it has not seen."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cit_core.cli import output
+from cit_core.cli.options import CheckpointOption, JsonOption
+from cit_core.errors import InvalidInput
+
+__all__ = ["bench", "train"]
+
+DataOption = Annotated[
+    Path,
+    typer.Option("--data", metavar="FOLDER", help="Holds items-mmlu-pro.parquet and outcomes-mmlu-pro.parquet."),
+]
+
+
+def train(
+    data: DataOption,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Of the run; its checkpoint/ is what it exports.")
+    ],
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; the recipe's own if not given.")] = None,
+    only_export: Annotated[bool, typer.Option("--only-export", help="Export a finished run again.")] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Train the `mini` network on outcome tables and export it: int8, calibrated, compared with torch."""
+    from dataclasses import asdict
+
+    from cit_core.model.persistence import load_network
+    from cit_core.train.data import read_outcomes
+    from cit_core.train.release import release
+    from cit_core.train.trainer import TrainConfig, fit
+
+    if not only_export and (out / "model.safetensors").exists():
+        raise InvalidInput(
+            f"{out} holds a finished run already; give another --out, or --only-export to export it again"
+        )
+    config = TrainConfig() if steps is None else TrainConfig(steps=steps)
+    table = read_outcomes(data, "mmlu-pro")
+    if not only_export:
+        fit(table, out, config, progress=sys.stderr.isatty())
+    network, tokenizer = load_network(out)
+    agreement = release(network, tokenizer, table, out / "checkpoint", "mini", config.split)
+    if json_:
+        output.as_json({"checkpoint": str(out / "checkpoint"), **asdict(agreement)})
+        return
+    output.say(
+        f"{out / 'checkpoint'}: on {agreement.queries:,} queries, {agreement.decisions:.1%} of the decisions in "
+        f"{agreement.zoos} zoos of similar strength and {agreement.pairs:.1%} of all pairs of {agreement.candidates} "
+        f"candidates as in torch; log-odds differ by {agreement.exact:.1e} at most before quantisation and by "
+        f"{agreement.quantised:.3f} on average after it"
+    )
+
+
+def bench(
+    data: DataOption,
+    checkpoint: CheckpointOption = "mini",
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
+    target: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Also write the result as JSON.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Compare the router with random choice, the best model by aptitude, a shuffled control and the oracle.
+
+    Items and models of the test part are in no training run. Accuracies come with paired-bootstrap 95 % intervals.
+    """
+    from dataclasses import asdict
+
+    from cit_core.evaluate import held_out
+    from cit_core.evaluate.report import COLUMNS, as_markdown, as_record, cells, summary
+    from cit_core.runtime import load_scorer
+    from cit_core.train.data import Split, read_outcomes
+
+    table, scorer, split = read_outcomes(data, "mmlu-pro"), load_scorer(checkpoint), Split()
+    comparisons = held_out(table, scorer, split)
+    record = as_record(
+        comparisons,
+        command=f"cit bench --data {data} --checkpoint {checkpoint}",
+        checkpoint={"name": scorer.name, "sha256": scorer.checkpoint.sha256},
+        data={"name": table.name, "digest": table.digest()},
+        split=asdict(split),
+    )
+    if target is not None:
+        target.write_text(record + "\n", encoding="utf-8")
+    if json_:
+        output.say(record)
+    elif markdown:
+        output.say(as_markdown(comparisons))
+    else:
+        for comparison in comparisons:
+            columns = {heading: "left" if heading == COLUMNS[0] else "right" for heading in COLUMNS}
+            title = f"{comparison.title} ({comparison.items:,} items, {comparison.zoos} zoos)"
+            output.console().print(output.table(title, columns, [cells(row) for row in comparison.rows]))
+            output.say(summary(comparison) + "\n")

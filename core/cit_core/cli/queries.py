@@ -1,0 +1,106 @@
+"""Queries as JSON lines: `{"id": ..., "instruction": ...}`, read one by one and checked as they come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cit_core.errors import InvalidInput
+
+__all__ = ["Query", "in_chunks", "parse_object", "read_queries", "require_text"]
+
+
+@dataclass(frozen=True)
+class Query:
+    """One line of the input. An id is a text or a whole number and comes back in the decision as it is."""
+
+    id: str | int
+    instruction: str
+
+
+def read_queries(lines: Iterable[bytes], name: str) -> Iterator[Query]:
+    """Check line by line; blank lines are passed over, fields beyond the two are ignored.
+
+    Of what was read only the ids are kept in memory: each may stand once.
+
+    Args:
+        lines: Of a file that is open for bytes.
+        name: Of the file, for messages.
+
+    Raises:
+        InvalidInput: At the first line that is not a query; names the file and the line.
+    """
+    seen: dict[str | int, int] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{name} line {number}"
+        query = _query(parse_object(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, where), where)
+        if query.id in seen:
+            raise InvalidInput(
+                f"{where}: id {query.id!r} stands on line {seen[query.id]} already; each id may stand once"
+            )
+        seen[query.id] = number
+        yield query
+
+
+def parse_object(line: bytes, where: str) -> dict[str, Any]:
+    """A line that must be a JSON object in UTF-8.
+
+    Raises:
+        InvalidInput: If it is not.
+    """
+    try:
+        record = json.loads(line.decode())
+    except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, or not JSON
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InvalidInput(f"{where}: not JSON ({reason}); each line must be a JSON object in UTF-8") from None
+    if not isinstance(record, dict):
+        raise InvalidInput(f"{where}: got {type(record).__name__}; each line must be a JSON object")
+    return record
+
+
+def _query(record: dict[str, Any], where: str) -> Query:
+    need = 'each line must be {"id": ..., "instruction": "..."}'
+    for name, kinds in (("id", (str, int)), ("instruction", (str,))):
+        if name not in record:
+            raise InvalidInput(f"{where}: no {name}; {need}")
+        if not isinstance(record[name], kinds) or isinstance(record[name], bool):
+            wanted = " or ".join("a text" if kind is str else "a whole number" for kind in kinds)
+            raise InvalidInput(f"{where}: {name} is {type(record[name]).__name__}, it must be {wanted}; {need}")
+    require_text(record["instruction"], f"{where}: the instruction")
+    return Query(record["id"], record["instruction"])
+
+
+def require_text(text: str, what: str) -> None:
+    """Refuse a text that no tokenizer can read.
+
+    Raises:
+        InvalidInput: If it is empty or holds half a character.
+    """
+    if not text.strip():
+        raise InvalidInput(f"{what} is empty; it must be the text that the LLM will be asked")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        broken = text[error.start]
+        raise InvalidInput(f"{what} is not valid Unicode: {broken!r} at character {error.start}") from None
+
+
+def in_chunks(queries: Iterator[Query], size: int) -> Iterator[list[Query]]:
+    """Groups of `size`, the last one shorter. What came before a bad line is handed out before its error is raised."""
+    chunk: list[Query] = []
+    try:
+        for query in queries:
+            chunk.append(query)
+            if len(chunk) == size:
+                yield chunk
+                chunk = []
+    except InvalidInput:
+        if chunk:
+            yield chunk
+        raise
+    if chunk:
+        yield chunk

@@ -1,0 +1,125 @@
+"""`cit route`: decide one query, or a file of them."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+
+import typer
+
+from cit_core.cli import output
+from cit_core.cli.options import CheckpointOption, JsonOption, StoreOption, open_router, split_ids
+from cit_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from cit_core.cli.batch import Tally
+    from cit_core.router import Router
+
+__all__ = ["route"]
+
+PIPE = Path("-")
+
+
+def route(
+    ctx: typer.Context,
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="One query.", show_default=False)] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="FILE", help="Queries as JSON lines with id and instruction; - is stdin."),
+    ] = None,
+    target: Annotated[
+        Path,
+        typer.Option("--output", metavar="FILE", help="Decisions as JSON lines; goes on where an earlier run stopped."),
+    ] = PIPE,
+    models: Annotated[
+        str | None,
+        typer.Option("--models", metavar="ID,ID", help="Choose among these alone; all there are if not given."),
+    ] = None,
+    store: StoreOption = None,
+    policy: Annotated[
+        str,
+        typer.Option(
+            "--policy",
+            metavar="POLICY",
+            help="best: the most likely to be right. threshold:TAU: the cheapest that reaches TAU. "
+            "cost:VALUE: most worth less cost, at VALUE USD for a correct answer.",
+        ),
+    ] = "best",
+    checkpoint: CheckpointOption = "mini",
+    json_: JsonOption = False,
+) -> None:
+    """Choose the LLM for a query, or for every query in a file, among the catalogue or the candidates of a store."""
+    from cit_core.cli.queries import require_text
+    from cit_core.policy import parse_policy
+
+    if (text is None) == (source is None):
+        raise InvalidInput("give either one TEXT or --input FILE; `cit route 'What is 7 times 8?'` is a beginning")
+    if text is not None:
+        if target != PIPE:
+            raise InvalidInput(f"--output {target} goes with --input; a single TEXT is printed")
+        require_text(text, "the query")
+    router = (ctx.obj or open_router)(checkpoint, store, split_ids(models), parse_policy(policy))
+    if text is not None:
+        decision = router.route(text)
+        output.as_json(output.decision_record(decision)) if json_ else output.say(decision.explain())
+    elif source is not None:
+        _report(_route_file(router, source, target), target, json_=json_)
+
+
+def _route_file(router: Router, source: Path, target: Path) -> Tally:
+    from cit_core.cli.batch import DecisionFile, decide
+    from cit_core.cli.queries import read_queries
+
+    if PIPE not in (source, target) and target.exists() and source.exists() and target.samefile(source):
+        raise InvalidInput(f"--output {target} is the input itself; decisions need a file of their own")
+    with _open_input(source) as lines, _open_output(target) as (stream, resumes):
+        written = DecisionFile(stream, str(target), [c.id for c in router.candidates], resumes=resumes)
+        return decide(router, read_queries(lines, "stdin" if source == PIPE else str(source)), written)
+
+
+@contextmanager
+def _open_input(path: Path) -> Iterator[BinaryIO]:
+    """The lines of the input; reading them moves a progress bar where there is a terminal to draw it on."""
+    from rich.progress import Progress
+
+    if path == PIPE:
+        yield sys.stdin.buffer
+        return
+    console = output.console(stderr=True)
+    with _open(path, "rb", "--input") as stream, Progress(console=console, disable=not console.is_terminal) as progress:
+        yield progress.wrap_file(stream, total=path.stat().st_size, description=path.name)
+
+
+@contextmanager
+def _open_output(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
+    """The stream of the output, and whether it can hold an earlier run's lines: a pipe and a device cannot."""
+    if path == PIPE:
+        yield sys.stdout.buffer, False
+        return
+    resumes = not path.exists() or stat.S_ISREG(path.stat().st_mode)
+    if resumes:
+        with _open(path, "ab", "--output"):  # makes it, changes nothing
+            pass
+    with _open(path, "r+b" if resumes else "wb", "--output") as stream:
+        yield stream, resumes
+
+
+def _open(path: Path, mode: Literal["rb", "ab", "wb", "r+b"], option: str) -> BinaryIO:
+    try:
+        return path.open(mode)
+    except OSError as error:
+        raise InvalidInput(f"{option} {path} cannot be opened: {error.strerror}") from None
+
+
+def _report(tally: Tally, target: Path, *, json_: bool) -> None:
+    """Say what was done: on stderr, or as JSON on stdout where no decisions go there."""
+    if json_ and target != PIPE:
+        output.as_json({"decided": tally.decided, "resumed": tally.resumed, "output": str(target)})
+        return
+    before = f", {tally.resumed:,} were decided before" if tally.resumed else ""
+    nothing = "nothing to do: " if not tally.decided else ""
+    output.note(f"{nothing}{tally.decided:,} queries decided{before}")

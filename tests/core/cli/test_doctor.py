@@ -1,0 +1,90 @@
+"""`cit doctor`: what is there, what is not, and what is broken with its remedy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from cit_core import Candidate, CapabilityStore
+from cit_core.cli.doctor import OPTIONAL
+from cit_core.runtime import shipped_checkpoints
+
+URL = "sqlite:///zoo.db"
+
+
+def checks(result) -> dict[str, dict]:
+    return {check["what"]: check for check in json.loads(result.stdout)}
+
+
+def test_a_sound_installation_is_exit_code_0(cit, tmp_path):
+    result = cit("doctor", "--json")
+    assert result.exit_code == 0, result.stdout
+    found = checks(result)
+    assert found["cit-router"]["found"] == version("cit-router")
+    assert found["checkpoint"]["found"].startswith("mini@")
+    assert "sha256" in found["checkpoint"]["found"]
+    assert " models (" in found["catalogue"]["found"]
+    assert " ms among " in found["decision"]["found"]
+    assert not any(check["broken"] for check in found.values())
+    assert found["store"]["found"].startswith("none yet at ")
+    assert list(tmp_path.iterdir()) == [], "a store that does not exist is not made"
+
+
+def test_what_is_optional_and_absent_names_its_extra(cit):
+    for name, check in checks(cit("doctor", "--json")).items():
+        if check["found"] == "not installed":
+            assert check["remedy"] == f"pip install 'cit-router[{OPTIONAL[name]}]'"
+            assert not check["broken"]
+
+
+def test_the_report_for_people(cit):
+    result = cit("doctor")
+    assert result.exit_code == 0
+    assert "✓" in result.stdout
+    assert "✗" not in result.stdout
+
+
+def test_a_store_is_counted(cit):
+    with CapabilityStore(URL) as store:
+        store.add_candidates([Candidate(id="mine")])
+    assert (
+        checks(cit("doctor", "--store", URL, "--json"))["store"]["found"] == f"{URL}: 1 models, 0 outcomes, version 1"
+    )
+
+
+@pytest.mark.parametrize(("make", "says"), [(None, "no store at zoo.db"), (b"not a database" * 100, "zoo.db")])
+def test_a_store_that_cannot_be_used_is_exit_code_1(cit, make, says):
+    if make:
+        Path("zoo.db").write_bytes(make)
+    result = cit("doctor", "--store", URL, "--json")
+    assert result.exit_code == 1
+    check = checks(result)["store"]
+    assert check["broken"]
+    assert says in check["remedy"]
+    assert make is None or Path("zoo.db").read_bytes() == make
+
+
+def test_a_checkpoint_that_is_not_there_is_exit_code_1(cit):
+    result = cit("doctor", "--checkpoint", "nowhere", "--json")
+    assert result.exit_code == 1
+    found = checks(result)
+    assert found["checkpoint"]["broken"]
+    assert "nowhere" in found["checkpoint"]["remedy"]
+    assert "decision" not in found
+    assert "✗" in cit("doctor", "--checkpoint", "nowhere").stdout
+
+
+def test_a_damaged_checkpoint_is_exit_code_1(cit):
+    shutil.copytree(shipped_checkpoints()["mini"], "copy")
+    assert cit("doctor", "--checkpoint", "copy").exit_code == 0
+    largest = max(Path("copy").iterdir(), key=lambda path: path.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(data)
+    result = cit("doctor", "--checkpoint", "copy", "--json")
+    assert result.exit_code == 1
+    assert checks(result)["checkpoint"]["broken"]

@@ -1,0 +1,238 @@
+"""`cit models`: a store is listed, shown, added to and removed from; the catalogue is read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cit_core import Candidate, CapabilityStore, Item, Outcome, Task
+from cit_core.catalogue import catalogue_candidates, catalogue_capabilities, core_suite, provenance
+
+URL = "sqlite:///zoo.db"
+STORE = ("--store", URL)
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> str:
+    """Two measured models, one that was not."""
+    with CapabilityStore(URL) as store:
+        store.add_candidates([Candidate(id="weak"), Candidate(id="strong", params_b=7), Candidate(id="new")])
+        store.add_tasks([Task(id="sums", keywords=("addition",)), Task(id="law", keywords=("contracts", "torts"))])
+        store.add_items([Item(id="1", task="sums"), Item(id="2", task="law")])
+        right = {"weak": (0, 1), "strong": (1, 1)}
+        store.add_outcomes(
+            Outcome(candidate=who, item=item, correct=correct, source="test")
+            for who, results in right.items()
+            for item, correct in zip(("1", "2"), results, strict=True)
+        )
+    return URL
+
+
+def test_a_store_is_listed_the_most_accurate_first(cit, zoo):
+    result = cit("models", "list", *STORE)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert f"3 models in {URL}" in lines[0]
+    rows = [line.split() for line in lines if line.split()[:1] and line.split()[0] in {"weak", "strong", "new"}]
+    assert [row[:4] for row in rows] == [
+        ["strong", "100.0%", "2", "7B"],
+        ["weak", "50.0%", "2", "–"],
+        ["new", "–", "0", "–"],
+    ]
+
+
+def test_a_list_as_json(cit, zoo):
+    records = json.loads(cit("models", "list", *STORE, "--json").stdout)
+    assert [(r["id"], r["mean_accuracy"], r["tasks"], r["questions"]) for r in records] == [
+        ("strong", 1.0, 2, 2),
+        ("weak", 0.5, 2, 2),
+        ("new", None, 0, 0),
+    ]
+    assert records[0]["params_b"] == 7
+
+
+def test_an_empty_store_is_said_to_be_empty(cit):
+    CapabilityStore(URL).close()
+    result = cit("models", "list", *STORE)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "the store holds no model yet" in result.stderr
+
+
+def test_a_model_is_shown_with_its_facts_and_tasks(cit, zoo):
+    text = cit("models", "show", "weak", *STORE).stdout
+    assert "50.0% over 2 tasks" in text
+    assert text.index("law") < text.index("sums"), "the best task first"
+    assert "contracts, torts" in text
+    assert "not known" in text
+    record = json.loads(cit("models", "show", "weak", *STORE, "--json").stdout)
+    assert record["results"] == [
+        {"task": "sums", "accuracy": 0.0, "count": 1},
+        {"task": "law", "accuracy": 1.0, "count": 1},
+    ]
+    assert "never measured" in cit("models", "show", "new", *STORE).stdout
+
+
+@pytest.mark.parametrize("verb", ["show", "remove"])
+def test_an_unknown_model_names_the_closest(cit, zoo, verb):
+    result = cit("models", verb, "strnog", *STORE)
+    assert result.exit_code == 2
+    assert "'strnog'" in result.stderr
+    assert "closest: 'strong'" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_add_with_every_fact_makes_the_store(cit):
+    result = cit(
+        *("models", "add", "mine [v1]", *STORE, "--context-window", "8192", "--price-in", "0.5", "--price-out", "1.5"),
+        *("--params-b", "7", "--released", "2024-05-13", "--tools", "--no-structured-output", "--modality", "text"),
+        *("--modality", "image", "--license", "MIT", "--notes", "tuned on our tickets"),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"added: mine [v1] in {URL}\n"
+    with CapabilityStore(URL) as store:
+        assert store.candidate("mine [v1]") == Candidate(
+            id="mine [v1]",
+            context_window=8192,
+            price_in=0.5,
+            price_out=1.5,
+            params_b=7,
+            released="2024-05-13",  # type: ignore[arg-type]
+            tools=True,
+            structured_output=False,
+            modalities=("text", "image"),
+            license="MIT",
+            notes="tuned on our tickets",
+        )
+    shown = cit("models", "show", "mine [v1]", *STORE).stdout
+    for fact in (
+        "8,192 tokens",
+        "0.5 USD per 1M tokens",
+        "text, image",
+        "2024-05-13",
+        "7 billion",
+        "MIT",
+        "our tickets",
+    ):
+        assert fact in shown
+
+
+def test_add_goes_to_the_default_store_and_default_names_it(cit):
+    assert cit("models", "add", "mine", "--json").exit_code == 0
+    assert [r["id"] for r in json.loads(cit("models", "list", "--store", "default", "--json").stdout)] == ["mine"]
+    assert Path("data-home").exists()
+
+
+def test_the_same_facts_again_change_nothing_and_other_facts_need_replace(cit):
+    cit("models", "add", "mine", *STORE, "--price-in", "1", "--notes", "ours")
+    assert (
+        json.loads(cit("models", "add", "mine", *STORE, "--price-in", "1", "--notes", "ours", "--json").stdout)["done"]
+        == "unchanged"
+    )
+    result = cit("models", "add", "mine", *STORE, "--price-in", "2")
+    assert result.exit_code == 2
+    assert result.stderr == f"error: 'mine' is in {URL} with other facts; --replace changes the facts that you give\n"
+    assert cit("models", "add", "mine", *STORE, "--price-in", "2", "--replace").stdout.startswith("changed: mine")
+    with CapabilityStore(URL) as store:
+        assert store.candidate("mine") == Candidate(id="mine", price_in=2, notes="ours")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--price-in", "-1"), "price_in: "),
+        (("--price-in", "nan"), "price_in: "),
+        (("--context-window", "0"), "context_window: "),
+        (("--released", "yesterday"), "released: "),
+        (("--store", "zoo.db"), "'zoo.db' is not a store URL; write a file as 'sqlite:///zoo.db'"),
+    ],
+)
+def test_bad_facts_make_no_store(cit, tmp_path, arguments, says):
+    result = cit("models", "add", "mine", *(() if "--store" in arguments else STORE), *arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_remove(cit, zoo):
+    assert cit("models", "remove", "weak", *STORE).stdout == f"removed: weak from {URL}\n"
+    with CapabilityStore(URL) as store:
+        assert [candidate.id for candidate in store.candidates()] == ["strong", "new"]
+        assert store.outcome_count() == 2
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("show", "x"), ("remove", "x")])
+def test_verbs_that_read_make_no_store(cit, tmp_path, arguments):
+    result = cit("models", *arguments, *STORE)
+    assert result.exit_code == 1
+    assert result.stderr == "error: no store at zoo.db; `cit models add` and `cit import` make one\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- the shipped catalogue --------------------------------------------------------------------------------------------
+
+
+def test_the_catalogue_is_listed_and_shown_with_its_sources(cit):
+    records = json.loads(cit("models", "list", "--json").stdout)
+    assert [r["id"] for r in records] == [
+        r["id"] for r in sorted(records, key=lambda r: (-r["mean_accuracy"], r["id"]))
+    ]
+    assert {r["id"] for r in records} == {candidate.id for candidate in catalogue_candidates()}
+    best = records[0]["id"]
+    assert best in cit("models", "list").stdout
+    shown = json.loads(cit("models", "show", best, "--json").stdout)
+    assert shown["provenance"] == provenance(best)
+    assert len(shown["results"]) == shown["tasks"] > 0
+    text = cit("models", "show", best).stdout
+    assert "source: outcomes" in text
+    assert shown["results"][0]["task"] in text
+
+
+def test_an_unknown_model_of_the_catalogue_names_the_closest(cit):
+    known = catalogue_candidates()[0].id
+    result = cit("models", "show", known.upper() + "x")
+    assert result.exit_code == 2
+    assert "in the catalogue; closest: " in result.stderr
+    assert repr(known) in result.stderr
+
+
+def test_add_begins_with_the_facts_of_the_catalogue(cit):
+    known = next(candidate for candidate in catalogue_candidates() if candidate.license and candidate.context_window)
+    assert cit("models", "add", known.id, *STORE, "--price-in", "3").exit_code == 0
+    with CapabilityStore(URL) as store:
+        assert store.candidate(known.id) == known.model_copy(update={"price_in": 3.0})
+        assert store.outcome_count() == 0
+
+
+def test_from_catalogue_brings_the_profile_along(cit):
+    """The capability that the store computes is the catalogue's own, and copying again adds nothing."""
+    capability = catalogue_capabilities()[0]
+    questions = sum(result.count for result in capability.results)
+    add = ("models", "add", capability.candidate.id, *STORE, "--from-catalogue")
+    assert cit(*add).stdout == f"added: {capability.candidate.id} in {URL}, with {questions:,} new outcomes\n"
+    assert json.loads(cit(*add, "--json").stdout)["new_outcomes"] == 0
+    with CapabilityStore(URL) as store:
+        copied = store.capability(capability.candidate.id)
+    assert copied.candidate == capability.candidate
+    mine, theirs = ({r.task: (r.accuracy, r.count) for r in c.results} for c in (copied, capability))
+    assert mine.keys() == theirs.keys()
+    for task, result in theirs.items():
+        assert mine[task] == pytest.approx(result, abs=1e-8), "a store rounds accuracies"
+
+
+def test_from_catalogue_needs_a_model_of_the_catalogue(cit, tmp_path):
+    result = cit("models", "add", "mine", *STORE, "--from-catalogue")
+    assert result.exit_code == 2
+    assert "no candidate 'mine'" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_from_catalogue_keeps_the_keywords_that_a_store_has(cit):
+    task = core_suite().tasks[0]
+    with CapabilityStore(URL) as store:
+        store.add_tasks([Task(id=task.id, keywords=("mine",))])
+    assert cit("models", "add", catalogue_candidates()[0].id, *STORE, "--from-catalogue").exit_code == 0
+    with CapabilityStore(URL) as store:
+        assert {t.id: t.keywords for t in store.tasks()}[task.id] == ("mine",)
