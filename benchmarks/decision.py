@@ -2,10 +2,11 @@
 
     python benchmarks/decision.py [--repeats 200] [--checkpoint mini] [--json]
 
-- one decision among 16 candidates (a 48-token query, tokenising included) against one bare onnxruntime int8 forward of the
-  same trunk on that query's token ids alone
+- one decision among 16 candidates (a 48-token query, tokenising included) against one bare onnxruntime int8 forward of
+  the same trunk on that query's token ids alone
 - among 128 candidates against among 2
-- `import langchain_cit` against `import langchain_core.runnables`, and a cold process to its first decision
+- `import langchain_cit` against `import langchain_core`, `RunnableRouter` in hand against `RunnableSerializable` in
+  hand, and a cold process to its first decision
 """
 
 from __future__ import annotations
@@ -105,14 +106,19 @@ def main() -> None:
     options = parser.parse_args()
     scorer = load_scorer(options.checkpoint)
     took = decisions(scorer, options.repeats)
-    core, adapter = process_seconds("import langchain_core.runnables"), process_seconds("import langchain_cit")
-    cold = process_seconds(f"import cit_core; cit_core.Router.from_pretrained({options.checkpoint!r}).route('Prove that 2.')")
+    core, adapter = process_seconds("import langchain_core"), process_seconds("import langchain_cit")
+    base = process_seconds("from langchain_core.runnables import RunnableSerializable")
+    router = process_seconds("from langchain_cit import RunnableRouter")
+    cold = process_seconds(
+        f"import cit_core; cit_core.Router.from_pretrained({options.checkpoint!r}).route('Prove that 2.')"
+    )
     ratios = {
         "decision among 16 / bare trunk (at most 2)": took["route among 16"] / took["bare trunk"],
         "among 128 / among 2 (at most 3)": took["route among 128"] / took["route among 2"],
         "scoring alone, 128 / 2": took["score among 128"] / took["score among 2"],
-        "langchain_cit above langchain_core [s] (at most 0.3)": adapter - core,
-        "cold process to first decision [s] (below 2)": cold,
+        "import langchain_cit above langchain_core, s (at most 0.3)": adapter - core,
+        "RunnableRouter above RunnableSerializable, s": router - base,
+        "cold process to first decision, s (below 2)": cold,
     }
     if options.json:
         print(json.dumps({"checkpoint": scorer.name, "medians_ms": took, "ratios": ratios}, indent=1))

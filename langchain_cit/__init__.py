@@ -1,5 +1,7 @@
 """cit-router for LangChain: a Runnable that hands every input to the candidate most likely to get it right."""
 
+from typing import TYPE_CHECKING
+
 from cit_core.errors import MissingExtra
 
 try:
@@ -7,6 +9,16 @@ try:
 except ImportError as error:
     raise MissingExtra("langchain-core", "langchain") from error
 
-from langchain_cit.runnable import RunnableRouter
+if TYPE_CHECKING:
+    from langchain_cit.runnable import RunnableRouter
 
 __all__ = ["RunnableRouter"]
+
+
+def __getattr__(name: str) -> object:
+    """Bring LangChain's runnables when ours is asked for, as langchain_core itself does: they take most of a second."""
+    if name == "RunnableRouter":
+        from langchain_cit.runnable import RunnableRouter
+
+        return RunnableRouter
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

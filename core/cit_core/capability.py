@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Capability, Task, TaskResult
@@ -29,7 +29,7 @@ def capability_from_outcomes(
     """
     totals: dict[str, list[float]] = {task.id: [] for task in tasks}
     for task_id, correct in outcomes:
-        if not (isinstance(correct, (int, float)) and math.isfinite(correct) and 0.0 <= correct <= 1.0):
+        if not (isinstance(correct, Real) and 0.0 <= correct <= 1.0):  # NaN is not either
             raise InvalidInput(
                 f"an outcome of {candidate.id!r} on task {task_id!r} is {correct!r}; it must be in [0, 1]"
             )

@@ -49,11 +49,15 @@ class UnknownCandidate(InvalidInput):
     def __init__(self, unknown: str, known: Iterable[str], where: str = "the zoo") -> None:
         ids = sorted(known)
         lowered = {id_.lower(): id_ for id_ in ids}
-        close = [lowered[match] for match in difflib.get_close_matches(unknown.lower(), lowered, n=3, cutoff=0.4)]
+        close = [lowered[match] for match in difflib.get_close_matches(str(unknown).lower(), lowered, n=3, cutoff=0.4)]
         hint = f"closest: {', '.join(map(repr, close))}" if close else "`cit models list` shows what there is"
         super().__init__(f"no candidate {unknown!r} among the {len(ids)} in {where}; {hint}")
         self.unknown = unknown
         self.close = tuple(close)
+        self._made_of = unknown, ids, where
+
+    def __reduce__(self) -> tuple[type[UnknownCandidate], tuple[str, list[str], str]]:
+        return UnknownCandidate, self._made_of
 
 
 class NoCandidate(CITError):
@@ -93,3 +97,7 @@ class MissingExtra(CITError, ImportError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} is not installed; it comes with: pip install 'cit-router[{extra}]'")
+        self._made_of = what, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        return MissingExtra, self._made_of

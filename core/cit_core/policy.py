@@ -6,14 +6,40 @@ Pure functions of numbers and facts; nothing here sees the text of a query.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Protocol
 
 from cit_core.errors import InvalidInput, NoCandidate
 from cit_core.records import Candidate, Ranked
 
 __all__ = ["Best", "Constraints", "CostAware", "Policy", "QueryFacts", "Scored", "Threshold", "parse_policy", "rank"]
+
+
+def _as_set(facts: QueryFacts | Constraints, name: str) -> None:
+    given = getattr(facts, name)
+    if isinstance(given, str):
+        raise InvalidInput(f"{name} is one text, {given!r}; it must be a set: {{{given!r}}}")
+    if given is not None and not isinstance(given, frozenset):
+        object.__setattr__(facts, name, frozenset(given))
+
+
+def _not_negative(facts: QueryFacts | Constraints, name: str) -> None:
+    given = getattr(facts, name)
+    if given is not None and not _within(given, 0.0, math.inf):
+        raise InvalidInput(f"{name} is {given!r}; it must be a number, 0 or more")
+
+
+def _within(number: object, low: float, high: float) -> bool:
+    """Whether it is a number from low to high; NaN is not."""
+    return isinstance(number, Real) and low <= float(number) <= high
+
+
+def _written(number: float) -> str:
+    """Short where that is exact: a policy's name can be read back."""
+    return f"{number:g}" if float(f"{number:g}") == number else repr(float(number))
 
 
 @dataclass(frozen=True)
@@ -31,6 +57,10 @@ class QueryFacts:
     modalities: frozenset[str] = frozenset({"text"})
     tools: bool = False
     structured_output: bool = False
+
+    def __post_init__(self) -> None:
+        _as_set(self, "modalities")
+        _not_negative(self, "tokens")
 
 
 @dataclass(frozen=True)
@@ -64,25 +94,33 @@ class Constraints:
     structured_output: bool = False
     modalities: frozenset[str] = field(default_factory=frozenset)
 
+    def __post_init__(self) -> None:
+        for name in ("allow", "deny", "modalities"):
+            _as_set(self, name)
+        for name in ("max_price_in", "max_price_out"):
+            _not_negative(self, name)
+
     def reason_against(self, candidate: Candidate, query: QueryFacts = QueryFacts()) -> str | None:
         """Why this candidate may not take this query, or None."""
-        needed = self.modalities | query.modalities
-        missing = [] if candidate.modalities is None else sorted(needed - set(candidate.modalities))
-        checks = {
-            "not in the allowed list": self.allow is not None and candidate.id not in self.allow,
-            "denied": candidate.id in self.deny,
-            f"price_in {candidate.price_in} is above {self.max_price_in} USD per 1M tokens": _above(
-                candidate.price_in, self.max_price_in
-            ),
-            f"price_out {candidate.price_out} is above {self.max_price_out} USD per 1M tokens": _above(
-                candidate.price_out, self.max_price_out
-            ),
-            "cannot call tools": (self.tools or query.tools) and candidate.tools is False,
-            "cannot follow a schema": (self.structured_output or query.structured_output)
-            and candidate.structured_output is False,
-            f"cannot read {', '.join(missing)}": bool(missing),
-        }
-        return next((reason for reason, holds in checks.items() if holds), None)
+        return next(self._reasons(candidate, query), None)
+
+    def _reasons(self, candidate: Candidate, query: QueryFacts) -> Iterator[str]:
+        if self.allow is not None and candidate.id not in self.allow:
+            yield "not in the allowed list"
+        if candidate.id in self.deny:
+            yield "denied"
+        if _above(candidate.price_in, self.max_price_in):
+            yield f"price_in {candidate.price_in} is above {self.max_price_in} USD per 1M tokens"
+        if _above(candidate.price_out, self.max_price_out):
+            yield f"price_out {candidate.price_out} is above {self.max_price_out} USD per 1M tokens"
+        if candidate.tools is False and (self.tools or query.tools):
+            yield "cannot call tools"
+        if candidate.structured_output is False and (self.structured_output or query.structured_output):
+            yield "cannot follow a schema"
+        if candidate.modalities is not None:
+            missing = (self.modalities | query.modalities) - set(candidate.modalities)
+            if missing:
+                yield f"cannot read {', '.join(sorted(missing))}"
 
     def exclude(self, candidates: Sequence[Candidate], query: QueryFacts = QueryFacts()) -> dict[str, str]:
         """Candidate id to reason, for everyone who may not take this query.
@@ -143,13 +181,13 @@ class Threshold:
     needs_prices = True
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.tau <= 1.0:
+        if not _within(self.tau, 0.0, 1.0):
             raise InvalidInput(f"threshold needs a probability between 0 and 1, got {self.tau!r}; try threshold:0.7")
 
     @property
     def name(self) -> str:
         """`threshold:TAU`."""
-        return f"threshold:{self.tau:g}"
+        return f"threshold:{_written(self.tau)}"
 
     def utility(self, scored: Scored) -> tuple[float, ...]:
         """(1, -cost, P) for a candidate that is good enough, (0, P) for one that is not."""
@@ -171,7 +209,7 @@ class CostAware:
     needs_prices = True
 
     def __post_init__(self) -> None:
-        if not (self.value > 0.0 and math.isfinite(self.value)):
+        if not (_within(self.value, 0.0, sys.float_info.max) and self.value > 0.0):
             raise InvalidInput(
                 f"cost needs the worth of a correct answer in USD, above 0, got {self.value!r}; try cost:0.02"
             )
@@ -179,12 +217,12 @@ class CostAware:
     @property
     def name(self) -> str:
         """`cost:VALUE`."""
-        return f"cost:{self.value:g}"
+        return f"cost:{_written(self.value)}"
 
     def utility(self, scored: Scored) -> tuple[float, ...]:
-        """Expected worth less expected cost [USD], then P."""
+        """Expected worth less expected cost [USD], then P, then the lower cost."""
         assert scored.cost is not None
-        return self.value * scored.probability - scored.cost, scored.probability
+        return self.value * scored.probability - scored.cost, scored.probability, -scored.cost
 
 
 def parse_policy(text: str) -> Policy:
@@ -194,16 +232,15 @@ def parse_policy(text: str) -> Policy:
         InvalidInput: If it is none of these.
     """
     kind, _, number = text.partition(":")
-    makers = {"threshold": Threshold, "cost": CostAware}
     if kind == "best" and not number:
         return Best()
+    makers: dict[str, Callable[[float], Policy]] = {"threshold": Threshold, "cost": CostAware}
+    try:
+        value = float(number)
+    except ValueError:
+        kind = ""
     if kind in makers:
-        try:
-            return makers[kind](float(number))
-        except InvalidInput:
-            raise
-        except ValueError:
-            pass
+        return makers[kind](value)
     raise InvalidInput(f"no policy {text!r}; use best, threshold:TAU (0..1) or cost:VALUE (USD)")
 
 

@@ -1,7 +1,7 @@
 """The nouns: Candidate, Task, Item, Outcome, Suite, Capability and Decision.
 
 All are frozen pydantic models, so they travel as JSON and cannot change under a running router. Units stand beside
-the fields. Tuples, not lists: a record can be a key.
+the fields. Tuples, not lists: a record without a mapping in it can be a key.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timezone
 from functools import cached_property
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cit_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+    from typing_extensions import Self
 
 __all__ = [
     "Candidate",
@@ -44,11 +48,48 @@ class Record(BaseModel):
         try:
             super().__init__(**data)
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, item['loc'])) or 'record'}: {item['msg'].lower()} (got {_short(item['input'])})"
-                for item in error.errors()
-            )
-            raise InvalidInput(f"{type(self).__name__} {_short(data.get('id', ''))} is not valid: {problems}") from None
+            raise _invalid(type(self), error, data.get("id")) from None
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """As pydantic's, with an error of ours."""
+        try:
+            return super().model_validate(obj, **options)
+        except ValidationError as error:
+            raise _invalid(cls, error) from None
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """As pydantic's, with an error of ours."""
+        try:
+            return super().model_validate_json(json_data, **options)
+        except ValidationError as error:
+            raise _invalid(cls, error) from None
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, but nothing that was computed from the old values goes along."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
+
+
+def _invalid(record: type[Record], error: ValidationError, id_: object = None) -> InvalidInput:
+    details = error.errors()
+    raised = details[0].get("ctx", {}).get("error")
+    if isinstance(raised, InvalidInput) and not details[0]["loc"]:
+        return raised  # the record's own __init__ has said it all
+    what = record.__name__ if id_ is None else f"{record.__name__} {_short(id_)}"
+    return InvalidInput(f"{what} is not valid: {'; '.join(map(_problem, details))}")
+
+
+def _problem(detail: ErrorDetails) -> str:
+    where = ".".join(map(str, detail["loc"]))
+    raised = detail.get("ctx", {}).get("error")
+    if isinstance(raised, InvalidInput):  # of a record within: it names what came
+        return f"{where}: {raised}"
+    what = str(raised) if isinstance(raised, ValueError) else detail["msg"][:1].lower() + detail["msg"][1:]
+    return f"{where or 'record'}: {what} (got {_short(detail['input'])})"
 
 
 def _short(value: object, limit: int = 60) -> str:
@@ -158,6 +199,8 @@ class Suite(Record):
         require_unique((task.id for task in self.tasks), "task ids")
         if set(self.items) != {task.id for task in self.tasks}:
             raise ValueError("items must be listed for exactly the suite's tasks")
+        for task, items in self.items.items():
+            require_unique(items, f"items of task {task!r}")
         return self
 
     @cached_property
@@ -203,8 +246,8 @@ class Capability(Record):
     @cached_property
     def fingerprint(self) -> str:
         """Content hash of what a scorer reads; equal for equal results in any order."""
-        lines = sorted(f"{r.task.description}\t{r.accuracy!r}\t{r.count}" for r in self.results)
-        return hashlib.sha256("\n".join([self.candidate.notes, *lines]).encode()).hexdigest()
+        lines = sorted((r.task.description, r.accuracy + 0.0, r.count) for r in self.results)  # -0.0 is 0.0
+        return hashlib.sha256(repr((self.candidate.notes, lines)).encode()).hexdigest()
 
 
 class Ranked(Record):
@@ -224,7 +267,7 @@ class Decision(Record):
 
     model: str
     probability: Probability
-    ranking: tuple[Ranked, ...]
+    ranking: Annotated[tuple[Ranked, ...], Field(min_length=1)]
     """Every candidate that was not excluded, best first."""
     excluded: Mapping[str, str] = {}
     """Candidate id to the reason for its exclusion."""

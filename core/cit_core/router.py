@@ -68,7 +68,8 @@ class FakeScorer:
         """
         self.calls.append(tuple(instructions))
         ids = [capability.candidate.id for capability in capabilities]
-        return np.array([[self._one(text, id_) for id_ in ids] for text in instructions]).reshape(len(instructions), -1)
+        scores = [[self._one(text, id_) for id_ in ids] for text in instructions]
+        return np.array(scores, dtype=np.float64).reshape(len(instructions), len(ids))
 
     def _one(self, instruction: str, candidate: str) -> float:
         if callable(self._scores):
@@ -91,7 +92,7 @@ class Router:
 
     Raises:
         NoCandidate: If the zoo is empty.
-        InvalidInput: If two candidates have the same id.
+        InvalidInput: If two candidates have the same id, or `completion_tokens` is negative.
     """
 
     def __init__(
@@ -108,6 +109,8 @@ class Router:
         if not self._capabilities:
             raise NoCandidate
         require_unique((c.candidate.id for c in self._capabilities), "candidate ids")
+        if not completion_tokens >= 0:
+            raise InvalidInput(f"completion_tokens is {completion_tokens!r}; it must be 0 or more")
         self.scorer = scorer
         self.policy = policy if policy is not None else Best()
         self.constraints = constraints if constraints is not None else Constraints()
@@ -242,6 +245,7 @@ class Router:
         if isinstance(instructions, str):
             raise InvalidInput("route_many needs a sequence of texts and got one text; use route for a single query")
         started = time.perf_counter()
+        instructions = list(instructions)  # an array of texts has no truth value
         for place, instruction in enumerate(instructions):
             _check_query(instruction, place if len(instructions) > 1 else None)
         if facts is not None and len(facts) != len(instructions):
@@ -290,8 +294,15 @@ class Router:
         )
 
     def _score(self, instructions: Sequence[str]) -> NDArray[np.floating]:
-        scores = np.asarray(self.scorer.score(instructions, self._capabilities))
         expected = (len(instructions), len(self._capabilities))
+        given = self.scorer.score(instructions, self._capabilities)
+        try:
+            scores = np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(
+                f"the scorer {_name(self.scorer)!r} returned what is no array of numbers ({error}); "
+                f"Scorer.score must return an array of probabilities of shape {expected}"
+            ) from error
         if scores.shape != expected or not ((scores >= 0.0) & (scores <= 1.0)).all():
             raise InvalidInput(
                 f"the scorer {_name(self.scorer)!r} returned "
@@ -338,6 +349,11 @@ def _check_query(instruction: object, place: int | None) -> None:
         raise InvalidInput(f"{where} is {type(instruction).__name__}; it must be a text (str)")
     if not instruction.strip():
         raise InvalidInput(f"{where} is empty; pass the text that the LLM will be asked")
+    try:
+        instruction.encode()
+    except UnicodeEncodeError as error:
+        broken = instruction[error.start : error.end]
+        raise InvalidInput(f"{where} is not valid Unicode: {broken!r} at character {error.start}") from None
 
 
 def _warnings(instruction: str, query: QueryFacts, model: str, candidates: Sequence[Candidate]) -> tuple[str, ...]:
@@ -353,6 +369,8 @@ def _warnings(instruction: str, query: QueryFacts, model: str, candidates: Seque
 def _pick(known: Mapping[str, Capability], models: Iterable[str] | None, where: str) -> list[Capability]:
     if models is None:
         return list(known.values())
+    if isinstance(models, str):
+        raise InvalidInput(f"models is one text, {models!r}; it must be a list of ids: [{models!r}]")
     wanted = list(models)
     for id_ in wanted:
         if id_ not in known:

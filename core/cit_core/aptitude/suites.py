@@ -23,9 +23,10 @@ def distinguishability(correct_IM: NDArray[np.floating]) -> NDArray[np.floating]
         correct_IM: I items x M models, in [0, 1]; NaN where a model was not measured.
 
     Returns:
-        I weights in [0, 1]; 1 where half of the models are right, 0 where nearly all agree.
+        I weights in [0, 1]; 1 where half of the models are right, 0 where nearly all agree or nobody was measured.
     """
-    share_I = np.nanmean(correct_IM, axis=1)
+    known_IM = ~np.isnan(correct_IM)
+    share_I = np.where(known_IM, correct_IM, 0.0).sum(1) / np.maximum(known_IM.sum(1), 1)
     clear_I = (share_I < TOO_CLEAR) | (share_I > 1.0 - TOO_CLEAR)
     return np.where(clear_I, 0.0, 4.0 * share_I * (1.0 - share_I))
 

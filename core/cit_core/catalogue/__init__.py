@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.capability import capability_from_outcomes
+from cit_core.errors import UnknownCandidate
 from cit_core.records import Candidate, Capability, Suite, Task
 
 __all__ = [
@@ -29,8 +30,8 @@ __all__ = [
     "core_suite",
     "core_vectors",
     "known_tasks",
+    "provenance",
 ]
-__all__ += ["provenance"]
 
 
 def _read(name: str) -> Any:
@@ -61,7 +62,13 @@ def catalogue_candidates() -> tuple[Candidate, ...]:
 
 
 def provenance(candidate: str) -> dict[str, str]:
-    """Where a model's outcomes and facts come from: what to what source."""
+    """Where a model's outcomes and facts come from: what to what source.
+
+    Raises:
+        UnknownCandidate: If the catalogue does not hold the model.
+    """
+    if candidate not in _models():
+        raise UnknownCandidate(candidate, _models(), "the catalogue")
     return dict(_models()[candidate]["provenance"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,9 +20,9 @@ from cit_core.evaluate.metrics import (
     routed,
 )
 from cit_core.router import Scorer
-from cit_core.train.data import OutcomeTable, Split
+from cit_core.train.data import OutcomeTable, Split, similar_zoos
 
-__all__ = ["Comparison", "Row", "held_out", "similar_zoos"]
+__all__ = ["Comparison", "Row", "held_out"]
 
 Metric = Callable[[NDArray[np.floating], NDArray[np.floating]], NDArray[np.floating]]
 
@@ -89,24 +88,6 @@ def held_out(table: OutcomeTable, scorer: Scorer, split: Split | None = None) ->
                 _compare(f"unseen items, {label}", named, models, scores_NK, correct_NK[measured_N], aptitude_K, chosen)
             )
     return comparisons
-
-
-def similar_zoos(aptitude_K: NDArray[np.floating], most: int = 60, spread: float = 0.15) -> list[tuple[int, ...]]:
-    """Up to `most` zoos of 3 to 6 candidates whose aptitudes lie within `spread`, seeded.
-
-    Where fewer than three are that close, pairs are taken.
-    """
-    for sizes in ((3, 4, 5, 6), (2,)):
-        found = [
-            zoo
-            for size in sizes
-            for zoo in itertools.combinations(range(len(aptitude_K)), size)
-            if np.ptp(aptitude_K[list(zoo)]) <= spread
-        ]
-        if found:
-            chosen = np.random.default_rng(0).permutation(len(found))[:most]
-            return [found[place] for place in sorted(chosen)]
-    return [tuple(range(len(aptitude_K)))]
 
 
 def _compare(

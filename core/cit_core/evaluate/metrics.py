@@ -42,7 +42,8 @@ def paired_interval(values_N: Array, resamples: int = 2000, seed: int = 0) -> In
 def routed(scores_NK: Array, correct_NK: Array) -> Array:
     """The outcome of the candidate with the highest score, for each item; candidates with equal scores share."""
     best_NK = scores_NK == scores_NK.max(axis=1, keepdims=True)
-    return (correct_NK * best_NK).sum(axis=1) / best_NK.sum(axis=1)
+    shared_N: Array = (correct_NK * best_NK).sum(axis=1) / best_NK.sum(axis=1)
+    return shared_N
 
 
 def ranking_accuracy(scores_NK: Array, correct_NK: Array) -> Array:

@@ -36,7 +36,7 @@ class Layer(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """(..., T, D) to (..., H, T, E)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+        return torch.unflatten(x, -1, (self.heads, -1)).transpose(-2, -3)
 
     def finish(self, x: Tensor, mixed: Tensor) -> Tensor:
         """What follows attention: (..., T, D) and the mixed values (..., H, T, E) to (..., T, D)."""
@@ -147,28 +147,29 @@ class Phi(nn.Module):
         inquiry_K1D = self.inquiry_norm(self.inquiry_D).expand(K, 1, -1)
         blocks_NRD = torch.cat([tokens_KTD, inquiry_K1D], dim=1).flatten(0, 1).expand(N, -1, -1)
         row_NRD = torch.cat([x_NLD, blocks_NRD], dim=1)  # [x | c_1 p | c_2 p | ... | c_K p]
-        for place, layer in enumerate(self.layers):
+        for place, module in enumerate(self.layers):
+            layer = cast(Layer, module)
             last = place == len(self.layers) - 1
             # Only each inquiry's last state is read: the last layer computes keys and values for the rest, no more.
-            asking_NRD = row_NRD[:, L:].unflatten(1, (K, block))[:, :, -1] if last else row_NRD
+            asking_NRD = torch.unflatten(row_NRD[:, L:], 1, (K, block))[:, :, -1] if last else row_NRD
             q, k, v = (
                 layer.split(layer.query(asking_NRD)),
                 layer.split(layer.key(row_NRD)),
                 layer.split(layer.value(row_NRD)),
             )
             prefix_k, prefix_v = k[:, :, :L], v[:, :, :L]
-            own_k, own_v = k[:, :, L:].unflatten(2, (K, block)), v[:, :, L:].unflatten(2, (K, block))
+            own_k, own_v = (torch.unflatten(part[:, :, L:], 2, (K, block)) for part in (k, v))
             if last:
                 mixed = attend_blocks(q.unsqueeze(3), prefix_k, prefix_v, own_k, own_v, mask_NL).flatten(2, 3)
             else:
                 on_x = attend(q[:, :, :L], prefix_k, prefix_v, mask_NL)
                 on_blocks = attend_blocks(
-                    q[:, :, L:].unflatten(2, (K, block)), prefix_k, prefix_v, own_k, own_v, mask_NL
+                    torch.unflatten(q[:, :, L:], 2, (K, block)), prefix_k, prefix_v, own_k, own_v, mask_NL
                 )
                 mixed = torch.cat([on_x, on_blocks.flatten(2, 3)], dim=2)
             row_NRD = layer.finish(asking_NRD, mixed)
         answers_NK2 = self.answer(row_NRD)
-        return answers_NK2[..., 1] - answers_NK2[..., 0] + self.level_gain * level_K
+        return cast(Tensor, answers_NK2[..., 1] - answers_NK2[..., 0] + self.level_gain * level_K)
 
 
 class ModelSAT(nn.Module):

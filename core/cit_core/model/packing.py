@@ -53,12 +53,12 @@ def attend_blocks(
     q_NHRE = q_NHKTE.flatten(2, 3)
     to_prefix_NHRL = q_NHRE @ prefix_k_NHLE.transpose(-1, -2) / math.sqrt(q_NHRE.shape[-1])
     to_prefix_NHRL = to_prefix_NHRL + _bias(mask_NL, to_prefix_NHRL)
-    to_prefix_NHKTL = to_prefix_NHRL.unflatten(2, (-1, q_NHKTE.shape[3]))
+    to_prefix_NHKTL = torch.unflatten(to_prefix_NHRL, 2, (-1, q_NHKTE.shape[3]))
     to_block_NHKTT = q_NHKTE @ k_NHKTE.transpose(-1, -2) / math.sqrt(q_NHKTE.shape[-1])
     weights = torch.cat([to_prefix_NHKTL, to_block_NHKTT], dim=-1).softmax(-1)
     L = prefix_k_NHLE.shape[-2]
     from_prefix_NHRE = weights[..., :L].flatten(2, 3) @ prefix_v_NHLE
-    return from_prefix_NHRE.unflatten(2, (-1, q_NHKTE.shape[3])) + weights[..., L:] @ v_NHKTE
+    return torch.unflatten(from_prefix_NHRE, 2, (-1, q_NHKTE.shape[3])) + weights[..., L:] @ v_NHKTE
 
 
 def _bias(mask_NL: Tensor, like: Tensor) -> Tensor:

@@ -26,30 +26,41 @@ class Calibration:
 
     def __call__(self, odds: NDArray[np.floating]) -> NDArray[np.float64]:
         """Log-odds of any shape to probabilities."""
-        return 1.0 / (1.0 + np.exp(-(self.slope * odds.astype(np.float64) + self.intercept)))
+        return _sigmoid(self.slope * odds.astype(np.float64) + self.intercept)
+
+
+def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.exp(-np.logaddexp(0.0, -z))  # no overflow, however large z is
 
 
 def fit_calibration(odds: NDArray[np.floating], correct: NDArray[np.floating]) -> Calibration:
-    """Fit on held-out outcomes by Newton's method on the log-loss.
+    """Fit on held-out outcomes by Newton's method on the log-loss, each step halved until it helps.
 
     Args:
         odds: Log-odds, any shape.
         correct: In [0, 1], the same shape; NaN where nobody measured.
 
     Raises:
-        InvalidInput: If the outcomes do not hold both right and wrong answers.
+        InvalidInput: If the outcomes do not hold both right and wrong answers, or higher log-odds do not go with more
+            right ones.
     """
     known = ~np.isnan(correct)
     x, y = odds[known].astype(np.float64), correct[known].astype(np.float64)
     if not 0.0 < (y.mean() if len(y) else 0.0) < 1.0:
         raise InvalidInput(f"a calibration needs right and wrong outcomes, got {len(y)} with only one of them")
     design = np.stack([x, np.ones_like(x)], axis=1)
-    weights = np.array([1.0, 0.0])
+    weights = np.zeros(2)
     for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-design @ weights))
+        p = _sigmoid(design @ weights)
         hessian = (design * (p * (1.0 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
         step = np.linalg.solve(hessian, design.T @ (y - p))
+        while _log_loss(design @ (weights + step), y) > _log_loss(design @ weights, y) and np.abs(step).max() > 1e-10:
+            step /= 2.0
         weights += step
-        if np.abs(step).max() < 1e-10:
+        if np.abs(step).max() <= 1e-10:
             break
     return Calibration(slope=float(weights[0]), intercept=float(weights[1]))
+
+
+def _log_loss(z: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    return float((np.logaddexp(0.0, z) - y * z).sum())

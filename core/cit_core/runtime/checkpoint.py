@@ -1,6 +1,7 @@
 """A checkpoint on disk: four ONNX graphs, a tokenizer, a calibration, and a config that holds everyone's hash.
 
-`config.json` is `{"format", "name", "network", "files": {file name: sha256}}`. Nothing is read before its hash is checked.
+`config.json` is `{"format", "name", "network", "files": {file name: sha256}}`.
+Nothing is used before its hash is checked.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ Tokens = tuple[NDArray[np.float32], NDArray[np.float32]]
 class OnnxScorer:
     """Scores with an exported Model-SAT network. Thread-safe; pickles as the path of its checkpoint.
 
-    Queries are run one by one: int8 activations share one scale a call, so a batch would let queries change each other's
+    Queries are run one by one: int8 activations share one scale a call, so in a batch queries would change each other's
     scores in the last digits.
 
     Args:
@@ -59,6 +59,8 @@ class OnnxScorer:
         self._lock = threading.Lock()
         self._tokens: OrderedDict[str, Tokens] = OrderedDict()
         self._task_vectors: dict[str, NDArray[np.float32]] = {}
+        empty = np.empty(0, np.float32)
+        self._last_zoo: tuple[tuple[str, ...], Tokens] = ((), (empty, empty))
 
     def __reduce__(self) -> tuple[type[OnnxScorer], tuple[Path]]:
         return OnnxScorer, (self.checkpoint.folder,)
@@ -94,8 +96,13 @@ class OnnxScorer:
         return _run(self._reader, ids_1L, mask_1L)[0], mask_1L
 
     def _capability_tokens(self, capabilities: Sequence[Capability]) -> Tokens:
-        found = [self._tokens_of(capability) for capability in capabilities]
-        return np.stack([tokens for tokens, _ in found]), np.stack([level for _, level in found])
+        zoo = tuple(capability.fingerprint for capability in capabilities)
+        known_zoo, stacked = self._last_zoo  # one read: another thread may set another zoo at any time
+        if zoo != known_zoo:
+            found = [self._tokens_of(capability) for capability in capabilities]
+            stacked = np.stack([tokens for tokens, _ in found]), np.stack([level for _, level in found])
+            self._last_zoo = (zoo, stacked)
+        return stacked
 
     def _tokens_of(self, capability: Capability) -> Tokens:
         with self._lock:

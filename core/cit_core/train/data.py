@@ -1,8 +1,12 @@
-"""Outcome tables as arrays, and the splits: who and what is held out, decided by a seeded hash alone."""
+"""Outcome tables as arrays, and what is chosen from them: the splits, the core set, and zoos of similar strength.
+
+Who and what is held out is decided by a seeded hash alone.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +19,7 @@ from cit_core.catalogue import known_tasks
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Suite
 
-__all__ = ["OutcomeTable", "Split", "build_core_suite", "read_outcomes"]
+__all__ = ["OutcomeTable", "Split", "build_core_suite", "read_outcomes", "similar_zoos"]
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,8 @@ def read_outcomes(folder: Path, name: str) -> OutcomeTable:
         )
     except (OSError, KeyError) as error:
         raise InvalidInput(
-            f"{folder} needs items-{name}.parquet with item_id, task, category, instruction and outcomes-{name}.parquet "
-            f"with item_id, model, correct: {error}"
+            f"{folder} needs items-{name}.parquet (item_id, task, category, instruction) and outcomes-{name}.parquet "
+            f"(item_id, model, correct): {error}"
         ) from error
 
 
@@ -136,3 +140,21 @@ def build_core_suite(table: OutcomeTable, split: Split) -> Suite:
         known_tasks(),
         groups=dict(zip(table.tasks, table.categories, strict=True)),
     )
+
+
+def similar_zoos(aptitude_K: NDArray[np.floating], most: int = 60, spread: float = 0.15) -> list[tuple[int, ...]]:
+    """Up to `most` zoos of 3 to 6 candidates whose aptitudes lie within `spread`, seeded.
+
+    Where fewer than three are that close, pairs are taken.
+    """
+    for sizes in ((3, 4, 5, 6), (2,)):
+        found = [
+            zoo
+            for size in sizes
+            for zoo in itertools.combinations(range(len(aptitude_K)), size)
+            if np.ptp(aptitude_K[list(zoo)]) <= spread
+        ]
+        if found:
+            chosen = np.random.default_rng(0).permutation(len(found))[:most]
+            return [found[place] for place in sorted(chosen)]
+    return [tuple(range(len(aptitude_K)))]

@@ -50,7 +50,10 @@ def export_checkpoint(
         if int8:
             for graph in sorted(exact.glob("*.onnx")):
                 _quantise(graph, folder / graph.name)
-    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    words = tokenizer.backend_tokenizer
+    words.no_padding()
+    words.no_truncation()
+    words.save(str(folder / "tokenizer.json"))
     (folder / "calibration.json").write_text(json.dumps(asdict(calibration or Calibration())) + "\n")
     width = network.phi.inquiry_D.shape[0]
     write_config(folder, name, {**network.config.model_dump(), "width": width, "int8": int8})
@@ -126,7 +129,7 @@ def _quantise(source: Path, target: Path) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The exporter talks a lot about its own insides."""
-    loud = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    loud = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "root")]
     levels = [logger.level for logger in loud]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
