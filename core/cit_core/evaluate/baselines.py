@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.records import Capability
-from cit_core.router import Scorer
 
-__all__ = ["BestByAptitude", "ShuffledCapability", "derangement"]
+__all__ = ["BestByAptitude", "shuffles"]
 
 
 class BestByAptitude:
@@ -25,34 +25,19 @@ class BestByAptitude:
         return np.broadcast_to(means, (len(instructions), len(capabilities))).copy()
 
 
-class ShuffledCapability:
-    """A control: the scorer under test reads each candidate's query with somebody else's profile.
+def shuffles(size: int, most: int = 60) -> list[NDArray[np.intp]]:
+    """Permutations of candidates, for the control that reads each query with somebody else's profile.
 
-    A scorer that does not read profiles is not hurt by it.
+    Every permutation where there are few; else random ones, each with all its rotations, so that every profile stands
+    at every candidate equally often. Not derangements: where nobody may keep their own profile, a small zoo's control
+    is pushed below chance (in a pair it is always wrong), and beating it proves less.
 
     Args:
-        scorer: What is under test.
-        seed: Of the permutation.
+        size: Of the zoo.
+        most: Permutations to be content with.
     """
-
-    def __init__(self, scorer: Scorer, seed: int = 0) -> None:
-        self._scorer, self._seed = scorer, seed
-        self.name = f"{getattr(scorer, 'name', type(scorer).__name__)}, shuffled capability"
-
-    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
-        """Scores under permuted profiles."""
-        other = derangement(len(capabilities), self._seed)
-        swapped = [
-            Capability(candidate=mine.candidate, results=capabilities[place].results)
-            for mine, place in zip(capabilities, other, strict=True)
-        ]
-        return self._scorer.score(instructions, swapped)
-
-
-def derangement(size: int, seed: int) -> NDArray[np.intp]:
-    """A random permutation in which nobody keeps their place (but for a single one)."""
-    generator = np.random.default_rng(int(hashlib.sha256(f"{size}:{seed}".encode()).hexdigest()[:8], 16))
-    order = generator.permutation(size)
-    place = np.empty(size, np.intp)
-    place[order] = np.roll(order, 1)  # one cycle through everybody
-    return place
+    if math.factorial(size) <= most:
+        return [np.array(order) for order in itertools.permutations(range(size))]
+    generator = np.random.default_rng(size)
+    drawn = [generator.permutation(size) for _ in range(math.ceil(most / size))]
+    return [np.roll(order, turn) for order in drawn for turn in range(size)]

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.catalogue import catalogue_capabilities
-from cit_core.evaluate.baselines import BestByAptitude, derangement
+from cit_core.evaluate.baselines import BestByAptitude, shuffles
 from cit_core.evaluate.metrics import (
     Interval,
     auroc,
@@ -20,14 +19,11 @@ from cit_core.evaluate.metrics import (
     routed,
 )
 from cit_core.router import Scorer
-from cit_core.train.data import OutcomeTable, Split, similar_zoos
+from cit_core.train.data import OutcomeTable, Split, catalogue_profiles, similar_zoos
 
 __all__ = ["Comparison", "Row", "held_out"]
 
 Metric = Callable[[NDArray[np.floating], NDArray[np.floating]], NDArray[np.floating]]
-
-SHUFFLES = 20
-"""Permutations that the control is averaged over."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +63,9 @@ def held_out(table: OutcomeTable, scorer: Scorer, split: Split | None = None) ->
 
     Returns:
         Unseen items with unseen models (all of them, and zoos of similar strength), then with the models trained on.
+
+    Raises:
+        UnknownCandidate: If the catalogue does not hold a model of the table.
     """
     split = split or Split()
     rows_N = split.items(table.item_ids)["test"]
@@ -74,11 +73,10 @@ def held_out(table: OutcomeTable, scorer: Scorer, split: Split | None = None) ->
     parts = split.models(table.models)
     comparisons = []
     for title, models in (("unseen models", parts["test"]), ("models of the training run", parts["train"])):
-        known = {capability.candidate.id: capability for capability in catalogue_capabilities()}
-        capabilities = [known[model] for model in models]
+        capabilities = catalogue_profiles(models)
         correct_NK = table.correct_IM[rows_N][:, [table.column(model) for model in models]]
-        measured_N = ~np.isnan(correct_NK).any(axis=1)
-        scores_NK = scorer.score([text for text, full in zip(texts, measured_N, strict=True) if full], capabilities)
+        measured_N = np.flatnonzero(~np.isnan(correct_NK).any(axis=1))
+        scores_NK = scorer.score([texts[row] for row in measured_N], capabilities)
         aptitude_K = BestByAptitude().score([""], capabilities)[0]
         everyone = [tuple(range(len(models)))]
         named = str(getattr(scorer, "name", type(scorer).__name__))
@@ -110,9 +108,8 @@ def _compare(
         # A score depends on the query and the profile alone, so swapping profiles is swapping columns.
         return _mean_known(
             [
-                metric(scores_NK[:, np.array(zoo)[derangement(len(zoo), seed)]], correct_NK[:, list(zoo)])
-                for seed in range(SHUFFLES)
-                for zoo in zoos
+                _mean_known([metric(scores_NK[:, np.array(zoo)[order]], correct_NK[:, list(zoo)]) for order in orders])
+                for zoo, orders in ((zoo, shuffles(len(zoo))) for zoo in zoos)
             ]
         )
 

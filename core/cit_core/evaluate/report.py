@@ -12,7 +12,7 @@ from typing import Any
 from cit_core.evaluate.experiments import Comparison, Row
 from cit_core.evaluate.metrics import Interval
 
-__all__ = ["COLUMNS", "as_markdown", "as_record", "cells"]
+__all__ = ["COLUMNS", "as_markdown", "as_record", "cells", "summary"]
 
 COLUMNS = ("router", "accuracy %", "above random", "above best by aptitude", "pairs in order %")
 
