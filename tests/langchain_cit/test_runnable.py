@@ -333,7 +333,7 @@ async def test_return_exceptions_keeps_each_error_in_its_place(router, models, l
 
 
 def test_one_input_that_nobody_may_take_costs_the_others_nothing(scorer) -> None:
-    router = Router(scorer, [Candidate(id="small"), Candidate(id="large")])
+    router = Router(scorer, [Candidate(id=id_, modalities=("text",)) for id_ in ("small", "large")])
     routing = RunnableRouter({"small": lambda _: "s", "large": lambda _: "l"}, router)
     image = HumanMessage([{"type": "text", "text": "hard"}, PICTURE])
     results = routing.batch(["easy", "hard", image, "easy", "hard"], return_exceptions=True)

@@ -41,7 +41,8 @@ def scorer() -> FakeScorer:
 
 @pytest.fixture
 def router(scorer: FakeScorer) -> Router:
-    return Router(scorer, [Candidate(id="small"), Candidate(id="large", modalities=("text", "image"))])
+    zoo = [Candidate(id="small", modalities=("text",)), Candidate(id="large", modalities=("text", "image"))]
+    return Router(scorer, zoo)
 
 
 @pytest.fixture

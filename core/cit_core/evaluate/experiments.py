@@ -68,7 +68,7 @@ def held_out(table: OutcomeTable, scorer: Scorer, split: Split | None = None) ->
         UnknownCandidate: If the catalogue does not hold a model of the table.
     """
     split = split or Split()
-    rows_N = split.items(table.item_ids)["test"]
+    rows_N = _unseen(table, split)
     texts = [table.instructions[row] for row in rows_N]
     parts = split.models(table.models)
     comparisons = []
@@ -86,6 +86,13 @@ def held_out(table: OutcomeTable, scorer: Scorer, split: Split | None = None) ->
                 _compare(f"unseen items, {label}", named, models, scores_NK, correct_NK[measured_N], aptitude_K, chosen)
             )
     return comparisons
+
+
+def _unseen(table: OutcomeTable, split: Split) -> NDArray[np.intp]:
+    """Test items whose question stands nowhere else: exams repeat themselves under other ids."""
+    parts = split.items(table.item_ids)
+    seen = {table.questions[row] for part in ("train", "validation") for row in parts[part]}
+    return np.array([row for row in parts["test"] if table.questions[row] not in seen], np.intp)
 
 
 def _compare(

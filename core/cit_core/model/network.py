@@ -17,6 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from cit_core.errors import InvalidInput
 from cit_core.model.config import ModelConfig
 from cit_core.model.packing import attend, attend_blocks
 
@@ -115,8 +116,10 @@ class Connector(nn.Module):
             Tokens KTD and the level: log-odds of the mean accuracy, K.
         """
         asked_K1 = count_KS.sum(1, keepdim=True)
-        mean_K1 = ((accuracy_KS * count_KS).sum(1, keepdim=True) + 1.0) / (asked_K1 + 2.0)
-        level_K1 = torch.log(mean_K1) - torch.log1p(-mean_K1)
+        right_K1 = (accuracy_KS * count_KS).sum(1, keepdim=True)
+        wrong_K1 = ((1.0 - accuracy_KS) * count_KS).sum(1, keepdim=True)
+        mean_K1 = (right_K1 + 1.0) / (asked_K1 + 2.0)
+        level_K1 = torch.log1p(right_K1) - torch.log1p(wrong_K1)  # finite, however many questions all went right
         numbers_K2 = torch.cat([level_K1, torch.log1p(asked_K1) / 7.0], dim=1)
         trust_KS = count_KS / (count_KS + self.log_shrinkage.exp())
         residual_KS = trust_KS * (accuracy_KS - mean_K1)
@@ -192,8 +195,17 @@ class ModelSAT(nn.Module):
             inquiry: psi of the inquiry prompt, D.
             yes: Token id of 'Yes'.
             no: Token id of 'No'.
+
+        Raises:
+            InvalidInput: If the trunk has too few layers or positions for the config.
         """
         shape = bert.config
+        if config.join_layer >= shape.num_hidden_layers or config.max_length > shape.max_position_embeddings:
+            raise InvalidInput(
+                f"join_layer {config.join_layer} and max_length {config.max_length} do not fit trunk {config.trunk!r}: "
+                f"it has {shape.num_hidden_layers} layers, one of which phi needs, and "
+                f"{shape.max_position_embeddings} positions"
+            )
         layers = [_copy_layer(layer, shape) for layer in bert.encoder.layer]
         below, above = layers[: config.join_layer], layers[config.join_layer :]
         words = bert.embeddings.word_embeddings

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
@@ -54,32 +55,42 @@ def load_trunk(trunk: str) -> tuple[Any, Any]:
         The model in eval mode and the tokenizer.
 
     Raises:
+        CheckpointError: If it cannot be loaded.
         InvalidInput: If the model is not of the BERT family.
     """
     source = trunk_folder(trunk)
-    bert = AutoModel.from_pretrained(source)
+    try:
+        bert, tokenizer = AutoModel.from_pretrained(source), AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"trunk {trunk!r} cannot be loaded from {source}: {error}") from error
     if bert.config.model_type != "bert":
         raise InvalidInput(
             f"trunk {trunk!r} is a {bert.config.model_type!r} model; this network is built on BERT encoders"
         )
-    return bert.eval(), AutoTokenizer.from_pretrained(source)
+    return bert.eval(), tokenizer
 
 
 def new_network(config: ModelConfig) -> tuple[ModelSAT, Any]:
-    """An untrained network on its trunk, with the tokenizer."""
+    """An untrained network on its trunk, with the tokenizer.
+
+    Raises:
+        CheckpointError: If the trunk cannot be loaded.
+        InvalidInput: If this network cannot be built on it.
+    """
     bert, tokenizer = load_trunk(config.trunk)
     words = tokenizer(INQUIRY, return_tensors="pt")
     with torch.no_grad():
         inquiry_D = bert(**words).last_hidden_state[0].mean(0)
     yes, no = tokenizer.convert_tokens_to_ids([YES, NO])
+    if tokenizer.unk_token_id in (yes, no):
+        raise InvalidInput(f"trunk {config.trunk!r} needs the words {YES!r} and {NO!r} in its vocabulary")
     return ModelSAT.from_trunk(config, bert, inquiry_D, yes, no).eval(), tokenizer
 
 
 def save_network(network: ModelSAT, folder: Path) -> None:
     """Write what was trained (connector and phi) and the config; the trunk is found again by its name."""
     folder.mkdir(parents=True, exist_ok=True)
-    trained = {k: v.contiguous() for k, v in network.state_dict().items() if k.startswith(("connector.", "phi."))}
-    save_file(trained, folder / "model.safetensors")
+    save_file({name: weight.contiguous() for name, weight in _trained(network).items()}, folder / "model.safetensors")
     (folder / "model.json").write_text(network.config.model_dump_json(indent=1) + "\n")
 
 
@@ -92,11 +103,20 @@ def load_network(folder: Path) -> tuple[ModelSAT, Any]:
     try:
         config = ModelConfig.model_validate_json((folder / "model.json").read_text())
         trained = load_file(folder / "model.safetensors")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not a trained network (model.json, model.safetensors): {error}") from error
     network, tokenizer = new_network(config)
-    unknown = network.load_state_dict(trained, strict=False).unexpected_keys
-    missing = {k for k in network.state_dict() if k.startswith(("connector.", "phi."))} - set(trained)
-    if unknown or missing:
-        raise CheckpointError(f"{folder}: weights do not fit the config: missing {sorted(missing)}, unknown {unknown}")
+    needed = {name: tuple(weight.shape) for name, weight in _trained(network).items()}
+    found = {name: tuple(weight.shape) for name, weight in trained.items()}
+    if found != needed:
+        missing, unknown = sorted(needed.keys() - found.keys()), sorted(found.keys() - needed.keys())
+        reshaped = sorted(name for name in needed.keys() & found.keys() if needed[name] != found[name])
+        raise CheckpointError(
+            f"{folder}: weights do not fit the config: missing {missing}, unknown {unknown}, misshapen {reshaped}"
+        )
+    network.load_state_dict(trained, strict=False)
     return network.eval(), tokenizer
+
+
+def _trained(network: ModelSAT) -> dict[str, torch.Tensor]:
+    return {name: weight for name, weight in network.state_dict().items() if name.startswith(("connector.", "phi."))}

@@ -61,8 +61,12 @@ class Checkpoint:
             raise CheckpointError(
                 f"checkpoint {folder} has format {found!r}, this release reads {FORMAT}: pip install -U cit-router"
             )
+        shape = {"name": str, "network": dict, "files": dict}
+        absent = [field for field, kind in shape.items() if not isinstance(config.get(field), kind)]
+        if absent:
+            raise CheckpointError(f"{folder / CONFIG} lacks {', '.join(absent)}; export the checkpoint again")
         for name in FILES:
-            _verify(folder / name, config.get("files", {}).get(name))
+            _verify(folder / name, config["files"].get(name))
         return cls(folder, config)
 
     @property

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,8 @@ class OnnxScorer:
         empty = np.empty(0, np.float32)
         self._last_zoo: tuple[tuple[str, ...], Tokens] = ((), (empty, empty))
 
-    def __reduce__(self) -> tuple[type[OnnxScorer], tuple[Path]]:
-        return OnnxScorer, (self.checkpoint.folder,)
+    def __reduce__(self) -> tuple[Callable[[], OnnxScorer], tuple[()]]:
+        return partial(OnnxScorer, self.checkpoint.folder, threads=self._threads), ()
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
         """P(correct) of N queries for K candidates.
@@ -79,8 +80,10 @@ class OnnxScorer:
 
     def log_odds(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float32]:
         """The network's own answer before calibration, (N, K)."""
-        tokens_KTD, level_K = self._capability_tokens(capabilities)
         rows = np.empty((len(instructions), len(capabilities)), np.float32)
+        if not capabilities:
+            return rows
+        tokens_KTD, level_K = self._capability_tokens(capabilities)
         for place, text in enumerate(instructions):
             x_1LD, mask_1L = self._read(text)
             rows[place] = _run(self._phi, x_1LD, mask_1L, tokens_KTD, level_K)[0][0]
@@ -88,10 +91,16 @@ class OnnxScorer:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The trunk's unit vectors of texts, (len(texts), D): psi, and what evidence is compared by."""
-        return np.concatenate([_run(self._encoder, *self._read(text))[0] for text in texts])
+        vectors = np.empty((len(texts), self.checkpoint.config["network"]["width"]), np.float32)
+        for place, text in enumerate(texts):
+            vectors[place] = _run(self._encoder, *self._read(text))[0][0]
+        return vectors
 
     def _read(self, text: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        ids_1L = np.array([self._tokenizer.encode(text).ids], np.int64)
+        whole = text.encode("utf-8", "replace").decode(
+            "utf-8"
+        )  # half a surrogate pair, as cut JSON leaves it, is no text
+        ids_1L = np.array([self._tokenizer.encode(whole).ids], np.int64)
         mask_1L = np.ones_like(ids_1L)
         return _run(self._reader, ids_1L, mask_1L)[0], mask_1L
 
@@ -151,13 +160,14 @@ def _tokenizer(checkpoint: Checkpoint) -> Any:
 def _session(path: Path, threads: int | None) -> Any:
     import onnxruntime  # not at the top: `import cit_core` stays quick
 
+    state = onnxruntime.capi.onnxruntime_pybind11_state
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
+    except (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented) as error:
         raise CheckpointError(f"onnxruntime {onnxruntime.__version__} cannot load {path}: {error}") from error
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.aptitude.suites import core_suite_from_outcomes
-from cit_core.catalogue import known_tasks
-from cit_core.errors import InvalidInput, MissingExtra
-from cit_core.records import Suite
+from cit_core.catalogue import catalogue_capabilities, known_tasks
+from cit_core.errors import InvalidInput, MissingExtra, UnknownCandidate
+from cit_core.records import Capability, Suite, require_unique
 
-__all__ = ["OutcomeTable", "Split", "build_core_suite", "read_outcomes", "similar_zoos"]
+__all__ = ["OutcomeTable", "Split", "build_core_suite", "catalogue_profiles", "read_outcomes", "similar_zoos"]
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,18 @@ def read_outcomes(folder: Path, name: str) -> OutcomeTable:
     """Read `items-NAME.parquet` and `outcomes-NAME.parquet`.
 
     Raises:
-        InvalidInput: If the files are not there or lack a column.
+        InvalidInput: If the files are not there, lack a column, name an item twice or hold an outcome outside [0, 1].
         MissingExtra: If pyarrow is not installed.
     """
     try:
+        import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
         raise MissingExtra("pyarrow, which reads Parquet files,", "data") from error
     try:
         items = pq.read_table(folder / f"items-{name}.parquet").to_pydict()
         outcomes = pq.read_table(folder / f"outcomes-{name}.parquet").to_pydict()
+        require_unique(items["item_id"], f"item ids in items-{name}.parquet")
         rows = {id_: row for row, id_ in enumerate(items["item_id"])}
         models = tuple(sorted(set(outcomes["model"])))
         columns = {model: column for column, model in enumerate(models)}
@@ -68,7 +70,7 @@ def read_outcomes(folder: Path, name: str) -> OutcomeTable:
         correct_IM[[rows[i] for i in outcomes["item_id"]], [columns[m] for m in outcomes["model"]]] = outcomes[
             "correct"
         ]
-        return OutcomeTable(
+        table = OutcomeTable(
             name=name,
             item_ids=tuple(items["item_id"]),
             tasks=tuple(items["task"]),
@@ -78,11 +80,15 @@ def read_outcomes(folder: Path, name: str) -> OutcomeTable:
             models=models,
             correct_IM=correct_IM,
         )
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, pa.ArrowException) as error:
         raise InvalidInput(
             f"{folder} needs items-{name}.parquet (item_id, task, category, instruction) and outcomes-{name}.parquet "
             f"(item_id, model, correct): {error}"
         ) from error
+    unusable = correct_IM[(correct_IM < 0.0) | (correct_IM > 1.0)]
+    if len(unusable):
+        raise InvalidInput(f"{folder / f'outcomes-{name}.parquet'}: correct must be in [0, 1], got {unusable[0]}")
+    return table
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ class Split:
 def build_core_suite(table: OutcomeTable, split: Split) -> Suite:
     """The core set: 50 tasks x 20 training items, by what tells training models apart."""
     rows = split.items(table.item_ids)["train"]
-    columns = [table.column(model) for model in split.models(table.models)["train"]]
+    columns = np.array([table.column(model) for model in split.models(table.models)["train"]])
     return core_suite_from_outcomes(
         "mmlu-pro-core",
         [table.item_ids[row] for row in rows],
@@ -140,6 +146,19 @@ def build_core_suite(table: OutcomeTable, split: Split) -> Suite:
         known_tasks(),
         groups=dict(zip(table.tasks, table.categories, strict=True)),
     )
+
+
+def catalogue_profiles(models: Sequence[str]) -> list[Capability]:
+    """What the catalogue knows of some models, in their order.
+
+    Raises:
+        UnknownCandidate: If it does not hold one of them.
+    """
+    known = {capability.candidate.id: capability for capability in catalogue_capabilities()}
+    for model in models:
+        if model not in known:
+            raise UnknownCandidate(model, known, "the catalogue")
+    return [known[model] for model in models]
 
 
 def similar_zoos(aptitude_K: NDArray[np.floating], most: int = 60, spread: float = 0.15) -> list[tuple[int, ...]]:

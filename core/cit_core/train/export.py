@@ -12,12 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 from torch import Tensor, nn
 
 from cit_core.model.network import ModelSAT
 from cit_core.runtime.calibration import Calibration
-from cit_core.runtime.checkpoint import write_config
+from cit_core.runtime.checkpoint import GRAPHS, write_config
 
 __all__ = ["export_checkpoint", "export_graphs"]
 
@@ -48,8 +49,9 @@ def export_checkpoint(
         exact = folder if not int8 else Path(scratch)
         export_graphs(network, exact)
         if int8:
-            for graph in sorted(exact.glob("*.onnx")):
-                _quantise(graph, folder / graph.name)
+            for graph in GRAPHS:
+                with _quiet():
+                    _quantise(exact / graph, folder / graph)
     words = tokenizer.backend_tokenizer
     words.no_padding()
     words.no_truncation()
@@ -83,6 +85,15 @@ def export_graphs(network: ModelSAT, folder: Path) -> None:
                 optimize=True,
                 verbose=False,
             )
+        _forget_origin(folder / f"{name}.onnx")
+
+
+def _forget_origin(path: Path) -> None:
+    """Drop what the exporter notes about source files and their lines: the same network gives the same bytes."""
+    model = onnx.load(path)
+    for part in (*model.graph.node, *model.graph.initializer, *model.graph.value_info, model.graph, model):
+        del part.metadata_props[:]
+    onnx.save(model, path)
 
 
 def _examples(network: ModelSAT) -> dict[str, Example]:

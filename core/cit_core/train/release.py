@@ -13,13 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cit_core.catalogue import catalogue_capabilities
 from cit_core.model.network import ModelSAT
 from cit_core.records import Capability
 from cit_core.runtime.calibration import fit_calibration
 from cit_core.runtime.checkpoint import write_config
 from cit_core.runtime.onnx_scorer import OnnxScorer
-from cit_core.train.data import OutcomeTable, Split, similar_zoos
+from cit_core.train.data import OutcomeTable, Split, catalogue_profiles, similar_zoos
 from cit_core.train.export import export_checkpoint
 
 __all__ = ["Agreement", "measure_agreement", "release", "torch_log_odds"]
@@ -64,19 +63,23 @@ def release(network: ModelSAT, tokenizer: Any, table: OutcomeTable, folder: Path
 
     Returns:
         The measured agreement, also written to agreement.json.
+
+    Raises:
+        UnknownCandidate: If the catalogue does not hold a model of the table.
     """
+    profiles = catalogue_profiles(table.models)  # asked for first: exporting takes a while
     export_checkpoint(network, tokenizer, folder, name)
     scorer = OnnxScorer(folder)
     rows = split.items(table.item_ids)["validation"]
     texts = [table.instructions[row] for row in rows]
     models = split.models(table.models)
     seen = models["validation"] + models["train"]
-    odds_NK = scorer.log_odds(texts, _capabilities(seen))
+    odds_NK = scorer.log_odds(texts, catalogue_profiles(seen))
     correct_NK = table.correct_IM[rows][:, [table.column(model) for model in seen]]
     calibration = fit_calibration(odds_NK, correct_NK)
     (folder / "calibration.json").write_text(json.dumps(asdict(calibration)) + "\n")
     write_config(folder, name, scorer.checkpoint.config["network"])
-    agreement = measure_agreement(network, tokenizer, scorer, texts, _capabilities(table.models))
+    agreement = measure_agreement(network, tokenizer, scorer, texts, profiles)
     (folder / "agreement.json").write_text(json.dumps(asdict(agreement), indent=1) + "\n")
     return agreement
 
@@ -132,8 +135,3 @@ def torch_log_odds(
         mask = ids["attention_mask"]
         rows.append(network.phi(network.reader(ids["input_ids"], mask), mask, tokens_KTD, level_K)[0].numpy())
     return np.stack(rows)
-
-
-def _capabilities(models: Sequence[str]) -> list[Capability]:
-    known = {capability.candidate.id: capability for capability in catalogue_capabilities()}
-    return [known[model] for model in models]

@@ -93,7 +93,10 @@ class Sampler:
             return np.full(len(self._vectors), self._rng.choice(self._columns))
         first, second = self._rng.choice(self._columns, 2, replace=False)
         height_P = (self._vectors - self._vectors.mean(0)) @ self._rng.normal(size=self._vectors.shape[1])
-        return np.where(height_P > np.quantile(height_P, self._rng.uniform(0.3, 0.7)), first, second)
+        source_P: NDArray[np.intp] = np.where(
+            height_P > np.quantile(height_P, self._rng.uniform(0.3, 0.7)), first, second
+        )
+        return source_P
 
     def _profiles(self, source_KP: NDArray[np.intp], held_out: NDArray[np.intp]) -> Profiles:
         tasks = self._rng.permutation(self._testable)[: self._rng.integers(35, 60)]

@@ -19,6 +19,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from cit_core.catalogue import known_tasks
+from cit_core.errors import InvalidInput
 from cit_core.model.config import MINI, ModelConfig
 from cit_core.model.network import ModelSAT
 from cit_core.model.persistence import new_network, save_network
@@ -72,7 +73,8 @@ def routing_loss(odds_NK: Tensor, correct_NK: Tensor, ranking_weight: float) -> 
     """
     known_NK = ~correct_NK.isnan()
     target_NK = correct_NK.nan_to_num()
-    absolute = nn.functional.binary_cross_entropy_with_logits(odds_NK[known_NK], target_NK[known_NK])
+    absolute = nn.functional.binary_cross_entropy_with_logits(odds_NK, target_NK, known_NK.float(), reduction="sum")
+    absolute = absolute / known_NK.sum().clamp(min=1)
     both_NKK = known_NK.unsqueeze(2) & known_NK.unsqueeze(1)
     better_NKK = (target_NK.unsqueeze(2) - target_NK.unsqueeze(1)).clamp(min=0.0) * both_NKK
     margin_NKK = odds_NK.unsqueeze(2) - odds_NK.unsqueeze(1)
@@ -91,8 +93,12 @@ def fit(table: OutcomeTable, folder: Path, config: TrainConfig | None = None, *,
 
     Returns:
         The network with the best averaged weights, in eval mode.
+
+    Raises:
+        InvalidInput: If the table has tasks without keywords, or the split leaves too little to train on.
     """
     config = config or TrainConfig()
+    _require_enough(table, config)
     random.seed(config.seed)
     torch.manual_seed(config.seed)
     network, tokenizer = new_network(config.network)
@@ -103,6 +109,7 @@ def fit(table: OutcomeTable, folder: Path, config: TrainConfig | None = None, *,
     bare = States(network, tokenizer, table.questions, config.max_length)
     sampler = Sampler(table, parts["train"], models["train"], [task.id for task in tasks], vectors, config.seed)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.jsonl").unlink(missing_ok=True)
     (folder / "run.json").write_text(
         json.dumps(
             {"config": config.model_dump(), "data": table.name, "digest": table.digest(), "models": models}, indent=1
@@ -125,7 +132,7 @@ def fit(table: OutcomeTable, folder: Path, config: TrainConfig | None = None, *,
             config.ranking_weight,
         )
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         schedule.step()
@@ -142,6 +149,19 @@ def fit(table: OutcomeTable, folder: Path, config: TrainConfig | None = None, *,
                     kept = {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(kept)
     return network.eval()
+
+
+def _require_enough(table: OutcomeTable, config: TrainConfig) -> None:
+    unknown = sorted(set(table.tasks) - {task.id for task in known_tasks()})
+    if unknown:
+        raise InvalidInput(f"{table.name!r} has tasks that the catalogue has no keywords for: {', '.join(unknown[:5])}")
+    parts, models = config.split.items(table.item_ids), config.split.models(table.models)
+    if len(parts["train"]) < config.items or not len(parts["validation"]) or len(models["train"]) < 2:
+        raise InvalidInput(
+            f"a run needs {config.items} training items, a validation item and 2 training models; of "
+            f"{len(table.item_ids)} items and {len(table.models)} models in {table.name!r} the split leaves "
+            f"{len(parts['train'])}, {len(parts['validation'])} and {len(models['train'])}"
+        )
 
 
 def _odds(network: ModelSAT, x_NLD: Tensor, mask_NL: Tensor, profiles: Profiles) -> Tensor:

@@ -14,7 +14,7 @@ def test_the_demo_shows_every_question_a_policy_table_and_what_to_do_next(cit, t
     assert f"{len(QUESTIONS)} questions among {len(catalogue_candidates())} models" in result.stdout
     for question in QUESTIONS:
         assert question[:25] in result.stdout
-    assert "cost:0.02" in result.stdout
+    assert "cost:0.015" in result.stdout
     assert "threshold:0.7" in result.stdout
     assert "explained:" in result.stdout
     assert " ms for a decision, no LLM called" in result.stdout

@@ -1,0 +1,62 @@
+# One word runs everything. `make demo` and `make test` set up all they need: python3 (3.10 or newer) with venv and pip.
+#
+#   demo    routes real questions among the shipped models; a light environment of its own, without torch
+#   test    what CI runs: check, then pytest
+#   check   ruff, mypy, the import contract
+#   bench   the held-out comparison; DATA is the folder of outcome tables
+#   docs    runs every block and command of README.md and docs/
+#   clean   removes both environments; the next run makes them anew
+
+PYTHON ?= python3
+DATA ?= ../shared/data
+VENV := .venv
+DEMO_VENV := .venv-demo
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := test
+.DELETE_ON_ERROR:
+.PHONY: demo test check bench docs clean
+
+demo: $(DEMO_VENV)/.ready
+	@$(DEMO_VENV)/bin/cit demo
+
+test: check
+	$(VENV)/bin/pytest
+
+check: $(VENV)/.ready
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.ready
+	$(VENV)/bin/cit bench --data $(DATA)
+
+docs: $(VENV)/.ready
+	$(VENV)/bin/pytest tests/test_docs.py
+
+clean:
+	rm -rf $(VENV) $(DEMO_VENV)
+
+# A stamp is younger than what it was installed from. `pip -q`: local package folders make it warn at every name.
+
+$(DEMO_VENV)/.ready: pyproject.toml constraints.txt
+	$(call make_venv,$(DEMO_VENV))
+	@echo "installing what routing needs into $(DEMO_VENV)"
+	@$(DEMO_VENV)/bin/python -m pip install -q -q -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(call make_venv,$(VENV))
+	@echo "installing the development environment into $(VENV): some minutes the first time"
+	@$(VENV)/bin/python -m pip install -q -q -U 'pip>=25.1'  # the first that knows dependency groups
+	@$(VENV)/bin/python -m pip install -q -q -c constraints.txt -e '.[all]' --group dev
+	@touch $@
+
+define make_venv
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	{ echo "cit-router needs Python 3.10 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	{ echo "$(PYTHON) has no venv; on Debian and Ubuntu it comes with: apt-get install python3-venv" >&2; exit 1; }
+@$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(1)
+endef

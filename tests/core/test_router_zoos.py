@@ -1,0 +1,70 @@
+"""Where a router's zoo comes from: the shipped catalogue or a store, whole or in part."""
+
+import pytest
+
+from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
+from cit_core.policy import Best, Constraints
+from cit_core.records import Candidate, Item, Outcome, Task
+from cit_core.router import FakeScorer, Router
+from cit_core.store import CapabilityStore
+
+SMALL, LARGE = Candidate(id="small"), Candidate(id="large")
+
+
+@pytest.fixture
+def scorer() -> FakeScorer:
+    return FakeScorer({"small": 0.6, "large": 0.9})
+
+
+@pytest.fixture
+def fake_checkpoint(monkeypatch: pytest.MonkeyPatch) -> FakeScorer:
+    """`load_scorer` without a network."""
+    scorer = FakeScorer(lambda _, id_: len(id_) / 100)
+    monkeypatch.setattr("cit_core.runtime.load_scorer", lambda name: scorer)
+    return scorer
+
+
+def test_the_pretrained_router_has_the_catalogue_or_the_part_that_is_asked_for(fake_checkpoint: FakeScorer) -> None:
+    everybody = Router.from_pretrained()
+    assert everybody.scorer is fake_checkpoint
+    assert len(everybody.candidates) == 22
+    assert all(capability.results for capability in everybody.capabilities)
+    assert everybody.store_version == "catalogue:mmlu-pro-core@1"
+    wanted = [everybody.candidates[5].id, everybody.candidates[2].id]
+    some = Router.from_pretrained(models=wanted, policy=Best(), constraints=Constraints(deny=frozenset(wanted[:1])))
+    assert [candidate.id for candidate in some.candidates] == wanted
+    assert some.route("q").model == wanted[1]
+
+
+def test_an_unknown_model_names_the_closest_in_the_catalogue(fake_checkpoint: FakeScorer) -> None:
+    known = Router.from_pretrained().candidates[3].id
+    with pytest.raises(UnknownCandidate, match=f"among the 22 in the catalogue; closest: '{known}'"):
+        Router.from_pretrained(models=[known[:-1] + "_"])
+    with pytest.raises(InvalidInput, match=f"models is one text, '{known}'; it must be a list of ids"):
+        Router.from_pretrained(models=known)
+    with pytest.raises(InvalidInput, match="duplicate candidate ids"):
+        Router.from_pretrained(models=[known, known])
+    with pytest.raises(NoCandidate, match="the zoo is empty"):
+        Router.from_pretrained(models=[])
+
+
+def test_a_store_is_a_zoo_with_capabilities_of_its_outcomes(
+    scorer: FakeScorer, fake_checkpoint: FakeScorer, sqlite_url: str
+) -> None:
+    with CapabilityStore(sqlite_url) as store:
+        with pytest.raises(NoCandidate, match="the zoo is empty"):
+            Router.from_store(store, scorer)
+        store.add_candidates([SMALL, LARGE])
+        store.add_tasks([Task(id="t", keywords=("k",))])
+        store.add_items([Item(id="i", task="t")])
+        store.add_outcomes([Outcome(candidate="large", item="i", correct=0.5, source="s")])
+        router = Router.from_store(store, scorer)
+        decision = router.route("q")
+        assert decision.model == "large"
+        assert decision.store_version == f"store:{store.version}"
+        found = {c.candidate.id: [(line.accuracy, line.count) for line in c.results] for c in router.capabilities}
+        assert found == {"small": [], "large": [(0.5, 1)]}
+        assert Router.from_store(store).scorer is fake_checkpoint
+        assert [c.id for c in Router.from_store(store, scorer, models=["large"]).candidates] == ["large"]
+        with pytest.raises(UnknownCandidate, match="closest: 'large'"):
+            Router.from_store(store, scorer, models=["larg"])
