@@ -261,11 +261,12 @@ class Router:
         for reasons in excluded:  # before scoring: no work for a query that nobody may take
             if len(reasons) == len(self._capabilities):
                 raise NoCandidate(reasons)
-        scores = self._score([text[:MAX_CHARACTERS] for text in instructions])
+        taking_part = tuple(c for c in self._capabilities if any(c.candidate.id not in out for out in excluded))
+        scores = self._score([text[:MAX_CHARACTERS] for text in instructions], taking_part)
         latency_ms = (time.perf_counter() - started) * 1e3 / len(instructions)
         chosen = policy if policy is not None else self.policy
         return [
-            self._decide(text, query, row, out, chosen, latency_ms)
+            self._decide(text, query, taking_part, row, out, chosen, latency_ms)
             for text, query, row, out in zip(instructions, per_query, scores, excluded, strict=True)
         ]
 
@@ -293,9 +294,9 @@ class Router:
             self.route_many, instructions, policy=policy, constraints=constraints, facts=facts
         )
 
-    def _score(self, instructions: Sequence[str]) -> NDArray[np.floating]:
-        expected = (len(instructions), len(self._capabilities))
-        given = self.scorer.score(instructions, self._capabilities)
+    def _score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
+        expected = (len(instructions), len(capabilities))
+        given = self.scorer.score(instructions, capabilities)
         try:
             scores = np.asarray(given, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -315,15 +316,16 @@ class Router:
         self,
         instruction: str,
         query: QueryFacts,
+        taking_part: Sequence[Capability],
         scores: NDArray[np.floating],
         excluded: Mapping[str, str],
         policy: Policy,
         latency_ms: float,
     ) -> Decision:
         scored = [
-            Scored(candidate, float(score), candidate.expected_cost(query.tokens, self.completion_tokens))
-            for candidate, score in zip(self.candidates, scores, strict=True)
-            if candidate.id not in excluded
+            Scored(c.candidate, float(score), c.candidate.expected_cost(query.tokens, self.completion_tokens))
+            for c, score in zip(taking_part, scores, strict=True)
+            if c.candidate.id not in excluded
         ]
         ranking, reasons = rank(scored, policy, excluded)
         return Decision(

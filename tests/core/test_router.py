@@ -358,3 +358,17 @@ async def test_async_routing_decides_and_refuses_as_the_other(router: Router) ->
         await router.aroute(" ")
     with pytest.raises(NoCandidate):
         await router.aroute_many(["a"], constraints=Constraints(deny=frozenset(SCORES)))
+
+
+def test_who_is_excluded_is_not_scored() -> None:
+    class Noting(FakeScorer):
+        def score(self, instructions, capabilities):
+            self.seen = [capability.candidate.id for capability in capabilities]
+            return super().score(instructions, capabilities)
+
+    scorer = Noting({"a": 0.1, "b": 0.9, "c": 0.5})
+    router = Router(scorer, [Candidate(id=id_) for id_ in "abc"])
+    decision = router.route("q", constraints=Constraints(deny=frozenset({"b"})))
+    assert scorer.seen == ["a", "c"]
+    assert decision.scores == {"c": 0.5, "a": 0.1}
+    assert decision.excluded == {"b": "denied"}
