@@ -38,6 +38,7 @@ docs: $(VENV)/.ready
 clean:
 	rm -rf $(VENV) $(DEMO_VENV)
 
+# Debian's python3 has pip but no ensurepip: there, pip puts itself into the environment.
 # A stamp is younger than what it was installed from. `pip -q`: local package folders make it warn at every name.
 
 $(DEMO_VENV)/.ready: pyproject.toml constraints.txt
@@ -56,7 +57,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 define make_venv
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	{ echo "cit-router needs Python 3.10 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	{ echo "$(PYTHON) has no venv; on Debian and Ubuntu it comes with: apt-get install python3-venv" >&2; exit 1; }
-@$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(1)
+@$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(1) >/dev/null 2>&1 || \
+	{ $(PYTHON) -m venv --clear --without-pip $(1) && $(PYTHON) -m pip -q --python $(1)/bin/python install pip; } || \
+	{ echo "$(PYTHON) can make no environment: it needs the venv module, and pip 22.3 or newer" >&2; exit 1; }
 endef

@@ -49,8 +49,8 @@ class UnknownCandidate(InvalidInput):
     def __init__(self, unknown: str, known: Iterable[str], where: str = "the zoo") -> None:
         ids = sorted(known)
         lowered = {id_.lower(): id_ for id_ in ids}
-        close = [lowered[match] for match in difflib.get_close_matches(str(unknown).lower(), lowered, n=3, cutoff=0.4)]
-        hint = f"closest: {', '.join(map(repr, close))}" if close else "`cit models list` shows what there is"
+        close = [lowered[match] for match in difflib.get_close_matches(str(unknown).lower(), lowered, n=3, cutoff=0.0)]
+        hint = f"closest: {', '.join(map(repr, close))}" if close else "there is none to choose from"
         super().__init__(f"no candidate {unknown!r} among the {len(ids)} in {where}; {hint}")
         self.unknown = unknown
         self.close = tuple(close)

@@ -262,7 +262,9 @@ def rank(scored: Sequence[Scored], policy: Policy, excluded: Mapping[str, str]) 
     if policy.needs_prices:
         for entry in scored:
             if entry.cost is None:
-                help_ = f"`cit models add {entry.candidate.id} --price-in USD --price-out USD`"
+                help_ = (
+                    f"`cit models add {entry.candidate.id} --price-in USD --price-out USD` to a store, and route there"
+                )
                 reasons.setdefault(entry.candidate.id, f"no price is known and policy {policy.name} needs one: {help_}")
     left = sorted(
         (entry for entry in scored if entry.candidate.id not in reasons), key=lambda entry: entry.candidate.id

@@ -130,7 +130,7 @@ class Candidate(Record):
     """Parameters in all [billions]."""
     license: str | None = None
     notes: str = ""
-    """Free text about the model; becomes part of its capability text."""
+    """Free text about the model; part of its capability text, which the shipped `mini` does not read."""
 
     def expected_cost(self, prompt_tokens: float, completion_tokens: float) -> float | None:
         """USD for one call of this size, or None where a price is not known."""

@@ -24,14 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["FakeScorer", "Router", "Scorer"]
 
 MAX_CHARACTERS = 20_000
-"""What a scorer is given of a query at most; it reads a few hundred tokens, so the rest could not change its answer."""
+"""What a scorer is given of a query at most, so that a megabyte costs no more than a page."""
 CHARACTERS_PER_TOKEN = 4
 """Rough length of a token in English text, for context windows and expected cost."""
 
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Predicts, for every query and candidate, P(the candidate's answer is correct)."""
+    """Predicts, for every query and candidate, P(the candidate's answer is correct).
+
+    A scorer may also have a `name`, which decisions carry, and `max_tokens`, what it reads of a query: a decision on a
+    longer one then says so.
+    """
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
         """Score N queries for K candidates.
@@ -180,8 +184,8 @@ class Router:
             from cit_core.runtime import load_scorer
 
             scorer = load_scorer("mini")
-        version = store.version
-        known = {capability.candidate.id: capability for capability in store.capabilities(suite=suite)}
+        version, capabilities = store.snapshot(suite)
+        known = {capability.candidate.id: capability for capability in capabilities}
         return cls(
             scorer,
             _pick(known, models, store.url),
@@ -337,8 +341,24 @@ class Router:
             scorer=_name(self.scorer),
             store_version=self.store_version,
             latency_ms=latency_ms,
-            warnings=_warnings(instruction, query, ranking[0].model, self.candidates),
+            warnings=self._warnings(instruction, query, ranking[0].model),
         )
+
+    def _warnings(self, instruction: str, query: QueryFacts, model: str) -> tuple[str, ...]:
+        found = []
+        length, reads = len(instruction) // CHARACTERS_PER_TOKEN, getattr(self.scorer, "max_tokens", None)
+        if reads is not None and length > reads:
+            found.append(f"the query has about {length:,} tokens; the first {reads:,} were read to decide")
+        elif reads is None and len(instruction) > MAX_CHARACTERS:
+            found.append(
+                f"the query has {len(instruction):,} characters; the first {MAX_CHARACTERS:,} were read to decide"
+            )
+        window = next(c.context_window for c in self.candidates if c.id == model)
+        if window is not None and query.tokens > window:
+            found.append(
+                f"about {query.tokens:,} tokens; no candidate's context window is that long ({model}: {window:,})"
+            )
+        return tuple(found)
 
 
 def _name(scorer: Scorer) -> str:
@@ -356,16 +376,6 @@ def _check_query(instruction: object, place: int | None) -> None:
     except UnicodeEncodeError as error:
         broken = instruction[error.start : error.end]
         raise InvalidInput(f"{where} is not valid Unicode: {broken!r} at character {error.start}") from None
-
-
-def _warnings(instruction: str, query: QueryFacts, model: str, candidates: Sequence[Candidate]) -> tuple[str, ...]:
-    found = []
-    if len(instruction) > MAX_CHARACTERS:
-        found.append(f"the query has {len(instruction):,} characters; the first {MAX_CHARACTERS:,} were read to decide")
-    window = next(c.context_window for c in candidates if c.id == model)
-    if window is not None and query.tokens > window:
-        found.append(f"about {query.tokens:,} tokens; no candidate's context window is that long ({model}: {window:,})")
-    return tuple(found)
 
 
 def _pick(known: Mapping[str, Capability], models: Iterable[str] | None, where: str) -> list[Capability]:

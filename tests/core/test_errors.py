@@ -37,10 +37,12 @@ def test_an_unknown_candidate_names_the_closest(asked: str, first: str) -> None:
     assert f"no candidate {asked!r} among the 4 in the catalogue; closest: {first!r}" in str(error)
 
 
-def test_an_unknown_candidate_that_is_like_nobody_names_the_command_that_lists_them() -> None:
-    for error in (UnknownCandidate("zzz", KNOWN), UnknownCandidate("gpt-4o", []), UnknownCandidate(3, KNOWN)):  # type: ignore[arg-type]
-        assert error.close == ()
-        assert "`cit models list`" in str(error)
+def test_an_unknown_candidate_that_is_like_nobody_still_names_three() -> None:
+    for unknown in ("zzz", 3):
+        error = UnknownCandidate(unknown, KNOWN)  # type: ignore[arg-type]
+        assert len(error.close) == min(3, len(KNOWN))
+        assert all(repr(id_) in str(error) for id_ in error.close)
+    assert "there is none to choose from" in str(UnknownCandidate("gpt-4o", []))
 
 
 def test_of_many_that_are_close_three_are_named() -> None:

@@ -211,6 +211,14 @@ def test_a_megabyte_is_cut_with_a_warning(router: Router, scorer: FakeScorer) ->
     assert "warning: the query has 1,000,000 characters" in decision.explain()
 
 
+def test_what_a_scorer_does_not_read_is_said(router: Router, scorer: FakeScorer) -> None:
+    scorer.max_tokens = 256
+    assert router.route("word " * 200).warnings == ()
+    assert router.route("word " * 400).warnings == (
+        "the query has about 500 tokens; the first 256 were read to decide",
+    )
+
+
 def test_a_megabyte_goes_somewhere_even_where_no_context_window_is_that_long(scorer: FakeScorer) -> None:
     decision = Router(scorer, [SMALL, LARGE]).route(MEGABYTE)
     assert decision.model == "large"

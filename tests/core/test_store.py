@@ -559,3 +559,27 @@ def test_a_damaged_file_is_told_in_one_line(sqlite_url: str, tmp_path: Path) -> 
     path.write_bytes(pages)
     with pytest.raises(StoreError, match="malformed; the file is damaged"), CapabilityStore(sqlite_url) as store:
         store.items()
+
+
+def test_a_snapshot_is_of_one_moment(store: CapabilityStore) -> None:
+    """While others write, the version that a snapshot names is the one its capabilities were computed from."""
+    seed(store, items=100)
+    stop = threading.Event()
+    torn: list[tuple[int, int]] = []
+
+    def read() -> None:
+        while not stop.is_set():
+            version, capabilities = store.snapshot()
+            asked = sum(result.count for capability in capabilities for result in capability.results)
+            if version - before != asked:  # each write below is one outcome and one version
+                torn.append((version, asked))
+
+    before = store.version
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(100):
+        store.add_outcomes([outcome(f"i{number}")])
+    stop.set()
+    reader.join()
+    assert torn == []
+    assert store.snapshot() == (store.version, store.capabilities())

@@ -32,7 +32,7 @@ QUESTIONS = (
 SHOWN = 3
 """Models of each ranking."""
 POLICIES = ("cost:0.015", "threshold:0.7")
-"""A right answer is worth two cents; the cheapest model with 70%."""
+"""A right answer is worth a cent and a half; the cheapest model with 70%."""
 
 
 def demo(checkpoint: CheckpointOption = "mini", json_: JsonOption = False) -> None:
@@ -48,6 +48,11 @@ def demo(checkpoint: CheckpointOption = "mini", json_: JsonOption = False) -> No
         return
     target = output.console()
     target.print(_best_table(decisions, f"{len(QUESTIONS)} questions among {len(router.candidates)} models"))
+    if len({decision.model for decision in decisions}) == 1:
+        output.say(
+            f"{decisions[0].model} is ahead on every question here. What differs is by how much, and that decides\n"
+            "who is good enough for its price:\n"
+        )
     priced = [candidate.id for candidate in router.candidates if candidate.price_in is not None]
     if len(priced) > 1:
         target.print(

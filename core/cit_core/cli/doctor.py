@@ -89,8 +89,9 @@ def _works(checkpoint: str) -> Iterator[Check]:
     scorers: list[OnnxScorer] = []
 
     def load() -> Check:
-        scorers.append(load_scorer(checkpoint))
-        return Check("checkpoint", f"{scorers[0].name}, every file matches its sha256")
+        scorer = load_scorer(checkpoint)
+        scorers.append(scorer)
+        return Check("checkpoint", f"{scorer.name}, sha256 {scorer.checkpoint.sha256}, every file matches its own")
 
     yield _guarded("catalogue", _catalogue)
     yield _guarded("checkpoint", load)

@@ -52,8 +52,9 @@ def table(
     json_: JsonOption = False,
 ) -> None:
     """Import tables with item_id, model and correct: who answered which question, and how well."""
-    from cit_core.aptitude.importers.table import import_table
+    from cit_core.aptitude.importers.table import check_tables, import_table
 
+    check_tables(files, items=items, skip_bad=skip_bad)  # refused before a store is made for them
     with open_store(store, create=True) as opened, _rows_read() as progress:
         report = import_table(files, opened, items=items, source=source, skip_bad=skip_bad, progress=progress)
         url = opened.url

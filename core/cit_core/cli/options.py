@@ -101,7 +101,16 @@ def sqlite_file(url: str | None) -> Path | None:
 
 
 def split_ids(text: str | None) -> list[str] | None:
-    """The ids in `a,b`, or None for none given."""
+    """The ids in `a,b`, or None for no `--models`.
+
+    Raises:
+        InvalidInput: If there is no id in it.
+    """
+    from cit_core.errors import InvalidInput
+
     if text is None:
         return None
-    return [id_ for part in text.split(",") if (id_ := part.strip())]
+    ids = [id_ for part in text.split(",") if (id_ := part.strip())]
+    if not ids:
+        raise InvalidInput(f"--models {text!r} names no model; give ids as in a,b (`cit models list` shows them)")
+    return ids

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 import typer
 
 from cit_core.cli import output
+from cit_core.cli.locking import lock
 from cit_core.cli.options import CheckpointOption, JsonOption, StoreOption, open_router, split_ids
 from cit_core.errors import InvalidInput
 
@@ -96,7 +97,11 @@ def _open_input(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _open_output(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
-    """The stream of the output, and whether it can hold an earlier run's lines: a pipe and a device cannot."""
+    """The stream of the output, and whether it can hold an earlier run's lines: a pipe and a device cannot.
+
+    Raises:
+        CITError: If another run is writing to it.
+    """
     if path == PIPE:
         yield sys.stdout.buffer, False
         return
@@ -105,6 +110,8 @@ def _open_output(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
         with _open(path, "ab", "--output"):  # makes it, changes nothing
             pass
     with _open(path, "r+b" if resumes else "wb", "--output") as stream:
+        if resumes:
+            lock(stream, path)
         yield stream, resumes
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cit_core.errors import InvalidInput
 from cit_core.evaluate.baselines import BestByAptitude, shuffles
 from cit_core.evaluate.metrics import (
     Interval,
     auroc,
+    bootstrap,
     brier,
     calibration_error,
     paired_interval,
@@ -19,6 +21,7 @@ from cit_core.evaluate.metrics import (
     routed,
 )
 from cit_core.router import Scorer
+from cit_core.runtime.calibration import Calibration, fit_calibration
 from cit_core.train.data import OutcomeTable, Split, catalogue_profiles, similar_zoos
 
 __all__ = ["Comparison", "Row", "held_out"]
@@ -47,8 +50,9 @@ class Comparison:
     models: tuple[str, ...]
     zoos: int
     rows: tuple[Row, ...]
-    probabilities: dict[str, float]
-    """AUROC, Brier and ECE of the scorer under test, over all (item, candidate) pairs."""
+    probabilities: dict[str, Interval]
+    """AUROC, Brier and ECE of the scorer over all (item, candidate) pairs, and against the candidates' levels alone:
+    what reading the query adds. For a comparison over one zoo; empty for several."""
     ranking_above_shuffled: Interval
     """The scorer's ranking accuracy less that of its shuffled-capability control."""
 
@@ -65,27 +69,68 @@ def held_out(table: OutcomeTable, scorer: Scorer, split: Split | None = None) ->
         Unseen items with unseen models (all of them, and zoos of similar strength), then with the models trained on.
 
     Raises:
+        InvalidInput: If nothing is held out that all models of a comparison were measured on.
         UnknownCandidate: If the catalogue does not hold a model of the table.
     """
     split = split or Split()
     rows_N = _unseen(table, split)
     texts = [table.instructions[row] for row in rows_N]
     parts = split.models(table.models)
+    level_alone = _level_alone(table, split)
     comparisons = []
     for title, models in (("unseen models", parts["test"]), ("models of the training run", parts["train"])):
         capabilities = catalogue_profiles(models)
         correct_NK = table.correct_IM[rows_N][:, [table.column(model) for model in models]]
         measured_N = np.flatnonzero(~np.isnan(correct_NK).any(axis=1))
+        if not len(measured_N):
+            raise InvalidInput(f"{table.name!r} has no test item that all {len(models)} {title} were measured on")
         scores_NK = scorer.score([texts[row] for row in measured_N], capabilities)
         aptitude_K = BestByAptitude().score([""], capabilities)[0]
         everyone = [tuple(range(len(models)))]
         named = str(getattr(scorer, "name", type(scorer).__name__))
         zoos = {f"{title}, all {len(models)}": everyone, f"{title}, zoos of similar strength": similar_zoos(aptitude_K)}
         for label, chosen in zoos.items():
-            comparisons.append(
-                _compare(f"unseen items, {label}", named, models, scores_NK, correct_NK[measured_N], aptitude_K, chosen)
+            found = _compare(
+                f"unseen items, {label}", named, models, scores_NK, correct_NK[measured_N], aptitude_K, chosen
             )
+            if chosen is everyone:
+                level_K = None if level_alone is None else level_alone(_odds(aptitude_K))
+                found = replace(found, probabilities=_probabilities(scores_NK, correct_NK[measured_N], level_K))
+            comparisons.append(found)
     return comparisons
+
+
+def _level_alone(table: OutcomeTable, split: Split) -> Calibration | None:
+    """P(correct) from a candidate's level and nothing else, fitted on validation items; None where there are none."""
+    rows = split.items(table.item_ids)["validation"]
+    parts = split.models(table.models)
+    seen = parts["validation"] + parts["train"]
+    if not len(rows) or not seen:
+        return None
+    aptitude_K = BestByAptitude().score([""], catalogue_profiles(seen))[0]
+    correct_NK = table.correct_IM[rows][:, [table.column(model) for model in seen]]
+    return fit_calibration(np.broadcast_to(_odds(aptitude_K), correct_NK.shape), correct_NK)
+
+
+def _odds(probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    inside = np.clip(probability.astype(np.float64), 1e-6, 1.0 - 1e-6)
+    return np.log(inside) - np.log1p(-inside)
+
+
+def _probabilities(
+    scores_NK: NDArray[np.floating], correct_NK: NDArray[np.floating], level_K: NDArray[np.floating] | None
+) -> dict[str, Interval]:
+    def over_items(metric: Callable[..., float], p_NK: NDArray[np.floating]) -> Interval:
+        return bootstrap(lambda rows: metric(p_NK[rows], correct_NK[rows]), len(correct_NK))
+
+    metrics = {"AUROC": auroc, "Brier": brier, "ECE": calibration_error}
+    found = {name: over_items(metric, scores_NK) for name, metric in metrics.items()}
+    if level_K is not None:
+        level_NK = np.broadcast_to(level_K, correct_NK.shape)
+        found["AUROC of the level alone"] = over_items(auroc, level_NK)
+        gain_N = ((level_NK - correct_NK) ** 2 - (scores_NK - correct_NK) ** 2).mean(axis=1)
+        found["Brier below the level alone"] = paired_interval(gain_N)
+    return found
 
 
 def _unseen(table: OutcomeTable, split: Split) -> NDArray[np.intp]:
@@ -146,11 +191,7 @@ def _compare(
         models=tuple(models),
         zoos=len(zoos),
         rows=rows,
-        probabilities={
-            "AUROC": auroc(scores_NK, correct_NK),
-            "Brier": brier(scores_NK, correct_NK),
-            "ECE": calibration_error(scores_NK, correct_NK),
-        },
+        probabilities={},
         ranking_above_shuffled=paired_interval(100 * (ours_ranking_N - control_ranking_N)),
     )
 

@@ -5,12 +5,24 @@ Axes: N items, K candidates. Outcomes are in [0, 1]; NaN where a candidate was n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "auroc", "brier", "calibration_error", "paired_interval", "ranking_accuracy", "routed"]
+from cit_core.errors import InvalidInput
+
+__all__ = [
+    "Interval",
+    "auroc",
+    "bootstrap",
+    "brier",
+    "calibration_error",
+    "paired_interval",
+    "ranking_accuracy",
+    "routed",
+]
 
 Array = NDArray[np.floating]
 
@@ -30,13 +42,33 @@ def paired_interval(values_N: Array, resamples: int = 2000, seed: int = 0) -> In
         values_N: One value for each item; NaN where the item has nothing to say.
         resamples: Bootstrap samples.
         seed: Of the resampling; equal seeds resample equal items.
+
+    Raises:
+        InvalidInput: If no item has anything to say.
     """
     values = values_N[~np.isnan(values_N)].astype(np.float64)
+    if not len(values):
+        raise InvalidInput(f"none of {len(values_N)} items tells these candidates apart; more outcomes are needed")
     generator = np.random.default_rng(seed)
     # Counting how often each item is drawn is the same bootstrap in far less memory.
     counts = generator.multinomial(len(values), np.full(len(values), 1.0 / len(values)), size=resamples)
     low, high = np.quantile(counts @ values / len(values), [0.025, 0.975])
     return Interval(float(values.mean()), float(low), float(high))
+
+
+def bootstrap(metric: Callable[[NDArray[np.intp]], float], items: int, resamples: int = 200, seed: int = 0) -> Interval:
+    """A number over all items with a percentile bootstrap interval, for what is no mean of items (an AUROC, an ECE).
+
+    Args:
+        metric: From the rows that are drawn, repeats included, to the number.
+        items: N.
+        resamples: Bootstrap samples.
+        seed: Of the resampling; equal seeds resample equal items.
+    """
+    generator = np.random.default_rng(seed)
+    drawn = [metric(generator.integers(items, size=items)) for _ in range(resamples)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Interval(metric(np.arange(items)), float(low), float(high))
 
 
 def routed(scores_NK: Array, correct_NK: Array) -> Array:

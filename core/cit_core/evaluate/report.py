@@ -43,8 +43,9 @@ def as_markdown(comparisons: Sequence[Comparison]) -> str:
 
 def summary(comparison: Comparison) -> str:
     """The scorer's probabilities and its distance from the shuffled control, in one line."""
-    numbers = ", ".join(f"{name} {value:.3f}" for name, value in comparison.probabilities.items())
-    return f"Pairs in order above the shuffled control: {_signed(comparison.ranking_above_shuffled)} points; {numbers}."
+    numbers = [f"{name} {_precise(value)}" for name, value in comparison.probabilities.items()]
+    above = f"Pairs in order above the shuffled control {_signed(comparison.ranking_above_shuffled)} points"
+    return "; ".join([above, *numbers]) + "."
 
 
 def as_record(comparisons: Sequence[Comparison], **facts: Any) -> str:
@@ -60,6 +61,10 @@ def as_record(comparisons: Sequence[Comparison], **facts: Any) -> str:
 
 def _interval(interval: Interval) -> str:
     return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def _precise(interval: Interval) -> str:
+    return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 def _signed(interval: Interval) -> str:

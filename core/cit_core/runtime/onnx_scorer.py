@@ -51,6 +51,8 @@ class OnnxScorer:
     def __init__(self, checkpoint: str | Path = "mini", *, threads: int | None = None) -> None:
         self.checkpoint = Checkpoint.open(checkpoint)
         self.name = self.checkpoint.name
+        self.max_tokens: int = self.checkpoint.config["network"]["max_length"]
+        """Tokens of a query that are read; what follows is cut."""
         self._threads = threads
         self._calibration = Calibration(**self.checkpoint.json("calibration.json"))
         self._tokenizer = _tokenizer(self.checkpoint)

@@ -80,7 +80,7 @@ class CapabilityStore:
     def version(self) -> int:
         """How many transactions have changed something; 0 for a new store."""
         with self._reading() as connection:
-            return connection.scalar(select(func.max(versions.c.number))) or 0
+            return _version(connection)
 
     @contextmanager
     def transaction(self) -> Iterator[Writer]:
@@ -231,7 +231,16 @@ class CapabilityStore:
         with self._reading() as connection:
             return tuple(read_capabilities(connection, suite))
 
+    def snapshot(self, suite: Suite | None = None) -> tuple[int, tuple[Capability, ...]]:
+        """`version` and `capabilities(suite)` of one moment: a write in between cannot tear them apart."""
+        with self._reading() as connection:
+            return _version(connection), tuple(read_capabilities(connection, suite))
+
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with store_errors(self._url), self._readers.connect() as connection:
             yield connection
+
+
+def _version(connection: Connection) -> int:
+    return connection.scalar(select(func.max(versions.c.number))) or 0

@@ -63,7 +63,12 @@ def read_outcomes(folder: Path, name: str) -> OutcomeTable:
         items = pq.read_table(folder / f"items-{name}.parquet").to_pydict()
         outcomes = pq.read_table(folder / f"outcomes-{name}.parquet").to_pydict()
         require_unique(items["item_id"], f"item ids in items-{name}.parquet")
+        pairs = zip(outcomes["item_id"], outcomes["model"], strict=True)
+        require_unique((f"{item} of {model}" for item, model in pairs), f"outcomes in outcomes-{name}.parquet")
         rows = {id_: row for row, id_ in enumerate(items["item_id"])}
+        for item in outcomes["item_id"]:
+            if item not in rows:
+                raise InvalidInput(f"outcomes-{name}.parquet has item {item!r}, which items-{name}.parquet lacks")
         models = tuple(sorted(set(outcomes["model"])))
         columns = {model: column for column, model in enumerate(models)}
         correct_IM = np.full((len(rows), len(models)), np.nan)

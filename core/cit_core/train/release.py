@@ -19,7 +19,7 @@ from cit_core.runtime.calibration import fit_calibration
 from cit_core.runtime.checkpoint import write_config
 from cit_core.runtime.onnx_scorer import OnnxScorer
 from cit_core.train.data import OutcomeTable, Split, catalogue_profiles, similar_zoos
-from cit_core.train.export import export_checkpoint
+from cit_core.train.export import export_checkpoint, quantise_checkpoint
 
 __all__ = ["Agreement", "measure_agreement", "release", "torch_log_odds"]
 
@@ -68,31 +68,35 @@ def release(network: ModelSAT, tokenizer: Any, table: OutcomeTable, folder: Path
         UnknownCandidate: If the catalogue does not hold a model of the table.
     """
     profiles = catalogue_profiles(table.models)  # asked for first: exporting takes a while
-    export_checkpoint(network, tokenizer, folder, name)
-    scorer = OnnxScorer(folder)
-    rows = split.items(table.item_ids)["validation"]
-    texts = [table.instructions[row] for row in rows]
     models = split.models(table.models)
     seen = models["validation"] + models["train"]
+    rows = split.items(table.item_ids)["validation"]
+    texts = [table.instructions[row] for row in rows]
+    with tempfile.TemporaryDirectory() as scratch:
+        export_checkpoint(network, tokenizer, Path(scratch), name)
+        quantise_checkpoint(Path(scratch), folder)
+        exact, scorer = OnnxScorer(Path(scratch)), OnnxScorer(folder)
+        agreement = measure_agreement(network, tokenizer, exact, scorer, texts, profiles)
     odds_NK = scorer.log_odds(texts, catalogue_profiles(seen))
     correct_NK = table.correct_IM[rows][:, [table.column(model) for model in seen]]
     calibration = fit_calibration(odds_NK, correct_NK)
     (folder / "calibration.json").write_text(json.dumps(asdict(calibration)) + "\n")
     write_config(folder, name, scorer.checkpoint.config["network"])
-    agreement = measure_agreement(network, tokenizer, scorer, texts, profiles)
     (folder / "agreement.json").write_text(json.dumps(asdict(agreement), indent=1) + "\n")
     return agreement
 
 
 def measure_agreement(
-    network: ModelSAT, tokenizer: Any, scorer: OnnxScorer, texts: Sequence[str], capabilities: Sequence[Capability]
+    network: ModelSAT,
+    tokenizer: Any,
+    exact: OnnxScorer,
+    int8: OnnxScorer,
+    texts: Sequence[str],
+    capabilities: Sequence[Capability],
 ) -> Agreement:
-    """Compare torch, float32 ONNX and an exported checkpoint on the same queries."""
+    """Compare torch, its float32 checkpoint and its int8 checkpoint on the same queries."""
     torch_NK = torch_log_odds(network, tokenizer, texts, capabilities)
-    with tempfile.TemporaryDirectory() as scratch:
-        export_checkpoint(network, tokenizer, Path(scratch), "exact", int8=False)
-        exact_NK = OnnxScorer(Path(scratch)).log_odds(texts, capabilities)
-    int8_NK = scorer.log_odds(texts, capabilities)
+    exact_NK, int8_NK = (scorer.log_odds(texts, capabilities) for scorer in (exact, int8))
     zoos = similar_zoos(np.array([capability.mean_accuracy for capability in capabilities]))
     return Agreement(
         queries=len(texts),

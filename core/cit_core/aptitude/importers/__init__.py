@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.store import REFUSED_SHOWN, UNASSIGNED, CapabilityStore, Conflict, Writer, in_batches, merge_items
 
-__all__ = ["BadRow", "ImportReport", "ItemRow", "Row", "import_rows"]
+__all__ = ["BadRow", "ImportReport", "ItemRow", "Row", "import_rows", "refuse"]
 
 BATCH = 10_000
 """Rows in memory at a time."""
@@ -160,15 +160,25 @@ class _Import:
 
     def _bad(self, row: BadRow) -> None:
         if not self._skip_bad:
-            raise InvalidInput(
-                f"{row.where}: {row.reason}; nothing was imported. Correct the row, or leave bad rows out with skip_bad"
-            )
+            refuse(row)
         self._refuse(row.where, row.reason)
 
     def _refuse(self, where: str, reason: str) -> None:
         self.refused_count += 1
         if len(self.refused) < REFUSED_SHOWN:
             self.refused.append((where, reason))
+
+
+def refuse(row: BadRow) -> NoReturn:
+    """Stop an import at a row that cannot be read.
+
+    Raises:
+        InvalidInput: Says why, and how to leave such rows out.
+    """
+    raise InvalidInput(
+        f"{row.where}: {row.reason}; nothing was imported. "
+        "Correct the row, or leave bad rows out: --skip-bad, or skip_bad=True in Python"
+    )
 
 
 def _contradiction(before: Item, said: Item) -> str:

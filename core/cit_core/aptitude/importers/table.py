@@ -13,12 +13,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from cit_core.aptitude.importers import BadRow, ImportReport, ItemRow, Row, import_rows
+from cit_core.aptitude.importers import BadRow, ImportReport, ItemRow, Row, import_rows, refuse
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Outcome
 from cit_core.store import CapabilityStore
 
-__all__ = ["import_table"]
+__all__ = ["check_tables", "import_table"]
 
 REQUIRED = ("item_id", "model", "correct")
 NUMBERS = ("cost_usd", "latency_s", "prompt_tokens", "completion_tokens")
@@ -63,6 +63,26 @@ def import_table(
     rows = (row for path in paths for row in _rows(path, source or f"table:{path.name}", now))
     about = iter(()) if items is None else _item_rows(items)
     return import_rows(rows, store, items=about, skip_bad=skip_bad, progress=progress)
+
+
+def check_tables(paths: Sequence[Path], *, items: Path | None = None, skip_bad: bool = False) -> None:
+    """Read the first row of every table: for a caller who would make a store for them.
+
+    Args:
+        paths: As for `import_table`.
+        items: As for `import_table`.
+        skip_bad: A first row may be bad.
+
+    Raises:
+        InvalidInput: If a table cannot be opened, lacks a column or a row, or its first row is wrong.
+        MissingExtra: If a Parquet file is given and pyarrow is not installed.
+    """
+    now = datetime.now(timezone.utc)
+    tables = [_rows(path, "", now) for path in paths] + ([] if items is None else [_item_rows(items)])
+    for rows in tables:
+        first = next(rows)
+        if isinstance(first, BadRow) and not skip_bad:
+            refuse(first)
 
 
 def _rows(path: Path, source: str, when: datetime) -> Iterator[Row | BadRow]:
