@@ -80,7 +80,9 @@ def release(network: ModelSAT, tokenizer: Any, table: OutcomeTable, folder: Path
     odds_NK = scorer.log_odds(texts, catalogue_profiles(seen))
     correct_NK = table.correct_IM[rows][:, [table.column(model) for model in seen]]
     calibration = fit_calibration(odds_NK, correct_NK)
-    (folder / "calibration.json").write_text(json.dumps(asdict(calibration)) + "\n")
+    # Rounded, so that the last bit of a sum, which depends on threads, does not change the checkpoint's hash.
+    numbers = {name: round(value, 6) for name, value in asdict(calibration).items()}
+    (folder / "calibration.json").write_text(json.dumps(numbers) + "\n")
     write_config(folder, name, scorer.checkpoint.config["network"])
     (folder / "agreement.json").write_text(json.dumps(asdict(agreement), indent=1) + "\n")
     return agreement
