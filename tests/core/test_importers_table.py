@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cit_core.aptitude import importers
-from cit_core.aptitude.importers.table import import_table
+from cit_core.aptitude.importers.table import check_tables, import_table
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Candidate, Item, Task
 from cit_core.store import CapabilityStore
@@ -190,6 +190,17 @@ def test_a_bad_row_can_be_left_out_and_is_reported(
     assert reason in report.refused[0][1]
     assert store.measured("small") == {"q1", "q2"}
     assert [candidate.id for candidate in store.candidates()] == ["small"], "nothing comes from a row left out"
+
+
+def test_a_bad_first_row_is_found_before_there_is_a_store(tmp_path: Path) -> None:
+    """The message helps whoever calls: the command line, or Python."""
+    good, bad = write_csv(tmp_path / "good.csv", ROWS), tmp_path / "bad.csv"
+    bad.write_text("item_id,model,correct\nq,m,maybe\n", encoding="utf-8")
+    check_tables([good], items=good)
+    check_tables([good, bad], items=good, skip_bad=True)
+    for tables in ([bad, good], [good, bad]):
+        with pytest.raises(InvalidInput, match=r"bad\.csv:2: .*leave bad rows out: --skip-bad, or skip_bad=True in"):
+            check_tables(tables)
 
 
 def test_conflicting_rows_are_found_across_batches_and_files(

@@ -179,13 +179,14 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if before.get("model") != now["model"]:
         return f"went to {before.get('model')!r} and would go to {now['model']!r}"
     stood = before["scores"] if isinstance(before.get("scores"), dict) else {}
-    for id_ in stood.keys() | now["scores"].keys():
-        was, is_ = stood.get(id_), now["scores"].get(id_)
-        if not _near(was, is_):
-            return f"had probability {was!r:.6} with {id_!r} and would have {is_!r:.6}"
+    for id_ in {**now["scores"], **stood}:
+        was, would_be = stood.get(id_), now["scores"].get(id_)
+        if not _near(was, would_be):
+            return f"had probability {was!r:.30} with {id_!r} and would have {would_be!r}"
     return ""
 
 
-def _near(was: object, is_: object) -> bool:
-    numbers = isinstance(was, (int, float)) and isinstance(is_, float)
-    return numbers and is_ - TOLERANCE <= was <= is_ + TOLERANCE
+def _near(was: object, would_be: float | None) -> bool:
+    if would_be is None or not isinstance(was, (int, float)):
+        return False
+    return would_be - TOLERANCE <= was <= would_be + TOLERANCE  # not their difference: a file may hold any number

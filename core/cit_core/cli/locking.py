@@ -1,4 +1,4 @@
-"""One run at a time writes to an output. The lock is the operating system's: it is gone when the run is, however it ends."""
+"""One run at a time writes to an output. The operating system keeps the lock: it goes with the run, killed or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["lock"]
 FAR = 2**31 - 2
 """Where the byte stands that is locked on Windows, whose locks keep others from reading: beyond any usual output."""
 TAKEN = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
-"""What a lock says that another run holds; anything else means that there are no locks here, as on some network disks."""
+"""What a lock says that another run holds; anything else means that a disk has no locks."""
 
 
 def lock(stream: BinaryIO, path: Path) -> None:

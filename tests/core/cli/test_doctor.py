@@ -11,7 +11,7 @@ import pytest
 
 from cit_core import Candidate, CapabilityStore
 from cit_core.cli.doctor import OPTIONAL
-from cit_core.runtime import shipped_checkpoints
+from cit_core.runtime import Checkpoint, shipped_checkpoints
 
 URL = "sqlite:///zoo.db"
 
@@ -26,7 +26,7 @@ def test_a_sound_installation_is_exit_code_0(cit, tmp_path):
     found = checks(result)
     assert found["cit-router"]["found"] == version("cit-router")
     assert found["checkpoint"]["found"].startswith("mini@")
-    assert "sha256" in found["checkpoint"]["found"]
+    assert f"sha256 {Checkpoint.open(shipped_checkpoints()['mini']).sha256}," in found["checkpoint"]["found"]
     assert " models (" in found["catalogue"]["found"]
     assert " ms among " in found["decision"]["found"]
     assert not any(check["broken"] for check in found.values())

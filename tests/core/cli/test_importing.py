@@ -97,3 +97,31 @@ def test_a_file_that_is_not_there_makes_no_store(cit, tmp_path, arguments):
     write("results.csv", HEADER + "1,a,1\n")
     assert cit("import", "table", *arguments, *STORE).exit_code == 2
     assert not (tmp_path / "zoo.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("bad.csv", HEADER + "1\n", "leave bad rows out: --skip-bad, or skip_bad=True in Python"),
+        ("bad.csv", "item,who\n1,a\n", "no column item_id"),
+        ("bad.csv", HEADER, "has no rows"),
+        ("bad.jsonl", "{\n", "bad.jsonl:1: is not JSON"),
+        ("bad.jsonl", b"\xff\n", "bad.jsonl cannot be read after line 0"),
+        ("bad.xlsx", "", "it must end in .csv, .jsonl, .parquet"),
+    ],
+)
+@pytest.mark.parametrize("role", ["first", "second", "items"])
+def test_a_file_that_is_no_table_makes_no_store(cit, tmp_path, role, name, text, says):
+    good, bad = write("good.csv", HEADER + "1,a,1\n"), name
+    Path(bad).write_bytes(text if isinstance(text, bytes) else text.encode())
+    arguments = {"first": (bad, good), "second": (good, bad), "items": (good, "--items", bad)}[role]
+    result = cit("import", "table", *arguments, *STORE)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "zoo.db").exists()
+
+
+def test_a_first_row_that_is_bad_may_be_left_out(cit):
+    table = write("results.csv", HEADER + "1,a,maybe\n2,a,1\n")
+    assert cit("import", "table", table, *STORE, "--skip-bad").stdout.startswith("1 new, 0 known, 1 refused")

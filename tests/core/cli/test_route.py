@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 import fake_cit
 import pytest
 
-from cit_core import CapabilityStore
+from cit_core import CapabilityStore, FakeScorer, Router
 from cit_core.catalogue import catalogue_candidates
 
 URL = "sqlite:///zoo.db"
@@ -76,6 +78,8 @@ def test_warnings_stand_in_the_record_only_if_there_are_any(cit):
         (["Hello?", "--output", "d.jsonl"], "--output d.jsonl goes with --input"),
         (["  "], "the query is empty"),
         (["half a character \udcff"], "not valid Unicode"),
+        (["Hello?", "--models", ""], "--models '' names no model"),
+        (["Hello?", "--models", " , "], "--models ' , ' names no model"),
         (["Hello?", "--policy", "worst"], "no policy 'worst'"),
         (["Hello?", "--policy", "threshold:7"], "threshold needs a probability"),
         (["--input", "nowhere.jsonl"], "--input nowhere.jsonl cannot be opened: No such file"),
@@ -191,7 +195,7 @@ def test_a_chunk_is_scored_whole_again_after_a_cut(cit):
     Path("d.jsonl").write_bytes(b"".join(lines[:100]) + lines[100][:20])
     cit("route", "--input", "q.jsonl", "--output", "d.jsonl", open_router=open_router)
     assert [len(call) for call in calls[0]] == [64, 64, 64, 8]
-    assert calls[1] == calls[0][1:]
+    assert calls[1] == calls[0], "the first chunk to see that the router agrees, the second to complete it"
 
 
 @pytest.mark.parametrize(
@@ -231,6 +235,86 @@ def test_decisions_among_other_models_are_not_mixed(cit):
     result = cit("route", "--input", "q.jsonl", "--output", "d.jsonl")
     assert (result.exit_code, Path("d.jsonl").read_bytes()) == (2, before)
     assert "among other candidates (different: 'free [beta]')" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "settings", [("--policy", "threshold:0.1"), ("--policy", "cost:0.001"), ("--policy", "cost:9")]
+)
+@pytest.mark.parametrize("left", [1, 64, 65, 70])
+def test_decisions_of_another_policy_are_not_mixed(cit, settings, left):
+    """One decision alone may be the same under both: the chunk before it is looked at too."""
+    write_queries(Path("q.jsonl"), 70)
+    run = ("route", "--input", "q.jsonl", "--output", "d.jsonl")
+    cit(*run)
+    before = b"".join(Path("d.jsonl").read_bytes().splitlines(keepends=True)[:left])
+    Path("d.jsonl").write_bytes(before)
+    result = cit(*run, *settings)
+    assert (result.exit_code, Path("d.jsonl").read_bytes()) == (2, before)
+    assert "error: d.jsonl was made with another policy, checkpoint, store or other texts" in result.stderr
+    assert "give another --output" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("shift", "code"), [(0.009, 0), (-0.009, 0), (0.02, 2)])
+def test_decisions_of_another_checkpoint_are_not_mixed(cit, shift, code):
+    """A zoo where the best stays the best: the probabilities tell."""
+
+    def open_router(*settings, by=0.0):
+        return Router(FakeScorer({"small": 0.4 + by, "large": 0.8}), fake_cit.ZOO[:2], policy=settings[3])
+
+    write_queries(Path("q.jsonl"), 70)
+    run = ("route", "--input", "q.jsonl", "--output", "d.jsonl")
+    cit(*run, open_router=open_router)
+    Path("d.jsonl").write_bytes(b"".join(Path("d.jsonl").read_bytes().splitlines(keepends=True)[:66]))
+    before = Path("d.jsonl").read_bytes()
+    result = cit(*run, open_router=functools.partial(open_router, by=shift))
+    assert result.exit_code == code
+    assert (Path("d.jsonl").read_bytes() == before) == (code == 2)
+    if code:
+        assert "('q0' had probability 0.4 with 'small' and would have 0.42" in result.stderr
+
+
+@pytest.mark.parametrize("left", [70, 66])
+@pytest.mark.parametrize("changed", [65, 10])
+def test_decisions_of_other_texts_are_not_mixed(cit, left, changed):
+    queries = write_queries(Path("q.jsonl"), 70)
+    run = ("route", "--input", "q.jsonl", "--output", "d.jsonl")
+    cit(*run)
+    before = b"".join(Path("d.jsonl").read_bytes().splitlines(keepends=True)[:left])
+    Path("d.jsonl").write_bytes(before)
+    queries.write_text(queries.read_text().replace(f"What is {changed} + {changed}?", "Why?"))
+    result = cit(*run)
+    assert (result.exit_code, Path("d.jsonl").read_bytes()) == (2, before)
+    assert f"or other texts ('q{changed}' " in result.stderr
+
+
+@pytest.mark.parametrize("value", ["7", "null", '"0.5"', "NaN", "1e999", "1" + "0" * 400])
+def test_a_probability_that_is_none_is_refused(cit, value):
+    write_queries(Path("q.jsonl"), 3)
+    cit("route", "--input", "q.jsonl", "--output", "d.jsonl")
+    text = re.sub(r'("small": )[\d.e-]+', rf"\g<1>{value}", Path("d.jsonl").read_text())
+    Path("d.jsonl").write_text(text)
+    result = cit("route", "--input", "q.jsonl", "--output", "d.jsonl")
+    assert (result.exit_code, Path("d.jsonl").read_text()) == (2, text)
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_second_run_on_the_same_output_is_refused(start, cit):
+    write_queries(Path("q.jsonl"), 1000)
+    run = ("route", "--input", "q.jsonl", "--output", "d.jsonl")
+    first = start(*run, pause=0.2)
+    while not (Path("d.jsonl").exists() and Path("d.jsonl").stat().st_size):
+        assert first.poll() is None
+        time.sleep(0.01)
+    second = start(*run)
+    out, err = second.communicate(timeout=60)
+    assert first.poll() is None, "the first one was at work all the while"
+    assert (second.returncode, out) == (1, b"")
+    assert err == b"error: another run is writing to d.jsonl; wait for it or choose another --output\n"
+    _, err = first.communicate(timeout=60)
+    assert (first.returncode, err) == (0, b"1,000 queries decided\n")
+    cit(*run[:-1], "whole.jsonl")
+    assert read_decisions(Path("d.jsonl")) == read_decisions(Path("whole.jsonl"))
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link, None])

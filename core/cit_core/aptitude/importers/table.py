@@ -78,7 +78,7 @@ def check_tables(paths: Sequence[Path], *, items: Path | None = None, skip_bad: 
         MissingExtra: If a Parquet file is given and pyarrow is not installed.
     """
     now = datetime.now(timezone.utc)
-    tables = [_rows(path, "", now) for path in paths] + ([] if items is None else [_item_rows(items)])
+    tables = [*(_rows(path, path.name, now) for path in paths), *([] if items is None else [_item_rows(items)])]
     for rows in tables:
         first = next(rows)
         if isinstance(first, BadRow) and not skip_bad:
