@@ -67,7 +67,7 @@ def bootstrap(metric: Callable[[NDArray[np.intp]], float], items: int, resamples
     """
     generator = np.random.default_rng(seed)
     drawn = [metric(generator.integers(items, size=items)) for _ in range(resamples)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
     return Interval(metric(np.arange(items)), float(low), float(high))
 
 
@@ -97,6 +97,8 @@ def auroc(probability: Array, correct: Array) -> float:
     _, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
     rank = (np.cumsum(counts) - (counts - 1) / 2.0)[inverse]  # average rank of ties, from 1
     positives, negatives = right.sum(), (~right).sum()
+    if not positives or not negatives:
+        return float("nan")  # nothing to tell apart, as in a resample of a very small table
     return float((rank[right].sum() - positives * (positives + 1) / 2.0) / (positives * negatives))
 
 

@@ -6,6 +6,7 @@ There is one writer at a time on every database: `BEGIN IMMEDIATE` on SQLite, an
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,8 +82,22 @@ def open_engine(url: URL) -> Engine:
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # no implicit BEGIN from the driver: `_begin` decides
-    for pragma in ("foreign_keys = ON", "synchronous = NORMAL", "cache_size = -65536", "journal_mode = WAL"):
+    for pragma in ("foreign_keys = ON", "synchronous = NORMAL", "cache_size = -65536"):
         connection.execute(f"PRAGMA {pragma}")
+    _write_ahead(connection)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to WAL, which every connection to a new file tries: SQLite does not wait its turn here, so we do."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _begin(connection: Connection) -> None:

@@ -147,6 +147,8 @@ def fit(table: OutcomeTable, folder: Path, config: TrainConfig | None = None, *,
                     best = validation
                     save_network(network, folder)
                     kept = {name: value.clone() for name, value in network.state_dict().items()}
+    if best == float("inf"):
+        raise InvalidInput("training diverged: the validation loss was never a number; lower the learning rates")
     network.load_state_dict(kept)
     return network.eval()
 
