@@ -6,13 +6,16 @@ Writers take turns, in threads and processes, and readers see whole transactions
 from __future__ import annotations
 
 import itertools
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -583,3 +586,25 @@ def test_a_snapshot_is_of_one_moment(store: CapabilityStore) -> None:
     reader.join()
     assert torn == []
     assert store.snapshot() == (store.version, store.capabilities())
+
+
+def test_the_switch_to_wal_waits_its_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """SQLite answers it with "database is locked" at once, whatever the timeout, while another opens the new file."""
+    tries: list[str] = []
+
+    class Busy(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if "journal_mode" in sql:
+                tries.append(sql)
+                if len(tries) < 3:
+                    raise sqlite3.OperationalError("database is locked")
+            return super().execute(sql, *parameters)
+
+    with closing(sqlite3.connect(tmp_path / "new.db", factory=Busy)) as connection:
+        database._write_ahead(connection)
+        assert len(tries) == 3
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        tries.clear()
+        monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            database._write_ahead(connection)

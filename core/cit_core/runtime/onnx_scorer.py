@@ -99,9 +99,8 @@ class OnnxScorer:
         return vectors
 
     def _read(self, text: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        whole = text.encode("utf-8", "replace").decode(
-            "utf-8"
-        )  # half a surrogate pair, as cut JSON leaves it, is no text
+        # Half a surrogate pair, as cut JSON leaves it, is no text.
+        whole = text.encode("utf-8", "replace").decode("utf-8")
         ids_1L = np.array([self._tokenizer.encode(whole).ids], np.int64)
         mask_1L = np.ones_like(ids_1L)
         return _run(self._reader, ids_1L, mask_1L)[0], mask_1L

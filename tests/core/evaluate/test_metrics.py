@@ -172,3 +172,8 @@ def test_intervals_can_be_repeated() -> None:
 def test_nothing_has_no_interval(values: list[float]) -> None:
     with pytest.raises(InvalidInput, match=f"none of {len(values)} items tells these candidates apart"):
         paired_interval(np.array(values))
+
+
+def test_where_nothing_can_be_told_apart_there_is_no_auroc() -> None:
+    assert np.isnan(auroc(np.array([0.2, 0.9]), np.array([1.0, 1.0])))
+    assert np.isnan(auroc(np.array([0.2, 0.9]), np.array([0.0, np.nan])))

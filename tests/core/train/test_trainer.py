@@ -224,3 +224,12 @@ def test_too_little_to_train_on_is_refused_at_once(table: OutcomeTable, config: 
     with pytest.raises(InvalidInput, match="has tasks that the catalogue has no keywords for: knitting"):
         fit(replace(table, tasks=("knitting", *table.tasks[1:])), tmp_path / "run", config)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_diverges_says_so_and_keeps_no_weights(
+    table: OutcomeTable, config: TrainConfig, tmp_path: Path
+) -> None:
+    wild = config.model_copy(update={"learning_rate": 1e30, "connector_rate": 1e30})
+    with pytest.raises(InvalidInput, match=r"training diverged: .* lower the learning rates"):
+        fit(table, tmp_path / "run", wild, progress=False)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
