@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 
 from cit_core.errors import InvalidInput
-from cit_core.records import Candidate, Capability, Task, TaskResult
+from cit_core.records import Candidate, Capability, Task, TaskResult, Usage
 
 __all__ = ["capability_from_outcomes", "capability_from_results"]
 
@@ -41,7 +41,11 @@ def capability_from_outcomes(
 
 
 def capability_from_results(
-    candidate: Candidate, tasks: Sequence[Task], results: Mapping[str, tuple[float, int]]
+    candidate: Candidate,
+    tasks: Sequence[Task],
+    results: Mapping[str, tuple[float, int]],
+    *,
+    usage: Usage | None = None,
 ) -> Capability:
     """Put accuracies that are already averaged into a capability.
 
@@ -49,6 +53,7 @@ def capability_from_results(
         candidate: Who was measured.
         tasks: The tasks to report, in this order.
         results: Task id to (accuracy in [0, 1], number of questions behind it).
+        usage: What its answers took.
 
     Raises:
         InvalidInput: If an accuracy is not in [0, 1] or a count is not positive.
@@ -58,4 +63,4 @@ def capability_from_results(
         for task in tasks
         if task.id in results
     )
-    return Capability(candidate=candidate, results=lines)
+    return Capability(candidate=candidate, results=lines, usage=usage or Usage())

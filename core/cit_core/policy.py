@@ -65,11 +65,12 @@ class QueryFacts:
 
 @dataclass(frozen=True)
 class Scored:
-    """A candidate with its numbers for one query: P(correct) and expected cost [USD, None if unknown]."""
+    """A candidate with its numbers for one query: P(correct), expected cost [USD] and time [s], None if unknown."""
 
     candidate: Candidate
     probability: float
     cost: float | None = None
+    latency_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Constraints:
         tools: Every query needs tool calls.
         structured_output: Every answer must follow a schema.
         modalities: Every query holds these.
+        max_latency_s: Longest time that answers took on average where they were measured [s].
     """
 
     allow: frozenset[str] | None = None
@@ -93,18 +95,21 @@ class Constraints:
     tools: bool = False
     structured_output: bool = False
     modalities: frozenset[str] = field(default_factory=frozenset)
+    max_latency_s: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("allow", "deny", "modalities"):
             _as_set(self, name)
-        for name in ("max_price_in", "max_price_out"):
+        for name in ("max_price_in", "max_price_out", "max_latency_s"):
             _not_negative(self, name)
 
-    def reason_against(self, candidate: Candidate, query: QueryFacts = QueryFacts()) -> str | None:
-        """Why this candidate may not take this query, or None."""
-        return next(self._reasons(candidate, query), None)
+    def reason_against(
+        self, candidate: Candidate, query: QueryFacts = QueryFacts(), latency_s: float | None = None
+    ) -> str | None:
+        """Why this candidate, whose answers took `latency_s` on average, may not take this query, or None."""
+        return next(self._reasons(candidate, query, latency_s), None)
 
-    def _reasons(self, candidate: Candidate, query: QueryFacts) -> Iterator[str]:
+    def _reasons(self, candidate: Candidate, query: QueryFacts, latency_s: float | None) -> Iterator[str]:
         if self.allow is not None and candidate.id not in self.allow:
             yield "not in the allowed list"
         if candidate.id in self.deny:
@@ -113,6 +118,8 @@ class Constraints:
             yield f"price_in {candidate.price_in} is above {self.max_price_in} USD per 1M tokens"
         if _above(candidate.price_out, self.max_price_out):
             yield f"price_out {candidate.price_out} is above {self.max_price_out} USD per 1M tokens"
+        if _above(latency_s, self.max_latency_s):
+            yield f"its answers took {latency_s:.3g} s on average, above {self.max_latency_s:g} s"
         if candidate.tools is False and (self.tools or query.tools):
             yield "cannot call tools"
         if candidate.structured_output is False and (self.structured_output or query.structured_output):
@@ -122,13 +129,21 @@ class Constraints:
             if missing:
                 yield f"cannot read {', '.join(sorted(missing))}"
 
-    def exclude(self, candidates: Sequence[Candidate], query: QueryFacts = QueryFacts()) -> dict[str, str]:
-        """Candidate id to reason, for everyone who may not take this query.
+    def exclude(
+        self,
+        candidates: Sequence[Candidate],
+        query: QueryFacts = QueryFacts(),
+        latencies: Mapping[str, float] | None = None,
+    ) -> dict[str, str]:
+        """Candidate id to reason, for everyone who may not take this query; `latencies` are seconds by candidate id.
 
         A query's length is an estimate, so it never refuses alone: if it is too long for everyone who is left, nobody
         is excluded for it.
         """
-        reasons = {c.id: reason for c in candidates if (reason := self.reason_against(c, query)) is not None}
+        took = latencies or {}
+        reasons = {
+            c.id: reason for c in candidates if (reason := self.reason_against(c, query, took.get(c.id))) is not None
+        }
         left = [c for c in candidates if c.id not in reasons]
         short = {
             c.id: f"context window of {c.context_window} tokens is shorter than the query (about {query.tokens})"
@@ -274,7 +289,11 @@ def rank(scored: Sequence[Scored], policy: Policy, excluded: Mapping[str, str]) 
     keyed = sorted(((policy.utility(entry), entry) for entry in left), key=lambda pair: pair[0], reverse=True)
     return [
         Ranked(
-            model=entry.candidate.id, probability=entry.probability, expected_cost_usd=entry.cost, utility=utility[0]
+            model=entry.candidate.id,
+            probability=entry.probability,
+            expected_cost_usd=entry.cost,
+            expected_latency_s=entry.latency_s,
+            utility=utility[0],
         )
         for utility, entry in keyed
     ], reasons

@@ -1,4 +1,4 @@
-"""The nouns: Candidate, Task, Item, Outcome, Suite, Capability and Decision.
+"""The nouns: Candidate, Task, Item, Outcome, Suite, Usage, Capability and Decision.
 
 All are frozen pydantic models, so they travel as JSON and cannot change under a running router. Units stand beside
 the fields. Tuples, not lists: a record without a mapping in it can be a key.
@@ -7,11 +7,13 @@ the fields. Tuples, not lists: a record without a mapping in it can be a key.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
+import uuid
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -31,6 +33,7 @@ __all__ = [
     "Suite",
     "Task",
     "TaskResult",
+    "Usage",
     "require_unique",
 ]
 
@@ -160,6 +163,16 @@ class Item(Record):
     """What a router sees: the question and, if it has them, its options."""
     options: tuple[str, ...] = ()
     answer: str | None = None
+    grader: Literal["choice", "number", "exact", "regex"] | None = None
+    """How an answer is compared; if not given, `choice` for an item with options and `exact` for others."""
+    assigned: bool = False
+    """Whether the task was found by similarity, not stated by a source."""
+
+    @property
+    def digest(self) -> str:
+        """Content hash of what is asked and what is right, 16 hex digits: equal questions under any id."""
+        content = json.dumps([self.instruction, self.options, self.answer], ensure_ascii=False)
+        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 class Outcome(Record):
@@ -176,6 +189,8 @@ class Outcome(Record):
     latency_s: Amount | None = None
     prompt_tokens: Annotated[int, Field(ge=0)] | None = None
     completion_tokens: Annotated[int, Field(ge=0)] | None = None
+    answer: str | None = None
+    """What the candidate said, as it came."""
 
     @field_validator("when")
     @classmethod
@@ -193,6 +208,8 @@ class Suite(Record):
     tasks: tuple[Task, ...]
     items: Mapping[str, tuple[str, ...]]
     """Task id to the ids of its items, in order."""
+    hashes: Mapping[str, str] = {}
+    """Item id to `Item.digest`, so that texts from elsewhere can be checked; empty where the texts are not known."""
 
     @model_validator(mode="after")
     def _items_belong_to_tasks(self) -> Suite:
@@ -201,6 +218,8 @@ class Suite(Record):
             raise ValueError("items must be listed for exactly the suite's tasks")
         for task, items in self.items.items():
             require_unique(items, f"items of task {task!r}")
+        if self.hashes and set(self.hashes) != set(self.item_ids):
+            raise ValueError("hashes must be given for all of the suite's items or for none")
         return self
 
     @cached_property
@@ -218,16 +237,42 @@ class TaskResult(Record):
     """How many questions the accuracy stands on."""
 
 
+class Usage(Record):
+    """What a candidate's answers took, on average over the outcomes that say so; None where none does."""
+
+    prompt_tokens: Amount | None = None
+    completion_tokens: Amount | None = None
+    cost_usd: Amount | None = None
+    """USD for one query."""
+    latency_s: Amount | None = None
+    """Seconds until the whole answer was there."""
+
+
 class Capability(Record):
     """A candidate and what it was measured to be able to do. Computed from outcomes, never edited."""
 
     candidate: Candidate
     results: tuple[TaskResult, ...] = ()
+    usage: Usage = Usage()
 
     @model_validator(mode="after")
     def _one_line_a_task(self) -> Capability:
         require_unique((result.task.id for result in self.results), f"tasks in the capability of {self.candidate.id!r}")
         return self
+
+    def expected_cost(self, prompt_tokens: float, completion_tokens: float) -> float | None:
+        """USD for one query: list prices times the answer length that was measured, else the measured cost.
+
+        Args:
+            prompt_tokens: Of the query.
+            completion_tokens: Assumed where no answer was measured.
+
+        Returns:
+            None where neither prices nor costs are known.
+        """
+        measured = self.usage.completion_tokens
+        listed = self.candidate.expected_cost(prompt_tokens, completion_tokens if measured is None else measured)
+        return self.usage.cost_usd if listed is None else listed
 
     @cached_property
     def mean_accuracy(self) -> float:
@@ -258,6 +303,8 @@ class Ranked(Record):
     """P(its answer is correct)."""
     expected_cost_usd: float | None = None
     """USD for this query, None where a price is not known."""
+    expected_latency_s: float | None = None
+    """Seconds its answers took on average, None where that was not measured."""
     utility: float
     """What the policy maximises, in the policy's own unit."""
 
@@ -265,6 +312,8 @@ class Ranked(Record):
 class Decision(Record):
     """Which candidate a query goes to, and why."""
 
+    id: str = Field(default_factory=lambda: uuid.uuid4().hex)
+    """Of this decision, for feedback and logs."""
     model: str
     probability: Probability
     ranking: Annotated[tuple[Ranked, ...], Field(min_length=1)]

@@ -261,7 +261,8 @@ class Router:
             for text, given in zip(instructions, facts or [None] * len(instructions), strict=True)
         ]
         limits = constraints if constraints is not None else self.constraints
-        excluded = [limits.exclude(self.candidates, query) for query in per_query]
+        took = {c.candidate.id: c.usage.latency_s for c in self._capabilities if c.usage.latency_s is not None}
+        excluded = [limits.exclude(self.candidates, query, took) for query in per_query]
         for reasons in excluded:  # before scoring: no work for a query that nobody may take
             if len(reasons) == len(self._capabilities):
                 raise NoCandidate(reasons)
@@ -327,7 +328,12 @@ class Router:
         latency_ms: float,
     ) -> Decision:
         scored = [
-            Scored(c.candidate, float(score), c.candidate.expected_cost(query.tokens, self.completion_tokens))
+            Scored(
+                c.candidate,
+                float(score),
+                c.expected_cost(query.tokens, self.completion_tokens),
+                c.usage.latency_s,
+            )
             for c, score in zip(taking_part, scores, strict=True)
             if c.candidate.id not in excluded
         ]

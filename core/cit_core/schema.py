@@ -25,7 +25,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-__all__ = ["candidates", "items", "metadata", "outcomes", "sources", "tasks", "versions"]
+__all__ = ["candidates", "items", "metadata", "outcomes", "settings", "sources", "tasks", "versions"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -81,7 +81,10 @@ items = Table(
     Column("instruction", Text),
     Column("options", JSON, nullable=False),
     Column("answer", Text),
-    Column("vector", LargeBinary),  # of the instruction, for evidence; filled by whoever encodes
+    Column("vector", LargeBinary),  # of the instruction, for evidence; float16, filled by whoever encodes
+    Column("grader", Text),
+    Column("assigned", Boolean, nullable=False),
+    Column("encoder", Text),  # which trunk made the vector: those of another one cannot be compared
 )
 
 sources = Table(
@@ -89,6 +92,7 @@ sources = Table(
     metadata,
     Column("key", Integer, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
+    Column("held", Boolean, nullable=False),  # kept, but not counted yet: a test that is under way, or failed
 )
 
 outcomes = Table(
@@ -104,6 +108,7 @@ outcomes = Table(
     Column("latency_s", Double),
     Column("prompt_tokens", BigInteger),
     Column("completion_tokens", BigInteger),
+    Column("answer", Text),
     sqlite_with_rowid=False,
 )
 
@@ -113,4 +118,12 @@ versions = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("when", Moment, nullable=False),
     Column("what", Text, nullable=False),
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("version", ForeignKey(versions.c.number), primary_key=True),  # the state of the store they were fitted on
+    Column("name", Text, primary_key=True),
+    Column("value", JSON, nullable=False),
 )

@@ -308,3 +308,18 @@ def test_a_decision_explains_itself() -> None:
         "  warning: too long",
     ]
     assert "more" not in decision.explain(top=7)
+
+
+def test_a_digest_is_of_what_is_asked_and_what_is_right() -> None:
+    item = Item(id="a", task="t", instruction="Which? \ud83d", options=("x", "y"), answer="B")
+    assert item.digest == item.model_copy(update={"id": "b", "task": "u", "assigned": True}).digest
+    others = [{"instruction": "Which"}, {"options": ("y", "x")}, {"options": ("xy",)}, {"answer": "A"}]
+    assert len({item.digest, *(item.model_copy(update=other).digest for other in others)}) == 5
+    assert len(item.digest) == 16
+
+
+def test_a_suite_has_hashes_of_all_its_items_or_of_none() -> None:
+    task = Task(id="t", keywords=("k",))
+    assert Suite(name="s", tasks=(task,), items={"t": ("a", "b")}, hashes={"a": "1", "b": "2"}).hashes["b"] == "2"
+    with pytest.raises(InvalidInput, match="for all of the suite's items or for none"):
+        Suite(name="s", tasks=(task,), items={"t": ("a", "b")}, hashes={"a": "1"})

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.policy import Best, Constraints, CostAware, QueryFacts, Threshold
-from cit_core.records import Candidate, Capability, Decision, Task, TaskResult
+from cit_core.records import Candidate, Capability, Decision, Task, TaskResult, Usage
 from cit_core.router import CHARACTERS_PER_TOKEN, MAX_CHARACTERS, FakeScorer, Router, Scorer
 
 SMALL = Candidate(id="small", context_window=4096, price_in=0.5, price_out=1.0)
@@ -32,7 +32,7 @@ def by_length(instruction: str, candidate: str) -> float:
 
 
 def without_latency(decision: Decision) -> dict[str, Any]:
-    return decision.model_dump(exclude={"latency_ms"})
+    return decision.model_dump(exclude={"id", "latency_ms"})
 
 
 class Returns:
@@ -380,3 +380,36 @@ def test_who_is_excluded_is_not_scored() -> None:
     assert scorer.seen == ["a", "c"]
     assert decision.scores == {"c": 0.5, "a": 0.1}
     assert decision.excluded == {"b": "denied"}
+
+
+# -- what was measured ------------------------------------------------------------------------------------------------
+
+
+def test_expected_cost_and_time_are_the_measured_ones() -> None:
+    listed = Candidate(id="listed", price_in=1.0, price_out=2.0)
+    zoo = [
+        Capability(candidate=listed, usage=Usage(completion_tokens=1000, cost_usd=9.0, latency_s=2.5)),
+        Capability(candidate=Candidate(id="unlisted"), usage=Usage(cost_usd=0.003)),
+        Capability(candidate=listed.model_copy(update={"id": "unmeasured"})),
+    ]
+    scorer = FakeScorer({"listed": 0.5, "unlisted": 0.5, "unmeasured": 0.5})
+    ranking = Router(scorer, zoo, completion_tokens=10).route("x" * 400, policy=CostAware(1.0)).ranking
+    assert {r.model: (pytest.approx(r.expected_cost_usd), r.expected_latency_s) for r in ranking} == {
+        "listed": ((100 * 1.0 + 1000 * 2.0) / 1e6, 2.5),
+        "unlisted": (0.003, None),
+        "unmeasured": ((100 * 1.0 + 10 * 2.0) / 1e6, None),
+    }, "list prices at the measured length; else the measured cost; else list prices at the assumed length"
+
+
+def test_a_slow_candidate_is_excluded_by_its_measured_time() -> None:
+    zoo = [
+        Capability(candidate=SMALL, usage=Usage(latency_s=0.5)),
+        Capability(candidate=LARGE, usage=Usage(latency_s=8.0)),
+        Capability(candidate=Candidate(id="untimed")),
+    ]
+    router = Router(
+        FakeScorer({"small": 0.1, "large": 0.9, "untimed": 0.5}), zoo, constraints=Constraints(max_latency_s=2)
+    )
+    decision = router.route("q")
+    assert dict(decision.excluded) == {"large": "its answers took 8 s on average, above 2 s"}
+    assert [r.model for r in decision.ranking] == ["untimed", "small"], "what is not known never excludes"

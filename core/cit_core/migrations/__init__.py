@@ -14,7 +14,7 @@ from cit_core.errors import StoreTooNew
 
 __all__ = ["REVISIONS", "VERSION_TABLE", "upgrade"]
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision this release knows, oldest first."""
 VERSION_TABLE = "cit_router_revision"
 """Not Alembic's default name: in a shared PostgreSQL database that one belongs to the application."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -20,6 +20,8 @@ from cit_core.errors import CheckpointError
 __all__ = ["FILES", "FORMAT", "Checkpoint", "shipped_checkpoints", "write_config"]
 
 FORMAT = 1
+ENCODER_FILES = ("reader.onnx", "encoder.onnx", "tokenizer.json")
+"""What makes a text's vector: the same files, the same vectors."""
 GRAPHS = ("reader.onnx", "encoder.onnx", "connector.onnx", "phi.onnx")
 FILES = (*GRAPHS, "tokenizer.json", "calibration.json")
 CONFIG = "config.json"
@@ -77,7 +79,16 @@ class Checkpoint:
     @cached_property
     def sha256(self) -> str:
         """One hash for the whole checkpoint: of the hashes of its files."""
-        return hashlib.sha256(json.dumps(self.config["files"], sort_keys=True).encode()).hexdigest()
+        return self._hash_of(self.config["files"])
+
+    @cached_property
+    def encoder(self) -> str:
+        """Which trunk makes its vectors, 16 hex digits."""
+        return self._hash_of(ENCODER_FILES)[:16]
+
+    def _hash_of(self, names: Iterable[str]) -> str:
+        hashes = {name: self.config["files"][name] for name in names}
+        return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
     def json(self, name: str) -> Any:
         """A JSON file of the checkpoint."""

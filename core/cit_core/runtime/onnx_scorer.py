@@ -53,6 +53,8 @@ class OnnxScorer:
         self.name = self.checkpoint.name
         self.max_tokens: int = self.checkpoint.config["network"]["max_length"]
         """Tokens of a query that are read; what follows is cut."""
+        self.encoder = self.checkpoint.encoder
+        """Whose vectors `encode` makes: a hash of the trunk."""
         self._threads = threads
         self._calibration = Calibration(**self.checkpoint.json("calibration.json"))
         self._tokenizer = _tokenizer(self.checkpoint)

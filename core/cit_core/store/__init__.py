@@ -12,10 +12,9 @@ wait and never see half a transaction, and each transaction that changed somethi
 """
 
 from cit_core.store.capability_store import CapabilityStore
-from cit_core.store.reading import in_batches
+from cit_core.store.reading import UNASSIGNED, StoredEvidence, in_batches
 from cit_core.store.writing import (
     REFUSED_SHOWN,
-    UNASSIGNED,
     BatchResult,
     Conflict,
     ImportSummary,
@@ -30,6 +29,7 @@ __all__ = [
     "CapabilityStore",
     "Conflict",
     "ImportSummary",
+    "StoredEvidence",
     "Writer",
     "in_batches",
     "merge_items",

@@ -6,19 +6,22 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, func, or_, select
 
 from cit_core.errors import CITError, InvalidInput
 from cit_core.migrations import upgrade
 from cit_core.records import Candidate, Capability, Item, Outcome, Suite, Task
-from cit_core.schema import items, outcomes, sources, versions
+from cit_core.schema import candidates, items, outcomes, settings, sources, versions
 from cit_core.store.database import open_engine, parse_url, store_errors
 from cit_core.store.reading import (
+    StoredEvidence,
     candidate_key_of,
     in_batches,
     read_candidates,
     read_capabilities,
+    read_evidence,
     read_items,
     read_tasks,
 )
@@ -168,6 +171,21 @@ class CapabilityStore:
                 progress(read)
         return summary
 
+    def hold(self, source: str) -> None:
+        """Keep a source's outcomes, those to come included, without counting them, until it is released."""
+        with self.transaction() as writer:
+            writer.hold(source)
+
+    def release(self, source: str) -> None:
+        """Count a source's outcomes from now on."""
+        with self.transaction() as writer:
+            writer.release(source)
+
+    def held(self) -> tuple[str, ...]:
+        """Sources whose outcomes are kept and not counted, in the order in which they came."""
+        with self._reading() as connection:
+            return tuple(connection.scalars(select(sources.c.id).where(sources.c.held).order_by(sources.c.key)))
+
     def candidates(self) -> tuple[Candidate, ...]:
         """Every candidate, in the order in which they were added."""
         with self._reading() as connection:
@@ -191,6 +209,45 @@ class CapabilityStore:
         """The items with these ids that are stored, or all of them, in the order in which they were added."""
         with self._reading() as connection:
             return tuple(read_items(connection, ids))
+
+    def outcomes(self, *, candidate: str | None = None, source: str | None = None) -> Iterator[Outcome]:
+        """Every outcome, held ones included, item by item; those of one candidate or from one source if given.
+
+        Raises:
+            UnknownCandidate: If the candidate is not stored; the message names the closest ids.
+        """
+        table = outcomes.c
+        facts = [table[name] for name in Outcome.model_fields if name in table]
+        names = {"candidate": candidates.c.id, "item": items.c.id, "source": sources.c.id}
+        query = select(*facts, *(column.label(name) for name, column in names.items()))
+        query = query.select_from(outcomes.join(candidates).join(items).join(sources)).order_by(
+            table.item_key, table.candidate_key, table.source_key
+        )
+        with self._reading() as connection:
+            if candidate is not None:
+                query = query.where(table.candidate_key == candidate_key_of(connection, candidate))
+            if source is not None:
+                query = query.where(sources.c.id == source)
+            for row in connection.execution_options(yield_per=10_000).execute(query).mappings():
+                yield Outcome(**row)
+
+    def without_vector(self, encoder: str, limit: int) -> tuple[Item, ...]:
+        """At most `limit` items with a text and without a vector of this encoder, in the order they were added."""
+        lacking = or_(items.c.encoder.is_(None), items.c.encoder != encoder)
+        query = select(items.c.id).where(items.c.instruction.is_not(None), lacking).order_by(items.c.key).limit(limit)
+        with self._reading() as connection:
+            return tuple(read_items(connection, connection.scalars(query).all()))
+
+    def evidence(self, encoder: str) -> StoredEvidence:
+        """Every outcome that counts, of items whose vectors this encoder made, as arrays."""
+        with self._reading() as connection:
+            return read_evidence(connection, encoder)
+
+    def setting(self, name: str) -> Any:
+        """What was last kept under this name with `Writer.set_setting`; None if nothing was."""
+        query = select(settings.c.value).where(settings.c.name == name).order_by(settings.c.version.desc()).limit(1)
+        with self._reading() as connection:
+            return connection.scalar(query)
 
     def outcome_count(self) -> int:
         """How many outcomes are stored."""

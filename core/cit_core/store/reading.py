@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import CTE, Connection, Integer, Select, Table, column, func, select, text
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import CTE, ColumnElement, Connection, Integer, Select, Table, column, func, select, text
 
 from cit_core.capability import capability_from_results
 from cit_core.errors import UnknownCandidate
-from cit_core.records import Candidate, Capability, Item, Suite, Task
-from cit_core.schema import candidates, items, outcomes, tasks
+from cit_core.records import Candidate, Capability, Item, Suite, Task, Usage
+from cit_core.schema import candidates, items, outcomes, sources, tasks
 
 __all__ = [
     "LOOKUP",
+    "UNASSIGNED",
     "UNCACHED",
+    "StoredEvidence",
     "candidate_key_of",
     "constants",
+    "counted",
     "in_batches",
     "keys_of",
     "read_candidates",
     "read_capabilities",
+    "read_evidence",
     "read_items",
     "read_tasks",
 ]
@@ -30,10 +36,28 @@ LOOKUP = 5_000
 """Rows asked for in one query: SQLite takes 32,766 parameters and a million characters in a statement."""
 DECIMALS = 9
 """Of an accuracy: far above what the order of a sum can change, far below what can be measured."""
+UNASSIGNED = "unassigned"
+"""Task of an item whose task is not known yet; it gives way to any other, and is no line of a capability."""
 UNCACHED = {"compiled_cache": None}
 """For statements that spell out their rows: each is another text, and caching them would only fill the cache."""
 
 T = TypeVar("T")
+
+
+class StoredEvidence(NamedTuple):
+    """Outcomes of items that have a vector, as arrays: I items, O outcomes, D width."""
+
+    items: tuple[str, ...]
+    """I ids."""
+    vectors_ID: NDArray[np.float16]
+    candidates: tuple[str, ...]
+    """Ids of everyone in the store."""
+    item_O: NDArray[np.int32]
+    """Row of `items`."""
+    candidate_O: NDArray[np.int32]
+    """Row of `candidates`."""
+    correct_O: NDArray[np.float32]
+    """Mean over sources."""
 
 
 def in_batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -58,6 +82,11 @@ def keys_of(connection: Connection, table: Table, ids: Iterable[str]) -> dict[st
         for chunk in in_batches(ids, LOOKUP)
         for row in connection.execute(select(table.c.id, table.c.key).where(table.c.id.in_(chunk)))
     }
+
+
+def counted() -> ColumnElement[bool]:
+    """The condition on outcomes that they count: their source is not held."""
+    return outcomes.c.source_key.not_in(select(sources.c.key).where(sources.c.held))
 
 
 def candidate_key_of(connection: Connection, id_: str) -> int:
@@ -87,17 +116,15 @@ def read_tasks(connection: Connection) -> dict[int, Task]:
 def read_items(connection: Connection, ids: Iterable[str] | None) -> list[Item]:
     """The items with these ids that are stored, or all, in the order in which they were added."""
     columns = items.c
-    query = select(
-        columns.key, columns.id, tasks.c.id.label("task"), columns.instruction, columns.options, columns.answer
-    )
-    query = query.join(tasks)
+    facts = (columns[name] for name in Item.model_fields if name != "task")
+    query = select(columns.key, tasks.c.id.label("task"), *facts).join(tasks)
     if ids is None:
         rows = list(connection.execute(query))
     else:
         chunks = in_batches(dict.fromkeys(ids), LOOKUP)
         rows = [row for chunk in chunks for row in connection.execute(query.where(columns.id.in_(chunk)))]
     rows.sort(key=lambda row: row.key)
-    return [Item(id=r.id, task=r.task, instruction=r.instruction, options=r.options, answer=r.answer) for r in rows]
+    return [Item(**{name: getattr(row, name) for name in Item.model_fields}) for row in rows]
 
 
 def read_capabilities(
@@ -110,19 +137,36 @@ def read_capabilities(
     known = read_candidates(connection)
     wanted = known if candidate_key is None else {candidate_key: known[candidate_key]}
     if suite is None:
-        reported = read_tasks(connection)
+        reported = {key: task for key, task in read_tasks(connection).items() if task.id != UNASSIGNED}
         totals = list(connection.execute(_totals(candidate_key)))
     else:
         reported = dict(enumerate(suite.tasks))
         totals = _suite_totals(connection, suite, candidate_key)
     results: dict[int, dict[str, tuple[float, int]]] = {key: {} for key in wanted}
     for candidate, task, total, count in totals:
+        if task not in reported:
+            continue
         before, already = results[candidate].get(reported[task].id, (0.0, 0))
         results[candidate][reported[task].id] = (before + total, already + count)
+    usage = _usage(connection, candidate_key)
     return [
-        capability_from_results(candidate, tuple(reported.values()), _accuracies(results[key]))
+        capability_from_results(
+            candidate, tuple(reported.values()), _accuracies(results[key]), usage=usage.get(key, Usage())
+        )
         for key, candidate in wanted.items()
     ]
+
+
+def _usage(connection: Connection, candidate_key: int | None) -> dict[int, Usage]:
+    """Means over every outcome that counts, of what it took."""
+    means = [func.avg(outcomes.c[name]).label(name) for name in Usage.model_fields]
+    query = select(outcomes.c.candidate_key, *means).where(counted()).group_by(outcomes.c.candidate_key)
+    if candidate_key is not None:
+        query = query.where(outcomes.c.candidate_key == candidate_key)
+    return {
+        row["candidate_key"]: Usage(**{name: float(row[name]) for name in Usage.model_fields if row[name] is not None})
+        for row in connection.execute(query).mappings()
+    }
 
 
 def _accuracies(totals: dict[str, tuple[float, int]]) -> dict[str, tuple[float, int]]:
@@ -151,7 +195,7 @@ def _totals(candidate_key: int | None, assigned: CTE | None = None) -> Select[An
     With `assigned`, of (item key, task's place in the suite), only its items count, under its tasks.
     """
     table = outcomes.c
-    query = select(table.candidate_key, table.item_key, func.avg(table.correct).label("correct"))
+    query = select(table.candidate_key, table.item_key, func.avg(table.correct).label("correct")).where(counted())
     if candidate_key is not None:
         query = query.where(table.candidate_key == candidate_key)
     if assigned is not None:
@@ -165,4 +209,30 @@ def _totals(candidate_key: int | None, assigned: CTE | None = None) -> Select[An
         select(item.c.candidate_key, task, func.sum(item.c.correct), func.count())
         .select_from(joined)
         .group_by(item.c.candidate_key, task)
+    )
+
+
+def read_evidence(connection: Connection, encoder: str) -> StoredEvidence:
+    """Every outcome that counts, of items whose vectors this encoder made."""
+    mine = items.c.encoder == encoder
+    known = connection.execute(select(items.c.key, items.c.id, items.c.vector).where(mine).order_by(items.c.key)).all()
+    width = len(known[0].vector) // 2 if known else 0
+    vectors_ID = np.frombuffer(b"".join(row.vector for row in known), "<f2").reshape(len(known), width)
+    who = {key: (place, candidate.id) for place, (key, candidate) in enumerate(read_candidates(connection).items())}
+    average = func.avg(outcomes.c.correct)
+    query = select(outcomes.c.item_key, outcomes.c.candidate_key, average).where(counted())
+    query = query.where(outcomes.c.item_key.in_(select(items.c.key).where(mine)))
+    query = query.group_by(outcomes.c.item_key, outcomes.c.candidate_key)
+    found = np.array([tuple(row) for row in connection.execute(query)], np.float64).reshape(-1, 3)
+    keys = np.array([row.key for row in known], np.int64)
+    places = np.zeros(max(who, default=0) + 1, np.int32)
+    for key, (place, _) in who.items():
+        places[key] = place
+    return StoredEvidence(
+        items=tuple(row.id for row in known),
+        vectors_ID=vectors_ID.astype(np.float16),
+        candidates=tuple(id_ for _, id_ in who.values()),
+        item_O=np.searchsorted(keys, found[:, 0]).astype(np.int32),
+        candidate_O=places[found[:, 1].astype(np.int64)],
+        correct_O=found[:, 2].astype(np.float32),
     )

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert, select, update
 
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.records import Candidate, Item, Outcome, Task, require_unique
-from cit_core.schema import candidates, items, outcomes, sources, tasks, versions
+from cit_core.schema import candidates, items, outcomes, settings, sources, tasks, versions
 from cit_core.store.reading import (
     LOOKUP,
+    UNASSIGNED,
     UNCACHED,
     candidate_key_of,
     constants,
@@ -27,8 +30,6 @@ from cit_core.store.reading import (
 
 __all__ = ["REFUSED_SHOWN", "UNASSIGNED", "BatchResult", "Conflict", "ImportSummary", "Writer", "merge_items"]
 
-UNASSIGNED = "unassigned"
-"""Task of an item whose task is not known yet; it gives way to any other."""
 REFUSED_SHOWN = 100
 """How many refused outcomes a summary names; all of them are counted."""
 
@@ -91,6 +92,7 @@ class Writer:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._changes: Counter[str] = Counter()
+        self._settings: dict[str, Any] = {}
 
     def add_candidates(self, given: Iterable[Candidate], *, replace: bool = False) -> int:
         """Add candidates; returns how many were new or changed.
@@ -119,7 +121,11 @@ class Writer:
         stored = self.find_items(item.id for item in batch)
         if not replace:
             batch = [merge_items(stored[item.id], item) if item.id in stored else item for item in batch]
-        return self._save(items, batch, stored, True)
+        saved = self._save(items, batch, stored, True)
+        known = ((stored[item.id].instruction, item) for item in batch if item.id in stored)
+        stale = [item.id for before, item in known if before is not None and item.instruction != before]
+        self._update(items, [{"id": id_, "vector": None, "encoder": None} for id_ in stale])
+        return saved
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Every candidate, those of this transaction included."""
@@ -154,6 +160,36 @@ class Writer:
         fresh.sort(key=lambda row: (row["candidate_key"], row["item_key"]))  # the index grows in its own order
         self._insert(outcomes, fresh)
         return BatchResult(len(fresh), known, tuple(conflicts))
+
+    def hold(self, source: str) -> None:
+        """Keep a source's outcomes, those to come included, without counting them, until it is released."""
+        self._hold(source, True)
+
+    def release(self, source: str) -> None:
+        """Count a source's outcomes from now on."""
+        self._hold(source, False)
+
+    def set_vectors(self, vectors: Mapping[str, NDArray[np.floating]], encoder: str) -> None:
+        """Keep the vectors of items that are stored, as float16.
+
+        Args:
+            vectors: Item id to vector.
+            encoder: What made them; vectors of another one cannot be compared with them.
+        """
+        rows = [
+            {"id": id_, "vector": vector.astype("<f2").tobytes(), "encoder": encoder} for id_, vector in vectors.items()
+        ]
+        self._update(items, rows)
+
+    def set_setting(self, name: str, value: Any) -> None:
+        """Keep something that was fitted on this store, with the version that this transaction makes.
+
+        Args:
+            name: Of the setting; an earlier value stays with its version.
+            value: What JSON can hold.
+        """
+        self._settings[name] = value
+        self._changes[f"setting {name!r}"] += 1
 
     def remove_candidate(self, id_: str) -> None:
         """Remove a candidate and all its outcomes.
@@ -223,10 +259,17 @@ class Writer:
                 raise UnknownCandidate(outcome.candidate, known, "the store") from None
             raise InvalidInput(f"no item {outcome.item!r} in the store; add it with add_items first") from None
 
+    def _hold(self, source: str, held: bool) -> None:
+        self._source_keys({source})
+        changed = update(sources).where(sources.c.id == source, sources.c.held != held).values(held=held)
+        self._changes[f"source {'held' if held else 'released'}: {source!r}"] += self._connection.execute(
+            changed
+        ).rowcount
+
     def _source_keys(self, ids: set[str]) -> dict[str, int]:
         keys = keys_of(self._connection, sources, ids)
         if ids - keys.keys():
-            self._execute(insert(sources), [{"id": id_} for id_ in sorted(ids - keys.keys())])
+            self._execute(insert(sources), [{"id": id_, "held": False} for id_ in sorted(ids - keys.keys())])
             keys = keys_of(self._connection, sources, ids)
         return keys
 
@@ -254,23 +297,36 @@ class Writer:
             number = (self._connection.scalar(select(func.max(versions.c.number))) or 0) + 1
             row = {"number": number, "when": datetime.now(timezone.utc), "what": ", ".join(changes)}
             self._connection.execute(insert(versions), row)
+            fitted = [{"version": number, "name": name, "value": value} for name, value in self._settings.items()]
+            if fitted:
+                self._connection.execute(insert(settings), fitted)
 
 
 def merge_items(stored: Item, given: Item) -> Item:
-    """Add what an item's record lacks: its text, or its task if that is `unassigned`.
+    """Add what an item's record lacks: its text, or its task if that is `unassigned` or only found by similarity.
 
     Raises:
         InvalidInput: If the two say different things.
     """
-    lacks = {"task": UNASSIGNED, "instruction": None, "options": (), "answer": None}
+    lacks = {"instruction": None, "options": (), "answer": None, "grader": None}
     facts = {
         name: getattr(given if getattr(stored, name) == absent else stored, name) for name, absent in lacks.items()
     }
-    merged = Item(id=stored.id, **facts)
-    said = given.model_copy(update={name: facts[name] for name in lacks if getattr(given, name) == lacks[name]})
-    if said != merged:
-        raise _differs("items", merged, said)
+    settled = given if _settledness(given) > _settledness(stored) else stored
+    merged = Item(id=stored.id, task=settled.task, assigned=settled.assigned, **facts)
+    said = {name: getattr(given, name) for name, absent in lacks.items() if getattr(given, name) != absent}
+    if _settledness(given) == STATED:
+        said["task"] = given.task
+    if any(getattr(merged, name) != value for name, value in said.items()):
+        raise _differs("items", merged, merged.model_copy(update=said))
     return merged
+
+
+STATED = 2
+
+
+def _settledness(item: Item) -> int:
+    return 0 if item.task == UNASSIGNED else 1 if item.assigned else STATED
 
 
 def _differs(what: str, stored: Candidate | Task | Item, given: Candidate | Task | Item) -> InvalidInput:
@@ -290,4 +346,5 @@ def _outcome_row(identity: Identity, outcome: Outcome) -> dict[str, Any]:
         "latency_s": outcome.latency_s,
         "prompt_tokens": outcome.prompt_tokens,
         "completion_tokens": outcome.completion_tokens,
+        "answer": outcome.answer,
     }

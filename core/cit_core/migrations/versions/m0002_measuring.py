@@ -1,0 +1,25 @@
+"""What measuring needs: answers, graders, assigned tasks, whose vectors, held sources, settings."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("items", sa.Column("grader", sa.Text))
+    op.add_column("items", sa.Column("assigned", sa.Boolean, nullable=False, server_default=sa.false()))
+    op.add_column("items", sa.Column("encoder", sa.Text))
+    op.add_column("sources", sa.Column("held", sa.Boolean, nullable=False, server_default=sa.false()))
+    op.add_column("outcomes", sa.Column("answer", sa.Text))
+    op.create_table(
+        "settings",
+        sa.Column("version", sa.Integer, sa.ForeignKey("versions.number"), primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("value", sa.JSON, nullable=False),
+    )
