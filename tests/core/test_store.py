@@ -572,7 +572,7 @@ def test_a_snapshot_is_of_one_moment(store: CapabilityStore) -> None:
 
     def read() -> None:
         while not stop.is_set():
-            version, capabilities = store.snapshot()
+            version, capabilities, _ = store.snapshot()
             asked = sum(result.count for capability in capabilities for result in capability.results)
             if version - before != asked:  # each write below is one outcome and one version
                 torn.append((version, asked))
@@ -585,7 +585,7 @@ def test_a_snapshot_is_of_one_moment(store: CapabilityStore) -> None:
     stop.set()
     reader.join()
     assert torn == []
-    assert store.snapshot() == (store.version, store.capabilities())
+    assert store.snapshot() == (store.version, store.capabilities(), None)
 
 
 def test_the_switch_to_wal_waits_its_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

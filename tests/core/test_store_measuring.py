@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -125,11 +126,15 @@ def test_vectors_belong_to_an_encoder_and_to_a_text(seeded: CapabilityStore) -> 
     evidence = seeded.evidence("trunk")
     assert evidence.items == ("i0", "i2")
     assert evidence.vectors_ID.tolist() == [[1.0, 0.5, -0.25], [0.0, 1.0, 2.0]]
-    found = {
-        (evidence.items[i], evidence.candidates[c]): float(y)
-        for i, c, y in zip(evidence.item_O, evidence.candidate_O, evidence.correct_O, strict=True)
-    }
-    assert found == {("i0", "small"): 0.5, ("i2", "big"): 0.0}, "the mean over sources, of what counts"
+    assert evidence.candidates == ("small", "big")
+    assert evidence.task_I.tolist() == [0, 0]
+    nan = float("nan")
+    assert evidence.correct_IK == pytest.approx(np.array([[0.5, nan], [nan, 0.0]]), nan_ok=True), (
+        "the mean over sources, of what counts"
+    )
+    snapshot = seeded.snapshot(encoder="trunk")
+    assert snapshot.evidence is not None
+    assert (snapshot.version, snapshot.evidence.items) == (seeded.version, ("i0", "i2"))
     assert seeded.evidence("another").items == ()
 
     seeded.add_items([Item(id="i0", task="algebra", instruction="another question")], replace=True)
@@ -145,6 +150,20 @@ def test_a_text_that_comes_later_keeps_the_vector_that_was_there(store: Capabili
         writer.set_vectors({"q": np.ones(2)}, "trunk")
     store.add_items([Item(id="q", task="law", instruction="the text")])
     assert store.evidence("trunk").items == ("q",)
+
+
+def test_what_has_no_task_yet_is_evidence_all_the_same(seeded: CapabilityStore) -> None:
+    with seeded.transaction() as writer:
+        writer.add_tasks([Task(id=UNASSIGNED, keywords=("unassigned",))])
+        writer.add_items([Item(id="loose", task=UNASSIGNED)])
+        writer.set_vectors({"loose": np.ones(2), "i1": np.ones(2)}, "trunk")
+    assert seeded.evidence("trunk").task_I.tolist() == [1, -1]
+    assert seeded.evidence("trunk").correct_IK.shape == (2, 2)
+
+
+def test_a_store_is_pickled_as_its_url(seeded: CapabilityStore) -> None:
+    with pickle.loads(pickle.dumps(seeded)) as again:
+        assert again.candidates() == seeded.candidates()
 
 
 def test_a_setting_stays_with_the_version_it_was_made_at(seeded: CapabilityStore) -> None:

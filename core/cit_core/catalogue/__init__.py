@@ -24,6 +24,7 @@ from cit_core.errors import UnknownCandidate
 from cit_core.records import Candidate, Capability, Suite, Task
 
 __all__ = [
+    "VECTORS_OF",
     "catalogue_candidates",
     "catalogue_capabilities",
     "core_responses",
@@ -32,6 +33,9 @@ __all__ = [
     "known_tasks",
     "provenance",
 ]
+
+VECTORS_OF = "54b3006b31d0a4d5"
+"""The encoder that made `core_vectors` (`OnnxScorer.encoder`): the shipped checkpoint's."""
 
 
 def _read(name: str) -> Any:

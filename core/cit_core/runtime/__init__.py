@@ -1,13 +1,25 @@
-"""Predict, without torch: exported checkpoints on onnxruntime."""
+"""Predict, without torch: exported checkpoints on onnxruntime, corrected by evidence."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from cit_core.runtime.checkpoint import Checkpoint, shipped_checkpoints
+from cit_core.runtime.effects import NO_TASK, Outcomes
+from cit_core.runtime.evidence import Evidence, EvidenceScorer, EvidenceSettings
 from cit_core.runtime.onnx_scorer import OnnxScorer
 
-__all__ = ["Checkpoint", "OnnxScorer", "load_scorer", "shipped_checkpoints"]
+__all__ = [
+    "NO_TASK",
+    "Checkpoint",
+    "Evidence",
+    "EvidenceScorer",
+    "EvidenceSettings",
+    "OnnxScorer",
+    "Outcomes",
+    "load_scorer",
+    "shipped_checkpoints",
+]
 
 
 def load_scorer(checkpoint: str | Path = "mini", *, threads: int | None = None) -> OnnxScorer:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.errors import InvalidInput
 
-__all__ = ["Calibration", "fit_calibration"]
+__all__ = ["Calibration", "fit_calibration", "sigmoid"]
+
+Floating = TypeVar("Floating", bound=np.floating)
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,16 @@ class Calibration:
 
     def __call__(self, odds: NDArray[np.floating]) -> NDArray[np.float64]:
         """Log-odds of any shape to probabilities."""
-        return _sigmoid(self.slope * odds.astype(np.float64) + self.intercept)
+        return sigmoid(self.log_odds(odds))
+
+    def log_odds(self, odds: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Log-odds of any shape to log-odds that mean what they say."""
+        return self.slope * odds.astype(np.float64) + self.intercept
 
 
-def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.exp(-np.logaddexp(0.0, -z))  # no overflow, however large z is
+def sigmoid(z: NDArray[Floating]) -> NDArray[Floating]:
+    """Log-odds to probabilities."""
+    return np.exp(-np.logaddexp(0.0, -z))  # type: ignore[no-any-return]  # no overflow, however large z is
 
 
 def fit_calibration(odds: NDArray[np.floating], correct: NDArray[np.floating]) -> Calibration:
@@ -51,7 +59,7 @@ def fit_calibration(odds: NDArray[np.floating], correct: NDArray[np.floating]) -
     design = np.stack([x, np.ones_like(x)], axis=1)
     weights = np.zeros(2)
     for _ in range(50):
-        p = _sigmoid(design @ weights)
+        p = sigmoid(design @ weights)
         hessian = (design * (p * (1.0 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
         step = np.linalg.solve(hessian, design.T @ (y - p))
         while _log_loss(design @ (weights + step), y) > _log_loss(design @ weights, y) and np.abs(step).max() > 1e-10:

@@ -82,6 +82,20 @@ class OnnxScorer:
         """
         return self._calibration(self.log_odds(instructions, capabilities))
 
+    def read(
+        self, instructions: Sequence[str], capabilities: Sequence[Capability]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """What `score` and `encode` say, in one pass over the texts: calibrated log-odds (N, K) and vectors (N, D)."""
+        odds_NK = np.empty((len(instructions), len(capabilities)), np.float32)
+        vectors_ND = np.empty((len(instructions), self.checkpoint.config["network"]["width"]), np.float32)
+        tokens = self._capability_tokens(capabilities) if capabilities else None
+        for place, text in enumerate(instructions):
+            states = self._read(text)
+            vectors_ND[place] = _run(self._encoder, *states)[0][0]
+            if tokens is not None:
+                odds_NK[place] = _run(self._phi, *states, *tokens)[0][0]
+        return self._calibration.log_odds(odds_NK), vectors_ND
+
     def log_odds(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float32]:
         """The network's own answer before calibration, (N, K)."""
         rows = np.empty((len(instructions), len(capabilities)), np.float32)

@@ -11,7 +11,7 @@
 wait and never see half a transaction, and each transaction that changed something counts the version up by one.
 """
 
-from cit_core.store.capability_store import CapabilityStore
+from cit_core.store.capability_store import CapabilityStore, Snapshot
 from cit_core.store.reading import UNASSIGNED, StoredEvidence, in_batches
 from cit_core.store.writing import (
     REFUSED_SHOWN,
@@ -29,6 +29,7 @@ __all__ = [
     "CapabilityStore",
     "Conflict",
     "ImportSummary",
+    "Snapshot",
     "StoredEvidence",
     "Writer",
     "in_batches",

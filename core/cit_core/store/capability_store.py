@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, func, or_, select
 
@@ -27,9 +27,17 @@ from cit_core.store.reading import (
 )
 from cit_core.store.writing import REFUSED_SHOWN, ImportSummary, Writer
 
-__all__ = ["CapabilityStore"]
+__all__ = ["CapabilityStore", "Snapshot"]
 
 Progress = Callable[[int], None]
+
+
+class Snapshot(NamedTuple):
+    """What a router is made of, of one moment."""
+
+    version: int
+    capabilities: tuple[Capability, ...]
+    evidence: StoredEvidence | None
 
 
 class CapabilityStore:
@@ -69,6 +77,9 @@ class CapabilityStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> tuple[type[CapabilityStore], tuple[str]]:
+        return CapabilityStore, (self._url.render_as_string(hide_password=False),)
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -288,10 +299,17 @@ class CapabilityStore:
         with self._reading() as connection:
             return tuple(read_capabilities(connection, suite))
 
-    def snapshot(self, suite: Suite | None = None) -> tuple[int, tuple[Capability, ...]]:
-        """`version` and `capabilities(suite)` of one moment: a write in between cannot tear them apart."""
+    def snapshot(self, suite: Suite | None = None, *, encoder: str | None = None) -> Snapshot:
+        """`version`, `capabilities(suite)` and, for an encoder, `evidence(encoder)` of one moment.
+
+        A write in between cannot tear them apart.
+        """
         with self._reading() as connection:
-            return _version(connection), tuple(read_capabilities(connection, suite))
+            return Snapshot(
+                version=_version(connection),
+                capabilities=tuple(read_capabilities(connection, suite)),
+                evidence=None if encoder is None else read_evidence(connection, encoder),
+            )
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -45,19 +45,17 @@ T = TypeVar("T")
 
 
 class StoredEvidence(NamedTuple):
-    """Outcomes of items that have a vector, as arrays: I items, O outcomes, D width."""
+    """Outcomes of items that have a vector, as arrays: I items, K candidates, D width."""
 
     items: tuple[str, ...]
     """I ids."""
+    task_I: NDArray[np.int64]
+    """Task of each item, from 0; -1 where it is not known."""
     vectors_ID: NDArray[np.float16]
     candidates: tuple[str, ...]
     """Ids of everyone in the store."""
-    item_O: NDArray[np.int32]
-    """Row of `items`."""
-    candidate_O: NDArray[np.int32]
-    """Row of `candidates`."""
-    correct_O: NDArray[np.float32]
-    """Mean over sources."""
+    correct_IK: NDArray[np.float32]
+    """Mean over sources; NaN where nobody measured."""
 
 
 def in_batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -215,24 +213,29 @@ def _totals(candidate_key: int | None, assigned: CTE | None = None) -> Select[An
 def read_evidence(connection: Connection, encoder: str) -> StoredEvidence:
     """Every outcome that counts, of items whose vectors this encoder made."""
     mine = items.c.encoder == encoder
-    known = connection.execute(select(items.c.key, items.c.id, items.c.vector).where(mine).order_by(items.c.key)).all()
+    facts = items.c.key, items.c.id, items.c.task_key, items.c.vector
+    known = connection.execute(select(*facts).where(mine).order_by(items.c.key)).all()
     width = len(known[0].vector) // 2 if known else 0
-    vectors_ID = np.frombuffer(b"".join(row.vector for row in known), "<f2").reshape(len(known), width)
-    who = {key: (place, candidate.id) for place, (key, candidate) in enumerate(read_candidates(connection).items())}
-    average = func.avg(outcomes.c.correct)
-    query = select(outcomes.c.item_key, outcomes.c.candidate_key, average).where(counted())
-    query = query.where(outcomes.c.item_key.in_(select(items.c.key).where(mine)))
-    query = query.group_by(outcomes.c.item_key, outcomes.c.candidate_key)
-    found = np.array([tuple(row) for row in connection.execute(query)], np.float64).reshape(-1, 3)
+    place_of = {
+        key: -1 if task.id == UNASSIGNED else place for place, (key, task) in enumerate(read_tasks(connection).items())
+    }
+    zoo = read_candidates(connection)
+    column_of = np.full(max(zoo, default=0) + 1, -1)
+    column_of[list(zoo)] = np.arange(len(zoo))
+    correct_IK = np.full((len(known), len(zoo)), np.nan, np.float32)
+    table = outcomes.c
+    query = select(table.item_key, table.candidate_key, func.avg(table.correct)).where(counted())
+    query = query.where(table.item_key.in_(select(items.c.key).where(mine))).group_by(
+        table.item_key, table.candidate_key
+    )
     keys = np.array([row.key for row in known], np.int64)
-    places = np.zeros(max(who, default=0) + 1, np.int32)
-    for key, (place, _) in who.items():
-        places[key] = place
+    for batch in connection.execute(query).partitions(100_000):
+        item, candidate, correct = np.array([tuple(row) for row in batch], np.float64).T
+        correct_IK[np.searchsorted(keys, item), column_of[candidate.astype(np.int64)]] = correct
     return StoredEvidence(
         items=tuple(row.id for row in known),
-        vectors_ID=vectors_ID.astype(np.float16),
-        candidates=tuple(id_ for _, id_ in who.values()),
-        item_O=np.searchsorted(keys, found[:, 0]).astype(np.int32),
-        candidate_O=places[found[:, 1].astype(np.int64)],
-        correct_O=found[:, 2].astype(np.float32),
+        task_I=np.array([place_of[row.task_key] for row in known], np.int64),
+        vectors_ID=np.frombuffer(b"".join(row.vector for row in known), "<f2").reshape(len(known), width),
+        candidates=tuple(candidate.id for candidate in zoo.values()),
+        correct_IK=correct_IK,
     )

@@ -1,86 +1,35 @@
 """The router: a frozen snapshot of a zoo, a scorer that predicts, a policy that chooses.
 
-It writes nothing and calls nobody. Everything that predicts satisfies `Scorer`, baselines too.
+Routing writes nothing and calls nobody; `feedback` alone writes, to the store that the snapshot is of.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.policy import Best, Constraints, Policy, QueryFacts, Scored, rank
-from cit_core.records import Candidate, Capability, Decision, Suite, require_unique
+from cit_core.records import Candidate, Capability, Decision, Item, Outcome, Suite, require_unique
+from cit_core.router.feedback import Feedback
+from cit_core.router.opening import from_catalogue, from_store
+from cit_core.router.scorer import Scorer
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
 
-__all__ = ["FakeScorer", "Router", "Scorer"]
+__all__ = ["CHARACTERS_PER_TOKEN", "MAX_CHARACTERS", "Router"]
 
 MAX_CHARACTERS = 20_000
 """What a scorer is given of a query at most, so that a megabyte costs no more than a page."""
 CHARACTERS_PER_TOKEN = 4
 """Rough length of a token in English text, for context windows and expected cost."""
-
-
-@runtime_checkable
-class Scorer(Protocol):
-    """Predicts, for every query and candidate, P(the candidate's answer is correct).
-
-    A scorer may also have a `name`, which decisions carry, and `max_tokens`, what it reads of a query: a decision on a
-    longer one then says so.
-    """
-
-    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
-        """Score N queries for K candidates.
-
-        Args:
-            instructions: N texts.
-            capabilities: K capabilities.
-
-        Returns:
-            (N, K) probabilities.
-        """
-        ...
-
-
-class FakeScorer:
-    """A scorer for tests and examples: fixed probabilities, or a function of the query and the candidate's id.
-
-    Args:
-        scores: Candidate id to probability, or `(instruction, candidate id) -> probability`.
-    """
-
-    name = "fake"
-
-    def __init__(self, scores: Mapping[str, float] | Callable[[str, str], float]) -> None:
-        self._scores = scores
-        self.calls: list[tuple[str, ...]] = []
-        """The instructions of every call, in order: what a test asks to see that scoring was batched."""
-
-    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
-        """Look the probabilities up.
-
-        Raises:
-            UnknownCandidate: If a candidate has no probability.
-        """
-        self.calls.append(tuple(instructions))
-        ids = [capability.candidate.id for capability in capabilities]
-        scores = [[self._one(text, id_) for id_ in ids] for text in instructions]
-        return np.array(scores, dtype=np.float64).reshape(len(instructions), len(ids))
-
-    def _one(self, instruction: str, candidate: str) -> float:
-        if callable(self._scores):
-            return self._scores(instruction, candidate)
-        if candidate not in self._scores:
-            raise UnknownCandidate(candidate, self._scores, "the fake scorer")
-        return self._scores[candidate]
 
 
 class Router:
@@ -93,6 +42,7 @@ class Router:
         constraints: Who may be chosen at all.
         store_version: What the capabilities were computed from; goes into every decision.
         completion_tokens: Length of an answer assumed for expected costs [tokens].
+        feedback: Where `feedback` goes; a router that has none refuses it.
 
     Raises:
         NoCandidate: If the zoo is empty.
@@ -108,6 +58,7 @@ class Router:
         constraints: Constraints | None = None,
         store_version: str | None = None,
         completion_tokens: int = 256,
+        feedback: Feedback | None = None,
     ) -> None:
         self._capabilities = tuple(c if isinstance(c, Capability) else Capability(candidate=c) for c in candidates)
         if not self._capabilities:
@@ -120,6 +71,7 @@ class Router:
         self.constraints = constraints if constraints is not None else Constraints()
         self.store_version = store_version
         self.completion_tokens = completion_tokens
+        self._feedback = feedback
 
     @classmethod
     def from_pretrained(
@@ -129,6 +81,7 @@ class Router:
         models: Iterable[str] | None = None,
         policy: Policy | None = None,
         constraints: Constraints | None = None,
+        evidence: bool = True,
     ) -> Router:
         """The shipped network over the shipped catalogue: offline, on the CPU, without a key.
 
@@ -137,23 +90,15 @@ class Router:
             models: Ids from the catalogue; all of it if not given.
             policy: What to maximise.
             constraints: Who may be chosen at all.
+            evidence: Let the catalogue's answers to similar questions correct the network.
 
         Raises:
             UnknownCandidate: If a model is not in the catalogue; the message names the closest ids.
             CheckpointError: If the checkpoint is missing or damaged.
         """
-        from cit_core.catalogue import catalogue_capabilities, core_suite
-        from cit_core.runtime import load_scorer
-
-        known = {capability.candidate.id: capability for capability in catalogue_capabilities()}
-        suite = core_suite()
-        return cls(
-            load_scorer(checkpoint),
-            _pick(known, models, "the catalogue"),
-            policy=policy,
-            constraints=constraints,
-            store_version=f"catalogue:{suite.name}@{suite.version}",
-        )
+        opened = from_catalogue(checkpoint, evidence=evidence)
+        zoo = _pick(opened.capabilities, models, "the catalogue")
+        return cls(opened.scorer, zoo, policy=policy, constraints=constraints, store_version=opened.version)
 
     @classmethod
     def from_store(
@@ -165,33 +110,28 @@ class Router:
         models: Iterable[str] | None = None,
         policy: Policy | None = None,
         constraints: Constraints | None = None,
+        evidence: bool = True,
     ) -> Router:
         """A snapshot of the candidates in a store, with capabilities computed from its outcomes.
 
         Args:
-            store: Where the outcomes are.
+            store: Where the outcomes are, and where feedback goes.
             scorer: What predicts; the shipped checkpoint if not given.
             suite: Compute capabilities over its items alone; over every item in the store if not given.
             models: Ids in the store; all of them if not given.
             policy: What to maximise.
             constraints: Who may be chosen at all.
+            evidence: Let outcomes on similar questions correct a scorer that can be (`cit_core.runtime.evidence`).
 
         Raises:
             UnknownCandidate: If a model is not in the store; the message names the closest ids.
             NoCandidate: If the store holds no candidate.
         """
-        if scorer is None:
-            from cit_core.runtime import load_scorer
-
-            scorer = load_scorer("mini")
-        version, capabilities = store.snapshot(suite)
-        known = {capability.candidate.id: capability for capability in capabilities}
+        opened = from_store(store, scorer, suite, evidence=evidence)
+        zoo = _pick(opened.capabilities, models, store.url)
+        feedback = Feedback(store, opened.scorer)
         return cls(
-            scorer,
-            _pick(known, models, store.url),
-            policy=policy,
-            constraints=constraints,
-            store_version=f"store:{version}",
+            opened.scorer, zoo, policy=policy, constraints=constraints, store_version=opened.version, feedback=feedback
         )
 
     @property
@@ -270,10 +210,13 @@ class Router:
         scores = self._score([text[:MAX_CHARACTERS] for text in instructions], taking_part)
         latency_ms = (time.perf_counter() - started) * 1e3 / len(instructions)
         chosen = policy if policy is not None else self.policy
-        return [
+        decisions = [
             self._decide(text, query, taking_part, row, out, chosen, latency_ms)
             for text, query, row, out in zip(instructions, per_query, scores, excluded, strict=True)
         ]
+        if self._feedback is not None:
+            self._feedback.remember(decisions, instructions)
+        return decisions
 
     async def aroute(
         self,
@@ -298,6 +241,30 @@ class Router:
         return await asyncio.to_thread(
             self.route_many, instructions, policy=policy, constraints=constraints, facts=facts
         )
+
+    def feedback(self, about: Decision | str | Item, candidate: str, correct: float) -> Outcome:
+        """Keep how well a candidate answered, as an outcome in the store; it counts from the next snapshot on.
+
+        Args:
+            about: What was asked: a decision of this router, the id of one of its last decisions, or an item.
+            candidate: Who answered; any candidate of the store.
+            correct: How well, 0 to 1.
+
+        Returns:
+            The outcome that was added.
+
+        Raises:
+            InvalidInput: If this router is of no store, does not remember the decision, or `correct` is no number in
+                [0, 1]; nothing is written.
+            UnknownCandidate: If the candidate is not in the store.
+        """
+        if self._feedback is None:
+            raise InvalidInput("this router is of no store that could keep feedback; make it with Router.from_store")
+        return self._feedback.add(about, candidate, correct)
+
+    async def afeedback(self, about: Decision | str | Item, candidate: str, correct: float) -> Outcome:
+        """As `feedback`, in a worker thread: the event loop is never blocked."""
+        return await asyncio.to_thread(self.feedback, about, candidate, correct)
 
     def _score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
         expected = (len(instructions), len(capabilities))
@@ -384,7 +351,8 @@ def _check_query(instruction: object, place: int | None) -> None:
         raise InvalidInput(f"{where} is not valid Unicode: {broken!r} at character {error.start}") from None
 
 
-def _pick(known: Mapping[str, Capability], models: Iterable[str] | None, where: str) -> list[Capability]:
+def _pick(capabilities: Iterable[Capability], models: Iterable[str] | None, where: str) -> list[Capability]:
+    known = {capability.candidate.id: capability for capability in capabilities}
     if models is None:
         return list(known.values())
     if isinstance(models, str):

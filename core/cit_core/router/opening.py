@@ -1,0 +1,94 @@
+"""Where a router's zoo and scorer come from: the shipped catalogue, or a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cit_core.records import Capability, Suite
+from cit_core.router.scorer import Scorer
+
+if TYPE_CHECKING:
+    from cit_core.runtime import Outcomes
+    from cit_core.store import CapabilityStore, StoredEvidence
+
+__all__ = ["EVIDENCE", "Opened", "from_catalogue", "from_store", "outcomes_of"]
+
+EVIDENCE = "evidence"
+"""Name of the setting in which a store keeps what `cit calibrate --evidence` fitted."""
+
+
+class Opened(NamedTuple):
+    """A moment of a catalogue or a store."""
+
+    scorer: Scorer
+    capabilities: Sequence[Capability]
+    version: str
+
+
+def from_catalogue(checkpoint: str | Path, *, evidence: bool) -> Opened:
+    """The shipped models, and a checkpoint corrected by their answers to the core set.
+
+    Raises:
+        CheckpointError: If the checkpoint is missing or damaged.
+    """
+    from cit_core.catalogue import VECTORS_OF, catalogue_capabilities, core_suite
+    from cit_core.runtime import Evidence, EvidenceScorer, load_scorer
+
+    suite, scorer = core_suite(), load_scorer(checkpoint)
+    opened = Opened(scorer, catalogue_capabilities(), f"catalogue:{suite.name}@{suite.version}")
+    if not evidence or scorer.encoder != VECTORS_OF:  # vectors of another trunk cannot be compared
+        return opened
+    return opened._replace(scorer=EvidenceScorer(scorer, Evidence(_core_outcomes())))
+
+
+def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | None, *, evidence: bool) -> Opened:
+    """One moment of a store, and a scorer corrected by what happened on similar questions.
+
+    Args:
+        store: Where the outcomes are.
+        scorer: The shipped checkpoint if not given.
+        suite: Compute capabilities over its items alone.
+        evidence: Correct a scorer that makes vectors, if the store has vectors of that kind.
+    """
+    if scorer is None:
+        from cit_core.runtime import load_scorer
+
+        scorer = load_scorer("mini")
+    encoder = getattr(scorer, "encoder", None) if evidence else None
+    snapshot = store.snapshot(suite, encoder=encoder)
+    if snapshot.evidence is not None and len(snapshot.evidence.items):
+        scorer = _corrected(scorer, snapshot.evidence, store.setting(EVIDENCE))
+    return Opened(scorer, snapshot.capabilities, f"store:{snapshot.version}")
+
+
+def _corrected(scorer: Scorer, stored: StoredEvidence, fitted: Any) -> Scorer:
+    """With the settings that were fitted for this encoder, with the defaults if none were."""
+    from cit_core.runtime import Evidence, EvidenceScorer, EvidenceSettings
+
+    settings = EvidenceSettings()
+    if fitted is not None and fitted["encoder"] == scorer.encoder:  # type: ignore[attr-defined]
+        if fitted["settings"] is None:  # it did not help on this store
+            return scorer
+        settings = EvidenceSettings(**fitted["settings"])
+    return EvidenceScorer(scorer, Evidence(outcomes_of(stored), settings))  # type: ignore[arg-type]
+
+
+def outcomes_of(stored: StoredEvidence) -> Outcomes:
+    """What a store holds, as evidence reads it."""
+    from cit_core.runtime import Outcomes
+
+    return Outcomes(stored.vectors_ID, stored.task_I, stored.correct_IK, stored.candidates)
+
+
+def _core_outcomes() -> Outcomes:
+    from cit_core.catalogue import core_responses, core_suite, core_vectors
+    from cit_core.runtime import Outcomes
+
+    suite, responses = core_suite(), core_responses()
+    shots = [len(suite.items[task.id]) for task in suite.tasks]
+    tasks = np.repeat(np.arange(len(shots)), shots)
+    return Outcomes(core_vectors(), tasks, np.stack(list(responses.values()), axis=1), tuple(responses))

@@ -1,0 +1,68 @@
+"""What predicts: the protocol, and the stand-in that tests and examples use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.errors import UnknownCandidate
+from cit_core.records import Capability
+
+__all__ = ["FakeScorer", "Scorer"]
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Predicts, for every query and candidate, P(the candidate's answer is correct).
+
+    A scorer may also have a `name`, which decisions carry, and `max_tokens`, what it reads of a query: a decision on a
+    longer one then says so.
+    """
+
+    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
+        """Score N queries for K candidates.
+
+        Args:
+            instructions: N texts.
+            capabilities: K capabilities.
+
+        Returns:
+            (N, K) probabilities.
+        """
+        ...
+
+
+class FakeScorer:
+    """A scorer for tests and examples: fixed probabilities, or a function of the query and the candidate's id.
+
+    Args:
+        scores: Candidate id to probability, or `(instruction, candidate id) -> probability`.
+    """
+
+    name = "fake"
+
+    def __init__(self, scores: Mapping[str, float] | Callable[[str, str], float]) -> None:
+        self._scores = scores
+        self.calls: list[tuple[str, ...]] = []
+        """The instructions of every call, in order: what a test asks to see that scoring was batched."""
+
+    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
+        """Look the probabilities up.
+
+        Raises:
+            UnknownCandidate: If a candidate has no probability.
+        """
+        self.calls.append(tuple(instructions))
+        ids = [capability.candidate.id for capability in capabilities]
+        scores = [[self._one(text, id_) for id_ in ids] for text in instructions]
+        return np.array(scores, dtype=np.float64).reshape(len(instructions), len(ids))
+
+    def _one(self, instruction: str, candidate: str) -> float:
+        if callable(self._scores):
+            return self._scores(instruction, candidate)
+        if candidate not in self._scores:
+            raise UnknownCandidate(candidate, self._scores, "the fake scorer")
+        return self._scores[candidate]

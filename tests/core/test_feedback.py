@@ -1,0 +1,148 @@
+"""Feedback becomes an outcome: of a decision, by its id or by item; evidence at the next snapshot, whoever writes."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cit_core.errors import InvalidInput, UnknownCandidate
+from cit_core.records import Candidate, Capability, Item, Outcome, Task
+from cit_core.router import FakeScorer, Router, feedback
+from cit_core.store import UNASSIGNED, CapabilityStore
+
+
+class FakeTrunk:
+    """Everyone is right with 0.5; a text's vector is the axis of its first letter."""
+
+    name, max_tokens, encoder = "fake", 256, "letters"
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.eye(26, dtype=np.float32)[[ord(text[0]) - ord("a") for text in texts]]
+
+    def read(
+        self, instructions: Sequence[str], capabilities: Sequence[Capability]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        return np.zeros((len(instructions), len(capabilities))), self.encode(instructions)
+
+    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
+        return np.full((len(instructions), len(capabilities)), 0.5)
+
+
+@pytest.fixture
+def zoo(store: CapabilityStore) -> CapabilityStore:
+    store.add_candidates([Candidate(id="small"), Candidate(id="large")])
+    return store
+
+
+def test_feedback_on_a_decision_is_evidence_at_the_next_snapshot(zoo: CapabilityStore) -> None:
+    router = Router.from_store(zoo, FakeTrunk())
+    for n in range(20):
+        decision = router.route(f"algebra, question {n}")
+        router.feedback(decision, "small", 0.0)
+        router.feedback(decision.id, "large", 1.0)
+    assert router.route("algebra again").probability == 0.5, "a router is a snapshot"
+    after = Router.from_store(zoo, FakeTrunk())
+    scores = after.route("algebra again").scores
+    assert scores["large"] > 0.52 > 0.48 > scores["small"]
+    assert set(after.route("zoology").scores.values()) == {0.5}, "no similar evidence"
+    assert after.route("algebra").scorer == "fake+evidence"
+    assert Router.from_store(zoo, FakeTrunk(), evidence=False).route("algebra").scorer == "fake"
+
+
+def test_what_feedback_keeps(zoo: CapabilityStore) -> None:
+    router = Router.from_store(zoo, FakeTrunk())
+    decision = router.route("what is it?")
+    outcome = router.feedback(decision, "small", 0.25)
+    assert list(zoo.outcomes()) == [outcome]
+    assert (outcome.candidate, outcome.correct, outcome.source) == ("small", 0.25, f"feedback:{decision.id}")
+    (item,) = zoo.items()
+    assert (item.id, item.instruction, item.task) == (outcome.item, "what is it?", UNASSIGNED)
+    assert zoo.capability("small").results == (), "it is evidence; no task's accuracy changes"
+    again = router.route("what is it?")
+    router.feedback(again, "small", 1.0)
+    assert len(zoo.items()) == 1, "the same question is the same item"
+    assert zoo.outcome_count() == 2, "each decision is a fact of its own"
+
+
+def test_feedback_on_an_item(zoo: CapabilityStore) -> None:
+    router = Router.from_store(zoo, FakeTrunk())
+    zoo.add_tasks([Task(id="law", keywords=("contracts",))])
+    item = Item(id="ticket-7", task="law", instruction="void or voidable?")
+    router.feedback(item, "small", 1.0)
+    router.feedback(item, "small", 0.0)
+    assert zoo.items() == (item,)
+    assert [o.correct for o in sorted(zoo.outcomes(), key=lambda o: -o.correct)] == [1.0, 0.0]
+    assert zoo.capability("small").results[0].accuracy == 0.5
+    assert zoo.evidence("letters").items == ("ticket-7",)
+
+
+def test_the_same_feedback_twice_is_one_fact_and_another_is_refused(zoo: CapabilityStore) -> None:
+    router = Router.from_store(zoo, FakeTrunk())
+    decision = router.route("what?")
+    router.feedback(decision, "small", 1.0)
+    router.feedback(decision, "small", 1.0)
+    assert zoo.outcome_count() == 1
+    with pytest.raises(InvalidInput, match="was given before, and was another one"):
+        router.feedback(decision, "small", 0.0)
+    assert [o.correct for o in zoo.outcomes()] == [1.0]
+
+
+def test_what_cannot_be_kept_is_refused_and_nothing_is_written(
+    zoo: CapabilityStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feedback, "REMEMBERED", 2)
+    router = Router.from_store(zoo, FakeTrunk())
+    version, first = zoo.version, router.route("first")
+    with pytest.raises(UnknownCandidate, match="'smal'"):
+        router.feedback(first, "smal", 1.0)
+    with pytest.raises(InvalidInput, match="correct"):
+        router.feedback(first, "small", 2.0)
+    router.route_many(["second", "third"])
+    with pytest.raises(InvalidInput, match=f"no decision '{first.id}' among the last 2 .* pass the Item"):
+        router.feedback(first.id, "small", 1.0)
+    assert (zoo.version, zoo.items(), zoo.outcome_count()) == (version, (), 0)
+    with pytest.raises(InvalidInput, match="make it with Router"):
+        Router(FakeScorer({"a": 0.5}), [Candidate(id="a")]).feedback(first, "a", 1.0)
+
+
+def test_a_scorer_without_vectors_takes_feedback_too(zoo: CapabilityStore) -> None:
+    router = Router.from_store(zoo, FakeScorer({"small": 0.1, "large": 0.9}))
+    router.feedback(router.route("q"), "small", 1.0)
+    assert zoo.outcome_count() == 1
+    assert zoo.without_vector("letters", 9) == zoo.items(), "whoever encodes next fills it in"
+
+
+def test_many_writers_at_once_lose_nothing(zoo: CapabilityStore) -> None:
+    router = Router.from_store(zoo, FakeTrunk())
+
+    def one(n: int) -> Outcome:
+        return router.feedback(router.route(f"question {n % 7}"), ("small", "large")[n % 2], float(n % 3 == 0))
+
+    with ThreadPoolExecutor(8) as pool:
+        given = list(pool.map(one, range(60)))
+    assert set(zoo.outcomes()) == set(given)
+    assert len(zoo.items()) == 7
+
+
+async def test_async_feedback(zoo: CapabilityStore) -> None:
+    router = Router.from_store(zoo, FakeTrunk())
+    decisions = await router.aroute_many([f"question {n}" for n in range(8)])
+    await asyncio.gather(*(router.afeedback(decision, "small", 1.0) for decision in decisions))
+    assert zoo.outcome_count() == 8
+
+
+def test_a_pickled_router_of_a_store_takes_feedback_on_its_own_decisions(zoo: CapabilityStore) -> None:
+    router = Router.from_store(zoo, FakeTrunk())
+    decision = router.route("before")
+    again = pickle.loads(pickle.dumps(router))
+    again.feedback(again.route("after"), "small", 1.0)
+    assert [item.instruction for item in zoo.items()] == ["after"]
+    with pytest.raises(InvalidInput, match="no decision"):
+        again.feedback(decision, "small", 1.0)
+    again._feedback._store.close()
