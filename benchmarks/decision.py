@@ -5,6 +5,7 @@
 - one decision among 16 candidates (a 48-token query, tokenising included) against one bare onnxruntime int8 forward of
   the same trunk on that query's token ids alone
 - among 128 candidates against among 2
+- what 100,000 stored items add to a decision, against the same bare forward
 - `import langchain_cit` against `import langchain_core`, `RunnableRouter` in hand against `RunnableSerializable` in
   hand, and a cold process to its first decision
 """
@@ -25,7 +26,7 @@ from rich.table import Table
 
 from cit_core import Candidate, Capability, Router, load_scorer
 from cit_core.catalogue import catalogue_capabilities
-from cit_core.runtime import OnnxScorer
+from cit_core.runtime import Evidence, OnnxScorer, Outcomes
 
 WORDS = (
     "A train leaves the station at nine and travels north at sixty miles per hour while a second train follows an hour "
@@ -54,6 +55,17 @@ def zoo(size: int) -> list[Capability]:
         )
         for place in range(size)
     ]
+
+
+def stored_items(number: int, scorer: OnnxScorer, candidates: int = 16) -> Evidence:
+    """Evidence on items around a thousand centres, as texts of a thousand kinds have."""
+    draw, width = np.random.default_rng(0), len(scorer.encode(["width"])[0])
+    vectors = np.repeat(draw.standard_normal((1000, width), np.float32), number // 1000, axis=0)
+    vectors += draw.standard_normal(vectors.shape, np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    correct = (draw.random((number, candidates)) < 0.6).astype(np.float32)
+    ids = tuple(capability.candidate.id for capability in zoo(candidates))
+    return Evidence(Outcomes(vectors.astype(np.float16), np.arange(number) // (number // 50), correct, ids))
 
 
 def medians(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
@@ -95,6 +107,9 @@ def decisions(scorer: OnnxScorer, repeats: int) -> dict[str, float]:
         router = Router(scorer, zoo(size))
         calls[f"route among {size}"] = lambda router=router: router.route(text)
         calls[f"score among {size}"] = lambda router=router: scorer.score([text], router.capabilities)
+    evidence, sixteen = stored_items(100_000, scorer), [capability.candidate.id for capability in zoo(16)]
+    log_odds, vectors = scorer.read([text], zoo(16))
+    calls["evidence of 100,000 items"] = lambda: evidence.update(log_odds, vectors, sixteen)
     return medians(calls, repeats)
 
 
@@ -116,6 +131,7 @@ def main() -> None:
         "decision among 16 / bare trunk (at most 2)": took["route among 16"] / took["bare trunk"],
         "among 128 / among 2 (at most 3)": took["route among 128"] / took["route among 2"],
         "scoring alone, 128 / 2": took["score among 128"] / took["score among 2"],
+        "evidence of 100,000 items / bare trunk (below 1)": took["evidence of 100,000 items"] / took["bare trunk"],
         "import langchain_cit above langchain_core, s (at most 0.3)": adapter - core,
         "RunnableRouter above RunnableSerializable, s": router - base,
         "cold process to first decision, s (below 2)": cold,

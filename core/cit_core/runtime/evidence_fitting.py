@@ -16,11 +16,11 @@ from cit_core.runtime.evidence import Evidence, EvidenceSettings
 __all__ = ["Fit", "fit_settings"]
 
 GRID: Mapping[str, tuple[Any, ...]] = {
-    "task": (3.0, 10.0, 30.0, 100.0),
-    "neighbours": (50, 100, 200, 400),
+    "task": (1.0, 3.0, 10.0, 30.0, 100.0),
+    "neighbours": (25, 50, 100, 200, 400),
     "bandwidth": (0.6, 0.8, 1.0),
-    "local": (3.0, 10.0, 30.0, 100.0),
-    "difficulty": (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0),
+    "local": (1.0, 3.0, 10.0, 30.0, 100.0),
+    "difficulty": (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0),
 }
 SWEEPS = 2
 FOLDS = 5

@@ -1,0 +1,57 @@
+"""`cit calibrate`, with the shipped checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def logs(tmp_path: Path, cit: Callable[..., Any]) -> str:
+    """A store in which one model knows sums and the other capitals."""
+    cities = ("Oslo", "Lima", "Cairo", "Quito", "Rome", "Paris", "Bern", "Doha", "Riga", "Baku")
+    rows = ["item_id,model,correct,instruction"]
+    for n in range(30):
+        for model in ("sums", "capitals"):
+            rows.append(f"s{n},{model},{int(model == 'sums')},What is {n} plus {n * 7}?")
+            rows.append(
+                f"c{n},{model},{int(model == 'capitals')},Of which country is {cities[n % 10]} the capital? ({n})"
+            )
+    (tmp_path / "logs.csv").write_text("\n".join(rows))
+    url = f"sqlite:///{tmp_path / 'logs.db'}"
+    assert cit("import", "table", str(tmp_path / "logs.csv"), "--store", url).exit_code == 0
+    return url
+
+
+def test_it_fits_keeps_and_says_what_it_is_worth(cit: Callable[..., Any], logs: str) -> None:
+    done = cit("calibrate", "--evidence", "--store", logs, "--json")
+    assert done.exit_code == 0
+    record = json.loads(done.stdout)
+    assert record["helps"]
+    assert record["questions"] == 60
+    assert record["routed"] > 0.95 > 0.6 > record["routed_network"]
+    assert record["saved_log_loss"] > 2 * record["standard_error"]
+    said = cit("calibrate", "--evidence", "--store", logs)
+    assert "the best pick is right on 100.0% of them" in said.stdout
+    assert "kept with version" in said.stdout
+    for question, model in (("What is 300 plus 12?", "sums"), ("Of which country is Lisbon the capital?", "capitals")):
+        routed = cit("route", question, "--store", logs, "--json", open_router=None)
+        assert json.loads(routed.stdout)["model"] == model
+
+
+def test_what_it_refuses(cit: Callable[..., Any], logs: str, tmp_path: Path) -> None:
+    nothing = cit("calibrate", "--store", logs)
+    assert (nothing.exit_code, nothing.stderr) == (2, "error: say what to calibrate: --evidence\n")
+    absent = cit("calibrate", "--evidence", "--store", f"sqlite:///{tmp_path / 'none.db'}")
+    assert absent.exit_code == 1
+    assert "no store at" in absent.stderr
+    (tmp_path / "few.csv").write_text("item_id,model,correct,instruction\n1,a,1,What?")
+    few = f"sqlite:///{tmp_path / 'few.db'}"
+    cit("import", "table", str(tmp_path / "few.csv"), "--store", few)
+    refused = cit("calibrate", "--evidence", "--store", few)
+    assert refused.exit_code == 2
+    assert "at least 50 questions" in refused.stderr
