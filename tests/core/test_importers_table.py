@@ -78,17 +78,20 @@ def test_importing_again_adds_nothing(store: CapabilityStore, tmp_path: Path, ki
 def test_numbers_and_names_of_every_kind(store: CapabilityStore, tmp_path: Path) -> None:
     """Whole-number ids, booleans, empty cells, a byte order mark and a column that nobody knows."""
     table = tmp_path / "r.csv"
-    text = "item_id,model,correct,cost_usd,latency_s,prompt_tokens,completion_tokens,mood\n"
-    text += "1,m,True,0.001,,12,7,good\n\n2,m,false,,2.5,,,bad\n"
+    text = "item_id,model,correct,cost_usd,latency_s,prompt_tokens,completion_tokens,mood,task\n"
+    text += "1,m,True,0.001,,12,7,good,t\n\n2,m,false,,2.5,,,bad,t\n"
     table.write_text("\ufeff" + text, encoding="utf-8")
     lines = write_jsonl(
         tmp_path / "r.jsonl",
-        [{"item_id": 3, "model": "m", "correct": True}, {"item_id": "4", "model": "m", "correct": 0, "cost_usd": None}],
+        [
+            {"item_id": 3, "model": "m", "correct": True, "task": "t"},
+            {"item_id": "4", "model": "m", "correct": 0, "task": "t", "cost_usd": None},
+        ],
     )
     report = import_table([table, lines], store, source="pilot")
     assert report.new == 4
     assert store.measured("m", "pilot") == {"1", "2", "3", "4"}
-    assert [(r.task.id, r.accuracy, r.count) for r in store.capability("m").results] == [("unassigned", 0.5, 4)]
+    assert [(r.task.id, r.accuracy, r.count) for r in store.capability("m").results] == [("t", 0.5, 4)]
 
 
 def test_items_may_come_from_a_second_file(store: CapabilityStore, tmp_path: Path) -> None:

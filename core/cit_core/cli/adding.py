@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,12 +12,9 @@ from cit_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from cit_core.records import Candidate
-    from cit_core.store import CapabilityStore, Writer
+    from cit_core.store import CapabilityStore
 
 __all__ = ["add"]
-
-SOURCE = "catalogue"
-"""Of the outcomes that are copied."""
 
 
 def add(
@@ -84,6 +80,7 @@ def _save(
     store: CapabilityStore, id_: str, facts: dict[str, Any], *, replace: bool, from_catalogue: bool
 ) -> tuple[str, Candidate, int]:
     """Everything in one transaction; returns what was done, the candidate, and how many outcomes are new."""
+    from cit_core.aptitude.importers.catalogue import copy_profile
     from cit_core.catalogue import catalogue_candidates
     from cit_core.records import Candidate
 
@@ -94,24 +91,5 @@ def _save(
         if there is not None and there != candidate and not replace:
             raise InvalidInput(f"{id_!r} is in {store.url} with other facts; --replace changes the facts that you give")
         writer.add_candidates([candidate], replace=replace)
-        outcomes = _copy_profile(writer, id_) if from_catalogue else 0
+        outcomes = copy_profile(writer, id_) if from_catalogue else 0
     return "added" if there is None else "unchanged" if there == candidate else "changed", candidate, outcomes
-
-
-def _copy_profile(writer: Writer, id_: str) -> int:
-    """The catalogue's answers on the core set become outcomes of the store; returns how many are new.
-
-    Tasks that the store knows keep its keywords.
-    """
-    from cit_core.catalogue import core_responses, core_suite
-    from cit_core.records import Item, Outcome
-
-    suite = core_suite()
-    stored = {task.id for task in writer.tasks()}
-    writer.add_tasks(task for task in suite.tasks if task.id not in stored)
-    writer.add_items(Item(id=item, task=task.id) for task in suite.tasks for item in suite.items[task.id])
-    answers = zip(suite.item_ids, core_responses()[id_], strict=True)
-    measured = [(item, float(correct)) for item, correct in answers if not math.isnan(correct)]
-    return writer.add_outcomes(
-        Outcome(candidate=id_, item=item, correct=correct, source=SOURCE) for item, correct in measured
-    ).new

@@ -24,7 +24,7 @@ from cit_core.router import Scorer
 from cit_core.runtime.calibration import Calibration, fit_calibration
 from cit_core.train.data import OutcomeTable, Split, catalogue_profiles, similar_zoos
 
-__all__ = ["Comparison", "Row", "held_out"]
+__all__ = ["Comparison", "Row", "held_out", "unseen_items"]
 
 Metric = Callable[[NDArray[np.floating], NDArray[np.floating]], NDArray[np.floating]]
 
@@ -73,7 +73,7 @@ def held_out(table: OutcomeTable, scorer: Scorer, split: Split | None = None) ->
         UnknownCandidate: If the catalogue does not hold a model of the table.
     """
     split = split or Split()
-    rows_N = _unseen(table, split)
+    rows_N = unseen_items(table, split)
     texts = [table.instructions[row] for row in rows_N]
     parts = split.models(table.models)
     level_alone = _level_alone(table, split)
@@ -133,7 +133,7 @@ def _probabilities(
     return found
 
 
-def _unseen(table: OutcomeTable, split: Split) -> NDArray[np.intp]:
+def unseen_items(table: OutcomeTable, split: Split) -> NDArray[np.intp]:
     """Test items whose question stands nowhere else: exams repeat themselves under other ids."""
     parts = split.items(table.item_ids)
     seen = {table.questions[row] for part in ("train", "validation") for row in parts[part]}

@@ -1,4 +1,4 @@
-"""`cit import table`: what is new, known and refused, the exit code of each, and a store that stays as it was."""
+"""`cit import`: what is new, known and refused, the exit code of each, and a store that stays as it was."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from cit_core import CapabilityStore
+from cit_core.aptitude.importers import table as tables
+from cit_core.errors import InvalidInput
+from cit_core.records import Candidate
 
 URL = "sqlite:///zoo.db"
 STORE = ("--store", URL)
@@ -125,3 +128,121 @@ def test_a_file_that_is_no_table_makes_no_store(cit, tmp_path, role, name, text,
 def test_a_first_row_that_is_bad_may_be_left_out(cit):
     table = write("results.csv", HEADER + "1,a,maybe\n2,a,1\n")
     assert cit("import", "table", table, *STORE, "--skip-bad").stdout.startswith("1 new, 0 known, 1 refused")
+
+
+@pytest.mark.parametrize("arguments", [("no.csv",), ("good.csv", "no.csv"), ("good.csv", "--items", "no.csv"), (".",)])
+def test_a_file_that_is_not_there_is_one_clear_line(cit, arguments):
+    write("good.csv", HEADER + "1,a,1\n")
+    result = cit("import", "table", *arguments, *STORE)
+    missing = next(name for name in arguments[::-1] if not name.startswith("--") and name != "good.csv")
+    assert result.exit_code == 2
+    assert result.stderr == f"error: no file {missing!r}; pass .csv, .jsonl or .parquet files that exist\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "code"),
+    [
+        (HEADER + "1,a,1\n2,a,maybe\n", (), 2),
+        (HEADER + "1,a,1\n1,a,0\n", (), 2),
+        (HEADER + "1,a,maybe\n2,a\n", ("--skip-bad",), 1),
+    ],
+)
+def test_a_refused_import_leaves_no_store_behind(cit, tmp_path, text, options, code):
+    """Whichever row it is that is bad."""
+    result = cit("import", "table", write("bad.csv", text), *STORE, *options)
+    assert result.exit_code == code
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
+    assert cit("import", "table", write("good.csv", HEADER + "1,a,1\n"), *STORE).exit_code == 0
+
+
+def test_a_refused_import_leaves_a_store_that_was_there(cit, tmp_path):
+    CapabilityStore(URL).close()
+    assert cit("import", "table", write("bad.csv", HEADER + "1,a,1\n2,a,maybe\n"), *STORE).exit_code == 2
+    assert (tmp_path / "zoo.db").exists()
+
+
+@pytest.mark.parametrize("writes", [False, True], ids=["is open elsewhere", "has been written by another"])
+def test_a_refused_import_leaves_a_new_store_that_others_use(cit, tmp_path, monkeypatch, writes):
+    others = []
+
+    def refused(*_, **__):
+        others.append(CapabilityStore(URL))
+        if writes:
+            others[0].add_candidates([Candidate(id="theirs")])
+            others[0].close()
+        raise InvalidInput("refused")
+
+    monkeypatch.setattr(tables, "import_table", refused)
+    assert cit("import", "table", write("good.csv", HEADER + "1,a,1\n"), *STORE).exit_code == 2
+    others[0].add_candidates([Candidate(id="theirs")])
+    others[0].close()
+    with CapabilityStore(URL) as store:
+        assert [candidate.id for candidate in store.candidates()] == ["theirs"]
+
+
+SAMPLE = {"doc_id": 1, "doc": {"question": "1+1?"}, "filter": "strict", "acc": 1.0, "f1": 0.5}
+LOG = {
+    "eval": {"task": "sums", "model": "by-log"},
+    "samples": [{"id": 1, "epoch": 1, "input": "1+1?", "scores": {"a": {"value": "C"}, "b": {"value": "I"}}}],
+}
+ANSWER = {"question_id": 1, "question": "1+1?", "options": ["1", "2"], "answer": "B", "pred": "B", "src": "sums"}
+WIDE = "sample_id,prompt,eval_name,m,m|total_cost\n1,1+1?,sums,1,0.5\n"
+FILES = {
+    "lm-eval": ("samples_sums.jsonl", json.dumps(SAMPLE), ["--model", "m"], "lm-eval:samples_sums.jsonl"),
+    "inspect": ("log.json", json.dumps(LOG), ["--model", "m", "--scorer", "a"], "inspect:log.json"),
+    "mmlu-pro": ("answers.json", json.dumps([ANSWER]), ["--model", "m"], "mmlu-pro:answers.json"),
+    "routerbench": ("wide.csv", WIDE, [], "routerbench:wide.csv"),
+    "embedllm": ("train.csv", "prompt_id,model_name,label,prompt\n1,m,1,1+1?\n", [], "embedllm:train.csv"),
+}
+
+
+@pytest.mark.parametrize("verb", FILES)
+def test_every_importer(cit, tmp_path, verb):
+    """New, then known; under a name of one's own new again; and a file that is not there is one line."""
+    name, text, options, source = FILES[verb]
+    file = write(name, text)
+    assert cit("import", verb, file, *options, *STORE).stdout == f"1 new, 0 known, 0 refused in {URL}\n"
+    again = cit("import", verb, file, *options, *STORE, "--json")
+    assert (again.exit_code, json.loads(again.stdout)["known"]) == (0, 1)
+    assert cit("import", verb, file, *options, *STORE, "--source", "mine").stdout.startswith("1 new")
+    with CapabilityStore(URL) as store:
+        assert len(store.measured("m", source)) == len(store.measured("m", "mine")) == 1
+        assert store.items()[0].instruction.startswith("1+1?")
+    missing = cit("import", verb, f"no-{name}", *options, "--store", "sqlite:///other.db")
+    assert (missing.exit_code, missing.stderr.count("\n")) == (2, 1)
+    assert missing.stderr.startswith(f"error: no file 'no-{name}'; pass ")
+    assert not (tmp_path / "other.db").exists()
+
+
+@pytest.mark.parametrize("verb", FILES)
+def test_every_importer_leaves_bad_rows_out(cit, tmp_path, verb):
+    name, text, options, _ = FILES[verb]
+    worse = {
+        "lm-eval": text + '\n{"filter": "strict"}',
+        "inspect": json.dumps(LOG | {"samples": [*LOG["samples"], {"id": 2}]}),
+        "mmlu-pro": json.dumps([ANSWER, {}]),
+        "routerbench": text + "2,1+1?,sums,7,0.5\n",
+        "embedllm": text + "2,m,7,2+2?\n",
+    }[verb]
+    file = write(name, worse)
+    refused = cit("import", verb, file, *options, *STORE)
+    assert refused.exit_code == 2
+    assert "nothing was imported" in refused.stderr
+    assert not (tmp_path / "zoo.db").exists()
+    left = cit("import", verb, file, *options, *STORE, "--skip-bad")
+    assert left.stdout.startswith("1 new, 0 known, 1 refused")
+
+
+def test_the_options_of_lm_eval_and_embedllm(cit):
+    folder = Path("org__model")
+    folder.mkdir()
+    samples = write(
+        str(folder / "samples_sums.jsonl"), json.dumps(SAMPLE) + "\n" + json.dumps(SAMPLE | {"filter": "x"})
+    )
+    assert cit("import", "lm-eval", samples, *STORE, "--metric", "f1", "--filter", "x").stdout.startswith("1 new")
+    questions = write("question_order.csv", "prompt_id,prompt\n1,Why?\n")
+    table = write("val.csv", "prompt_id,model_name,label\n1,m,1\n")
+    assert cit("import", "embedllm", table, *STORE, "--questions", questions).stdout.startswith("1 new")
+    with CapabilityStore(URL) as store:
+        assert store.capability("org/model").results[0].accuracy == 0.5
+        assert store.items(["embedllm/1"])[0].instruction == "Why?"

@@ -15,7 +15,7 @@ from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.store import REFUSED_SHOWN, UNASSIGNED, CapabilityStore, Conflict, Writer, in_batches, merge_items
 
-__all__ = ["BadRow", "ImportReport", "ItemRow", "Row", "import_rows", "refuse"]
+__all__ = ["BadRow", "ImportReport", "ItemRow", "Row", "import_rows", "refuse", "row_or_bad"]
 
 BATCH = 10_000
 """Rows in memory at a time."""
@@ -36,6 +36,8 @@ class ItemRow(NamedTuple):
     item: str
     task: str | None = None
     instruction: str | None = None
+    options: tuple[str, ...] = ()
+    answer: str | None = None
 
 
 class Row(NamedTuple):
@@ -134,9 +136,15 @@ class _Import:
         clashing = set()
         for row in rows:
             before = items.get(row.item)
-            if before is not None and row.task in (None, before.task) and row.instruction in (None, before.instruction):
+            if before is not None and _says_nothing_new(row, before):
                 continue
-            said = Item(id=row.item, task=row.task or UNASSIGNED, instruction=row.instruction)
+            said = Item(
+                id=row.item,
+                task=row.task or UNASSIGNED,
+                instruction=row.instruction,
+                options=row.options,
+                answer=row.answer,
+            )
             if before is not None and (reason := _contradiction(before, said)):
                 self._bad(BadRow(row.where, reason))
                 clashing.add(row.where)
@@ -181,11 +189,33 @@ def refuse(row: BadRow) -> NoReturn:
     )
 
 
+def row_or_bad(where: str, make: Callable[[], R]) -> R | BadRow:
+    """What `make` makes of a line; if it cannot, because of what stands there, why."""
+    try:
+        return make()
+    except InvalidInput as error:
+        return BadRow(where, str(error))
+
+
+def _says_nothing_new(row: ItemRow, item: Item) -> bool:
+    return (
+        (row.task is None or (row.task == item.task and not item.assigned))
+        and row.instruction in (None, item.instruction)
+        and row.options in ((), item.options)
+        and row.answer in (None, item.answer)
+    )
+
+
 def _contradiction(before: Item, said: Item) -> str:
-    if UNASSIGNED not in (before.task, said.task) and before.task != said.task:
+    if UNASSIGNED not in (before.task, said.task) and before.task != said.task and not before.assigned:
         return f"item {said.id!r} has task {said.task!r} here and {before.task!r} before"
-    if None not in (before.instruction, said.instruction) and before.instruction != said.instruction:
-        return f"item {said.id!r} has another instruction here ({said.instruction!r:.60}) than before"
+    for what, old, new in (
+        ("another instruction", before.instruction, said.instruction),
+        ("other options", before.options, said.options),
+        ("another answer", before.answer, said.answer),
+    ):
+        if old and new and old != new:
+            return f"item {said.id!r} has {what} here ({new!r:.60}) than before"
     return ""
 
 

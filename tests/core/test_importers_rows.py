@@ -1,0 +1,102 @@
+"""What all importers share: rows become facts in one transaction, and files are looked at before anything happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cit_core.aptitude.importers import ItemRow, Row, import_rows
+from cit_core.aptitude.importers.embedllm import import_embedllm
+from cit_core.aptitude.importers.inspect_logs import import_inspect
+from cit_core.aptitude.importers.lm_eval import import_lm_eval
+from cit_core.aptitude.importers.mmlu_pro import import_mmlu_pro
+from cit_core.aptitude.importers.routerbench import import_routerbench
+from cit_core.aptitude.importers.table import import_table
+from cit_core.errors import InvalidInput
+from cit_core.records import Item, Outcome, Task
+from cit_core.store import CapabilityStore
+
+NOW = datetime.now(timezone.utc)
+FULL = ItemRow("f:1", "q", "math", "1+1?", ("1", "2"), "B")
+
+
+def row(about: ItemRow, model: str = "m") -> Row:
+    return Row(about, Outcome(candidate=model, item=about.item, correct=1, source="s", when=NOW))
+
+
+def test_what_rows_say_about_an_item_comes_together(store: CapabilityStore) -> None:
+    """In any order, and importing it again changes nothing."""
+    bare = ItemRow("f:2", "q")
+    parts = [bare, ItemRow("f:3", "q", "math"), ItemRow("f:4", "q", None, "1+1?", ("1", "2")), FULL, bare]
+    for _ in range(2):
+        report = import_rows([row(about, f"m{place}") for place, about in enumerate(parts)], store)
+        assert report.refused_count == 0
+    assert store.items() == (Item(id="q", task="math", instruction="1+1?", options=("1", "2"), answer="B"),)
+    assert store.version == 1
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (FULL._replace(task="law"), "has task 'law' here and 'math' before"),
+        (FULL._replace(instruction="2+2?"), "has another instruction here ('2+2?') than before"),
+        (FULL._replace(options=("2", "1")), "has other options here (('2', '1')) than before"),
+        (FULL._replace(answer="A"), "has another answer here ('A') than before"),
+    ],
+)
+@pytest.mark.parametrize("apart", [False, True], ids=["in one import", "in two"])
+def test_rows_that_contradict_what_is_known(store: CapabilityStore, other: ItemRow, says: str, apart: bool) -> None:
+    other = other._replace(where="g:7")
+    rows = [row(FULL), row(other, "another")]
+    if apart:
+        import_rows(rows[:1], store)
+    with pytest.raises(InvalidInput) as caught:
+        import_rows(rows, store)
+    assert str(caught.value).startswith("g:7: item 'q'")
+    assert says in str(caught.value)
+    report = import_rows(rows, store, skip_bad=True)
+    assert (report.new + report.known, report.refused_count) == (1, 1)
+    assert [candidate.id for candidate in store.candidates()] == ["m"]
+
+
+@pytest.mark.parametrize("task", ["math", "law"])
+def test_a_task_that_was_found_by_similarity_gives_way(store: CapabilityStore, task: str) -> None:
+    """To another, and to the same: it is then known, not guessed."""
+    store.add_tasks([Task(id="law", keywords=("law",))])
+    store.add_items([Item(id="q", task="law", instruction="1+1?", assigned=True)])
+    import_rows([row(ItemRow("f:1", "q"))], store)
+    assert store.items()[0].assigned
+    import_rows([row(ItemRow("f:1", "q", task))], store)
+    assert (store.items()[0].task, store.items()[0].assigned) == (task, False)
+
+
+IMPORTERS: dict[Callable[..., Any], str] = {
+    import_table: ".csv",
+    import_lm_eval: ".jsonl",
+    import_inspect: ".json",
+    import_mmlu_pro: ".json",
+    import_routerbench: ".csv",
+    import_embedllm: ".csv",
+}
+
+
+@pytest.mark.parametrize("importer", IMPORTERS, ids=lambda importer: importer.__name__)
+def test_files_that_an_importer_cannot_read(sqlite_url: str, tmp_path: Path, importer: Callable[..., Any]) -> None:
+    gone, other, folder = tmp_path / f"gone{IMPORTERS[importer]}", tmp_path / "r.xlsx", tmp_path / "folder.csv"
+    other.write_bytes(b"x")
+    folder.mkdir()
+    with CapabilityStore(sqlite_url) as store:
+        for paths, says in (
+            ([], "no file to import; pass one or more"),
+            ([gone], f"no file '{gone}'; pass "),
+            ([folder], f"no file '{folder}'; pass "),
+            ([other], "cannot be imported by its name; it must end in "),
+        ):
+            with pytest.raises(InvalidInput) as caught:
+                importer(paths, store, skip_bad=True)
+            assert says in str(caught.value)
+        assert store.version == 0
