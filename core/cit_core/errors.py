@@ -7,6 +7,9 @@ CITError
 ├── StoreError                          the capability store cannot be used
 │   └── StoreTooNew                     it was written by a newer release
 ├── CheckpointError                     a checkpoint is missing, incomplete or does not match its hashes
+├── AnswerError                         an LLM was asked and gave no answer
+│   ├── Transient                       asking again may help; carries how long to wait
+│   └── Refused                         asking again will not help
 └── MissingExtra (also ImportError)     an optional part is not installed; names the pip command
 
 Every message says what came, what is needed and, where there is one, the command that helps.
@@ -18,15 +21,21 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "AnswerError",
     "CITError",
     "CheckpointError",
     "InvalidInput",
     "MissingExtra",
     "NoCandidate",
+    "Refused",
     "StoreError",
     "StoreTooNew",
+    "Transient",
     "UnknownCandidate",
 ]
+
+NO_QUESTION_FARES_BETTER = frozenset({401, 402, 403, 404})
+"""HTTP statuses that are about the key, the account or the model, not about the question."""
 
 
 class CITError(Exception):
@@ -90,6 +99,47 @@ class StoreTooNew(StoreError):
 
 class CheckpointError(CITError):
     """A checkpoint is missing, incomplete or does not match the hashes in its config."""
+
+
+class AnswerError(CITError):
+    """An LLM was asked and gave no answer.
+
+    Args:
+        message: Holds no prompt and no key.
+        status: The HTTP status, where there was one.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Transient(AnswerError):
+    """Asking again may help: a rate limit, an overloaded server, a timeout, a broken connection or body.
+
+    Args:
+        message: Holds no prompt and no key.
+        status: The HTTP status, where there was one.
+        retry_after_s: How long the server asked to be left alone [s].
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, status=status)
+        self.retry_after_s = retry_after_s
+
+
+class Refused(AnswerError):
+    """Asking again will not help: a wrong key, an unknown model, a request that cannot be served.
+
+    Args:
+        message: Holds no prompt and no key.
+        status: The HTTP status, where there was one.
+        fatal: Whether no other question will fare better; 401, 402, 403 and 404 say so if it is not given.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, fatal: bool | None = None) -> None:
+        super().__init__(message, status=status)
+        self.fatal = status in NO_QUESTION_FARES_BETTER if fatal is None else fatal
 
 
 class MissingExtra(CITError, ImportError):

@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cit_core import errors
-from cit_core.errors import CITError, InvalidInput, MissingExtra, NoCandidate, StoreError, StoreTooNew, UnknownCandidate
+from cit_core.errors import (
+    AnswerError,
+    CITError,
+    InvalidInput,
+    MissingExtra,
+    NoCandidate,
+    Refused,
+    StoreError,
+    StoreTooNew,
+    Transient,
+    UnknownCandidate,
+)
 
 KNOWN = ["gpt-4o", "gpt-4o-mini", "claude-3-5-sonnet", "Llama-3-8B"]
 
@@ -18,6 +29,8 @@ def test_the_tree_is_as_drawn() -> None:
     assert issubclass(InvalidInput, ValueError)
     assert issubclass(MissingExtra, ImportError)
     assert issubclass(StoreTooNew, StoreError)
+    assert issubclass(Transient, AnswerError)
+    assert issubclass(Refused, AnswerError)
     assert not issubclass(NoCandidate, InvalidInput)
     assert all(name in str(errors.__doc__) for name in errors.__all__)
 
@@ -70,6 +83,13 @@ def test_a_missing_extra_names_the_pip_command() -> None:
     )
 
 
+def test_what_is_wrong_with_the_key_or_the_model_is_fatal_unless_said_otherwise() -> None:
+    fatal = [status for status in (None, 400, 401, 402, 403, 404, 413, 422) if Refused("no", status=status).fatal]
+    assert fatal == [401, 402, 403, 404]
+    assert Refused("no money left", status=429, fatal=True).fatal
+    assert not Refused("flagged", status=403, fatal=False).fatal
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -77,6 +97,8 @@ def test_a_missing_extra_names_the_pip_command() -> None:
         UnknownCandidate("gpt4", KNOWN, "a store"),
         NoCandidate({"a": "denied"}),
         MissingExtra("x", "y"),
+        Transient("too fast", status=429, retry_after_s=1.5),
+        Refused("no such model", status=404),
     ],
     ids=lambda error: type(error).__name__,
 )

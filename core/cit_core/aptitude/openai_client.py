@@ -1,0 +1,123 @@
+"""A client for OpenAI and for every server that speaks its chat completions."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import quote
+
+from cit_core.aptitude.clients import Answer, token_count
+from cit_core.aptitude.failures import answering, from_library, require_text
+from cit_core.errors import InvalidInput, MissingExtra, Transient
+
+__all__ = ["OpenAIClient"]
+
+OWN_SERVERS = ("api.openai.com", ".openai.azure.com")
+"""Hosts that know `max_completion_tokens`, and whose reasoning models take nothing else."""
+
+
+class OpenAIClient:
+    """Asks any server that speaks OpenAI's chat completions, within one event loop.
+
+    Older releases of the `openai` package, 3.0 among them, write whole prompts to their own log where it is at DEBUG.
+
+    Args:
+        model: As the server knows it.
+        api_key: Goes to the server and nowhere else.
+        base_url: Of the server, up to and with `/v1`; OpenAI's own if not given.
+        temperature: Not sent if not given: reasoning models refuse it.
+        max_tokens: Of an answer, at most; a reasoning model's thinking counts.
+        system: Text of a system message before the prompt.
+        timeout_s: Without a byte from the server [s]; ten minutes if not given.
+
+    Raises:
+        MissingExtra: If the `openai` package is not installed.
+        InvalidInput: If `base_url` is not the address of a server.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        api_key: str,
+        base_url: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        system: str | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        try:
+            from openai import AsyncOpenAI
+        except ImportError as error:
+            raise MissingExtra("openai", "openai") from error
+        if base_url is not None and not base_url.startswith(("http://", "https://")):
+            address = base_url.rpartition("@")[2]  # what stands before may be a password
+            raise InvalidInput(f"base_url {address!r} is no address; it is one such as http://localhost:8000/v1")
+        timeout = {} if timeout_s is None else {"timeout": timeout_s}
+        self._client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, **timeout)  # type: ignore[arg-type]
+        self.name = model
+        self._system = [] if system is None else [{"role": "system", "content": system}]
+        longest = "max_completion_tokens" if self._client.base_url.host.endswith(OWN_SERVERS) else "max_tokens"
+        options = {"temperature": temperature, longest: max_tokens}
+        self._options: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+
+    @classmethod
+    def from_environment(
+        cls, model: str, *, base_url: str | None = None, api_key_env: str | None = None, **options: Any
+    ) -> OpenAIClient:
+        """With the key, and if it is not given the server's address, from where OpenAI's own library looks for them.
+
+        Args:
+            model: As the server knows it.
+            base_url: Of the server; the variable OPENAI_BASE_URL if not given.
+            api_key_env: The variable that holds the key; OPENAI_API_KEY if not given, and then a server other than
+                OpenAI's may go without.
+            options: As the class takes them.
+
+        Raises:
+            InvalidInput: If there is no key.
+        """
+        base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+        return cls(model, api_key=_key(model, base_url, api_key_env), base_url=base_url, **options)
+
+    async def ask(self, prompt: str, *, key: str) -> Answer:
+        """Send one request; a body that is no chat completion, or one without text, is `Transient`."""
+        messages: Any = [*self._system, {"role": "user", "content": prompt}]
+        headers = {"Idempotency-Key": quote(key)}
+        with answering(from_library):
+            completion: Any = await self._client.chat.completions.create(
+                model=self.name, messages=messages, extra_headers=headers, **self._options
+            )
+        return _read(completion)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+def _read(completion: Any) -> Answer:
+    """A chat completion as an answer: the library checks nothing of what a server sends."""
+    try:
+        choice = completion.choices[0]
+        text, declined, reason = choice.message.content, choice.message.refusal, choice.finish_reason
+    except (AttributeError, IndexError, KeyError, TypeError):
+        raise Transient("the server's answer is no chat completion") from None
+    usage = getattr(completion, "usage", None)
+    return Answer(
+        require_text(declined if text is None else text, reason),  # to decline is an answer, too
+        prompt_tokens=token_count(getattr(usage, "prompt_tokens", None)),
+        completion_tokens=token_count(getattr(usage, "completion_tokens", None)),
+    )
+
+
+def _key(model: str, base_url: str | None, api_key_env: str | None) -> str:
+    variable = api_key_env or "OPENAI_API_KEY"
+    key = os.environ.get(variable, "").strip()
+    if not key and base_url and api_key_env is None:
+        return "none"  # local servers ask for no key, and the library asks for some
+    if not key or not key.isascii():
+        raise InvalidInput(
+            f"{variable} {'is not a key' if key else 'is not set'}; openai:{model} needs it to hold the server's key "
+            "(--api-key-env names another variable, --base-url another server)"
+        )
+    return key

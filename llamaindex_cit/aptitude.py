@@ -1,0 +1,129 @@
+"""The aptitude test for LlamaIndex's LLMs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
+from llama_index.core.llms import LLM
+
+from cit_core.aptitude.clients import Answer, load_object, token_count
+from cit_core.aptitude.failures import answering, from_library, require_text
+from cit_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cit_core.aptitude.runner import RunReport
+    from cit_core.records import Candidate
+    from cit_core.store import CapabilityStore
+
+__all__ = ["LLMClient", "aptitude_test", "from_string"]
+
+TOKENS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
+"""What providers call the tokens of a prompt and of an answer."""
+UNNAMED = "unknown"
+"""LlamaIndex's name of a model whose LLM does not tell."""
+
+
+class LLMClient:
+    """Asks a LlamaIndex LLM. LlamaIndex has no place for the key of a question, so it is not sent.
+
+    Args:
+        llm: Is asked with its own settings, callbacks and retries. One that is made of synchronous code alone, as a
+            `CustomLLM` is, answers one question after the other.
+        name: What the candidate is called; the model's name at its provider if not given.
+        system: Text of a system message before the prompt.
+    """
+
+    def __init__(self, llm: LLM, name: str | None = None, *, system: str | None = None) -> None:
+        if not isinstance(llm, LLM):
+            raise InvalidInput(f"llm is {type(llm).__name__}; it must be a LlamaIndex LLM")
+        self.name = _name(llm) if name is None else name
+        self._llm = llm
+        self._system = [] if system is None else [ChatMessage(role=MessageRole.SYSTEM, content=system)]
+
+    async def ask(self, prompt: str, *, key: str) -> Answer:  # noqa: ARG002
+        """Ask the LLM once; its own retries are inside."""
+        with answering(from_library):
+            response = await self._llm.achat([*self._system, ChatMessage(role=MessageRole.USER, content=prompt)])
+        prompt_tokens, completion_tokens = _tokens(response)
+        text = require_text(response.message.content, _finish_reason(response.raw))
+        return Answer(text, prompt_tokens, completion_tokens)
+
+
+def from_string(path: str, *, system: str | None = None) -> LLMClient:
+    """The client behind `llamaindex:PATH`.
+
+    Args:
+        path: `package.module:name` of an LLM, or of a function that makes one and needs no argument.
+        system: Text of a system message before every prompt.
+
+    Raises:
+        InvalidInput: If there is no LLM at this path.
+    """
+    found = load_object(path)
+    llm = found() if callable(found) and not isinstance(found, LLM) else found
+    if not isinstance(llm, LLM):
+        raise InvalidInput(f"{path!r} is {type(llm).__name__}; it must be a LlamaIndex LLM or make one")
+    return LLMClient(llm, system=system)
+
+
+def aptitude_test(
+    llm: LLM,
+    *,
+    store: CapabilityStore,
+    suite: str = "cit-basics",
+    texts: str | Path | None = None,
+    candidate: str | Candidate | None = None,
+    **options: Any,
+) -> RunReport:
+    """Measure an LLM, so that a router over this store can choose it. Blocks until it is done.
+
+    Where an event loop is running, as in a notebook, await `cit_core.aptitude.runner.arun_aptitude` with a
+    `LLMClient` instead.
+
+    Args:
+        llm: Who is measured.
+        store: Where the outcomes go; a test that was cut off goes on where it was.
+        suite: Name or file of a suite.
+        texts: A file or dataset with the suite's texts; `cit-basics` makes its own.
+        candidate: What it is called in the store; the client's name if not given.
+        options: As `cit_core.aptitude.runner.RunOptions` takes them.
+
+    Raises:
+        InvalidInput: If an event loop is running, or something given cannot be used.
+    """
+    from cit_core.aptitude import sources
+    from cit_core.aptitude.runner import RunOptions, run_aptitude
+    from cit_core.aptitude.suites import find_suite
+
+    client, asked = LLMClient(llm), find_suite(suite)
+    items = sources.texts(asked, texts)
+    return run_aptitude(client, asked, items, store, candidate=candidate, options=RunOptions(**options))
+
+
+def _name(llm: LLM) -> str:
+    name = llm.metadata.model_name
+    return type(llm).__name__ if name in ("", UNNAMED) else name
+
+
+def _tokens(response: ChatResponse) -> tuple[int | None, int | None]:
+    for place in (_field(response.raw, "usage"), response.additional_kwargs):
+        for names in TOKENS:
+            prompt_tokens, completion_tokens = (token_count(_field(place, name)) for name in names)
+            if prompt_tokens is not None or completion_tokens is not None:
+                return prompt_tokens, completion_tokens
+    return None, None
+
+
+def _finish_reason(raw: object) -> object:
+    choices = _field(raw, "choices")
+    first = choices[0] if isinstance(choices, Sequence) and choices else None
+    return _field(first, "finish_reason") or _field(raw, "stop_reason")
+
+
+def _field(holder: object, name: str) -> Any:
+    """Of a mapping or an object: raw responses are either."""
+    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
