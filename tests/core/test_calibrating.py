@@ -72,8 +72,8 @@ def test_fitted_settings_are_kept_and_used(store: CapabilityStore) -> None:
     done = calibrate_evidence(store, FakeTrunk(), progress=lambda what, count: told.append((what, count)))
     assert done.fit.helps
     assert done.routed > 0.85 > 0.6 > done.routed_network
-    assert told[0] == ("encoded", 200)
-    assert told[-1] == ("read", 200)
+    assert told[0] == ("items encoded", 200)
+    assert told[-1] == ("items read", 200)
     kept = store.setting("evidence")
     assert (kept["encoder"], kept["questions"], done.version) == ("topics", 200, store.version)
     router = Router.from_store(store, FakeTrunk())

@@ -118,6 +118,13 @@ def test_responses_are_right_wrong_or_not_measured() -> None:
         assert set(np.unique(marks[~np.isnan(marks)])) == {0.0, 1.0}, model
 
 
+def test_every_core_item_has_a_hash() -> None:
+    hashes = core_suite().hashes
+    assert set(hashes) == set(core_suite().item_ids)
+    assert all(len(digest) == 16 and int(digest, 16) >= 0 for digest in hashes.values())
+    assert len(set(hashes.values())) > 990, "the benchmark itself holds a few questions twice"
+
+
 # -- against the data -------------------------------------------------------------------------------------------------
 
 
@@ -129,7 +136,8 @@ def test_the_core_set_is_what_the_data_gives_by_training_items_and_models_alone(
     from cit_core.train.data import Split, build_core_suite
 
     split, data = Split(), table()
-    assert build_core_suite(data, split) == core_suite()
+    without_hashes = core_suite().model_copy(update={"hashes": {}})
+    assert build_core_suite(data, split) == without_hashes
     train_items = split.items(data.item_ids)["train"]
     assert set(core_suite().item_ids) <= {data.item_ids[row] for row in train_items}
     train_models = split.models(data.models)["train"]
@@ -137,7 +145,7 @@ def test_the_core_set_is_what_the_data_gives_by_training_items_and_models_alone(
     turned = 1.0 - data.correct_IM
     kept = np.ix_(train_items, [data.column(model) for model in train_models])
     turned[kept] = data.correct_IM[kept]
-    assert build_core_suite(replace(data, correct_IM=turned), split) == core_suite()
+    assert build_core_suite(replace(data, correct_IM=turned), split) == without_hashes
 
 
 @needs_data
@@ -154,6 +162,27 @@ def test_each_item_stands_under_its_task() -> None:
     task_of = dict(zip(table().item_ids, table().tasks, strict=True))
     assert all({task_of[item] for item in items} == {task} for task, items in core_suite().items.items())
     assert set(task_of.values()) == {task.id for task in known_tasks()}
+
+
+@needs_data
+def test_core_json_is_what_the_maintainers_command_writes(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the command also makes vectors, which takes torch")
+    from cit_core.aptitude.suites import save_suite
+    from cit_core.train.catalogue import hashed_core_suite
+
+    save_suite(hashed_core_suite(table(), DATA / "items-mmlu-pro.parquet"), tmp_path / "core.json")
+    assert (tmp_path / "core.json").read_text("utf-8") == shipped("core.json")
+
+
+@needs_data
+def test_the_texts_of_the_core_set_are_found_in_the_data_and_checked_against_their_hashes() -> None:
+    from cit_core.aptitude.sources import texts
+
+    items = texts(core_suite(), DATA / "items-mmlu-pro.parquet")
+    assert tuple(item.id for item in items) == core_suite().item_ids
+    place = {id_: row for row, id_ in enumerate(table().item_ids)}
+    assert [item.instruction for item in items] == [table().instructions[place[item.id]] for item in items]
+    assert all(item.answer in "ABCDEFGHIJ"[: len(item.options)] for item in items)
 
 
 @needs_data

@@ -2,7 +2,8 @@
 
 - `models.json` facts and provenance of every model
 - `tasks.json` five keywords of our own for every MMLU-Pro task
-- `core.json` the core set: 50 tasks x 20 item ids, chosen by distinguishability on training models only
+- `core.json` the core set: 50 tasks x 20 item ids, chosen by distinguishability on training models only, and hashes of
+  their texts, options and answers
 - `responses.json` right (1), wrong (0) or not measured (-) of every model on every core item
 - `vectors.npy` the trunk's unit vector of every core item, float16 (1000, 384); texts are not ours to ship
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated
 
@@ -35,7 +33,7 @@ def calibrate(
 
     if not evidence:
         raise InvalidInput("say what to calibrate: --evidence")
-    with open_store(store) as opened, _working() as progress:
+    with open_store(store) as opened, output.counting() as progress:
         done = calibrate_evidence(opened, load_scorer(checkpoint), questions=questions, seed=seed, progress=progress)
         url = opened.url
     saved, error = done.fit.gain
@@ -64,14 +62,3 @@ def calibrate(
         output.say(f"kept with version {done.version} of {url}: {found}")
     else:
         output.say(f"that is not clearly better than the network alone: routers of {url} go without evidence")
-
-
-@contextmanager
-def _working() -> Iterator[Callable[[str, int], None]]:
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,} {task.description}"), TimeElapsedColumn())
-    console = output.console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("", total=None)
-        yield lambda what, count: bars.update(task, description=f"items {what}", completed=count)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -17,11 +17,16 @@ from cit_core.cli.options import JsonOption, StoreOption, open_store, sqlite_fil
 
 if TYPE_CHECKING:
     from cit_core.aptitude.importers import ImportReport
+    from cit_core.aptitude.importers.completing import Completed
+    from cit_core.records import Suite
     from cit_core.store import CapabilityStore
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Import outcomes that were measured elsewhere into a store.")
+
+DEFAULT_SUITE = "mmlu-pro-core"
+TFIDF = "tfidf"
 
 SourceOption = Annotated[
     str | None,
@@ -30,6 +35,21 @@ SourceOption = Annotated[
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out; without it one stops the import.")]
 ModelOption = Annotated[
     str | None, typer.Option("--model", metavar="ID", help="Who answered, if the files do not say it, or say it badly.")
+]
+SuiteOption = Annotated[
+    str,
+    typer.Option("--suite", metavar="NAME|FILE", help="Whose nearest task goes to items that come without one."),
+]
+KeywordsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--keywords",
+        metavar="FILE|tfidf",
+        help="JSON, task to a list of words; or find new tasks' words in their texts.",
+    ),
+]
+NoVectorsOption = Annotated[
+    bool, typer.Option("--no-vectors", help="Only import: no vectors, so no evidence and no tasks for now.")
 ]
 
 
@@ -51,14 +71,22 @@ def table(
         typer.Option("--items", metavar="FILE", help="A second table with instruction and task per item_id."),
     ] = None,
     source: SourceOption = None,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", metavar="NAME", help="Of items that come without one, in place of the nearest."),
+    ] = None,
     skip_bad: SkipBadOption = False,
+    suite: SuiteOption = DEFAULT_SUITE,
+    keywords: KeywordsOption = None,
+    no_vectors: NoVectorsOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Import tables with item_id, model and correct: who answered which question, and how well."""
     from cit_core.aptitude.importers.table import check_tables, import_table
 
     check_tables(files, items=items, skip_bad=skip_bad)  # refused before a store is made for them
-    _import(partial(import_table, files, items=items, source=source, skip_bad=skip_bad), store, json_=json_)
+    chosen = partial(import_table, files, items=items, task=task)
+    _import(partial(chosen, source=source, skip_bad=skip_bad), store, After(suite, keywords, no_vectors), json_=json_)
 
 
 @app.command("lm-eval")
@@ -75,13 +103,16 @@ def lm_eval(
     ] = None,
     source: SourceOption = None,
     skip_bad: SkipBadOption = False,
+    suite: SuiteOption = DEFAULT_SUITE,
+    keywords: KeywordsOption = None,
+    no_vectors: NoVectorsOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Import samples that lm-evaluation-harness has logged, or details of the Open LLM Leaderboard."""
     from cit_core.aptitude.importers.lm_eval import import_lm_eval
 
     chosen = partial(import_lm_eval, files, model=model, metric=metric, filter_=filter_)
-    _import(partial(chosen, source=source, skip_bad=skip_bad), store, json_=json_)
+    _import(partial(chosen, source=source, skip_bad=skip_bad), store, After(suite, keywords, no_vectors), json_=json_)
 
 
 @app.command()
@@ -94,13 +125,16 @@ def inspect(
     ] = None,
     source: SourceOption = None,
     skip_bad: SkipBadOption = False,
+    suite: SuiteOption = DEFAULT_SUITE,
+    keywords: KeywordsOption = None,
+    no_vectors: NoVectorsOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Import logs of Inspect (inspect_ai)."""
     from cit_core.aptitude.importers.inspect_logs import import_inspect
 
     chosen = partial(import_inspect, files, model=model, scorer=scorer)
-    _import(partial(chosen, source=source, skip_bad=skip_bad), store, json_=json_)
+    _import(partial(chosen, source=source, skip_bad=skip_bad), store, After(suite, keywords, no_vectors), json_=json_)
 
 
 @app.command("mmlu-pro")
@@ -110,12 +144,20 @@ def mmlu_pro(
     model: ModelOption = None,
     source: SourceOption = None,
     skip_bad: SkipBadOption = False,
+    suite: SuiteOption = DEFAULT_SUITE,
+    keywords: KeywordsOption = None,
+    no_vectors: NoVectorsOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Import answers to MMLU-Pro as its repository publishes them (eval_results)."""
     from cit_core.aptitude.importers.mmlu_pro import import_mmlu_pro
 
-    _import(partial(import_mmlu_pro, files, model=model, source=source, skip_bad=skip_bad), store, json_=json_)
+    _import(
+        partial(import_mmlu_pro, files, model=model, source=source, skip_bad=skip_bad),
+        store,
+        After(suite, keywords, no_vectors),
+        json_=json_,
+    )
 
 
 @app.command()
@@ -124,12 +166,20 @@ def routerbench(
     store: StoreOption = None,
     source: SourceOption = None,
     skip_bad: SkipBadOption = False,
+    suite: SuiteOption = DEFAULT_SUITE,
+    keywords: KeywordsOption = None,
+    no_vectors: NoVectorsOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Import RouterBench. Nothing that its pickles name is run."""
     from cit_core.aptitude.importers.routerbench import import_routerbench
 
-    _import(partial(import_routerbench, files, source=source, skip_bad=skip_bad), store, json_=json_)
+    _import(
+        partial(import_routerbench, files, source=source, skip_bad=skip_bad),
+        store,
+        After(suite, keywords, no_vectors),
+        json_=json_,
+    )
 
 
 @app.command()
@@ -142,22 +192,60 @@ def embedllm(
     ] = None,
     source: SourceOption = None,
     skip_bad: SkipBadOption = False,
+    suite: SuiteOption = DEFAULT_SUITE,
+    keywords: KeywordsOption = None,
+    no_vectors: NoVectorsOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Import EmbedLLM: right or wrong for 112 models."""
     from cit_core.aptitude.importers.embedllm import import_embedllm
 
     chosen = partial(import_embedllm, files, questions=questions)
-    _import(partial(chosen, source=source, skip_bad=skip_bad), store, json_=json_)
+    _import(partial(chosen, source=source, skip_bad=skip_bad), store, After(suite, keywords, no_vectors), json_=json_)
 
 
-def _import(run: Callable[..., ImportReport], store: str | None, *, json_: bool) -> None:
-    with _opened(store) as opened, _rows_read() as progress:
-        report = run(opened, progress=progress)
+class After(NamedTuple):
+    """What is done once the outcomes are in."""
+
+    suite: str
+    keywords: str | None
+    no_vectors: bool
+
+
+def _import(run: Callable[..., ImportReport], store: str | None, after: After, *, json_: bool) -> None:
+    from cit_core.aptitude.suites import find_suite
+
+    suite, words = find_suite(after.suite), _words(after.keywords)  # refused before anything is imported
+    with _opened(store) as opened, output.counting() as progress:
+        report = run(opened, progress=partial(progress, "rows"))
         url = opened.url
-    _report(report, url, json_=json_)
+        done = _complete(opened, suite, words, after, progress)
+    _report(report, done, url, json_=json_)
     if not report.new and report.refused_count:
         raise typer.Exit(REFUSED)
+
+
+def _words(given: str | None) -> dict[str, list[str]]:
+    from cit_core.cli.building import read_keywords
+
+    return {} if given in (None, TFIDF) else read_keywords(Path(str(given)))
+
+
+def _complete(
+    store: CapabilityStore,
+    suite: Suite,
+    words: dict[str, list[str]],
+    after: After,
+    progress: Callable[[str, int], None],
+) -> Completed | None:
+    from cit_core.aptitude.importers.completing import complete, name_tasks
+    from cit_core.runtime import load_scorer
+
+    if after.keywords is not None:
+        name_tasks(store, words, from_texts=after.keywords == TFIDF)
+    if after.no_vectors:
+        return None
+    return complete(store, load_scorer(), suite, progress=progress)
 
 
 @contextmanager
@@ -189,26 +277,17 @@ def _remove_if_empty(path: Path) -> None:
         path.unlink()
 
 
-@contextmanager
-def _rows_read() -> Iterator[Callable[[int], None]]:
-    """Counts rows on stderr while they are read, where there is a terminal."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,} rows"), TimeElapsedColumn())
-    console = output.console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda read: progress.update(task, completed=read)
-
-
-def _report(report: ImportReport, url: str, *, json_: bool) -> None:
+def _report(report: ImportReport, done: Completed | None, url: str, *, json_: bool) -> None:
     if json_:
         refused = [{"where": where, "reason": reason} for where, reason in report.refused]
         counts = {"new": report.new, "known": report.known, "refused_count": report.refused_count}
-        output.as_json({**counts, "refused": refused, "store": url})
+        added = {} if done is None else done._asdict()
+        output.as_json({**counts, "refused": refused, **added, "store": url})
         return
     for where, reason in report.refused:
         output.note(f"refused: {where}: {reason}")
     if report.refused_count > len(report.refused):
         output.note(f"refused: … and {report.refused_count - len(report.refused):,} more")
     output.say(f"{report.new:,} new, {report.known:,} known, {report.refused_count:,} refused in {url}")
+    if done is not None and any(done):
+        output.say(f"new vectors: {done.encoded:,}; the nearest task for items without one: {done.assigned:,}")

@@ -6,7 +6,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from cit_core.records import Decision
 
-__all__ = ["as_json", "complain", "console", "decision_record", "note", "percent", "say", "table", "usd"]
+__all__ = ["as_json", "complain", "console", "counting", "decision_record", "note", "percent", "say", "table", "usd"]
 
 PIPE_WIDTH = 160
 """Columns of a table that goes into a file or a pipe, which has no width of its own."""
@@ -92,6 +93,18 @@ def table(
     for row in rows:
         grid.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     return grid
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[str, int], None]]:
+    """Counts what is done on stderr, where there is a terminal: call it with what is counted and how many there are."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,} {task.description}"), TimeElapsedColumn())
+    stderr = console(stderr=True)
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda what, count: bars.update(task, description=what, completed=count)
 
 
 def percent(value: float | None) -> str:

@@ -66,7 +66,7 @@ def calibrate_evidence(
         InvalidInput: If fewer than 50 questions have a text and an outcome; nothing is kept but vectors.
     """
     tell = progress or (lambda _what, _count: None)
-    encode_items(store, scorer, progress=lambda done: tell("encoded", done))
+    encode_items(store, scorer, progress=lambda done: tell("items encoded", done))
     _, capabilities, evidence = store.snapshot(encoder=scorer.encoder)
     assert evidence is not None
     texts = {item.id: item.instruction for item in store.items(evidence.items) if item.instruction}
@@ -75,7 +75,7 @@ def calibrate_evidence(
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
         log_odds_IK[chunk] = _read(scorer, [texts[evidence.items[row]] for row in chunk], capabilities)
-        tell("read", start + len(chunk))
+        tell("items read", start + len(chunk))
     fit = fit_settings(outcomes_of(evidence), log_odds_IK, seed=seed)
     saved, error = fit.gain
     kept = {

@@ -40,7 +40,7 @@ def from_catalogue(checkpoint: str | Path, *, evidence: bool) -> Opened:
 
     suite, scorer = core_suite(), load_scorer(checkpoint)
     opened = Opened(scorer, catalogue_capabilities(), f"catalogue:{suite.name}@{suite.version}")
-    if not evidence or scorer.encoder != VECTORS_OF:  # vectors of another trunk cannot be compared
+    if not evidence or getattr(scorer, "encoder", None) != VECTORS_OF:  # vectors of another trunk cannot be compared
         return opened
     return opened._replace(scorer=EvidenceScorer(scorer, Evidence(_core_outcomes())))
 

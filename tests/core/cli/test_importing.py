@@ -11,6 +11,7 @@ from cit_core import CapabilityStore
 from cit_core.aptitude.importers import table as tables
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
+from cit_core.store import UNASSIGNED
 
 URL = "sqlite:///zoo.db"
 STORE = ("--store", URL)
@@ -28,7 +29,15 @@ def test_new_then_known(cit):
     assert (first.exit_code, first.stdout, first.stderr) == (0, f"3 new, 0 known, 0 refused in {URL}\n", "")
     second = cit("import", "table", table, *STORE, "--json")
     assert second.exit_code == 0
-    assert json.loads(second.stdout) == {"new": 0, "known": 3, "refused_count": 0, "refused": [], "store": URL}
+    assert json.loads(second.stdout) == {
+        "new": 0,
+        "known": 3,
+        "refused_count": 0,
+        "refused": [],
+        "encoded": 0,
+        "assigned": 0,
+        "store": URL,
+    }
     with CapabilityStore(URL) as store:
         assert store.outcome_count() == 3
         assert [candidate.id for candidate in store.candidates()] == ["a", "b"]
@@ -201,7 +210,9 @@ def test_every_importer(cit, tmp_path, verb):
     """New, then known; under a name of one's own new again; and a file that is not there is one line."""
     name, text, options, source = FILES[verb]
     file = write(name, text)
-    assert cit("import", verb, file, *options, *STORE).stdout == f"1 new, 0 known, 0 refused in {URL}\n"
+    said, and_then = cit("import", verb, file, *options, *STORE).stdout.splitlines()
+    assert said == f"1 new, 0 known, 0 refused in {URL}"
+    assert and_then.startswith("new vectors: 1; ")
     again = cit("import", verb, file, *options, *STORE, "--json")
     assert (again.exit_code, json.loads(again.stdout)["known"]) == (0, 1)
     assert cit("import", verb, file, *options, *STORE, "--source", "mine").stdout.startswith("1 new")
@@ -246,3 +257,57 @@ def test_the_options_of_lm_eval_and_embedllm(cit):
     with CapabilityStore(URL) as store:
         assert store.capability("org/model").results[0].accuracy == 0.5
         assert store.items(["embedllm/1"])[0].instruction == "Why?"
+
+
+# what an import leaves open
+
+
+def test_items_without_a_task_get_the_nearest_one_and_are_evidence_at_once(cit):
+    questions = {
+        "law": "Is a contract signed under duress void or voidable?",
+        "sum": "Solve x squared minus 4 = 0 for x.",
+    }
+    rows = "".join(f'{id_},m,1,"{text}"\n' for id_, text in questions.items())
+    file = write("loose.csv", "item_id,model,correct,instruction\n" + rows)
+    done = json.loads(cit("import", "table", file, *STORE, "--json").stdout)
+    assert (done["encoded"], done["assigned"]) == (2, 2)
+    with CapabilityStore(URL) as store:
+        tasks = {item.id: (item.task, item.assigned) for item in store.items()}
+        assert "law" in tasks["law"][0]
+        assert "math" in tasks["sum"][0] or "algebra" in tasks["sum"][0]
+        assert {result.task.id for result in store.capability("m").results} == {task for task, _ in tasks.values()}
+    routed = cit("route", "When is a contract void?", *STORE, "--json", open_router=None)
+    assert json.loads(routed.stdout)["model"] == "m"
+
+
+def test_no_vectors_imports_and_nothing_else(cit):
+    file = write("loose.csv", "item_id,model,correct,instruction\n1,m,1,What is 7 times 8?\n")
+    assert cit("import", "table", file, *STORE, "--no-vectors").stdout == f"1 new, 0 known, 0 refused in {URL}\n"
+    with CapabilityStore(URL) as store:
+        assert store.items()[0].task == UNASSIGNED
+    assert json.loads(cit("import", "table", file, *STORE, "--json").stdout)["assigned"] == 1, "the next import does it"
+
+
+def test_new_tasks_are_named_and_described(cit):
+    rows = "".join(f"{n},m,1,How many moles of acid neutralise {n} grams of base?\n" for n in range(4))
+    rows += "".join(f"x{n},m,0,Which emperor ruled the eastern empire in {n}?\n" for n in range(4))
+    file = write("private.csv", "item_id,model,correct,instruction\n" + rows)
+    assert cit("import", "table", file, *STORE, "--task", "our-tickets", "--keywords", "tfidf").exit_code == 0
+    with CapabilityStore(URL) as store:
+        (task,) = store.tasks()
+        assert (task.id, len(task.keywords)) == ("our-tickets", 5)
+        assert {"Acid", "Emperor"} & {word for keyword in task.keywords for word in keyword.split()}
+    words = write("words.json", json.dumps({"our-tickets": ["Chemistry", "Byzantium"]}))
+    assert cit("import", "table", file, *STORE, "--keywords", words).exit_code == 0
+    with CapabilityStore(URL) as store:
+        assert store.tasks()[0].keywords == ("Chemistry", "Byzantium")
+    wrong = write("wrong.json", json.dumps({"tickets": ["Chemistry"]}))
+    refused = cit("import", "table", file, *STORE, "--keywords", wrong)
+    assert refused.exit_code == 2
+    assert "keywords are given for task 'tickets', and the store has our-tickets" in refused.stderr
+
+
+def test_a_suite_that_is_not_there_is_refused_before_anything_is_imported(cit, tmp_path):
+    file = write("loose.csv", "item_id,model,correct,instruction\n1,m,1,What is 7 times 8?\n")
+    assert cit("import", "table", file, *STORE, "--suite", "no-such-suite").exit_code == 2
+    assert not (tmp_path / "zoo.db").exists()

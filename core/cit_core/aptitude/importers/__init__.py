@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn, TypeVar
 
+from cit_core.catalogue import known_tasks
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.store import REFUSED_SHOWN, UNASSIGNED, CapabilityStore, Conflict, Writer, in_batches, merge_items
@@ -67,6 +68,7 @@ def import_rows(
     store: CapabilityStore,
     *,
     items: Iterable[ItemRow | BadRow] = (),
+    task: str | None = None,
     skip_bad: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
@@ -76,6 +78,7 @@ def import_rows(
         rows: May be a generator.
         store: Where they go. Other writers wait until the import is done.
         items: What is known about the items from elsewhere; written first.
+        task: Of new items that come without one.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
         progress: Told after every batch how many rows have been read so far.
 
@@ -83,7 +86,7 @@ def import_rows(
         InvalidInput: If a row cannot be read or contradicts another, with its file and line.
     """
     with store.transaction() as writer:
-        run = _Import(writer, skip_bad)
+        run = _Import(writer, skip_bad, task or UNASSIGNED)
         for about in in_batches(items, BATCH):
             run.add_items(run.good(about))
         read = 0
@@ -98,11 +101,12 @@ def import_rows(
 class _Import:
     """One import under way: its writer, its counts, and what it has made sure is stored."""
 
-    def __init__(self, writer: Writer, skip_bad: bool) -> None:
+    def __init__(self, writer: Writer, skip_bad: bool, task: str) -> None:
         self.new = self.known = self.refused_count = 0
         self.refused: list[tuple[str, str]] = []
         self._writer = writer
         self._skip_bad = skip_bad
+        self._task = task
         self._candidates = {candidate.id for candidate in writer.candidates()}
         self._tasks = {task.id for task in writer.tasks()}
 
@@ -140,7 +144,7 @@ class _Import:
                 continue
             said = Item(
                 id=row.item,
-                task=row.task or UNASSIGNED,
+                task=row.task or (self._task if before is None else UNASSIGNED),
                 instruction=row.instruction,
                 options=row.options,
                 answer=row.answer,
@@ -156,7 +160,8 @@ class _Import:
 
     def _add_tasks(self, ids: Iterable[str]) -> None:
         missing = [id_ for id_ in ids if id_ not in self._tasks]
-        self._writer.add_tasks([Task(id=id_, keywords=_words(id_)) for id_ in missing])
+        known = {task.id: task for task in known_tasks()} if missing else {}
+        self._writer.add_tasks([known.get(id_) or Task(id=id_, keywords=_words(id_)) for id_ in missing])
         self._tasks.update(missing)
 
     def _conflicting(self, row: Row, conflict: Conflict) -> None:

@@ -33,6 +33,7 @@ def import_table(
     *,
     items: Path | None = None,
     source: str | None = None,
+    task: str | None = None,
     skip_bad: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
@@ -43,6 +44,7 @@ def import_table(
         store: Where the outcomes go.
         items: A table with item_id and task, instruction or both, for results that do not repeat them.
         source: Where the outcomes come from; `table:<file name>` if not given.
+        task: Of items that are new and come without one; if not given, they wait for `assign_tasks`.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
         progress: Told now and then how many rows have been read so far.
 
@@ -54,7 +56,7 @@ def import_table(
     now = datetime.now(timezone.utc)
     rows = (row for path in paths for row in _rows(path, source or f"table:{path.name}", now))
     about = iter(()) if items is None else _item_rows(items)
-    return import_rows(rows, store, items=about, skip_bad=skip_bad, progress=progress)
+    return import_rows(rows, store, items=about, task=task, skip_bad=skip_bad, progress=progress)
 
 
 def check_tables(paths: Sequence[Path], *, items: Path | None = None, skip_bad: bool = False) -> None:

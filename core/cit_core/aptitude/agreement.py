@@ -1,0 +1,166 @@
+"""How far a short test can be trusted: does it rank models that it was not made from as all the questions would?
+
+Axes: I items, M models, R resamples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.aptitude.responses import Responses
+from cit_core.aptitude.suites import core_suite_from_outcomes
+from cit_core.errors import InvalidInput
+from cit_core.records import Suite, Task
+
+__all__ = ["Agreement", "agreement", "held_out_agreement", "spearman"]
+
+RESAMPLES = 1000
+FEWEST = 3
+"""Models; two can only be ranked alike or the other way round."""
+DECIMALS = 9
+"""Of an accuracy, lest the order of a sum break a tie, and of a correlation."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Spearman's correlation of two rankings of the same models: by a short test, and by questions not in it."""
+
+    rho: float
+    low: float
+    """Of the 95 % interval: a bootstrap over items, those of the test and the others, while the models stay.
+
+    A resample is noisier than the data, which makes rankings agree less: the interval errs to the low side.
+    """
+    high: float
+    models: tuple[str, ...]
+    """Who is ranked."""
+    short: int
+    """Items of the test."""
+    others: int
+    """Items outside it."""
+
+
+def agreement(responses: Responses, suite: Suite, models: Collection[str], *, seed: int = 0) -> Agreement:
+    """Compare the ranking of models by a suite with their ranking by every item that is not in the suite.
+
+    A model's accuracy is the mean over tasks, each counting once, in both.
+
+    Args:
+        responses: Who answered what right.
+        suite: The short test.
+        models: Whom to rank: models that the suite was not sampled from.
+        seed: Of the resampling.
+
+    Raises:
+        InvalidInput: If there is no number: no item is outside the suite, too few models have answers in every task of
+            both parts, or all do equally well.
+    """
+    chosen = responses.of_models(models)
+    short_I = np.isin(responses.item_ids, suite.item_ids)
+    if short_I.all():
+        raise InvalidInput("the suite takes every item; there is no other to compare its ranking with")
+    generator = np.random.default_rng(seed)
+    parts = [(chosen.correct_IM[rows], np.array(chosen.tasks)[rows]) for rows in (short_I, ~short_I)]
+    exact_1M, other_1M = (_accuracies(correct_IM, tasks_I, None) for correct_IM, tasks_I in parts)
+    ranked = np.flatnonzero(~np.isnan(exact_1M[0] + other_1M[0]))
+    if len(ranked) < FEWEST:
+        raise InvalidInput(
+            f"{len(ranked)} models that the suite was not sampled from have answers in every task, inside and outside "
+            f"it; a ranking needs {FEWEST}"
+        )
+    rho = spearman(exact_1M[0, ranked], other_1M[0, ranked])
+    if np.isnan(rho):
+        raise InvalidInput(f"the {len(ranked)} held-out models do equally well; there is no ranking to compare")
+    short_RM, other_RM = (_accuracies(correct_IM[:, ranked], tasks_I, generator) for correct_IM, tasks_I in parts)
+    resampled = [spearman(*pair) for pair in zip(short_RM, other_RM, strict=True)]
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    return Agreement(
+        rho=rho,
+        low=min(float(low), rho),
+        high=max(float(high), rho),
+        models=tuple(chosen.models[column] for column in ranked),
+        short=int(short_I.sum()),
+        others=int((~short_I).sum()),
+    )
+
+
+def held_out_agreement(
+    responses: Responses,
+    tasks: Sequence[Task],
+    *,
+    share: float = 0.3,
+    number_of_tasks: int = 50,
+    shots: int = 20,
+    seed: int = 0,
+) -> Agreement:
+    """How well a suite that is sampled on some models ranks the others.
+
+    Args:
+        responses: Who answered what right.
+        tasks: As for `core_suite_from_outcomes`.
+        share: Of the models that are held out: those with the lowest seeded hash of their names.
+        number_of_tasks: Tasks in the suite.
+        shots: Items of each task.
+        seed: Of the split, the sampling and the interval.
+
+    Raises:
+        InvalidInput: If there is no number; the message says why.
+    """
+    order = sorted(responses.models, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    number = round(share * len(order))
+    if number < FEWEST:
+        raise InvalidInput(f"{number} of {len(order)} models are held out; a ranking needs {FEWEST}")
+    fitted = responses.of_models(order[number:])
+    suite = core_suite_from_outcomes(
+        "fitted",
+        fitted.item_ids,
+        fitted.tasks,
+        fitted.correct_IM,
+        tasks,
+        number_of_tasks=number_of_tasks,
+        shots=shots,
+        seed=seed,
+    )
+    return agreement(responses, suite, order[:number], seed=seed)
+
+
+def spearman(a_M: NDArray[np.floating], b_M: NDArray[np.floating]) -> float:
+    """Spearman's rank correlation, ties sharing their mean rank; NaN if one side is all ties."""
+    a, b = _ranks(a_M), _ranks(b_M)
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    return round(float(np.corrcoef(a, b)[0, 1]), DECIMALS)
+
+
+def _ranks(values_M: NDArray[np.floating]) -> NDArray[np.float64]:
+    _, place_M, count = np.unique(values_M, return_inverse=True, return_counts=True)
+    rank: NDArray[np.float64] = count.cumsum() - (count - 1) / 2
+    return rank[place_M]
+
+
+def _accuracies(
+    correct_IM: NDArray[np.floating], tasks_I: NDArray[np.str_], generator: np.random.Generator | None
+) -> NDArray[np.float64]:
+    """Mean over tasks, R x M: once as it is, or with the items weighted anew for every resample.
+
+    The weights are exponential (Rubin's Bayesian bootstrap, 1981), so that no resample loses the last item of a task.
+    NaN for a model that lacks a task: its mean could not be compared with the others'.
+    """
+    resamples = 1 if generator is None else RESAMPLES
+    tasks = np.unique(tasks_I)
+    sum_RM = np.zeros((resamples, correct_IM.shape[1]))
+    for task in tasks:
+        mark_IM = correct_IM[tasks_I == task]
+        known_IM = ~np.isnan(mark_IM)
+        shape = (resamples, len(mark_IM))
+        weight_RI = np.ones(shape) if generator is None else generator.standard_exponential(shape)
+        total_RM = weight_RI @ known_IM
+        total_RM[total_RM == 0] = np.nan
+        sum_RM += weight_RI @ np.where(known_IM, mark_IM, 0.0) / total_RM
+    mean_RM: NDArray[np.float64] = np.round(sum_RM / len(tasks), DECIMALS)
+    return mean_RM

@@ -1,0 +1,170 @@
+"""`cit aptitude`: measure a model with a short test, so that it can be chosen."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cit_core.cli import building, measuring, output
+from cit_core.cli.group import REFUSED
+from cit_core.cli.options import JsonOption, StoreOption, open_store, sqlite_file
+
+if TYPE_CHECKING:
+    from cit_core.aptitude.clients import Client
+    from cit_core.records import Candidate, Item, Suite
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Measure a model with a short test, so that it can be chosen.")
+
+INTERRUPTED = 130
+"""The exit code that shells give to Ctrl-C."""
+PATIENT_CLIENT = "openai:"
+"""Its own time limit is ten minutes; a longer one of ours is of no use unless it is told."""
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="openai:NAME, langchain:WHAT_INIT_CHAT_MODEL_TAKES, llamaindex:module:object or python:module:function.",
+        show_default=False,
+    ),
+]
+SuiteOption = Annotated[
+    str,
+    typer.Option("--suite", metavar="NAME|FILE", help="cit-basics, cit-basics:SEED, mmlu-pro-core, or a suite's JSON."),
+]
+TextsOption = Annotated[
+    str | None,
+    typer.Option("--texts", metavar="FILE|HUB_ID", help="Where the suite's texts are; cit-basics makes its own."),
+]
+IdOption = Annotated[
+    str | None,
+    typer.Option("--as", metavar="ID", help="What the model is called in the store; its own name if not given."),
+]
+PriceInOption = Annotated[float | None, typer.Option("--price-in", help="USD per 1M prompt tokens.")]
+PriceOutOption = Annotated[float | None, typer.Option("--price-out", help="USD per 1M completion tokens.")]
+ConcurrencyOption = Annotated[int, typer.Option("--concurrency", help="Requests under way at most.")]
+PerMinuteOption = Annotated[float | None, typer.Option("--per-minute", help="Requests in a minute at most.")]
+CircleOption = Annotated[
+    int,
+    typer.Option("--circle", metavar="N", help="Ask every multiple-choice question in N rotations; all must be right."),
+]
+BaseUrlOption = Annotated[
+    str | None, typer.Option("--base-url", metavar="URL", help="Of any OpenAI-compatible server, for openai:NAME.")
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--api-key-env", metavar="NAME", help="Environment variable that holds the key; the provider's own."),
+]
+
+
+@app.callback()
+def aptitude() -> None:
+    """Measure a model with a short test, so that it can be chosen."""
+
+
+app.command("build")(building.build)
+
+
+@app.command()
+def run(
+    model: ModelArgument,
+    suite: SuiteOption = "cit-basics",
+    store: StoreOption = None,
+    texts: TextsOption = None,
+    as_: IdOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: KeyOption = None,
+    temperature: Annotated[float | None, typer.Option(help="Of the sampling; not sent if not given.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Of an answer at most, reasoning included.")] = None,
+    system: Annotated[str | None, typer.Option(metavar="TEXT", help="A system message before every question.")] = None,
+    concurrency: ConcurrencyOption = 8,
+    per_minute: PerMinuteOption = None,
+    timeout: Annotated[float, typer.Option(help="Of one request [s].")] = 120.0,
+    attempts: Annotated[int, typer.Option(help="For one question, before it counts as failed.")] = 6,
+    max_cost_usd: Annotated[
+        float | None, typer.Option(help="Stop before this test costs more, earlier runs included.")
+    ] = None,
+    price_in: PriceInOption = None,
+    price_out: PriceOutOption = None,
+    max_failed: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of the questions; with more of them nothing is published.")
+    ] = 0.05,
+    circle: CircleOption = 0,
+    json_: JsonOption = False,
+) -> None:
+    """Ask a model every question of a suite that it has not answered yet, and keep each answer as it comes."""
+    from cit_core.aptitude.runner import run_aptitude
+    from cit_core.aptitude.runs import RunOptions
+
+    options = RunOptions(concurrency, per_minute, timeout, attempts, max_cost_usd, max_failed, circle)
+    asked, items = _suite(suite, texts)
+    settings = {"temperature": temperature, "max_tokens": max_tokens, "system": system}
+    client = _client(model, timeout, base_url=base_url, api_key_env=api_key_env, **settings)
+    candidate = _candidate(as_ or client.name, price_in, price_out)
+    with open_store(store, create=True) as opened:
+        try:
+            with measuring.live() as progress:
+                report = run_aptitude(
+                    client, asked, items, opened, candidate=candidate, options=options, progress=progress
+                )
+        except KeyboardInterrupt:
+            output.note(f"stopped; every answer that came is in {opened.url}, and the same command asks the rest")
+            raise typer.Exit(INTERRUPTED) from None
+        measuring.tell_run(report, opened.url, f"cit aptitude run {model} --suite {suite}", options, json_=json_)
+    if not report.published or report.stopped is not None:
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def estimate(
+    model: ModelArgument,
+    suite: SuiteOption = "cit-basics",
+    store: StoreOption = None,
+    texts: TextsOption = None,
+    as_: IdOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: KeyOption = None,
+    concurrency: ConcurrencyOption = 8,
+    per_minute: PerMinuteOption = None,
+    price_in: PriceInOption = None,
+    price_out: PriceOutOption = None,
+    circle: CircleOption = 0,
+    json_: JsonOption = False,
+) -> None:
+    """Tell what `cit aptitude run` would still take: calls, tokens, money, time. Asks nobody and writes nothing."""
+    from cit_core.aptitude.estimating import estimate as estimated
+    from cit_core.aptitude.runs import RunOptions
+
+    options = RunOptions(concurrency, per_minute, circle=circle)
+    asked, items = _suite(suite, texts)
+    name = as_ or _client(model, options.timeout_s, base_url=base_url, api_key_env=api_key_env).name
+    file = sqlite_file(store)
+    with nullcontext() if file is not None and not file.exists() else open_store(store) as opened:
+        found = estimated(asked, items, opened, candidate=_candidate(name, price_in, price_out), options=options)
+    measuring.tell_estimate(found, json_=json_)
+
+
+def _suite(name: str, source: str | None) -> tuple[Suite, tuple[Item, ...]]:
+    from cit_core.aptitude.sources import texts
+    from cit_core.aptitude.suites import find_suite
+
+    suite = find_suite(name)
+    return suite, texts(suite, source)
+
+
+def _client(model: str, timeout_s: float, **settings: Any) -> Client:
+    from cit_core.aptitude.clients import client
+
+    if model.startswith(PATIENT_CLIENT):
+        settings["timeout_s"] = timeout_s
+    return client(model, **settings)
+
+
+def _candidate(id_: str, price_in: float | None, price_out: float | None) -> Candidate:
+    from cit_core.records import Candidate
+
+    return Candidate(id=id_, price_in=price_in, price_out=price_out)
