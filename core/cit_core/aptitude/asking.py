@@ -1,0 +1,174 @@
+"""Asking an LLM until it answers: paced, with a time limit, and again where that may help.
+
+Two things are shared by everyone who asks in a run: the `Pace`, because a server that asks one caller to wait means all
+of them, and the `Brake`, because nobody should go on paying once the run has to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+from cit_core.aptitude.clients import Answer, Client
+from cit_core.errors import Transient
+
+__all__ = ["LONGEST_PAUSE_S", "Asker", "Brake", "Halted", "Pace", "Timed"]
+
+FIRST_BACKOFF_S = 1.0
+"""Upper end of the first wait before asking again; it doubles with every attempt."""
+LONGEST_BACKOFF_S = 60.0
+LONGEST_PAUSE_S = 300.0
+"""However long a server asks to be left alone, it is asked again after this time."""
+
+
+class Halted(Exception):
+    """The run stops: do not ask."""
+
+
+class Brake:
+    """Why a run stops. What was sent is waited for; nothing more is sent, and who sleeps wakes up."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self._pulled = asyncio.Event()
+
+    def pull(self, reason: str) -> None:
+        """Stop; the first reason is the one that is told."""
+        self.reason = self.reason or reason
+        self._pulled.set()
+
+    def check(self) -> None:
+        """Go on, or not.
+
+        Raises:
+            Halted: If the run stops.
+        """
+        if self._pulled.is_set():
+            raise Halted
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, unless the run stops.
+
+        Raises:
+            Halted: If the run stops, at once.
+        """
+        try:
+            await asyncio.wait_for(self._pulled.wait(), seconds)
+        except asyncio.TimeoutError:
+            return
+        raise Halted
+
+
+class Pace:
+    """When the next request may start: evenly spaced, and not while the server wants to be left alone.
+
+    Args:
+        per_minute: Requests at most; as fast as they come if not given.
+        brake: Ends every wait.
+    """
+
+    def __init__(self, per_minute: float | None, brake: Brake) -> None:
+        self._gap_s = 60.0 / per_minute if per_minute else 0.0
+        self._next = 0.0
+        self._brake = brake
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody start for a while."""
+        self._next = max(self._next, _now() + seconds)
+
+    async def turn(self) -> None:
+        """Wait until a request may start.
+
+        Raises:
+            Halted: If the run stops.
+        """
+        while (wait := self._next - _now()) > 0:  # others wait too, and only one of us is the next
+            await self._brake.sleep(wait)
+        self._brake.check()
+        self._next = _now() + self._gap_s
+
+
+class Timed(NamedTuple):
+    """An answer, and how long it took."""
+
+    answer: Answer
+    latency_s: float
+    """Of the attempt that was answered."""
+
+
+class Asker:
+    """Asks one client. Waits between attempts are random up to an end that doubles (full jitter).
+
+    Args:
+        client: Who is asked.
+        pace: When a request may start.
+        brake: Ends every wait, and every further attempt.
+        timeout_s: Of one attempt.
+        attempts: For one question. An attempt that only brought a request to wait does not count while others are
+            answered: then the limit is the server's, and the question will have its turn.
+        random: Of the waits.
+        retried: Told of every attempt that has to be repeated.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        pace: Pace,
+        brake: Brake,
+        *,
+        timeout_s: float,
+        attempts: int,
+        random: Random,
+        retried: Callable[[], None],
+    ) -> None:
+        self._client = client
+        self._pace = pace
+        self._brake = brake
+        self._timeout_s = timeout_s
+        self._attempts = attempts
+        self._random = random
+        self._retried = retried
+        self._answered = 0
+
+    async def ask(self, prompt: str, *, key: str) -> Timed:
+        """Ask until there is an answer.
+
+        Raises:
+            Transient: The last attempt's, if there was none.
+            Refused: If asking again will not help.
+            Halted: If the run stops meanwhile.
+        """
+        failed, answered = 0, self._answered
+        while True:
+            await self._pace.turn()
+            try:
+                return await self._once(prompt, key)
+            except Transient as error:
+                progress, answered = self._answered > answered, self._answered
+                if error.retry_after_s is None or not progress:
+                    failed += 1
+                if failed >= self._attempts:
+                    raise
+                self._retried()
+                await self._wait(failed, error.retry_after_s)
+
+    async def _once(self, prompt: str, key: str) -> Timed:
+        began = _now()
+        try:
+            answer = await asyncio.wait_for(self._client.ask(prompt, key=key), self._timeout_s)
+        except asyncio.TimeoutError:
+            raise Transient(f"no answer within {self._timeout_s:g} s") from None
+        self._answered += 1
+        return Timed(answer, _now() - began)
+
+    async def _wait(self, failed: int, retry_after_s: float | None) -> None:
+        pause = min(retry_after_s or 0.0, LONGEST_PAUSE_S)
+        self._pace.pause(pause)
+        longest = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** max(0, failed - 1))
+        await self._brake.sleep(pause + self._random.uniform(0.0, longest))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

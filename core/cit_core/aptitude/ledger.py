@@ -1,0 +1,136 @@
+"""What a test has in a store: which answers are there, which are missing, and whether they count yet.
+
+A run needs no file of its own to go on where it was: it asks the store. An answer is kept in a transaction of its own,
+and the source of a test that is not complete is held, so half a test is never taken for a capability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cit_core.aptitude.questions import AptitudeTest, Question
+from cit_core.catalogue import catalogue_candidates
+from cit_core.errors import InvalidInput
+from cit_core.records import Candidate, Item, Outcome, Usage
+from cit_core.store import CapabilityStore
+
+__all__ = ["Ledger", "measured_usage", "settled_candidate"]
+
+
+class Ledger:
+    """The outcomes of one test, in memory and in the store.
+
+    Args:
+        test: What is asked.
+        store: Where it is kept; None is a store that is not there yet.
+    """
+
+    def __init__(self, test: AptitudeTest, store: CapabilityStore | None) -> None:
+        self._test = test
+        self._store = store
+        self._kept: dict[tuple[str, str], Outcome] = {}
+        if store is not None and _by_id(store.candidates(), test.candidate):
+            for source in (test.source, *test.turn_sources):
+                for outcome in store.outcomes(candidate=test.candidate, source=source):
+                    self._kept[source, outcome.item] = outcome
+
+    def find(self, question: Question) -> Outcome | None:
+        """The outcome of a question, if it was answered."""
+        return self._kept.get((question.source, question.item.id))
+
+    def outcome(self, item: Item) -> Outcome | None:
+        """The outcome of an item, if it is decided."""
+        return self._kept.get((self._test.source, item.id))
+
+    def missing(self) -> list[Item]:
+        """Items without an outcome, in the suite's order."""
+        return [item for item in self._test.items if self.outcome(item) is None]
+
+    def answered(self) -> list[tuple[Question, Outcome]]:
+        """Every question that was answered, and so may have been paid, with its outcome."""
+        asked = (question for item in self._test.items for question in self._test.questions(item))
+        return [(question, outcome) for question in asked if (outcome := self.find(question)) is not None]
+
+    def open(self, candidate: str | Candidate, max_failed: float) -> None:
+        """Put into the store what the outcomes stand on, and hold their sources; all of it or nothing.
+
+        A test that was published stays so while no more is missing than may fail.
+
+        Args:
+            candidate: Facts that are given are added to what is stored.
+            max_failed: Share of the items.
+
+        Raises:
+            InvalidInput: If the store knows other facts of the candidate or an item.
+        """
+        assert self._store is not None
+        missing = len(self.missing())
+        started = missing < len(self._test.items)
+        with self._store.transaction() as writer:
+            writer.add_candidates([settled_candidate(candidate, writer.candidates())], replace=True)
+            known = {task.id for task in writer.tasks()}
+            writer.add_tasks(task for task in self._test.suite.tasks if task.id not in known)  # keep known keywords
+            writer.add_items(self._test.items)
+            for source in self._test.turn_sources:
+                writer.hold(source)
+            if not started or missing > max_failed * len(self._test.items):
+                writer.hold(self._test.source)
+
+    def add(self, outcome: Outcome) -> bool:
+        """Keep an outcome, now; returns whether it is the first of its kind."""
+        assert self._store is not None
+        with self._store.transaction() as writer:
+            new = writer.add_outcomes([outcome]).new
+        self._kept[outcome.source, outcome.item] = outcome
+        return bool(new)
+
+    def close(self, *, stopped: bool, max_failed: float) -> bool:
+        """Let the outcomes count if enough of them are there; returns whether they count.
+
+        Args:
+            stopped: The run ended before it had tried every item: nothing new is published.
+            max_failed: Share of the items that may lack an outcome.
+        """
+        assert self._store is not None
+        missing, items = len(self.missing()), len(self._test.items)
+        if not missing if stopped else missing <= max_failed * items:
+            self._store.release(self._test.source)
+        return self._test.source not in self._store.held()
+
+
+def measured_usage(candidate: str, store: CapabilityStore | None) -> Usage:
+    """What a candidate's answers took in any test that counts; nothing where it is not known."""
+    if store is None or _by_id(store.candidates(), candidate) is None:
+        return Usage()
+    return store.capability(candidate).usage
+
+
+def settled_candidate(given: str | Candidate, stored: Iterable[Candidate]) -> Candidate:
+    """A candidate with all that is known: the store's facts, else the catalogue's, and those that are given.
+
+    Args:
+        given: An id alone says nothing else.
+        stored: Everyone in the store.
+
+    Raises:
+        InvalidInput: If the store has another fact than the one that is given.
+    """
+    facts = given if isinstance(given, Candidate) else Candidate(id=given)
+    there = _by_id(stored, facts.id)
+    stated = {name: getattr(facts, name) for name in facts.model_dump(exclude_defaults=True)}
+    if there is None:
+        known = _by_id(catalogue_candidates(), facts.id) or Candidate(id=facts.id)
+        return known.model_copy(update=stated)
+    nothing = Candidate(id=facts.id)
+    for name, value in stated.items():
+        before = getattr(there, name)
+        if before not in (value, getattr(nothing, name)):
+            raise InvalidInput(
+                f"{facts.id!r} has {name} {before!r} in the store and {value!r} came; "
+                "`cit models add --replace` changes what is stored"
+            )
+    return there.model_copy(update=stated)
+
+
+def _by_id(candidates: Iterable[Candidate], id_: str) -> Candidate | None:
+    return next((candidate for candidate in candidates if candidate.id == id_), None)

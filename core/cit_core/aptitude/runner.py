@@ -1,0 +1,264 @@
+"""Measuring an LLM: ask it what is missing of a suite, grade, and keep every answer the moment it comes.
+
+A run may end at any moment, SIGKILL included, and the next one goes on: it asks the store what is missing. A worker
+keeps an answer before it sends its next question, so a kill can lose only what was under way: `concurrency` requests at
+most. Those are sent again under the same idempotency keys, and a server that honours them bills none of them twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from random import Random
+from types import MappingProxyType
+
+from cit_core.aptitude.asking import Asker, Brake, Halted, Pace, Timed
+from cit_core.aptitude.clients import Client
+from cit_core.aptitude.grading import grade
+from cit_core.aptitude.ledger import Ledger, measured_usage, settled_candidate
+from cit_core.aptitude.questions import AptitudeTest, Question, settle
+from cit_core.aptitude.runs import DEFAULTS, Progress, RunOptions, RunReport, Tally
+from cit_core.aptitude.spending import Budget, Prices, require_prices
+from cit_core.errors import InvalidInput, Refused, Transient
+from cit_core.records import Candidate, Item, Outcome, Suite
+from cit_core.store import CapabilityStore
+
+__all__ = ["Progress", "RunOptions", "RunReport", "Tally", "arun_aptitude", "run_aptitude"]
+
+
+def run_aptitude(
+    client: Client,
+    suite: Suite,
+    items: Sequence[Item],
+    store: CapabilityStore,
+    *,
+    candidate: str | Candidate | None = None,
+    options: RunOptions = DEFAULTS,
+    progress: Callable[[Progress], None] | None = None,
+) -> RunReport:
+    """As `arun_aptitude`, for programs without an event loop.
+
+    The client is closed at the end: its connections belong to the loop that ends here.
+
+    Raises:
+        InvalidInput: If an event loop is running already, too.
+    """
+    if _loop_is_running():
+        raise InvalidInput("an event loop is running here; await arun_aptitude(...) in its place")
+
+    async def run_and_close() -> RunReport:
+        try:
+            return await arun_aptitude(
+                client, suite, items, store, candidate=candidate, options=options, progress=progress
+            )
+        finally:
+            close = getattr(client, "aclose", None)
+            if close is not None:
+                await close()
+
+    return asyncio.run(run_and_close())
+
+
+async def arun_aptitude(
+    client: Client,
+    suite: Suite,
+    items: Sequence[Item],
+    store: CapabilityStore,
+    *,
+    candidate: str | Candidate | None = None,
+    options: RunOptions = DEFAULTS,
+    progress: Callable[[Progress], None] | None = None,
+) -> RunReport:
+    """Ask a candidate every item of a suite that has no outcome from this test yet.
+
+    The outcomes are kept under one source and count once every item has one, or all were tried and few enough failed.
+
+    Args:
+        client: Who is asked. What it raises, other than `Transient` and `Refused`, ends the run.
+        suite: What the test consists of.
+        items: Exactly the suite's, with texts and answers.
+        store: Where outcomes are kept, and found again by the next run.
+        candidate: Who is measured; the client's name if not given. Facts that are given are added to what is stored.
+        options: Concurrency, patience and limits.
+        progress: Told after every item and every attempt that is repeated, in this event loop.
+
+    Raises:
+        InvalidInput: If the items are not the suite's, one cannot be asked or graded, or the store knows other facts;
+            if a cost limit is given for a candidate whose prices are not known. Nothing was asked then.
+        StoreError: If the store cannot be written. What was kept stays.
+    """
+    candidate = client.name if candidate is None else candidate
+    known = settled_candidate(candidate, store.candidates())
+    test = AptitudeTest(known.id, suite, tuple(items), options.circle)
+    test.check()
+    prices = Prices(known, measured_usage(known.id, store).completion_tokens)
+    if options.max_cost_usd is not None:
+        require_prices(prices)
+    ledger = Ledger(test, store)
+    ledger.open(candidate, options.max_failed)
+    with ThreadPoolExecutor(1, "cit-store") as writer:  # its own: a client may fill the loop's default threads
+        run = _Run(client, test, ledger, prices, options, writer, progress)
+        return await run.whole()
+
+
+@dataclass
+class _Run:
+    """One run under way."""
+
+    client: Client
+    test: AptitudeTest
+    ledger: Ledger
+    prices: Prices
+    options: RunOptions
+    writer: Executor
+    progress: Callable[[Progress], None] | None
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    tasks: dict[str, Tally] = field(default_factory=dict)
+    answered: int = 0
+    retries: int = 0
+
+    def __post_init__(self) -> None:
+        spent = 0.0
+        for question, outcome in self.ledger.answered():
+            self.prices.learn(outcome.answer or "", outcome.completion_tokens)
+            spent += self._paid(question, outcome)
+        for item in self.test.items:
+            self._count(item)
+        self.known = sum(tally.answered for tally in self.tasks.values())
+        options, self.brake = self.options, Brake()
+        self.budget = Budget(options.max_cost_usd, spent, self.brake)
+        self.asker = Asker(
+            self.client, Pace(options.per_minute, self.brake), self.brake, timeout_s=options.timeout_s,
+            attempts=options.attempts, random=Random(),  # noqa: S311  # nothing to guess: it spreads waits
+            retried=self._retried,
+        )  # fmt: skip
+
+    async def whole(self) -> RunReport:
+        """Every item that is missing, by as many workers as may ask at once."""
+        missing = self.test.in_turn(self.ledger.missing())
+        self._show()
+
+        async def work() -> None:
+            for item in missing:  # shared: each worker takes the next one
+                await self._measure(item)
+
+        workers = [asyncio.ensure_future(work()) for _ in range(self.options.concurrency)]
+        try:
+            ended, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            for worker in ended:
+                worker.result()
+        finally:
+            if not all(worker.done() for worker in workers):
+                self.brake.pull("the run was ended")  # a worker whose answer comes just now may miss the cancellation
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        return self._report()
+
+    async def _measure(self, item: Item) -> None:
+        try:
+            await self._decide(item)
+        except Halted:
+            return
+        except (Transient, Refused) as error:
+            if isinstance(error, Refused) and error.fatal:
+                self.brake.pull(str(error))
+                return
+            self.failed.append((item.id, str(error)))
+        else:
+            self.answered += 1
+            self._count(item)
+        self._show()
+
+    async def _decide(self, item: Item) -> None:
+        outcomes: list[Outcome] = []
+        for question in self.test.questions(item):
+            outcomes.append(self.ledger.find(question) or await self._ask(question))
+            if not outcomes[-1].correct:
+                break  # no further turn can mend it, and none is paid
+        if self.test.goes_in_circle(item):
+            await self._keep(settle(self.test.source, outcomes))
+
+    async def _ask(self, question: Question) -> Outcome:
+        async with self.budget.room_for(self.prices.expected(question.prompt) or 0.0):
+            timed = await self.asker.ask(question.prompt, key=question.key)
+            outcome = self._graded(question, timed)
+            self.prices.learn(timed.answer.text, timed.answer.completion_tokens)
+            self.budget.spent += self._paid(question, outcome)
+            await self._keep(outcome)
+        return outcome
+
+    def _graded(self, question: Question, timed: Timed) -> Outcome:
+        answer = timed.answer
+        cost = answer.cost_usd
+        return Outcome(
+            candidate=self.test.candidate,
+            item=question.item.id,
+            correct=grade(question.item, answer.text),
+            source=question.source,
+            cost_usd=self.prices.of(answer.prompt_tokens, answer.completion_tokens) if cost is None else cost,
+            latency_s=timed.latency_s,
+            prompt_tokens=answer.prompt_tokens,
+            completion_tokens=answer.completion_tokens,
+            answer=_storable(answer.text),
+        )
+
+    async def _keep(self, outcome: Outcome) -> None:
+        kept = asyncio.get_running_loop().run_in_executor(self.writer, self.ledger.add, outcome)
+        if not await asyncio.shield(kept):  # a run that is cancelled meanwhile keeps what was paid
+            self.brake.pull(f"another run of {self.test.source!r} writes to the store; wait for it, or end it")
+
+    def _paid(self, question: Question, outcome: Outcome) -> float:
+        if outcome.cost_usd is not None:
+            return outcome.cost_usd
+        return self.prices.guess(question.prompt, outcome.answer or "")
+
+    def _count(self, item: Item) -> None:
+        outcome = self.ledger.outcome(item)
+        if outcome is not None:
+            self.tasks[item.task] = self.tasks.get(item.task, Tally()) + Tally(outcome.correct, 1)
+
+    def _retried(self) -> None:
+        self.retries += 1
+        self._show()
+
+    def _show(self) -> None:
+        if self.progress is not None:
+            total, done = len(self.test.items), self.known + self.answered
+            tasks = MappingProxyType(dict(self.tasks))
+            self.progress(
+                Progress(total, done, self.answered, len(self.failed), self.retries, self.budget.spent, tasks)
+            )
+
+    def _report(self) -> RunReport:
+        stopped = self.brake.reason if self.ledger.missing() else None
+        published = self.ledger.close(stopped=stopped is not None, max_failed=self.options.max_failed)
+        reported = {task.id: self.tasks[task.id] for task in self.test.suite.tasks if task.id in self.tasks}
+        return RunReport(
+            candidate=self.test.candidate,
+            source=self.test.source,
+            total=len(self.test.items),
+            known=self.known,
+            answered=self.answered,
+            failed=tuple(self.failed),
+            tasks=MappingProxyType(reported),
+            cost_usd=self.budget.spent,
+            retries=self.retries,
+            stopped=stopped,
+            published=published,
+        )
+
+
+def _storable(text: str) -> str:
+    """As it came, but for what no database can keep: NUL characters and halves of surrogate pairs."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+
+
+def _loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

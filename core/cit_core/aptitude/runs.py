@@ -1,0 +1,134 @@
+"""The nouns of a run: how it is made, how far it is, and what became of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+
+from cit_core.errors import InvalidInput
+
+__all__ = ["DEFAULTS", "Progress", "RunOptions", "RunReport", "Tally"]
+
+
+def _require(fits: bool, name: str, value: object, range_: str) -> None:
+    if not fits:
+        raise InvalidInput(f"{name} is {value!r}; it must be {range_}")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a test is run.
+
+    Raises:
+        InvalidInput: If a number is out of its range.
+    """
+
+    concurrency: int = 8
+    """Requests under way at most."""
+    per_minute: float | None = None
+    """Requests started in a minute at most, evenly spaced."""
+    timeout_s: float = 120.0
+    """Of one request."""
+    attempts: int = 6
+    """For one question, before it counts as failed."""
+    max_cost_usd: float | None = None
+    """Of this test in all, earlier runs included."""
+    max_failed: float = 0.05
+    """Share of the items that may fail; with more of them nothing is published."""
+    circle: int = 0
+    """Rotations in which a multiple-choice item is asked; all must be right. 0 asks it once, as it is."""
+
+    def __post_init__(self) -> None:
+        _require(self.concurrency >= 1, "concurrency", self.concurrency, "1 or more")
+        _require(self.per_minute is None or 0 < self.per_minute < inf, "per_minute", self.per_minute, "above 0")
+        _require(0 < self.timeout_s < inf, "timeout_s", self.timeout_s, "above 0")
+        _require(self.attempts >= 1, "attempts", self.attempts, "1 or more")
+        _require(self.max_cost_usd is None or self.max_cost_usd >= 0, "max_cost_usd", self.max_cost_usd, "0 or more")
+        _require(0 <= self.max_failed < 1, "max_failed", self.max_failed, "a share: 0 or more and below 1")
+        _require(self.circle >= 0, "circle", self.circle, "0 or more")
+
+
+DEFAULTS = RunOptions()
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Items that were answered, and how many of them rightly."""
+
+    right: float = 0.0
+    answered: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.right + other.right, self.answered + other.answered)
+
+    @property
+    def share(self) -> float:
+        """Right among the answered."""
+        return self.right / self.answered
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is."""
+
+    total: int
+    """Items of the suite."""
+    done: int
+    """Of these, that have an outcome, from this run or an earlier one."""
+    answered: int
+    """By this run."""
+    failed: int
+    retries: int
+    """Requests that had to be repeated."""
+    cost_usd: float
+    """Spent on this test so far, earlier runs included; what nobody priced counts 0."""
+    tasks: Mapping[str, Tally]
+    """Of every task that has an answer."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What became of a run."""
+
+    candidate: str
+    source: str
+    """Of the outcomes, in the store."""
+    total: int
+    """Items of the suite."""
+    known: int
+    """Of these, that had an outcome before this run."""
+    answered: int
+    """That have one since this run."""
+    failed: tuple[tuple[str, str], ...]
+    """(Item, reason) of those that this run asked in vain."""
+    tasks: Mapping[str, Tally]
+    """Of every task that has an answer, earlier runs included."""
+    cost_usd: float
+    """Spent on this test, earlier runs included; what nobody priced counts 0."""
+    retries: int
+    stopped: str | None
+    """Why not every item was tried."""
+    published: bool
+    """Whether the outcomes count in the candidate's capability."""
+
+    @property
+    def asked(self) -> int:
+        """Items that this run tried."""
+        return self.answered + len(self.failed)
+
+    @property
+    def right(self) -> dict[str, float]:
+        """Task to the share of right answers."""
+        return {task: tally.share for task, tally in self.tasks.items()}
+
+    @property
+    def mean_accuracy(self) -> float | None:
+        """Mean over tasks, each counting once; None where nothing was answered."""
+        return sum(self.right.values()) / len(self.right) if self.right else None
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why items failed and how many did, the most frequent reason first."""
+        return dict(Counter(reason for _, reason in self.failed).most_common())
