@@ -14,7 +14,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from cit_core.aptitude.clients import Answer, token_count
-from cit_core.aptitude.failures import answering, from_library, http_status, require_text
+from cit_core.aptitude.clients.failures import answering, from_library, http_status, require_text
 from cit_core.errors import InvalidInput, MissingExtra, Refused, Transient
 
 if TYPE_CHECKING:
@@ -119,9 +119,8 @@ def aptitude_test(
     Raises:
         InvalidInput: If an event loop is running, or something given cannot be used.
     """
-    from cit_core.aptitude import sources
     from cit_core.aptitude.runner import RunOptions, run_aptitude
-    from cit_core.aptitude.suites import find_suite
+    from cit_core.aptitude.suites import find_suite, sources
 
     client, asked = ChatModelClient(model), find_suite(suite)
     items = sources.texts(asked, texts)

@@ -9,7 +9,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageR
 from llama_index.core.llms import LLM
 
 from cit_core.aptitude.clients import Answer, load_object, token_count
-from cit_core.aptitude.failures import answering, from_library, require_text
+from cit_core.aptitude.clients.failures import answering, from_library, require_text
 from cit_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -95,9 +95,8 @@ def aptitude_test(
     Raises:
         InvalidInput: If an event loop is running, or something given cannot be used.
     """
-    from cit_core.aptitude import sources
     from cit_core.aptitude.runner import RunOptions, run_aptitude
-    from cit_core.aptitude.suites import find_suite
+    from cit_core.aptitude.suites import find_suite, sources
 
     client, asked = LLMClient(llm), find_suite(suite)
     items = sources.texts(asked, texts)

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cit_core.aptitude import agreement as module
-from cit_core.aptitude.agreement import agreement, held_out_agreement, spearman
-from cit_core.aptitude.responses import Responses
+from cit_core.aptitude.suites import agreement as module
 from cit_core.aptitude.suites import core_suite_from_outcomes
+from cit_core.aptitude.suites.agreement import agreement, held_out_agreement, spearman
+from cit_core.aptitude.suites.responses import Responses
 from cit_core.errors import InvalidInput
 from cit_core.records import Suite, Task
 

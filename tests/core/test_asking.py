@@ -10,7 +10,8 @@ from random import Random
 import pytest
 from virtual_time import run_virtually
 
-from cit_core.aptitude.asking import (
+from cit_core.aptitude.clients import Answer
+from cit_core.aptitude.runner.asking import (
     FIRST_BACKOFF_S,
     LONGEST_BACKOFF_S,
     LONGEST_PAUSE_S,
@@ -20,7 +21,6 @@ from cit_core.aptitude.asking import (
     Pace,
     Timed,
 )
-from cit_core.aptitude.clients import Answer
 from cit_core.errors import Refused, Transient
 
 

@@ -176,7 +176,7 @@ def test_core_json_is_what_the_maintainers_command_writes(tmp_path: Path) -> Non
 
 @needs_data
 def test_the_texts_of_the_core_set_are_found_in_the_data_and_checked_against_their_hashes() -> None:
-    from cit_core.aptitude.sources import texts
+    from cit_core.aptitude.suites.sources import texts
 
     items = texts(core_suite(), DATA / "items-mmlu-pro.parquet")
     assert tuple(item.id for item in items) == core_suite().item_ids

@@ -33,10 +33,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_llm import ScriptedLLM, Trouble, body, by_prompt, cut_off, hang, no_text, reset, status
 
-from cit_core.aptitude import clients
 from cit_core.aptitude.clients import Answer, CallableClient, Client, FakeClient, client, from_exception, load_object
-from cit_core.aptitude.failures import answering
-from cit_core.aptitude.openai_client import OpenAIClient
+from cit_core.aptitude.clients import protocol as clients
+from cit_core.aptitude.clients.failures import answering
+from cit_core.aptitude.clients.openai_client import OpenAIClient
 from cit_core.errors import InvalidInput, MissingExtra, Refused, Transient
 
 PROMPT = "Which letter is the SECRETQUESTION?"

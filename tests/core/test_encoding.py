@@ -120,7 +120,7 @@ def test_the_shipped_vectors_are_for_the_shipped_scorer_alone() -> None:
 
 @needs_shared_data
 def test_the_shipped_scorer_makes_nearly_the_shipped_vectors_of_the_texts(sqlite_url: str) -> None:
-    from cit_core.aptitude.sources import texts
+    from cit_core.aptitude.suites.sources import texts
 
     scorer, few = load_scorer(), texts(core_suite(), SHARED / "items-mmlu-pro.parquet")[::100]
     with CapabilityStore(sqlite_url) as store:

@@ -11,9 +11,9 @@ from small_suite import number_of, skilled, suite_of
 from virtual_time import run_virtually
 
 from cit_core.aptitude.clients import Answer, FakeClient
-from cit_core.aptitude.estimating import estimate
 from cit_core.aptitude.grading import prompt
 from cit_core.aptitude.runner import RunOptions, arun_aptitude
+from cit_core.aptitude.runner.estimating import estimate
 from cit_core.errors import InvalidInput, Refused
 from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.store import CapabilityStore

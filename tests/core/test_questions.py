@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_suite import suite_of
 
 from cit_core.aptitude.grading import with_options
-from cit_core.aptitude.questions import AptitudeTest, settle
+from cit_core.aptitude.runner.questions import AptitudeTest, settle
 from cit_core.errors import InvalidInput
 from cit_core.records import Item, Outcome
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cit_core.aptitude.responses import Responses, known_items, responses_of
+from cit_core.aptitude.suites.responses import Responses, known_items, responses_of
 from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.store import UNASSIGNED, CapabilityStore
 

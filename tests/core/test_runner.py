@@ -18,8 +18,8 @@ from small_suite import number_of, skilled, suite_of, task_of
 from virtual_time import run_virtually
 
 from cit_core.aptitude.clients import Answer, CallableClient, FakeClient
-from cit_core.aptitude.ledger import Ledger
 from cit_core.aptitude.runner import Progress, RunOptions, RunReport, Tally, arun_aptitude, run_aptitude
+from cit_core.aptitude.runner.ledger import Ledger
 from cit_core.catalogue import catalogue_candidates
 from cit_core.errors import InvalidInput, Refused, Transient
 from cit_core.records import Candidate, Item, Outcome, Usage

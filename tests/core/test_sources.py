@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from cit_core.aptitude.basics import basics
 from cit_core.aptitude.grading import with_options
-from cit_core.aptitude.sources import by_id, read_items, texts
 from cit_core.aptitude.suites import find_suite, with_hashes
+from cit_core.aptitude.suites.sources import by_id, read_items, texts
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Item, Suite, Task
 
@@ -222,7 +222,7 @@ MMLU = {
 }
 LOADS = """
 import sys
-from cit_core.aptitude.sources import texts
+from cit_core.aptitude.suites.sources import texts
 from cit_core.errors import InvalidInput
 from cit_core.records import Suite
 suite = Suite.model_validate_json(sys.argv[2])

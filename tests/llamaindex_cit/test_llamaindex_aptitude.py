@@ -14,8 +14,8 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, LLMMetadata, MessageRole
 from llama_index.core.llms import CustomLLM, MockLLM
 
-from cit_core.aptitude import clients
 from cit_core.aptitude.clients import Answer, client
+from cit_core.aptitude.clients import protocol as clients
 from cit_core.aptitude.suites import save_suite
 from cit_core.errors import InvalidInput, Refused, Transient
 from cit_core.records import Suite, Task

@@ -98,7 +98,7 @@ def run(
 ) -> None:
     """Ask a model every question of a suite that it has not answered yet, and keep each answer as it comes."""
     from cit_core.aptitude.runner import run_aptitude
-    from cit_core.aptitude.runs import RunOptions
+    from cit_core.aptitude.runner.runs import RunOptions
 
     options = RunOptions(concurrency, per_minute, timeout, attempts, max_cost_usd, max_failed, circle)
     asked, items = _suite(suite, texts)
@@ -136,8 +136,8 @@ def estimate(
     json_: JsonOption = False,
 ) -> None:
     """Tell what `cit aptitude run` would still take: calls, tokens, money, time. Asks nobody and writes nothing."""
-    from cit_core.aptitude.estimating import estimate as estimated
-    from cit_core.aptitude.runs import RunOptions
+    from cit_core.aptitude.runner.estimating import estimate as estimated
+    from cit_core.aptitude.runner.runs import RunOptions
 
     options = RunOptions(concurrency, per_minute, circle=circle)
     asked, items = _suite(suite, texts)
@@ -149,8 +149,8 @@ def estimate(
 
 
 def _suite(name: str, source: str | None) -> tuple[Suite, tuple[Item, ...]]:
-    from cit_core.aptitude.sources import texts
     from cit_core.aptitude.suites import find_suite
+    from cit_core.aptitude.suites.sources import texts
 
     suite = find_suite(name)
     return suite, texts(suite, source)

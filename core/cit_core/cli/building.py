@@ -16,8 +16,8 @@ from cit_core.cli.options import JsonOption, StoreOption, open_store
 from cit_core.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from cit_core.aptitude.agreement import Agreement
-    from cit_core.aptitude.responses import Responses
+    from cit_core.aptitude.suites.agreement import Agreement
+    from cit_core.aptitude.suites.responses import Responses
     from cit_core.records import Item, Suite
     from cit_core.store import CapabilityStore
 
@@ -55,11 +55,11 @@ def build(
 
     Shows how well such a test ranks models that it was not made from, beside all the other questions.
     """
-    from cit_core.aptitude.agreement import held_out_agreement
     from cit_core.aptitude.assigning import describe_tasks
-    from cit_core.aptitude.responses import known_items, responses_of
-    from cit_core.aptitude.sources import by_id, read_items
     from cit_core.aptitude.suites import core_suite_from_outcomes, next_version, save_suite, with_hashes
+    from cit_core.aptitude.suites.agreement import held_out_agreement
+    from cit_core.aptitude.suites.responses import known_items, responses_of
+    from cit_core.aptitude.suites.sources import by_id, read_items
 
     before, words = _before(name, out), read_keywords(keywords)
     given = {} if items is None else by_id(read_items(items))

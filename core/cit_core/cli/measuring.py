@@ -12,8 +12,8 @@ from cit_core.cli import output
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from cit_core.aptitude.estimating import Estimate
-    from cit_core.aptitude.runs import Progress, RunOptions, RunReport
+    from cit_core.aptitude.runner.estimating import Estimate
+    from cit_core.aptitude.runner.runs import Progress, RunOptions, RunReport
 
 __all__ = ["live", "tell_estimate", "tell_run"]
 

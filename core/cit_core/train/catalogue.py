@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 import cit_core.catalogue
-from cit_core.aptitude.sources import texts
 from cit_core.aptitude.suites import save_suite, with_hashes
+from cit_core.aptitude.suites.sources import texts
 from cit_core.model.config import MINI
 from cit_core.model.persistence import new_network
 from cit_core.records import Suite

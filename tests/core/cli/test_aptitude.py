@@ -21,8 +21,8 @@ from scripted_llm import Request, ScriptedLLM, Trouble, body, by_prompt, cut_off
 from small_suite import number_of, skilled, suite_of, task_of
 
 from cit_core import CapabilityStore
-from cit_core.aptitude import asking
-from cit_core.aptitude.runs import Progress, Tally
+from cit_core.aptitude.runner import asking
+from cit_core.aptitude.runner.runs import Progress, Tally
 from cit_core.aptitude.suites import save_suite
 from cit_core.cli import measuring, output
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from cit_core import CapabilityStore, Item, Task
-from cit_core.aptitude.sources import texts
 from cit_core.aptitude.suites import find_suite, read_suite
+from cit_core.aptitude.suites.sources import texts
 from cit_core.records import Suite
 
 URL = "sqlite:///zoo.db"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.aptitude.responses import Responses
-from cit_core.aptitude.suites import core_suite_from_outcomes
+from cit_core.aptitude.suites.responses import Responses
+from cit_core.aptitude.suites.sampling import core_suite_from_outcomes
 from cit_core.errors import InvalidInput
 from cit_core.records import Suite, Task
 

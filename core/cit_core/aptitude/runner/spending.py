@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from cit_core.aptitude.asking import Brake
+from cit_core.aptitude.runner.asking import Brake
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
 

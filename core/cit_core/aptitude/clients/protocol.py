@@ -19,7 +19,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
 
-from cit_core.aptitude.failures import answering, from_exception
+from cit_core.aptitude.clients.failures import answering, from_exception
 from cit_core.errors import InvalidInput
 
 __all__ = [
@@ -221,7 +221,7 @@ def _no_door(model: str) -> Callable[..., Client]:
 
 
 def _openai(model: str, **options: Any) -> Client:
-    from cit_core.aptitude.openai_client import OpenAIClient
+    from cit_core.aptitude.clients.openai_client import OpenAIClient
 
     return OpenAIClient.from_environment(model, **options)
 

@@ -6,8 +6,8 @@ import os
 from typing import Any
 from urllib.parse import quote
 
-from cit_core.aptitude.clients import Answer, token_count
-from cit_core.aptitude.failures import answering, from_library, require_text
+from cit_core.aptitude.clients.failures import answering, from_library, require_text
+from cit_core.aptitude.clients.protocol import Answer, token_count
 from cit_core.errors import InvalidInput, MissingExtra, Transient
 
 __all__ = ["OpenAIClient"]

@@ -25,7 +25,7 @@ from cit_core.aptitude.importers.reading import (
     spelt_list,
 )
 from cit_core.aptitude.reading import LETTERS
-from cit_core.aptitude.suites import generated
+from cit_core.aptitude.suites.keeping import generated
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Item, Suite
 from cit_core.store import UNASSIGNED

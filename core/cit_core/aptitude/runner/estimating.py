@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from cit_core.aptitude.ledger import Ledger, measured_usage, settled_candidate
-from cit_core.aptitude.questions import AptitudeTest
-from cit_core.aptitude.runs import DEFAULTS, RunOptions
-from cit_core.aptitude.spending import Prices, tokens_of
+from cit_core.aptitude.runner.ledger import Ledger, measured_usage, settled_candidate
+from cit_core.aptitude.runner.questions import AptitudeTest
+from cit_core.aptitude.runner.runs import DEFAULTS, RunOptions
+from cit_core.aptitude.runner.spending import Prices, tokens_of
 from cit_core.records import Candidate, Item, Suite
 from cit_core.store import CapabilityStore
 
