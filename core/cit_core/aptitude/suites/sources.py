@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cit_core.aptitude.grading import with_options
+from cit_core.aptitude.grading.reading import LETTERS
 from cit_core.aptitude.importers.reading import (
     Fields,
     check_files,
@@ -24,7 +25,6 @@ from cit_core.aptitude.importers.reading import (
     read_rows,
     spelt_list,
 )
-from cit_core.aptitude.reading import LETTERS
 from cit_core.aptitude.suites.keeping import generated
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Item, Suite
