@@ -55,6 +55,16 @@ def test_feedback_on_a_decision_is_evidence_at_the_next_snapshot(zoo: Capability
     assert Router.from_store(zoo, FakeTrunk(), evidence=False).route("algebra").scorer == "fake"
 
 
+def test_feedback_to_a_router_that_uses_evidence_already_is_evidence_too(zoo: CapabilityStore) -> None:
+    first = Router.from_store(zoo, FakeTrunk())
+    first.feedback(first.route("algebra"), "small", 1.0)
+    second = Router.from_store(zoo, FakeTrunk())
+    assert second.route("algebra").scorer == "fake+evidence"
+    second.feedback(second.route("botany"), "large", 1.0)
+    assert zoo.without_vector("letters", 9) == ()
+    assert len(zoo.evidence("letters").items) == 2
+
+
 def test_what_feedback_keeps(zoo: CapabilityStore) -> None:
     router = Router.from_store(zoo, FakeTrunk())
     decision = router.route("what is it?")

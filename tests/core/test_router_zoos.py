@@ -68,3 +68,21 @@ def test_a_store_is_a_zoo_with_capabilities_of_its_outcomes(
         assert [c.id for c in Router.from_store(store, scorer, models=["large"]).candidates] == ["large"]
         with pytest.raises(UnknownCandidate, match="closest: 'large'"):
             Router.from_store(store, scorer, models=["larg"])
+
+
+def test_who_was_not_measured_does_not_win_against_who_was(scorer: FakeScorer, sqlite_url: str) -> None:
+    """A test that is under way is held: its model is not measured until it is complete."""
+    with CapabilityStore(sqlite_url) as store:
+        store.add_candidates([SMALL, LARGE])
+        assert Router.from_store(store, scorer).route("q").model == "large", "nobody was: anybody may be guessed at"
+        store.add_tasks([Task(id="t", keywords=("k",))])
+        store.add_items([Item(id="i", task="t")])
+        store.hold("test")
+        store.add_outcomes([Outcome(candidate="small", item="i", correct=0.5, source="s")])
+        store.add_outcomes([Outcome(candidate="large", item="i", correct=1.0, source="test")])
+        decision = Router.from_store(store, scorer).route("q")
+        assert decision.model == "small"
+        assert "not measured yet: `cit aptitude run ... --as large`" in decision.excluded["large"]
+        assert Router.from_store(store, scorer, models=["large"]).route("q").model == "large", "it is asked for alone"
+        store.release("test")
+        assert Router.from_store(store, scorer).route("q").model == "large"

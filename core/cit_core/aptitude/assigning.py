@@ -18,7 +18,7 @@ from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Item, Suite, Task
 from cit_core.store import UNASSIGNED, CapabilityStore, in_batches
 
-__all__ = ["assign_tasks", "describe_tasks", "keywords_of"]
+__all__ = ["assign_tasks", "describe_tasks", "keywords_of", "require_keyword_finder"]
 
 BATCH = 10_000
 """Items in one transaction."""
@@ -136,6 +136,18 @@ def _words(task: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(re.findall(r"[^\W_]+", task)))[:10] or (task,)
 
 
+def require_keyword_finder() -> None:
+    """Ask for scikit-learn before any work is done.
+
+    Raises:
+        MissingExtra: If it is not installed.
+    """
+    try:
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("scikit-learn, which finds keywords,", "bench") from error
+
+
 def keywords_of(texts_by_task: Mapping[str, Sequence[str]], number: int = 5) -> dict[str, tuple[str, ...]]:
     """What tells the texts of each task from those of the others: words and pairs of words by TF-IDF.
 
@@ -152,11 +164,10 @@ def keywords_of(texts_by_task: Mapping[str, Sequence[str]], number: int = 5) -> 
     Raises:
         MissingExtra: If scikit-learn is not installed.
     """
-    try:
-        from scipy.sparse import csr_array
-        from sklearn.feature_extraction.text import TfidfVectorizer
-    except ImportError as error:
-        raise MissingExtra("scikit-learn, which finds keywords,", "bench") from error
+    require_keyword_finder()
+    from scipy.sparse import csr_array
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     read = [texts[:TEXTS] for texts in texts_by_task.values()]
     all_texts = [text for texts in read for text in texts]
     vectorizer = TfidfVectorizer(token_pattern=WORD, ngram_range=(1, 2), stop_words="english", binary=True, norm=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -97,8 +98,9 @@ def run(
     json_: JsonOption = False,
 ) -> None:
     """Ask a model every question of a suite that it has not answered yet, and keep each answer as it comes."""
-    from cit_core.aptitude.runner import run_aptitude
-    from cit_core.aptitude.runner.runs import RunOptions
+    from cit_core.aptitude.encoding import encode_items
+    from cit_core.aptitude.runner import RunOptions, run_aptitude
+    from cit_core.runtime import load_scorer
 
     options = RunOptions(concurrency, per_minute, timeout, attempts, max_cost_usd, max_failed, circle)
     asked, items = _suite(suite, texts)
@@ -114,7 +116,11 @@ def run(
         except KeyboardInterrupt:
             output.note(f"stopped; every answer that came is in {opened.url}, and the same command asks the rest")
             raise typer.Exit(INTERRUPTED) from None
-        measuring.tell_run(report, opened.url, f"cit aptitude run {model} --suite {suite}", options, json_=json_)
+        if report.published:  # its questions become evidence, too
+            with output.counting() as count:
+                encode_items(opened, load_scorer(), progress=partial(count, "items encoded"))
+        again = f"cit aptitude run {model} --as {candidate.id} --suite {suite}" + (f" --texts {texts}" if texts else "")
+        measuring.tell_run(report, opened.url, again, options, json_=json_)
     if not report.published or report.stopped is not None:
         raise typer.Exit(REFUSED)
 

@@ -213,9 +213,12 @@ class After(NamedTuple):
 
 
 def _import(run: Callable[..., ImportReport], store: str | None, after: After, *, json_: bool) -> None:
+    from cit_core.aptitude.assigning import require_keyword_finder
     from cit_core.aptitude.suites import find_suite
 
     suite, words = find_suite(after.suite), _words(after.keywords)  # refused before anything is imported
+    if after.keywords == TFIDF:
+        require_keyword_finder()
     with _opened(store) as opened, output.counting() as progress:
         report = run(opened, progress=partial(progress, "rows"))
         url = opened.url

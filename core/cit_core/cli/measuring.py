@@ -87,7 +87,7 @@ def tell_run(report: RunReport, url: str, command: str, options: RunOptions, *, 
         limit = "" if report.stopped is not None else f", more than the {options.max_failed:.0%} that may fail"
         output.note(f"not published: {missing:,} questions have no answer{limit}; what was answered is kept")
     if not report.published or report.stopped is not None:
-        output.note(f"Go on with the same command: {command} --store {url} …")
+        output.note(f"Go on with the same command and options: {command} --store {url} …")
     else:
         output.note(f"Next: cit route 'What is 7 times 8?' --store {url}")
 

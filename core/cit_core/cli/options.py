@@ -79,7 +79,7 @@ def open_store(url: str | None, *, create: bool = False) -> CapabilityStore:
     if not create:
         path = sqlite_file(url)
         if path is not None and not path.exists():
-            raise StoreError(f"no store at {path}; `cit models add` and `cit import` make one")
+            raise StoreError(f"no store at {path}; `cit models add`, `cit import` and `cit aptitude run` make one")
     return CapabilityStore(url)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +13,7 @@ from cit_core.router.scorer import Scorer
 
 if TYPE_CHECKING:
     from cit_core.runtime import Outcomes
-    from cit_core.store import CapabilityStore, StoredEvidence
+    from cit_core.store import CapabilityStore, Snapshot, StoredEvidence
 
 __all__ = ["EVIDENCE", "Opened", "from_catalogue", "from_store", "outcomes_of"]
 
@@ -27,6 +27,10 @@ class Opened(NamedTuple):
     scorer: Scorer
     capabilities: Sequence[Capability]
     version: str
+    network: Scorer
+    """`scorer` without evidence."""
+    unmeasured: Mapping[str, str] = {}
+    """Who has no outcomes, where others have: id to what to do about it."""
 
 
 def from_catalogue(checkpoint: str | Path, *, evidence: bool) -> Opened:
@@ -39,7 +43,7 @@ def from_catalogue(checkpoint: str | Path, *, evidence: bool) -> Opened:
     from cit_core.runtime import Evidence, EvidenceScorer, load_scorer
 
     suite, scorer = core_suite(), load_scorer(checkpoint)
-    opened = Opened(scorer, catalogue_capabilities(), f"catalogue:{suite.name}@{suite.version}")
+    opened = Opened(scorer, catalogue_capabilities(), f"catalogue:{suite.name}@{suite.version}", scorer)
     if not evidence or getattr(scorer, "encoder", None) != VECTORS_OF:  # vectors of another trunk cannot be compared
         return opened
     return opened._replace(scorer=EvidenceScorer(scorer, Evidence(_core_outcomes())))
@@ -60,9 +64,20 @@ def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | Non
         scorer = load_scorer("mini")
     encoder = getattr(scorer, "encoder", None) if evidence else None
     snapshot = store.snapshot(suite, encoder=encoder)
+    network = scorer
     if snapshot.evidence is not None and len(snapshot.evidence.items):
         scorer = _corrected(scorer, snapshot.evidence, store.setting(EVIDENCE))
-    return Opened(scorer, snapshot.capabilities, f"store:{snapshot.version}")
+    return Opened(scorer, snapshot.capabilities, f"store:{snapshot.version}", network, _unmeasured(snapshot))
+
+
+def _unmeasured(snapshot: Snapshot) -> dict[str, str]:
+    """A guess about somebody of whom nothing is known must not win against what was measured."""
+    known = {capability.candidate.id for capability in snapshot.capabilities if capability.results}
+    if snapshot.evidence is not None:
+        some = (~np.isnan(snapshot.evidence.correct_IK)).sum(axis=0)
+        known |= {id_ for id_, count in zip(snapshot.evidence.candidates, some, strict=True) if count}
+    silent = [c.candidate.id for c in snapshot.capabilities if c.candidate.id not in known] if known else []
+    return {id_: f"not measured yet: `cit aptitude run ... --as {id_}`, or `cit import`" for id_ in silent}
 
 
 def _corrected(scorer: Scorer, stored: StoredEvidence, fitted: Any) -> Scorer:

@@ -42,6 +42,7 @@ class Router:
         constraints: Who may be chosen at all.
         store_version: What the capabilities were computed from; goes into every decision.
         completion_tokens: Length of an answer assumed for expected costs [tokens].
+        excluded: Who is out of every decision, id to reason.
         feedback: Where `feedback` goes; a router that has none refuses it.
 
     Raises:
@@ -58,6 +59,7 @@ class Router:
         constraints: Constraints | None = None,
         store_version: str | None = None,
         completion_tokens: int = 256,
+        excluded: Mapping[str, str] | None = None,
         feedback: Feedback | None = None,
     ) -> None:
         self._capabilities = tuple(c if isinstance(c, Capability) else Capability(candidate=c) for c in candidates)
@@ -71,6 +73,7 @@ class Router:
         self.constraints = constraints if constraints is not None else Constraints()
         self.store_version = store_version
         self.completion_tokens = completion_tokens
+        self._excluded = dict(excluded or {})
         self._feedback = feedback
 
     @classmethod
@@ -114,6 +117,8 @@ class Router:
     ) -> Router:
         """A snapshot of the candidates in a store, with capabilities computed from its outcomes.
 
+        Where some candidates were measured, those that were not are excluded, with that reason.
+
         Args:
             store: Where the outcomes are, and where feedback goes.
             scorer: What predicts; the shipped checkpoint if not given.
@@ -129,9 +134,17 @@ class Router:
         """
         opened = from_store(store, scorer, suite, evidence=evidence)
         zoo = _pick(opened.capabilities, models, store.url)
-        feedback = Feedback(store, opened.scorer)
+        feedback, unmeasured = Feedback(store, opened.network), dict(opened.unmeasured)
+        if all(capability.candidate.id in unmeasured for capability in zoo):
+            unmeasured = {}  # whoever asks for these alone shall have them
         return cls(
-            opened.scorer, zoo, policy=policy, constraints=constraints, store_version=opened.version, feedback=feedback
+            opened.scorer,
+            zoo,
+            policy=policy,
+            constraints=constraints,
+            store_version=opened.version,
+            excluded=unmeasured,
+            feedback=feedback,
         )
 
     @property
@@ -202,7 +215,8 @@ class Router:
         ]
         limits = constraints if constraints is not None else self.constraints
         took = {c.candidate.id: c.usage.latency_s for c in self._capabilities if c.usage.latency_s is not None}
-        excluded = [limits.exclude(self.candidates, query, took) for query in per_query]
+        asked = [candidate for candidate in self.candidates if candidate.id not in self._excluded]
+        excluded = [{**self._excluded, **limits.exclude(asked, query, took)} for query in per_query]
         for reasons in excluded:  # before scoring: no work for a query that nobody may take
             if len(reasons) == len(self._capabilities):
                 raise NoCandidate(reasons)

@@ -110,8 +110,9 @@ def test_too_many_failures_are_told_and_nothing_is_published(cit: Callable[..., 
         assert result.exit_code == 1
         assert "6 of 30 questions failed: 3 × HTTP 400 Bad Request; 3 × HTTP 503" in result.stderr
         assert "not published: 6 questions have no answer, more than the 5% that may fail" in result.stderr
-        assert f"Go on with the same command: cit aptitude run openai:sly-1 --suite small.json --store {URL}" in (
-            result.stderr
+        assert (
+            f"Go on with the same command and options: cit aptitude run openai:sly-1 --as sly-1 --suite small.json --texts texts.jsonl --store {URL}"
+            in (result.stderr)
         )
         assert accuracies() == {}
         assert cit(*arguments(llm.base_url, "--attempts", "1", "--max-failed", "0.2")).exit_code == 0
@@ -141,7 +142,7 @@ def test_a_cost_limit_stops_the_run_and_a_higher_one_goes_on(cit: Callable[..., 
     with ScriptedLLM(skilled(SKILL), usage=(10, 100)) as llm:  # an answer costs $0.10
         result = cit(*arguments(llm.base_url, *prices, "--max-cost-usd", "1.05", "--concurrency", "1"))
         assert result.exit_code == 1
-        assert "stopped: the next question may cost $0.1000; $1.0000 of $1.0500 are spent" in result.stderr
+        assert "stopped: the next question may cost $0.1; $1 of $1.05 are spent" in result.stderr
         assert "not published: 20 questions have no answer; what was answered is kept" in result.stderr
         assert len(llm.billed) == 10
         assert cit(*arguments(llm.base_url, "--max-cost-usd", "5")).exit_code == 0, "prices are in the store by now"

@@ -304,7 +304,7 @@ def test_new_tasks_are_named_and_described(cit):
     wrong = write("wrong.json", json.dumps({"tickets": ["Chemistry"]}))
     refused = cit("import", "table", file, *STORE, "--keywords", wrong)
     assert refused.exit_code == 2
-    assert "keywords are given for task 'tickets', and the store has our-tickets" in refused.stderr
+    assert "keywords are given for task 'tickets', and the store has only our-tickets" in refused.stderr
 
 
 def test_a_suite_that_is_not_there_is_refused_before_anything_is_imported(cit, tmp_path):

@@ -63,7 +63,10 @@ def name_tasks(
     given = {id_: Task(id=id_, keywords=tuple(words)) for id_, words in (keywords or {}).items()}
     unknown = sorted(given.keys() - stored.keys())
     if unknown:
-        raise InvalidInput(f"keywords are given for task {unknown[0]!r}, and the store has {', '.join(stored)}")
+        raise InvalidInput(
+            f"keywords are given for task {unknown[0]!r}, and the store has only {', '.join(stored)}; "
+            "no keywords were changed, outcomes that were imported stay"
+        )
     found = {task.id: task for task in describe_tasks(store.items(), {}, stored.values())} if from_texts else {}
     changed = tuple(task for id_, task in (found | given).items() if task != stored[id_])
     if changed:

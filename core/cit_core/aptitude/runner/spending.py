@@ -96,7 +96,7 @@ class Budget:
             await self._landed.wait_for(lambda: self._fits(cost) or not self._under_way)
             if not self._fits(cost):
                 self._brake.pull(
-                    f"the next question may cost ${cost:.4f}; ${self.spent:.4f} of ${self._limit:.4f} are spent"
+                    f"the next question may cost ${cost:.3g}; ${self.spent:.4g} of ${self._limit:.4g} are spent"
                 )
             self._brake.check()
             self._reserved += cost
