@@ -53,7 +53,7 @@ def test_a_cost_limit_is_not_passed_by_all_runs_together(store: CapabilityStore)
     first = run(client(), store, candidate=PRICED, max_cost_usd=0.035, concurrency=1)
     assert (first.answered, first.published) == (3, False)
     assert first.cost_usd == pytest.approx(0.03)
-    assert "$0.0300 of $0.0350 are spent" in str(first.stopped)
+    assert "$0.03 of $0.035 are spent" in str(first.stopped)
     second = run(client(), store, candidate=PRICED, max_cost_usd=0.105, concurrency=4)
     assert (second.known, second.answered, second.published) == (3, 7, False)
     assert second.cost_usd == pytest.approx(0.10), "what earlier runs have spent counts"

@@ -143,7 +143,7 @@ def require_keyword_finder() -> None:
         MissingExtra: If it is not installed.
     """
     try:
-        import sklearn  # noqa: F401
+        import sklearn.feature_extraction.text  # noqa: F401
     except ImportError as error:
         raise MissingExtra("scikit-learn, which finds keywords,", "bench") from error
 
