@@ -187,8 +187,8 @@ class Outcome(Record):
     when: datetime = Field(default_factory=lambda: datetime.now(timezone.utc))
     cost_usd: Amount | None = None
     latency_s: Amount | None = None
-    prompt_tokens: Annotated[int, Field(ge=0)] | None = None
-    completion_tokens: Annotated[int, Field(ge=0)] | None = None
+    prompt_tokens: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    completion_tokens: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     answer: str | None = None
     """What the candidate said, as it came."""
 

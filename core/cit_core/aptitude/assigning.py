@@ -52,7 +52,7 @@ def assign_tasks(
         scorer: Makes the vectors of the tasks' keywords; the items' must be its own.
         progress: Told after every batch how many items have got a task so far.
     """
-    unassigned = [item.id for item in store.items() if item.task == UNASSIGNED]
+    unassigned = store.unassigned()
     if not unassigned:
         return 0
     found = _tasks_for(unassigned, store, suite, scorer)

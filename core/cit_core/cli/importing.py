@@ -18,7 +18,6 @@ from cit_core.cli.options import JsonOption, StoreOption, open_store, sqlite_fil
 if TYPE_CHECKING:
     from cit_core.aptitude.importers import ImportReport
     from cit_core.aptitude.importers.completing import Completed
-    from cit_core.records import Suite
     from cit_core.store import CapabilityStore
 
 __all__ = ["app"]
@@ -214,7 +213,9 @@ class After(NamedTuple):
 
 def _import(run: Callable[..., ImportReport], store: str | None, after: After, *, json_: bool) -> None:
     from cit_core.aptitude.assigning import require_keyword_finder
+    from cit_core.aptitude.importers.completing import complete, name_tasks
     from cit_core.aptitude.suites import find_suite
+    from cit_core.runtime import load_scorer
 
     suite, words = find_suite(after.suite), _words(after.keywords)  # refused before anything is imported
     if after.keywords == TFIDF:
@@ -222,8 +223,10 @@ def _import(run: Callable[..., ImportReport], store: str | None, after: After, *
     with _opened(store) as opened, output.counting() as progress:
         report = run(opened, progress=partial(progress, "rows"))
         url = opened.url
-        done = _complete(opened, suite, words, after, progress)
-    _report(report, done, url, json_=json_)
+        done = None if after.no_vectors else complete(opened, load_scorer(), suite, progress=progress)
+        _report(report, done, url, json_=json_)
+        if after.keywords is not None:  # last: a slip in them is told beside what was imported
+            name_tasks(opened, words, from_texts=after.keywords == TFIDF)
     if not report.new and report.refused_count:
         raise typer.Exit(REFUSED)
 
@@ -232,23 +235,6 @@ def _words(given: str | None) -> dict[str, list[str]]:
     from cit_core.cli.building import read_keywords
 
     return {} if given in (None, TFIDF) else read_keywords(Path(str(given)))
-
-
-def _complete(
-    store: CapabilityStore,
-    suite: Suite,
-    words: dict[str, list[str]],
-    after: After,
-    progress: Callable[[str, int], None],
-) -> Completed | None:
-    from cit_core.aptitude.importers.completing import complete, name_tasks
-    from cit_core.runtime import load_scorer
-
-    if after.keywords is not None:
-        name_tasks(store, words, from_texts=after.keywords == TFIDF)
-    if after.no_vectors:
-        return None
-    return complete(store, load_scorer(), suite, progress=progress)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Feedback:
         """See `Router.feedback`. Each call is a fact of its own, in one transaction."""
         from cit_core.store import UNASSIGNED
 
-        item, source = self._item(about, UNASSIGNED)
+        item, source = self._item(about)
         outcome = Outcome(candidate=candidate, item=item.id, correct=correct, source=source)
         encode = getattr(self._scorer, "encode", None)
         vectors = {} if encode is None or item.instruction is None else {item.id: encode([item.instruction])[0]}
@@ -64,8 +64,10 @@ class Feedback:
                 writer.set_vectors(vectors, self._scorer.encoder)  # type: ignore[attr-defined]
         return outcome
 
-    def _item(self, about: Decision | str | Item, unassigned: str) -> tuple[Item, str]:
+    def _item(self, about: Decision | str | Item) -> tuple[Item, str]:
         """The item, and the source of the outcome, which makes it a fact of its own."""
+        from cit_core.store import ASKED, UNASSIGNED
+
         if isinstance(about, Item):
             return about, f"feedback:{uuid.uuid4().hex}"
         id_ = about.id if isinstance(about, Decision) else about
@@ -75,5 +77,5 @@ class Feedback:
             raise InvalidInput(
                 f"no decision {id_!r} among the last {REMEMBERED:,} of this router; pass the Item that was asked"
             )
-        asked = Item(id="asked", task=unassigned, instruction=instruction)
-        return asked.model_copy(update={"id": f"asked:{asked.digest}"}), f"feedback:{id_}"
+        asked = Item(id=ASKED, task=UNASSIGNED, instruction=instruction)
+        return asked.model_copy(update={"id": f"{ASKED}{asked.digest}"}), f"feedback:{id_}"

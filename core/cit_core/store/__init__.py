@@ -12,7 +12,7 @@ wait and never see half a transaction, and each transaction that changed somethi
 """
 
 from cit_core.store.capability_store import CapabilityStore, Snapshot
-from cit_core.store.reading import UNASSIGNED, StoredEvidence, in_batches
+from cit_core.store.reading import ASKED, UNASSIGNED, StoredEvidence, in_batches
 from cit_core.store.writing import (
     REFUSED_SHOWN,
     BatchResult,
@@ -23,6 +23,7 @@ from cit_core.store.writing import (
 )
 
 __all__ = [
+    "ASKED",
     "REFUSED_SHOWN",
     "UNASSIGNED",
     "BatchResult",

@@ -13,9 +13,11 @@ from sqlalchemy import Connection, Engine, func, or_, select
 from cit_core.errors import CITError, InvalidInput
 from cit_core.migrations import upgrade
 from cit_core.records import Candidate, Capability, Item, Outcome, Suite, Task
-from cit_core.schema import candidates, items, outcomes, settings, sources, versions
+from cit_core.schema import candidates, items, outcomes, settings, sources, tasks, versions
 from cit_core.store.database import open_engine, parse_url, store_errors
 from cit_core.store.reading import (
+    ASKED,
+    UNASSIGNED,
     StoredEvidence,
     candidate_key_of,
     in_batches,
@@ -241,6 +243,13 @@ class CapabilityStore:
                 query = query.where(sources.c.id == source)
             for row in connection.execution_options(yield_per=10_000).execute(query).mappings():
                 yield Outcome(**row)
+
+    def unassigned(self) -> tuple[str, ...]:
+        """Ids of the items without a task, but for those that only feedback knows: those are nobody's test."""
+        loose = items.c.task_key.in_(select(tasks.c.key).where(tasks.c.id == UNASSIGNED))
+        query = select(items.c.id).where(loose, items.c.id.not_like(f"{ASKED}%")).order_by(items.c.key)
+        with self._reading() as connection:
+            return tuple(connection.scalars(query))
 
     def without_vector(self, encoder: str, limit: int) -> tuple[Item, ...]:
         """At most `limit` items with a text and without a vector of this encoder, in the order they were added."""

@@ -16,6 +16,7 @@ from cit_core.records import Candidate, Capability, Item, Suite, Task, Usage
 from cit_core.schema import candidates, items, outcomes, sources, tasks
 
 __all__ = [
+    "ASKED",
     "LOOKUP",
     "UNASSIGNED",
     "UNCACHED",
@@ -36,6 +37,8 @@ LOOKUP = 5_000
 """Rows asked for in one query: SQLite takes 32,766 parameters and a million characters in a statement."""
 DECIMALS = 9
 """Of an accuracy: far above what the order of a sum can change, far below what can be measured."""
+ASKED = "asked:"
+"""How the ids of items begin that only feedback knows."""
 UNASSIGNED = "unassigned"
 """Task of an item whose task is not known yet; it gives way to any other, and is no line of a capability."""
 UNCACHED = {"compiled_cache": None}

@@ -11,6 +11,7 @@ from cit_core import CapabilityStore
 from cit_core.aptitude.importers import table as tables
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
+from cit_core.router import FakeScorer, Router
 from cit_core.store import UNASSIGNED
 
 URL = "sqlite:///zoo.db"
@@ -311,3 +312,26 @@ def test_a_suite_that_is_not_there_is_refused_before_anything_is_imported(cit, t
     file = write("loose.csv", "item_id,model,correct,instruction\n1,m,1,What is 7 times 8?\n")
     assert cit("import", "table", file, *STORE, "--suite", "no-such-suite").exit_code == 2
     assert not (tmp_path / "zoo.db").exists()
+
+
+@pytest.mark.parametrize("text", ["half a \\ud800 pair", "a NUL \\u0000 inside"])
+def test_a_text_that_no_database_keeps_is_a_bad_row(cit, tmp_path, text):
+    lines = [f'{{"item_id": "1", "model": "m", "correct": 1, "instruction": "{text}"}}']
+    lines.append('{"item_id": "2", "model": "m", "correct": 1, "instruction": "fine"}')
+    file = write("texts.jsonl", "\n".join(lines))
+    refused = cit("import", "table", file, *STORE)
+    assert refused.exit_code == 2
+    assert "texts.jsonl:1: a text holds" in refused.stderr
+    assert not (tmp_path / "zoo.db").exists()
+    assert cit("import", "table", file, *STORE, "--skip-bad").stdout.startswith("1 new, 0 known, 1 refused")
+
+
+def test_an_import_leaves_what_only_feedback_knows_alone(cit):
+    with CapabilityStore(URL) as store:
+        store.add_candidates([Candidate(id="m")])
+        router = Router.from_store(store, FakeScorer({"m": 0.5}))
+        router.feedback(router.route("My printer does not print."), "m", 0.0)
+    file = write("other.csv", "item_id,model,correct,instruction\n1,m,1,What is 7 times 8?\n")
+    assert json.loads(cit("import", "table", file, *STORE, "--json").stdout)["assigned"] == 1
+    with CapabilityStore(URL) as store:
+        assert [result.count for result in store.capability("m").results] == [1]

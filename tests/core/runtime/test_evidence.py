@@ -49,6 +49,7 @@ def by_the_formula(
     floor = 1.0 - chosen.bandwidth
     if len(cosine) > chosen.neighbours:
         floor = max(floor, sorted(cosine)[-chosen.neighbours])
+    floor = min(floor, 0.95)
     weight = [min(1.0, max(0.0, (c - floor) / (1.0 - floor))) for c in cosine]
     total = sum(weight)
     found = []
@@ -56,7 +57,9 @@ def by_the_formula(
         if total == 0.0 or np.isnan(outcomes.correct_IK[:, k]).all():
             found.append(n)
             continue
-        a, c = total / (total + chosen.difficulty), total / (total + 1.0)
+        answers = int((~np.isnan(outcomes.correct_IK[:, k])).sum())
+        trust = answers / (answers + 30)
+        a, c = trust * total / (total + chosen.difficulty), trust * total / (total + 1.0)
         b = sum(w * e for w, e in zip(weight, easiness, strict=True)) / total
         delta = sum(w * way[t, k] for w, t in zip(weight, outcomes.task_I, strict=True)) / total
         above, below = 0.0, chosen.local
@@ -150,7 +153,6 @@ def test_the_shortlist_finds_the_neighbours_of_the_whole(monkeypatch: pytest.Mon
     chosen = EvidenceSettings(neighbours=30)
     whole = Evidence(outcomes, chosen)
     monkeypatch.setattr(evidence_module, "SHORTLIST_FROM", 100)
-    monkeypatch.setattr(evidence_module, "SHORTLIST_WIDTH", 32)
     short = Evidence(outcomes, chosen)
     for query in unit(centres[:10] + 0.3 * draw.normal(size=(10, 64))):
         rows, weights = whole.neighbours(query)
@@ -278,3 +280,25 @@ def test_the_scorer_gives_probabilities_and_says_what_it_is() -> None:
     assert scores[1, 0] > 0.6 > 0.4 > scores[1, 2]
     assert scores[:, 1].tolist() == [0.5, 0.5]
     assert (scorer.name, scorer.max_tokens) == ("fake+evidence", 7)
+
+
+def test_any_number_of_copies_of_a_question_speaks() -> None:
+    for copies in (10, 399, 400, 1000):
+        vectors = np.tile(np.array([[1.0, 0.0]], np.float32), (copies, 1))
+        correct = np.tile([[0.0, 1.0]], (copies, 1))
+        evidence = Evidence(Outcomes(vectors, np.full(copies, NO_TASK), correct, ("a", "b")))
+        a, b = evidence.update(np.zeros((1, 2)), vectors[:1], ("a", "b"))[0]
+        assert b > 0.03 > -0.03 > a, copies
+
+
+def test_one_outcome_does_not_move_a_candidate_everywhere() -> None:
+    outcomes, _ = simulated(1000)
+    newcomer = np.full((1000, 1), np.nan)
+    newcomer[0] = 1.0
+    known = outcomes._replace(
+        correct_IK=np.concatenate([outcomes.correct_IK, newcomer], axis=1), candidates=(*outcomes.candidates, "new")
+    )
+    evidence = Evidence(known, EvidenceSettings(neighbours=50, difficulty=1.0, task=1.0, local=1.0))
+    elsewhere = outcomes.vectors_ID[outcomes.task_I != outcomes.task_I[0]][:50]
+    moved = evidence.update(np.zeros((50, 1)), elsewhere, ("new",))
+    assert np.abs(moved).max() < 0.25

@@ -114,8 +114,9 @@ class _Import:
         """The rows that can be read."""
         kept = []
         for row in rows:
-            if isinstance(row, BadRow):
-                self._bad(row)
+            reason = row.reason if isinstance(row, BadRow) else _unkeepable(row)
+            if isinstance(row, BadRow) or reason:
+                self._bad(BadRow(row.about.where if isinstance(row, Row) else row.where, reason))
             else:
                 kept.append(row)
         return kept
@@ -200,6 +201,20 @@ def row_or_bad(where: str, make: Callable[[], R]) -> R | BadRow:
         return make()
     except InvalidInput as error:
         return BadRow(where, str(error))
+
+
+def _unkeepable(row: Row | ItemRow) -> str:
+    """Why no database can keep a text of this row; nothing if it can."""
+    about = row.about if isinstance(row, Row) else row
+    texts = [about.item, about.task, about.instruction, about.answer, *about.options]
+    whole = "".join(text for text in texts if text) + (row.outcome.candidate if isinstance(row, Row) else "")
+    if "\0" in whole:
+        return "a text holds the character NUL"
+    try:
+        whole.encode()
+    except UnicodeEncodeError as error:
+        return f"a text holds {whole[error.start]!r}, half a surrogate pair, which is no Unicode"
+    return ""
 
 
 def _says_nothing_new(row: ItemRow, item: Item) -> bool:

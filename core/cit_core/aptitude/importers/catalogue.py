@@ -39,15 +39,13 @@ def add_from_catalogue(store: CapabilityStore, id_: str) -> int:
 def copy_profile(writer: Writer, id_: str) -> int:
     """Copy the outcomes of a model that is stored and in the catalogue; returns how many are new.
 
-    Tasks that the store knows keep its keywords, and items the vectors that they have.
+    Tasks that the store knows keep its keywords.
     """
     suite = core_suite()
     stored = {task.id for task in writer.tasks()}
     writer.add_tasks(task for task in suite.tasks if task.id not in stored)
-    there = writer.find_items(suite.item_ids)
     writer.add_items(Item(id=item, task=task.id) for task in suite.tasks for item in suite.items[task.id])
-    vectors = dict(zip(suite.item_ids, core_vectors(), strict=True))
-    writer.set_vectors({item: vector for item, vector in vectors.items() if item not in there}, VECTORS_OF)
+    writer.set_vectors(dict(zip(suite.item_ids, core_vectors(), strict=True)), VECTORS_OF)
     answers = zip(suite.item_ids, core_responses()[id_], strict=True)
     return writer.add_outcomes(
         Outcome(candidate=id_, item=item, correct=float(correct), source=SOURCE)
