@@ -158,7 +158,7 @@ def test_the_shortlist_finds_the_neighbours_of_the_whole(monkeypatch: pytest.Mon
         rows, weights = whole.neighbours(query)
         found, also = short.neighbours(query)
         assert dict(zip(found.tolist(), also.tolist(), strict=True)) == pytest.approx(
-            dict(zip(rows.tolist(), weights.tolist(), strict=True)), abs=1e-5
+            dict(zip(rows.tolist(), weights.tolist(), strict=True)), abs=2e-3
         )
         assert len(rows) == 29, "the last neighbour marks the end of the kernel"
 
