@@ -27,8 +27,8 @@ from cit_core.aptitude.encoding import encode_items
 from cit_core.aptitude.importers.catalogue import add_from_catalogue
 from cit_core.aptitude.importers.table import import_table
 from cit_core.catalogue import catalogue_capabilities, core_suite
-from cit_core.evaluate.experiments import unseen_items
 from cit_core.evaluate.metrics import paired_interval
+from cit_core.evaluate.settings import unseen_items
 from cit_core.runtime import OnnxScorer
 from cit_core.train.data import OutcomeTable, Split, read_outcomes
 

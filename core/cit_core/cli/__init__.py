@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cit_core.cli import aptitude, calibrating, demo, doctor, importing, models, output, proving, route
+from cit_core.cli import aptitude, benching, calibrating, demo, doctor, importing, models, output, route, training
 from cit_core.cli.group import Group
 from cit_core.cli.options import OpenRouter
 
@@ -26,8 +26,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(importing.app, name="import")
 app.add_typer(aptitude.app, name="aptitude")
 app.command("calibrate")(calibrating.calibrate)
-app.command("train")(proving.train)
-app.command("bench")(proving.bench)
+app.command("train")(training.train)
+app.command("bench")(benching.bench)
 app.command("doctor")(doctor.doctor)
 
 

@@ -1,25 +1,6 @@
-"""Prove: the router beside its baselines and controls on outcomes it has not seen. Never calls an LLM."""
+"""Prove: how well a router chooses, beside what anybody could do without it."""
 
-from cit_core.evaluate.experiments import Comparison, Row, held_out
-from cit_core.evaluate.metrics import (
-    Interval,
-    auroc,
-    brier,
-    calibration_error,
-    paired_interval,
-    ranking_accuracy,
-    routed,
-)
+from cit_core.evaluate.bench import EXPERIMENTS, Bench, thin
+from cit_core.evaluate.results import Result
 
-__all__ = [
-    "Comparison",
-    "Interval",
-    "Row",
-    "auroc",
-    "brier",
-    "calibration_error",
-    "held_out",
-    "paired_interval",
-    "ranking_accuracy",
-    "routed",
-]
+__all__ = ["EXPERIMENTS", "Bench", "Result", "thin"]

@@ -13,7 +13,7 @@ from cit_core.errors import InvalidInput
 from cit_core.runtime.effects import Array, Effects, Outcomes, fit_effects
 from cit_core.runtime.evidence import Evidence, EvidenceSettings
 
-__all__ = ["Fit", "fit_settings"]
+__all__ = ["FEWEST", "Fit", "fit_settings"]
 
 GRID: Mapping[str, tuple[Any, ...]] = {
     "task": (1.0, 3.0, 10.0, 30.0, 100.0),
@@ -24,6 +24,8 @@ GRID: Mapping[str, tuple[Any, ...]] = {
 }
 SWEEPS = 2
 FOLDS = 5
+FEWEST = 50
+"""Questions that say anything."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,13 @@ def fit_settings(outcomes: Outcomes, log_odds_IK: NDArray[np.floating], *, seed:
         seed: Of the folds.
 
     Raises:
-        InvalidInput: If fewer than 50 questions can be asked, too few to say anything.
+        InvalidInput: If fewer than `FEWEST` questions can be asked.
     """
     asked_I = ~np.isnan(log_odds_IK).any(axis=1) & ~np.isnan(outcomes.correct_IK).all(axis=1)
-    if asked_I.sum() < 50:
+    if asked_I.sum() < FEWEST:
         raise InvalidInput(
-            f"evidence is fitted on at least 50 questions with a text and an outcome, and {asked_I.sum()} have both; "
-            "import more with `cit import`, or route with the default settings"
+            f"evidence is fitted on at least {FEWEST} questions with a text and an outcome, and {asked_I.sum()} have "
+            "both; import more with `cit import`, or route with the default settings"
         )
     fold_I = np.random.default_rng(seed).permutation(len(asked_I)) % FOLDS
     correct_NK = outcomes.correct_IK[asked_I].astype(np.float64)

@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cit_core.errors import InvalidInput
-from cit_core.evaluate import auroc, brier, calibration_error, paired_interval, ranking_accuracy, routed
-from cit_core.evaluate.metrics import bootstrap
+from cit_core.evaluate.metrics import (
+    auroc,
+    bootstrap,
+    brier,
+    calibration_error,
+    paired_interval,
+    ranking_accuracy,
+    routed,
+)
 
 Matrix = NDArray[np.float64]
 quick = settings(max_examples=60, deadline=None)

@@ -1,4 +1,4 @@
-"""`cit train` and `cit bench`: make the network, and see what it is worth on outcomes it has not seen."""
+"""`cit train`: make the network from outcomes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from cit_core.cli import output
-from cit_core.cli.options import CheckpointOption, JsonOption
+from cit_core.cli.options import JsonOption
 from cit_core.errors import InvalidInput
 
-__all__ = ["bench", "train"]
+__all__ = ["train"]
 
 DataOption = Annotated[
     Path,
@@ -56,46 +56,3 @@ def train(
         f"candidates as in torch; log-odds differ by {agreement.exact:.1e} at most before quantisation and by "
         f"{agreement.quantised:.3f} on average after it"
     )
-
-
-def bench(
-    data: DataOption,
-    checkpoint: CheckpointOption = "mini",
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
-    target: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Also write the result as JSON.")
-    ] = None,
-    json_: JsonOption = False,
-) -> None:
-    """Compare the router with random choice, the best model by aptitude, a shuffled control and the oracle.
-
-    Items and models of the test part are in no training run. Accuracies come with paired-bootstrap 95 % intervals.
-    """
-    from dataclasses import asdict
-
-    from cit_core.evaluate import held_out
-    from cit_core.evaluate.report import COLUMNS, as_markdown, as_record, cells, summary
-    from cit_core.runtime import load_scorer
-    from cit_core.train.data import Split, read_outcomes
-
-    table, scorer, split = read_outcomes(data, "mmlu-pro"), load_scorer(checkpoint), Split()
-    comparisons = held_out(table, scorer, split)
-    record = as_record(
-        comparisons,
-        command=f"cit bench --data {data} --checkpoint {checkpoint}",
-        checkpoint={"name": scorer.name, "sha256": scorer.checkpoint.sha256},
-        data={"name": table.name, "digest": table.digest()},
-        split=asdict(split),
-    )
-    if target is not None:
-        target.write_text(record + "\n", encoding="utf-8")
-    if json_:
-        output.say(record)
-    elif markdown:
-        output.say(as_markdown(comparisons))
-    else:
-        for comparison in comparisons:
-            columns = {heading: "left" if heading == COLUMNS[0] else "right" for heading in COLUMNS}
-            title = f"{comparison.title} ({comparison.items:,} items, {comparison.zoos} zoos)"
-            output.console().print(output.table(title, columns, [cells(row) for row in comparison.rows]))
-            output.say(summary(comparison) + "\n")

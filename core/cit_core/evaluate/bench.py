@@ -1,0 +1,324 @@
+"""The benchmark: experiments by name, over tables of outcomes, without calling an LLM.
+
+What is slow - vectors of questions, scores of every method - is kept in a folder as it is done, so that a run which was
+stopped goes on; everything else is arithmetic.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache, cached_property, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.catalogue import catalogue_capabilities, core_suite
+from cit_core.errors import InvalidInput
+from cit_core.evaluate.comparing import SINGLE_BEST
+from cit_core.evaluate.experiments.cost import cost, prices_of
+from cit_core.evaluate.experiments.learners import OURS, learners
+from cit_core.evaluate.experiments.onboarding import ASKED, LOGGED, onboarding
+from cit_core.evaluate.experiments.overhead import overhead
+from cit_core.evaluate.experiments.releases import coverage, releases
+from cit_core.evaluate.experiments.robustness import robustness
+from cit_core.evaluate.experiments.zoos import zoos
+from cit_core.evaluate.learners import Learner
+from cit_core.evaluate.logs import measured_alike, own_tasks_setting, tasks_held_out
+from cit_core.evaluate.predicting import Method, Scores, keep, methods, predict
+from cit_core.evaluate.results import Figure, Result, Table, facts
+from cit_core.evaluate.settings import (
+    Part,
+    Setting,
+    catalogue_parts,
+    catalogue_setting,
+    categories_held_out,
+    other_dataset_setting,
+)
+from cit_core.evaluate.zoos import random_zoos
+from cit_core.records import Capability
+from cit_core.runtime import OnnxScorer
+from cit_core.train.data import OutcomeTable, Split
+
+__all__ = ["EXPERIMENTS", "Bench", "thin"]
+
+QUICK = 0.12
+"""Share of the items besides the core set that a quick run looks at."""
+CHUNK = 64
+"""Texts that are encoded between two reports of progress."""
+
+OF_THE_CATALOGUE = ("zoos", "releases", "coverage", "onboarding")
+"""Experiments that want sizes, release dates and answers to the core set."""
+ONLY_ZOOS = ("known-models-held-out-categories", "all-models-held-out-categories")
+"""Settings that have no table among the learners: they say there what others say."""
+
+Parts = tuple[Sequence[Table], Sequence[Figure]]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an experiment asks."""
+
+    title: str
+    question: str
+
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "learners": Experiment(
+        "Every scorer on the same outcomes", "Which way to choose is right most often, from the same knowledge?"
+    ),
+    "zoos": Experiment("Zoos by size and date", "What is routing worth in small, mixed and strong zoos?"),
+    "releases": Experiment("Models join in order of release", "Does it keep up without being trained again?"),
+    "coverage": Experiment("What small models cover", "How much of what the best model answers do small ones answer?"),
+    "cost": Experiment("Quality against cost", "What does the quality of the best single model cost with routing?"),
+    "onboarding": Experiment("Onboarding a model", "How many answers of a new model are enough, and what do more add?"),
+    "overhead": Experiment("The time of a decision", "What does a decision cost as zoo and query grow?"),
+    "robustness": Experiment("Robustness", "How many decisions flip when a question is put a little differently?"),
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Tables of outcomes, a network, and a folder for what is slow.
+
+    Attributes:
+        catalogue: Outcomes of the catalogue's models, if there are any.
+        logs: Tables with tasks of their own.
+        scorer: The network under test.
+        command: How this was called, for the record.
+        told: What is known of models of the logs besides their outcomes.
+        folder: Keeps vectors and scores; nothing is kept if not given.
+        split: What is held out.
+        chosen: Learners in place of all.
+        quick: Measure fewer times, ask fewer questions, take fewer steps.
+        tell: Told what is being done.
+    """
+
+    catalogue: OutcomeTable | None
+    logs: Sequence[OutcomeTable]
+    scorer: OnnxScorer
+    command: str
+    told: Mapping[str, Capability] = field(default_factory=dict)
+    folder: Path | None = None
+    split: Split = field(default_factory=Split)
+    chosen: Sequence[Learner] | None = None
+    quick: bool = False
+    tell: Callable[[str], None] = lambda _what: None
+
+    def run(self, names: Sequence[str] = ()) -> Iterator[Result]:
+        """One result after the other.
+
+        Args:
+            names: Of experiments; all that these tables allow if not given.
+
+        Raises:
+            InvalidInput: If there is no experiment of a name, or these tables do not allow it.
+        """
+        for name in names:
+            if name not in EXPERIMENTS:
+                raise InvalidInput(f"no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+            if self.catalogue is None and name in OF_THE_CATALOGUE:
+                raise InvalidInput(f"{name!r} needs outcomes of the catalogue's models: `--data FOLDER`")
+        for name in names or self._possible:
+            self.tell(name)
+            started = time.monotonic()
+            tables, figures = self._parts[name]()
+            yield self._result(name, tuple(tables), tuple(figures), time.monotonic() - started)
+
+    @property
+    def _possible(self) -> list[str]:
+        """Experiments that the tables allow."""
+        lacking = set() if self.catalogue is not None else set(OF_THE_CATALOGUE)
+        if prices_of(self._everyone.setting.capabilities) is None:
+            lacking.add("cost")
+        return [name for name in EXPERIMENTS if name not in lacking]
+
+    @property
+    def _parts(self) -> Mapping[str, Callable[[], Parts]]:
+        return {
+            "learners": self._learners,
+            "zoos": self._zoos,
+            "releases": lambda: _one(releases(self._everyone.setting, self._everyone.scores())),
+            "coverage": lambda: _one(coverage(self._everyone.setting)),
+            "cost": lambda: cost(self._everyone.setting, self._everyone.scores(), self._shown),
+            "onboarding": self._onboarding,
+            "overhead": lambda: overhead(self.scorer, catalogue_capabilities(), repeats=3 if self.quick else 30),
+            "robustness": lambda: (
+                (robustness(self._compared[0].setting, self.scorer, 40 if self.quick else 300),),
+                (),
+            ),
+        }
+
+    def _result(self, name: str, tables: tuple[Table, ...], figures: tuple[Figure, ...], seconds: float) -> Result:
+        new = [] if self.catalogue is None else self.split.models(self.catalogue.models)["test"]
+        return Result(
+            experiment=name,
+            title=EXPERIMENTS[name].title,
+            question=EXPERIMENTS[name].question,
+            held_out="Questions by a seeded hash of their ids" + (f"; as new models {', '.join(new)}." if new else "."),
+            tables=tables,
+            figures=figures,
+            facts=facts(
+                self.command,
+                data={table.name: table.digest() for table in self._tables},
+                split=asdict(self.split),
+                checkpoint=self.scorer.name,
+                seed=self.split.seed,
+                seconds=round(seconds, 1),
+            ),
+        )
+
+    @property
+    def _tables(self) -> list[OutcomeTable]:
+        return ([] if self.catalogue is None else [self.catalogue]) + list(self.logs)
+
+    # -- what is slow: vectors and scores -----------------------------------------------------------------------------
+
+    @cached_property
+    def _vectors(self) -> dict[str, NDArray[np.float32]]:
+        return {table.name: self._encoded(table) for table in self._tables}
+
+    def _encoded(self, table: OutcomeTable) -> NDArray[np.float32]:
+        path = None
+        if self.folder is not None:
+            path = self.folder / f"vectors-{table.name}-{table.digest()}-{self.scorer.encoder}.npy"
+            if path.exists():
+                return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+        chunks = []
+        for start in range(0, len(table.instructions), CHUNK):
+            chunks.append(self.scorer.encode(table.instructions[start : start + CHUNK]))
+            done = min(start + CHUNK, len(table.instructions))
+            self.tell(f"{table.name}: {done:,} of {len(table.instructions):,} questions encoded")
+        vectors = np.concatenate(chunks)
+        if path is not None:
+            keep(path, vectors)
+        return vectors
+
+    @cached_property
+    def _methods(self) -> tuple[Method, ...]:
+        rows = {text: (table.name, row) for table in self._tables for row, text in enumerate(table.instructions)}
+
+        def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+            return np.stack([self._vectors[rows[text][0]][rows[text][1]] for text in texts])
+
+        return methods(self.scorer, encode, chosen=self.chosen)
+
+    @cached_property
+    def _scores(self) -> Callable[[Setting], dict[str, Scores]]:
+        # A setting is made once and scored once, so its identity is enough of a key.
+        found: dict[int, dict[str, Scores]] = {}
+
+        def scores_of(setting: Setting) -> dict[str, Scores]:
+            if id(setting) not in found:
+                found[id(setting)] = predict(setting, self._methods, self.folder, self.tell)
+            return found[id(setting)]
+
+        return scores_of
+
+    # -- what is compared ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _compared(self) -> list[_Compared]:
+        """All that routers are compared on, in the order of the page."""
+        return [*self._of_catalogue, *self._of_logs]
+
+    @cached_property
+    def _of_catalogue(self) -> list[_Compared]:
+        if self.catalogue is None:
+            return []
+        found: list[_Compared] = []
+        vectors = self._vectors[self.catalogue.name]
+        for hidden in ((), categories_held_out(self.catalogue, self.split)):
+            whole = catalogue_setting(self.catalogue, vectors, self.split, hidden=hidden)
+            parts = catalogue_parts(whole, self.split, hidden)
+            found += [_Compared(part.setting, partial(self._scores_of_part, part, whole)) for part in parts]
+            if not hidden:
+                others = filter(None, (other_dataset_setting(whole, log) for log in self.logs))
+                found += [_Compared(setting, partial(self._scores, setting)) for setting in others]
+        return found
+
+    def _scores_of_part(self, part: Part, whole: Setting) -> dict[str, Scores]:
+        return part.scores_of(self._scores(whole))
+
+    @cached_property
+    def _of_logs(self) -> list[_Compared]:
+        found = []
+        for log in self.logs:
+            table, place = measured_alike(log), {id_: row for row, id_ in enumerate(log.item_ids)}
+            vectors = self._vectors[log.name][[place[id_] for id_ in table.item_ids]]
+            choices: list[tuple[str, ...]] = [()]
+            if len(set(table.tasks)) > 1:
+                choices.append(tasks_held_out(table, self.split))
+            for hidden in choices:
+                setting = own_tasks_setting(table, vectors, self.split, hidden=hidden, told=self.told)
+                found.append(_Compared(setting, partial(self._scores, setting)))
+        return found
+
+    @property
+    def _everyone(self) -> _Compared:
+        """All models of the catalogue; without them, of the first log."""
+        for compared in self._compared:
+            if self.catalogue is None or compared.setting.name == "all-models":
+                return compared
+        raise InvalidInput("there are no outcomes to compare routers on: `--data FOLDER` or `--store URL`")
+
+    @property
+    def _shown(self) -> tuple[str, ...]:
+        """What is drawn beside ours: always the same few, so that a figure can be read."""
+        names = [method.name for method in self._methods]
+        return tuple(name for name in (SINGLE_BEST, "k nearest neighbours", "ridge", *OURS) if name in names)
+
+    # -- experiments of several settings ------------------------------------------------------------------------------
+
+    def _learners(self) -> Parts:
+        shown = [one for one in self._compared if one.setting.name not in ONLY_ZOOS]
+        uses = {method.name: method.uses for method in self._methods}
+        return learners([one.setting for one in shown], {one.setting.name: one.scores() for one in shown}, uses)
+
+    def _zoos(self) -> Parts:
+        whole = [one for one in self._compared if one.setting.name.startswith("all-models")]
+        return [table for one in whole for table in zoos(one.setting, one.scores())], ()
+
+    def _onboarding(self) -> Parts:
+        @cache
+        def setting_of(asked: int, logged: int) -> Setting:
+            assert self.catalogue is not None  # asked for in `run`
+            vectors = self._vectors[self.catalogue.name]
+            whole = catalogue_setting(self.catalogue, vectors, self.split, asked=asked, logged=logged)
+            return catalogue_parts(whole, self.split)[0].setting
+
+        def score(setting: Setting, name: str) -> Scores:
+            (method,) = [method for method in self._methods if method.name == name]
+            return predict(setting, [method], self.folder, self.tell)[name]
+
+        zoos = random_zoos(setting_of(ASKED[-1], 0).aptitude)
+        step = len(ASKED) - 1 if self.quick else 1  # the first and the last, or all
+        return onboarding(setting_of, score, zoos, ASKED[::step], LOGGED[::step])
+
+    def _robustness(self) -> Parts:
+        return (robustness(self._compared[0].setting, self.scorer, questions=40 if self.quick else 300),), ()
+
+
+class _Compared(NamedTuple):
+    """A setting that routers are compared on, and how its scores are had."""
+
+    setting: Setting
+    scores: Callable[[], dict[str, Scores]]
+
+
+def _one(part: tuple[Table, Figure]) -> Parts:
+    return (part[0],), (part[1],)
+
+
+def thin(table: OutcomeTable, split: Split, share: float = QUICK) -> OutcomeTable:
+    """A smaller table: the core set, and of the other items so many, by a seeded hash of their ids."""
+    core = set(core_suite().item_ids)
+    kept = [row for row, id_ in enumerate(table.item_ids) if id_ in core or split.fraction(f"quick:{id_}") < share]
+    columns = {
+        name: tuple(getattr(table, name)[row] for row in kept)
+        for name in ("item_ids", "tasks", "categories", "instructions", "questions")
+    }
+    return OutcomeTable(name=table.name, models=table.models, correct_IM=table.correct_IM[kept], **columns)

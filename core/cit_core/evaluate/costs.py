@@ -1,0 +1,107 @@
+"""Quality against cost: the field's own numbers, as functions of curves.
+
+Axes: N items, K candidates, P points of a curve.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Curve", "aiq", "apgr", "arena_score", "call_share_for", "cost_at_quality", "cost_curve", "two_model_curve"]
+
+Array = NDArray[np.float64]
+ARENA_COSTS = 0.0044, 200.0
+"""USD per 1,000 queries between which RouterArena's score counts cost."""
+ARENA_BETA = 0.1
+"""Weight of quality against cost in it."""
+
+
+class Curve(NamedTuple):
+    """Mean cost of a query and mean quality, one point for each value of a knob."""
+
+    cost_P: Array
+    quality_P: Array
+
+
+def cost_curve(scores_NK: Array, correct_NK: Array, cost_K: Array, knobs: Array) -> Curve:
+    """What `CostAware` gives for each worth of a correct answer: the highest value x P - cost.
+
+    Args:
+        scores_NK: Probabilities.
+        correct_NK: Outcomes.
+        cost_K: Of one query, for each candidate.
+        knobs: Worth of a correct answer, in the unit of cost.
+    """
+    rows = np.arange(len(scores_NK))
+    chosen = [(value * scores_NK - cost_K).argmax(axis=1) for value in knobs]
+    return Curve(
+        np.array([cost_K[pick].mean() for pick in chosen]), np.array([correct_NK[rows, pick].mean() for pick in chosen])
+    )
+
+
+def aiq(curve: Curve, low: float, high: float) -> float:
+    """Average improvement in quality (RouterBench): mean height, from cost `low` to `high`, of the curve's hull.
+
+    The hull is the best that mixing points at random can do; below its cheapest point it is 0.
+    """
+    cost, quality = _hull(curve)
+    grid = np.linspace(low, high, 1001)
+    heights = np.interp(grid, cost, quality, left=0.0)
+    return float(np.trapezoid(heights, grid) / (high - low)) if high > low else float(heights[-1])
+
+
+def _hull(curve: Curve) -> Curve:
+    """Upper concave, never falling envelope, by cost."""
+    order = np.lexsort((-curve.quality_P, curve.cost_P))
+    points: list[tuple[float, float]] = []
+    for cost, quality in zip(curve.cost_P[order], curve.quality_P[order], strict=True):
+        if points and quality <= points[-1][1]:
+            continue
+        while len(points) > 1 and _slope(points[-2], points[-1]) <= _slope(points[-1], (cost, quality)):
+            points.pop()
+        if points and cost == points[-1][0]:
+            continue
+        points.append((float(cost), float(quality)))
+    return Curve(np.array([cost for cost, _ in points]), np.array([quality for _, quality in points]))
+
+
+def _slope(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return (b[1] - a[1]) / (b[0] - a[0]) if b[0] > a[0] else float("inf")
+
+
+def cost_at_quality(curve: Curve, quality: float) -> float:
+    """The least cost at which the hull reaches a quality; infinite if it never does."""
+    cost, height = _hull(curve)
+    return float(np.interp(quality, height, cost)) if quality <= height[-1] else float("inf")
+
+
+def two_model_curve(gain_N: Array, weak_N: Array, strong_N: Array) -> Curve:
+    """Quality against the share of queries that go to the strong model, those with the largest expected gain first."""
+    order = np.argsort(-gain_N, kind="stable")
+    total = np.concatenate([[0.0], np.cumsum((strong_N - weak_N)[order])])
+    return Curve(np.linspace(0.0, 1.0, len(total)), weak_N.mean() + total / len(gain_N))
+
+
+def apgr(curve: Curve) -> float:
+    """Average performance gap recovered (RouteLLM): mean over the share of strong calls of the gap that is closed."""
+    weak, strong = curve.quality_P[0], curve.quality_P[-1]
+    return float(np.trapezoid((curve.quality_P - weak) / (strong - weak), curve.cost_P))
+
+
+def call_share_for(curve: Curve, share: float) -> float:
+    """Call-performance threshold (RouteLLM's CPT): the least share of strong calls that closes this much of the gap."""
+    weak, strong = curve.quality_P[0], curve.quality_P[-1]
+    reached = np.flatnonzero(curve.quality_P >= weak + share * (strong - weak))
+    return float(curve.cost_P[reached[0]])
+
+
+def arena_score(accuracy: float, usd_per_1000: float) -> float:
+    """RouterArena's score: accuracy and log-cost, joined by a weighted harmonic mean; 0 to 1."""
+    low, high = np.log2(ARENA_COSTS)
+    cheapness = float(np.clip((high - np.log2(max(usd_per_1000, ARENA_COSTS[0]))) / (high - low), 0.0, 1.0))
+    if accuracy == 0.0 or cheapness == 0.0:
+        return 0.0
+    return (1.0 + ARENA_BETA) * accuracy * cheapness / (ARENA_BETA * accuracy + cheapness)

@@ -1,0 +1,186 @@
+"""Quality against cost, over the policy's knob: curves, and the numbers that others report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.errors import InvalidInput
+from cit_core.evaluate.comparing import SINGLE_BEST, Zoo
+from cit_core.evaluate.costs import (
+    Curve,
+    aiq,
+    apgr,
+    arena_score,
+    call_share_for,
+    cost_at_quality,
+    cost_curve,
+    two_model_curve,
+)
+from cit_core.evaluate.experiments.learners import OURS
+from cit_core.evaluate.predicting import Scores
+from cit_core.evaluate.results import Cell, Column, Figure, Series, Table
+from cit_core.evaluate.settings import Setting
+from cit_core.evaluate.zoos import SMALL_B, named_zoos
+from cit_core.records import Candidate, Capability
+
+__all__ = ["cost"]
+
+USD_PER_B = 0.01
+"""Assumed where prices are not known: USD per billion parameters and million tokens, about what hosts of open weights
+ask."""
+PROMPT_TOKENS, COMPLETION_TOKENS = 500, 200
+"""Assumed of a query and its answer, where they were not measured."""
+KNOBS = np.concatenate([[0.0], np.geomspace(1e-6, 10.0, 400)])
+"""Worth of a correct answer [USD]."""
+MIXED = ("smaller-mixed", "middle-mixed", "larger-mixed", "all")
+TOLD = "A query costs what was measured, or list prices times what was measured of its tokens."
+ASSUMED = (
+    f"Prices are not known for all of these models, so every model is taken to cost {USD_PER_B} USD per billion "
+    f"parameters and million tokens, and a query {PROMPT_TOKENS + COMPLETION_TOKENS} tokens. A model whose size is not "
+    "told counts as the largest."
+)
+
+
+class Prices(NamedTuple):
+    """What a query costs with each candidate."""
+
+    usd_K: NDArray[np.float64]
+    note: str
+    """Where that comes from."""
+
+
+def cost(
+    setting: Setting, scores: Mapping[str, Scores], methods: Sequence[str]
+) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+    """Curves over the mixed zoos, and the strong-weak pair that RouteLLM's numbers are of.
+
+    Args:
+        setting: With all models.
+        scores: Method to scores.
+        methods: Which of them to show.
+    """
+    candidates = [capability.candidate for capability in setting.capabilities]
+    prices = prices_of(setting.capabilities)
+    if prices is None:
+        raise InvalidInput(
+            "cost needs prices, costs or sizes of the candidates; `cit models add` takes `--price-in` and `--price-out`"
+        )
+    tables, figures = [], []
+    for name, zoo in named_zoos(candidates).items():
+        if name in MIXED:
+            table, figure = _mixed(name, zoo, setting, scores, prices, methods)
+            tables.append(table)
+            figures.append(figure)
+    tables += _pair(setting, scores, candidates, methods)
+    return tuple(tables), tuple(figures)
+
+
+def prices_of(capabilities: Sequence[Capability]) -> Prices | None:
+    """Of a query, for each candidate: as measured or listed; else by size; None where not even sizes are known."""
+    told = [capability.expected_cost(PROMPT_TOKENS, COMPLETION_TOKENS) for capability in capabilities]
+    if None not in told:
+        return Prices(np.array(told, np.float64), TOLD)
+    sizes = [capability.candidate.params_b for capability in capabilities]
+    largest = max((size for size in sizes if size is not None), default=None)
+    if largest is None:
+        return None
+    filled = np.array([largest if size is None else size for size in sizes])
+    return Prices(filled * USD_PER_B * (PROMPT_TOKENS + COMPLETION_TOKENS) / 1e6, ASSUMED)
+
+
+def _mixed(
+    name: str,
+    zoo: Zoo,
+    setting: Setting,
+    scores: Mapping[str, Scores],
+    prices: Prices,
+    methods: Sequence[str],
+) -> tuple[Table, Figure]:
+    columns, correct, price = list(zoo), setting.correct_NK[:, list(zoo)], prices.usd_K[list(zoo)]
+    best = int(setting.aptitude[columns].argmax())
+    quality, spent = float(correct[:, best].mean()), float(price[best])
+    singles = Curve(price, correct.mean(axis=0))
+    low, high = float(price.min()), float(price.max())
+    curves = {"mixing single models": singles} | {
+        method: cost_curve(scores[method][:, columns], correct, price, KNOBS)
+        for method in methods
+        if method != SINGLE_BEST
+    }
+    rows: list[tuple[Cell, ...]] = []
+    for method, curve in curves.items():
+        same = cost_at_quality(curve, quality)
+        arena = max(arena_score(float(q), float(c) * 1000.0) for c, q in zip(*curve, strict=True))
+        rows.append(
+            (
+                method,
+                100.0 * aiq(curve, low, high),
+                None if np.isinf(same) else 100.0 * same / spent,
+                100.0 * float(curve.quality_P.max()),
+                100.0 * arena,
+            )
+        )
+    table = Table(
+        title=f"{name}: {len(zoo)} models, best by aptitude is right on {100 * quality:.2f} %",
+        columns=(
+            Column("router", "text"),
+            Column("AIQ", "percent"),
+            Column("cost at the best single's quality, %", "percent"),
+            Column("highest accuracy %", "percent"),
+            Column("best RouterArena score", "percent"),
+        ),
+        rows=tuple(rows),
+        note=prices.note,
+        emphasis=tuple(place for place, method in enumerate(curves) if method in OURS),
+    )
+    figure = Figure(
+        name=f"cost-{name}",
+        title=f"Quality against cost: {name}",
+        x_label="USD per 1,000 queries",
+        y_label="accuracy, %",
+        series=tuple(_series(method, curve) for method, curve in curves.items()),
+        kind="points",
+        x_log=True,
+    )
+    return table, figure
+
+
+def _series(method: str, curve: Curve) -> Series:
+    order = np.argsort(curve.cost_P, kind="stable")
+    x, y = 1000.0 * curve.cost_P[order], 100.0 * curve.quality_P[order]
+    return Series(method, tuple(map(float, x)), tuple(map(float, y)), ours=method in OURS)
+
+
+def _pair(
+    setting: Setting, scores: Mapping[str, Scores], candidates: Sequence[Candidate], methods: Sequence[str]
+) -> list[Table]:
+    """The best small model and the best of all; nothing where there is no small one."""
+    strong = int(setting.aptitude.argmax())
+    small = [k for k, c in enumerate(candidates) if c.params_b is not None and c.params_b < SMALL_B]
+    if not small or strong in small:
+        return []
+    weak = max(small, key=lambda k: setting.aptitude[k])
+    correct = setting.correct_NK
+    rows: list[tuple[Cell, ...]] = []
+    for method in methods:
+        gain = scores[method][:, strong] - scores[method][:, weak]
+        curve = two_model_curve(gain, correct[:, weak], correct[:, strong])
+        shares = [100.0 * call_share_for(curve, share) for share in (0.5, 0.8)]
+        rows.append((method, apgr(curve), *shares))
+    table = Table(
+        title=f"Two models: {candidates[weak].id} and {candidates[strong].id}",
+        columns=(
+            Column("router", "text"),
+            Column("APGR", "precise"),
+            Column("CPT50, %", "percent"),
+            Column("CPT80, %", "percent"),
+        ),
+        rows=tuple(rows),
+        note="Queries go to the strong model in the order of its expected gain; a random order gives APGR 0.5, CPT50 50"
+        " and CPT80 80.",
+        emphasis=tuple(place for place, method in enumerate(methods) if method in OURS),
+    )
+    return [table]

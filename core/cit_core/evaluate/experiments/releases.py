@@ -1,0 +1,116 @@
+"""Figure 5: models join in the order of release and nothing is trained again. Figure 1: what small ones cover."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+import numpy as np
+
+from cit_core.evaluate.comparing import SINGLE_BEST, Zoo, values_of
+from cit_core.evaluate.metrics import Interval, paired_interval
+from cit_core.evaluate.predicting import EVIDENCE, NETWORK, Scores
+from cit_core.evaluate.results import Column, Figure, Series, Table
+from cit_core.evaluate.settings import Setting
+from cit_core.evaluate.zoos import SMALL_B
+
+__all__ = ["coverage", "releases"]
+
+SHOWN = (SINGLE_BEST, NETWORK, EVIDENCE)
+BEST_SO_FAR = 5
+
+
+def releases(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Figure]:
+    """At each step the zoo is the five best so far, by aptitude, and the newest.
+
+    Args:
+        setting: With all models.
+        scores: Method to scores.
+    """
+    candidates = [capability.candidate for capability in setting.capabilities]
+    order = sorted(range(len(candidates)), key=lambda k: (candidates[k].released or date.max, candidates[k].id))
+    steps: list[Zoo] = []
+    for last in range(2, len(order) + 1):
+        before = sorted(order[: last - 1], key=lambda k: -setting.aptitude[k])[:BEST_SO_FAR]
+        steps.append(tuple(sorted({*before, order[last - 1]})))
+    values = {name: values_of(scores[name], setting.correct_NK, steps) for name in SHOWN if name in scores}
+    values["oracle"] = np.stack([setting.correct_NK[:, list(zoo)].max(axis=1) for zoo in steps])
+    mean = {name: value.mean(axis=0) for name, value in values.items()}
+    table = Table(
+        title=f"Mean over {len(steps)} steps",
+        columns=(
+            Column("router", "text"),
+            Column("accuracy %", "percent"),
+            Column("above current best single", "points"),
+        ),
+        rows=tuple(
+            (name, paired_interval(100 * value), paired_interval(100 * (value - mean[SINGLE_BEST])))
+            for name, value in mean.items()
+        ),
+        note=setting.held_out,
+        emphasis=tuple(place for place, name in enumerate(mean) if name in SHOWN[1:]),
+    )
+    ticks = tuple(float(step) for step in range(2, len(order) + 1))
+    names = tuple(candidates[k].id for k in order[1:])
+    figure = Figure(
+        name="releases",
+        title="Models join in the order of release; nothing is trained again",
+        x_label="models released so far",
+        y_label="accuracy, %",
+        series=tuple(
+            Series(
+                name,
+                ticks,
+                tuple(float(100 * step.mean()) for step in value),
+                ours=name in SHOWN[1:],
+                labels=names if name == SINGLE_BEST else None,
+            )
+            for name, value in values.items()
+        ),
+        kind="step",
+    )
+    return table, figure
+
+
+def coverage(setting: Setting) -> tuple[Table, Figure]:
+    """Of what the best model answers, how much one, two, three ... small ones answer between them, and of everything.
+
+    Small models are added greedily, the one that covers most first.
+    """
+    candidates = [capability.candidate for capability in setting.capabilities]
+    right = setting.correct_NK > 0.5
+    best = int(setting.correct_NK.mean(axis=0).argmax())
+    left = [k for k, c in enumerate(candidates) if c.params_b is not None and c.params_b < SMALL_B and k != best]
+    covered = np.zeros(len(right), bool)
+    rows: list[tuple[int, str, Interval, Interval]] = []
+    while left:
+        chosen = max(left, key=lambda k: int((covered | right[:, k])[right[:, best]].sum()))
+        left.remove(chosen)
+        covered |= right[:, chosen]
+        of_best = paired_interval(100.0 * covered[right[:, best]].astype(float))
+        rows.append((len(rows) + 1, candidates[chosen].id, of_best, paired_interval(100.0 * covered.astype(float))))
+    table = Table(
+        title=f"Small models (under {SMALL_B:g}B) against {candidates[best].id}",
+        columns=(
+            Column("models", "count"),
+            Column("added", "text"),
+            Column("of what the best answers, %", "percent"),
+            Column("of all questions, %", "percent"),
+        ),
+        rows=tuple(rows),
+        note=f"{setting.held_out} {candidates[best].id} answers {100 * right[:, best].mean():.1f} % of the questions. "
+        "By chance a question with ten options is right one time in ten, so many models cover something by luck.",
+    )
+    ticks = tuple(float(row[0]) for row in rows)
+    figure = Figure(
+        name="coverage",
+        title="What small models know between them",
+        x_label="small models",
+        y_label="covered, %",
+        series=(
+            Series("of what the best model answers", ticks, tuple(row[2].mean for row in rows), ours=True),
+            Series("of all questions", ticks, tuple(row[3].mean for row in rows)),
+        ),
+        kind="line",
+    )
+    return table, figure

@@ -1,0 +1,109 @@
+"""How many decisions flip when a question is put a little differently."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.evaluate.comparing import Zoo
+from cit_core.evaluate.metrics import paired_interval, routed
+from cit_core.evaluate.results import Column, Table
+from cit_core.evaluate.settings import Setting
+from cit_core.evaluate.zoos import described, random_zoos
+from cit_core.router import Scorer
+
+__all__ = ["EDITS", "robustness"]
+
+OPTION = re.compile(r"^\(([A-J])\) (.*)$", re.MULTILINE)
+TYPOS = 0.03
+"""Share of the letters that change places with the next one."""
+CONVERSATION = (
+    "User: Hi, I need some help with a couple of things today.\nAssistant: Of course. What is the first one?\n"
+    "User: I have to plan a birthday party for nine children next week, any ideas?\n"
+    "Assistant: A treasure hunt works well.\nUser: Great. Now something else: "
+)
+CODE = (
+    "```python\ndef lookup(rows, key):\n    for row in rows:\n        if row[0] == key:\n            return row\n```\n"
+)
+
+
+def _typos(text: str) -> str:
+    draw, letters = random.Random(text), list(text)  # noqa: S311 - not for secrets
+    for place in range(len(letters) - 1):
+        if letters[place].isalpha() and letters[place + 1].isalpha() and draw.random() < TYPOS:
+            letters[place], letters[place + 1] = letters[place + 1], letters[place]
+    return "".join(letters)
+
+
+def _options_turned(text: str) -> str:
+    options = OPTION.findall(text)
+    if len(options) < 2:
+        return text
+    stem = text[: text.index(f"({options[0][0]}) ")]
+    turned = [words for _, words in options[1:] + options[:1]]
+    return stem + "\n".join(f"({letter}) {words}" for (letter, _), words in zip(options, turned, strict=True))
+
+
+EDITS: Mapping[str, Callable[[str], str]] = {
+    "lower case": str.lower,
+    "upper case": str.upper,
+    "white space": lambda text: "  " + re.sub(r"\s+", "  ", text) + "\n\n",
+    "options in another order": _options_turned,
+    "politeness": lambda text: f"Could you please help me with this? {text}\nThank you very much!",
+    "typos": _typos,
+    "at the end of a conversation": lambda text: CONVERSATION + text,
+    "after a piece of code": lambda text: CODE + text,
+    "after 4,000 characters of something else": lambda text: (
+        "The meeting was moved to the following week. " * 89 + text
+    ),
+}
+
+
+def robustness(setting: Setting, scorer: Scorer, questions: int = 300) -> Table:
+    """Route questions as they are and edited, in zoos of similar strength.
+
+    Args:
+        setting: Whose questions and candidates.
+        scorer: Under test.
+        questions: The first so many.
+    """
+    zoos, texts = random_zoos(setting.aptitude), setting.instructions[:questions]
+    correct, capabilities = setting.correct_NK[:questions], setting.capabilities
+    before = scorer.score(texts, capabilities)
+    rows = []
+    for name, edit in EDITS.items():
+        after = scorer.score([edit(text) for text in texts], capabilities)
+        flips, lost = _flips(before, after, zoos), _lost(before, after, correct, zoos)
+        rows.append(
+            (name, paired_interval(100 * flips), paired_interval(100 * lost), float(np.abs(after - before).mean()))
+        )
+    return Table(
+        title=f"{len(texts)} questions, {described(zoos)}",
+        columns=(
+            Column("edit", "text"),
+            Column("decisions that flip, %", "percent"),
+            Column("accuracy", "points"),
+            Column("probabilities move by", "precise"),
+        ),
+        rows=tuple(rows),
+        note=f"{setting.held_out} Candidates of a zoo are close, so a flip costs little; accuracy says how much.",
+    )
+
+
+def _flips(before: NDArray[np.floating], after: NDArray[np.floating], zoos: Sequence[Zoo]) -> NDArray[np.floating]:
+    each = [before[:, list(zoo)].argmax(axis=1) != after[:, list(zoo)].argmax(axis=1) for zoo in zoos]
+    return np.asarray(np.mean(each, axis=0))
+
+
+def _lost(
+    before: NDArray[np.floating], after: NDArray[np.floating], correct: NDArray[np.floating], zoos: Sequence[Zoo]
+) -> NDArray[np.floating]:
+    each = [
+        routed(after[:, list(zoo)], correct[:, list(zoo)]) - routed(before[:, list(zoo)], correct[:, list(zoo)])
+        for zoo in zoos
+    ]
+    return np.asarray(np.mean(each, axis=0))

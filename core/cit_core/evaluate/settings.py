@@ -1,0 +1,271 @@
+"""What is compared: which questions are routed among which candidates, and what everyone may look at before.
+
+Every setting comes from one split, by a seeded hash of item ids and model names: `known` never holds an item that is
+routed, nor more of a new model than its answers to the core set.
+
+Axes: N items that are routed, I items that are known, M models that are known, K candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.capability import capability_from_outcomes
+from cit_core.catalogue import catalogue_candidates, core_suite
+from cit_core.evaluate.learners import Known
+from cit_core.records import Candidate, Capability, Task
+from cit_core.train.data import OutcomeTable, Split
+
+__all__ = [
+    "Part",
+    "Setting",
+    "catalogue_parts",
+    "catalogue_setting",
+    "categories_held_out",
+    "other_dataset_setting",
+    "profile_of",
+    "unseen_items",
+]
+
+HELD_OUT_CATEGORIES = 4
+"""Of the 14 of MMLU-Pro, those with the lowest hashes."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One situation in which routers are compared."""
+
+    name: str
+    title: str
+    held_out: str
+    """In words."""
+    instructions: tuple[str, ...]
+    """N texts."""
+    groups: tuple[str, ...]
+    """Task or dataset of each, for what is best per dataset in hindsight."""
+    correct_NK: NDArray[np.float64]
+    """NaN where a candidate was not measured; in what routers are compared on, nowhere."""
+    capabilities: tuple[Capability, ...]
+    """Of the K candidates."""
+    known: Known
+    known_instructions: tuple[str, ...]
+    """Texts of the I known items."""
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """K ids."""
+        return tuple(capability.candidate.id for capability in self.capabilities)
+
+    @property
+    def aptitude(self) -> NDArray[np.float64]:
+        """Mean accuracy of the profiles: what a user knows without us."""
+        return np.array([capability.mean_accuracy for capability in self.capabilities])
+
+    def part(self, candidates: Sequence[str], name: str, title: str, held_out: str) -> Part:
+        """Some of the candidates, on the items that all of these were measured on."""
+        columns = np.array([self.candidates.index(candidate) for candidate in candidates])
+        rows = np.flatnonzero(~np.isnan(self.correct_NK[:, columns]).any(axis=1))
+        setting = replace(
+            self,
+            name=name,
+            title=title,
+            held_out=held_out,
+            instructions=tuple(self.instructions[row] for row in rows),
+            groups=tuple(self.groups[row] for row in rows),
+            correct_NK=self.correct_NK[np.ix_(rows, columns)],
+            capabilities=tuple(self.capabilities[column] for column in columns),
+        )
+        return Part(setting, rows, columns)
+
+
+class Part(NamedTuple):
+    """A setting within another one, whose scores hold its own."""
+
+    setting: Setting
+    rows_N: NDArray[np.intp]
+    """Of its items in the whole."""
+    columns_K: NDArray[np.intp]
+    """Of its candidates in the whole."""
+
+    def scores_of(self, scores: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+        """Its share of the whole's scores, for every method."""
+        return {name: given[np.ix_(self.rows_N, self.columns_K)] for name, given in scores.items()}
+
+
+def unseen_items(table: OutcomeTable, split: Split) -> NDArray[np.intp]:
+    """Test items whose question stands nowhere else: exams repeat themselves under other ids."""
+    parts = split.items(table.item_ids)
+    seen = {table.questions[row] for part in ("train", "validation") for row in parts[part]}
+    return np.array([row for row in parts["test"] if table.questions[row] not in seen], np.intp)
+
+
+def categories_held_out(table: OutcomeTable, split: Split) -> tuple[str, ...]:
+    """Which categories nobody may look at, in the setting of that name."""
+    return tuple(sorted(sorted(set(table.categories), key=split.fraction)[:HELD_OUT_CATEGORIES]))
+
+
+def catalogue_setting(
+    table: OutcomeTable,
+    vectors_ID: NDArray[np.float32],
+    split: Split,
+    *,
+    hidden: Collection[str] = (),
+    asked: int | None = None,
+    logged: int = 0,
+) -> Setting:
+    """Everybody in the catalogue: of the split's test models, their answers to the core set are known and nothing else.
+
+    Not everyone was measured on everything; routers are compared on `Setting.part`s.
+
+    Args:
+        table: MMLU-Pro outcomes.
+        vectors_ID: Trunk vectors of its items.
+        split: Which items are routed, and which models are new.
+        hidden: Categories of which nothing is known: their questions are routed, and no others.
+        asked: Core questions that a new model has answered; all of them if not given.
+        logged: Other items that it has answered besides.
+    """
+    inside = np.isin(table.categories, list(hidden))
+    rows = unseen_items(table, split)
+    rows = rows[inside[rows]] if hidden else rows
+    known, profiles = _known(table, vectors_ID, split, ~inside, asked, logged)
+    return Setting(
+        name=f"{table.name}-held-out-categories" if hidden else table.name,
+        title="",
+        held_out="",
+        instructions=tuple(table.instructions[row] for row in rows),
+        groups=tuple(table.categories[row] for row in rows),
+        correct_NK=table.correct_IM[rows],
+        capabilities=tuple(profiles[model] for model in table.models),
+        known=known,
+        known_instructions=tuple(table.instructions[row] for row in _seen_items(table, split, ~inside)),
+    )
+
+
+def catalogue_parts(whole: Setting, split: Split, hidden: Sequence[str] = ()) -> list[Part]:
+    """New models, the models of the training run, and all of them.
+
+    Args:
+        whole: A `catalogue_setting`.
+        split: Its split.
+        hidden: Its categories.
+    """
+    models = split.models(whole.candidates)
+    where = f" on categories that are held out: {', '.join(hidden)}" if hidden else ""
+    seen = (
+        " No outcome, vector or profile line of these categories is known; the network alone has seen training "
+        "questions of them."
+        if hidden
+        else ""
+    )
+    suffix = "-held-out-categories" if hidden else ""
+    return [
+        whole.part(
+            models["test"],
+            f"new-models{suffix}",
+            f"Models that were in no training run{where}",
+            f"The questions, and the models: of a new model everyone sees its answers to the core set and nothing "
+            f"else.{seen}",
+        ),
+        whole.part(
+            models["train"],
+            f"known-models{suffix}",
+            f"Models of the training run{where}",
+            f"The questions. Every training outcome of the candidates may be looked at.{seen}",
+        ),
+        whole.part(
+            tuple(sorted(whole.candidates)),
+            f"all-models{suffix}",
+            f"All models{where}",
+            f"The questions; of {', '.join(models['test'])} everyone sees the answers to the core set and nothing "
+            f"else.{seen}",
+        ),
+    ]
+
+
+def other_dataset_setting(whole: Setting, log: OutcomeTable) -> Setting | None:
+    """Another data set, for the models that have a profile from `whole`; None where there are not two of them.
+
+    Args:
+        whole: What is known, and of whom.
+        log: Every item that the models were measured on is routed.
+    """
+    shared = [model for model in log.models if model in whole.candidates]
+    if len(shared) < 2:
+        return None
+    correct_NK = log.correct_IM[:, [log.column(model) for model in shared]]
+    rows = np.flatnonzero(~np.isnan(correct_NK).any(axis=1))
+    profiles = {capability.candidate.id: capability for capability in whole.capabilities}
+    return replace(
+        whole,
+        name=f"{whole.name}-to-{log.name}",
+        title=f"Held-out datasets: from {whole.name} to {log.name}",
+        held_out=f"All of {log.name}. Everything known comes from {whole.name}; only {' and '.join(shared)} stand in "
+        "both under one name.",
+        instructions=tuple(log.instructions[row] for row in rows),
+        groups=tuple(log.tasks[row] for row in rows),
+        correct_NK=correct_NK[rows],
+        capabilities=tuple(profiles[model] for model in shared),
+    )
+
+
+def _seen_items(table: OutcomeTable, split: Split, visible: NDArray[np.bool_]) -> NDArray[np.intp]:
+    parts = split.items(table.item_ids)
+    seen: NDArray[np.intp] = np.sort(np.concatenate([parts["train"], parts["validation"]]))
+    return seen[visible[seen]]
+
+
+def _known(
+    table: OutcomeTable,
+    vectors_ID: NDArray[np.float32],
+    split: Split,
+    visible: NDArray[np.bool_],
+    asked: int | None,
+    logged: int,
+) -> tuple[Known, dict[str, Capability]]:
+    seen, suite = _seen_items(table, split, visible), core_suite()
+    core_task = {item: task.id for task in suite.tasks for item in suite.items[task.id]}
+    core = np.array([table.item_ids[row] in core_task for row in seen], bool)
+    new = np.isin(table.models, split.models(table.models)["test"])
+    draw = np.random.default_rng(0)
+    test, log = draw.permutation(np.flatnonzero(core))[:asked], draw.permutation(np.flatnonzero(~core))[:logged]
+    hidden = np.ones(len(seen), bool)
+    hidden[test] = hidden[log] = False
+    correct_IM = table.correct_IM[seen].copy()
+    correct_IM[np.ix_(hidden, new)] = np.nan
+    facts = {candidate.id: candidate for candidate in catalogue_candidates()}
+    profiles = {}
+    for model, is_new in zip(table.models, new, strict=True):
+        rows = seen[np.sort(test)] if is_new else seen[core]
+        tasks = [core_task[table.item_ids[row]] for row in rows]
+        marks = table.correct_IM[rows, table.column(model)]
+        profiles[model] = profile_of(facts.get(model, Candidate(id=model)), suite.tasks, tasks, marks)
+    known = Known(
+        vectors_ID=vectors_ID[seen],
+        tasks_I=tuple(table.tasks[row] for row in seen),
+        correct_IM=correct_IM,
+        capabilities=tuple(profiles[model] for model in table.models),
+        trained=tuple((~new).tolist()),
+        validation_I=np.isin(seen, split.items(table.item_ids)["validation"]),
+    )
+    return known, profiles
+
+
+def profile_of(
+    candidate: Candidate, tasks: Sequence[Task], of_items: Sequence[str], correct_I: NDArray[np.floating]
+) -> Capability:
+    """The capability that outcomes amount to.
+
+    Args:
+        candidate: Whose.
+        tasks: Its lines.
+        of_items: Task of each of the I items.
+        correct_I: NaN where it was not measured.
+    """
+    measured = ((task, float(mark)) for task, mark in zip(of_items, correct_I, strict=True) if not np.isnan(mark))
+    return capability_from_outcomes(candidate, tasks, measured)

@@ -1,0 +1,73 @@
+"""Zoos: by size and date as in the paper's table 1, and seeded random ones of similar strength."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.evaluate.comparing import Zoo
+from cit_core.records import Candidate
+
+__all__ = ["described", "named_zoos", "random_zoos"]
+
+SMALL_B, LARGE_B = 10.0, 60.0
+"""Billions of parameters: below, a model is small; from the second on, large, as is one whose size is not told."""
+SPREAD = 0.15
+"""Aptitudes of a zoo of similar strength lie within it."""
+TRIES = 200
+"""Draws for each zoo that is wanted."""
+
+
+def named_zoos(candidates: Sequence[Candidate]) -> dict[str, Zoo]:
+    """The zoos of the paper's table 1, built from sizes and release dates alone.
+
+    `smaller-scale` the five newest small models; `smaller-mixed` and the three oldest small ones; `middle-mixed` the
+    five and everything of middle size; `larger-mixed` these and the three newest large ones; `high-performance` those
+    three; `all` everyone.
+    """
+    newest = sorted(range(len(candidates)), key=lambda k: (candidates[k].released or date.min, candidates[k].id))[::-1]
+    size = [candidate.params_b if candidate.params_b is not None else np.inf for candidate in candidates]
+    small = [k for k in newest if size[k] < SMALL_B]
+    middle = [k for k in newest if SMALL_B <= size[k] < LARGE_B]
+    large = [k for k in newest if size[k] >= LARGE_B]
+    five, three = small[:5], large[:3]
+    zoos = {
+        "smaller-scale": five,
+        "smaller-mixed": five + [k for k in small[-3:] if k not in five],
+        "middle-mixed": five + middle,
+        "larger-mixed": five + middle + three,
+        "high-performance": three,
+        "all": newest,
+    }
+    return {name: tuple(sorted(zoo)) for name, zoo in zoos.items() if len(zoo) > 1}
+
+
+def random_zoos(
+    aptitude_K: NDArray[np.floating], number: int = 50, sizes: Sequence[int] = (3, 4, 5, 6, 7, 8), seed: int = 0
+) -> list[Zoo]:
+    """Seeded zoos of candidates whose aptitudes lie within 0.15; fewer where there are not so many.
+
+    Where fewer than three are that close, pairs are taken; where no two are, everybody is the one zoo.
+    """
+    draw = np.random.default_rng(seed)
+    found: set[Zoo] = set()
+    for _ in range(TRIES * number):
+        if len(found) == number:
+            break
+        first = int(draw.integers(len(aptitude_K)))
+        near = np.flatnonzero((aptitude_K >= aptitude_K[first]) & (aptitude_K <= aptitude_K[first] + SPREAD))
+        wanted = int(draw.choice(sizes))
+        if len(near) >= wanted:
+            others = near[near != first]
+            found.add(tuple(sorted((first, *map(int, draw.choice(others, wanted - 1, replace=False))))))
+    if not found and len(sizes) > 1:
+        return random_zoos(aptitude_K, number, (2,), seed)
+    return sorted(found) or [tuple(range(len(aptitude_K)))]
+
+
+def described(zoos: Sequence[Zoo]) -> str:
+    """How many of `random_zoos` there are."""
+    return f"one zoo of {len(zoos[0])}" if len(zoos) == 1 else f"{len(zoos)} zoos of similar strength"
