@@ -3,7 +3,7 @@
 #   demo    routes real questions among the shipped models; a light environment of its own, without torch
 #   test    what CI runs: check, then pytest
 #   check   ruff, mypy, the import contract
-#   bench   the held-out comparison; DATA is the folder of outcome tables
+#   bench   every experiment of the benchmark page; DATA is the folder of outcome tables; a run that was stopped goes on
 #   docs    runs every block and command of README.md and docs/
 #   clean   removes both environments; the next run makes them anew
 
@@ -30,7 +30,7 @@ check: $(VENV)/.ready
 	$(VENV)/bin/lint-imports
 
 bench: $(VENV)/.ready
-	$(VENV)/bin/cit bench --data $(DATA)
+	$(VENV)/bin/cit bench --data $(DATA) --work runs/bench --output benchmarks/results --docs docs
 
 docs: $(VENV)/.ready
 	$(VENV)/bin/pytest tests/test_docs.py

@@ -172,4 +172,5 @@ def _write_pages(found: list[Result], docs: Path | None, html: Path | None) -> N
     if html is not None:
         from cit_core.evaluate.page import html_page
 
+        html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(html_page(found), encoding="utf-8")

@@ -6,6 +6,7 @@ stopped goes on; everything else is arithmetic.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -146,10 +147,7 @@ class Bench:
             "cost": lambda: cost(self._everyone.setting, self._everyone.scores(), self._shown),
             "onboarding": self._onboarding,
             "overhead": lambda: overhead(self.scorer, catalogue_capabilities(), repeats=3 if self.quick else 30),
-            "robustness": lambda: (
-                (robustness(self._compared[0].setting, self.scorer, 40 if self.quick else 300),),
-                (),
-            ),
+            "robustness": self._robustness,
         }
 
     def _result(self, name: str, tables: tuple[Table, ...], figures: tuple[Figure, ...], seconds: float) -> Result:
@@ -184,7 +182,8 @@ class Bench:
     def _encoded(self, table: OutcomeTable) -> NDArray[np.float32]:
         path = None
         if self.folder is not None:
-            path = self.folder / f"vectors-{table.name}-{table.digest()}-{self.scorer.encoder}.npy"
+            texts = hashlib.sha256("\n".join(table.instructions).encode("utf-8", "replace")).hexdigest()[:16]
+            path = self.folder / f"vectors-{table.name}-{texts}-{self.scorer.encoder}.npy"
             if path.exists():
                 return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
         chunks = []
@@ -223,7 +222,10 @@ class Bench:
     @cached_property
     def _compared(self) -> list[_Compared]:
         """All that routers are compared on, in the order of the page."""
-        return [*self._of_catalogue, *self._of_logs]
+        found = [*self._of_catalogue, *self._of_logs]
+        if not found:
+            raise InvalidInput("there are no outcomes to compare routers on: `--data FOLDER` or `--store URL`")
+        return found
 
     @cached_property
     def _of_catalogue(self) -> list[_Compared]:
@@ -260,10 +262,7 @@ class Bench:
     @property
     def _everyone(self) -> _Compared:
         """All models of the catalogue; without them, of the first log."""
-        for compared in self._compared:
-            if self.catalogue is None or compared.setting.name == "all-models":
-                return compared
-        raise InvalidInput("there are no outcomes to compare routers on: `--data FOLDER` or `--store URL`")
+        return next(one for one in self._compared if self.catalogue is None or one.setting.name == "all-models")
 
     @property
     def _shown(self) -> tuple[str, ...]:

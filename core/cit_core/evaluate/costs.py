@@ -79,9 +79,13 @@ def cost_at_quality(curve: Curve, quality: float) -> float:
 
 
 def two_model_curve(gain_N: Array, weak_N: Array, strong_N: Array) -> Curve:
-    """Quality against the share of queries that go to the strong model, those with the largest expected gain first."""
-    order = np.argsort(-gain_N, kind="stable")
-    total = np.concatenate([[0.0], np.cumsum((strong_N - weak_N)[order])])
+    """Quality against the share of queries that go to the strong model, those with the largest expected gain first.
+
+    Equal gains share what they bring, so that no order of the queries makes a difference.
+    """
+    _, place_N, size = np.unique(-gain_N, return_inverse=True, return_counts=True)
+    shared = np.bincount(place_N, strong_N - weak_N) / size
+    total = np.concatenate([[0.0], np.cumsum(np.repeat(shared, size))])
     return Curve(np.linspace(0.0, 1.0, len(total)), weak_N.mean() + total / len(gain_N))
 
 

@@ -178,14 +178,14 @@ def _looks(all_series: Sequence[Series]) -> list[Look]:
 
 def _line(axes: Axes, figure: Figure, series: Series, look: Look) -> Line2D:
     x, y, low, high = _coordinates(figure, series)
-    of_points, steps = figure.kind in {"points", "diagonal"}, figure.kind == "step"
+    of_points, steps = figure.kind in {"points", "diagonal"} or not series.joined, figure.kind == "step"
     marked = of_points or (len(x) <= MARKED and not steps)
     (line,) = axes.plot(
         x,
         y,
         label=series.name,
         color=look.color,
-        linestyle="none" if figure.kind == "points" else look.dash,
+        linestyle="none" if figure.kind == "points" or not series.joined else look.dash,
         linewidth=look.width,
         marker=look.marker if marked else "",
         markersize=7 if series.ours else 5,

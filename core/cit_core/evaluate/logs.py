@@ -52,26 +52,31 @@ def stored_outcomes(store: CapabilityStore) -> OutcomeTable:
 
 
 def measured_alike(table: OutcomeTable) -> OutcomeTable:
-    """The largest part of a table in which everyone was measured on everything: routers are compared there.
+    """A large part of a table in which everyone was measured on everything: routers are compared there.
 
-    Models are taken by how much they were measured on, as many as keep the most outcomes.
+    From every model in turn the others are added by how many items they share with it, as long as that keeps more
+    outcomes; the largest part that is found so is taken.
 
     Raises:
         InvalidInput: If no two models have an item in common.
     """
     measured_IM = ~np.isnan(table.correct_IM)
-    by_count = np.argsort(-measured_IM.sum(axis=0), kind="stable")
-    together_IM = np.logical_and.accumulate(measured_IM[:, by_count], axis=1)
-    kept = together_IM.sum(axis=0) * (np.arange(len(by_count)) + 1)
-    kept[0] = 0
-    if not kept.any():
+    most, rows, columns = 0, np.zeros(0, np.intp), np.zeros(0, np.intp)
+    for first in range(len(table.models)):
+        shared_M = measured_IM[measured_IM[:, first]].sum(axis=0)
+        shared_M[first] += 1  # it comes first
+        order = np.argsort(-shared_M, kind="stable")
+        together_IM = np.logical_and.accumulate(measured_IM[:, order], axis=1)
+        kept = together_IM.sum(axis=0) * (np.arange(len(order)) + 1)
+        kept[0] = 0
+        if kept.max() > most:
+            last = int(kept.argmax())
+            most, rows, columns = int(kept.max()), np.flatnonzero(together_IM[:, last]), np.sort(order[: last + 1])
+    if not most:
         raise InvalidInput(
             f"{table.name}: no two of {len(table.models)} models were measured on the same item, so there is nothing "
             "to compare routers on"
         )
-    last = int(kept.argmax())
-    columns = np.sort(by_count[: last + 1])
-    rows = np.flatnonzero(together_IM[:, last])
     return OutcomeTable(
         name=table.name,
         item_ids=tuple(table.item_ids[row] for row in rows),
@@ -147,6 +152,7 @@ def own_tasks_setting(
             validation_I=np.isin(seen, parts["validation"]),
         ),
         known_instructions=tuple(table.instructions[row] for row in seen),
+        known_questions=frozenset(known),
     )
 
 

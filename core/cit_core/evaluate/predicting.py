@@ -46,7 +46,7 @@ class Method:
     score: Callable[[Setting], Scores]
     """(N, K) probabilities."""
     version: str = ""
-    """What else the scores depend on: the checkpoint."""
+    """What else the scores depend on: the checkpoint, or what a learner may choose from."""
 
 
 def methods(scorer: OnnxScorer, encode: Encode, *, chosen: Sequence[Learner] | None = None) -> tuple[Method, ...]:
@@ -72,7 +72,8 @@ def methods(scorer: OnnxScorer, encode: Encode, *, chosen: Sequence[Learner] | N
         return score
 
     baselines = tuple(
-        Method(learner.name, learner.uses, learned(learner)) for learner in (learners() if chosen is None else chosen)
+        Method(learner.name, learner.uses, learned(learner), repr(vars(learner)))
+        for learner in (learners() if chosen is None else chosen)
     )
     return (
         *baselines,
@@ -177,11 +178,13 @@ def outcomes_of(known: Known) -> Outcomes:
 
 
 def _digest(setting: Setting, method: Method) -> str:
-    words = (method.version, *setting.instructions, *setting.candidates)
+    known = setting.known
+    profiles = (capability.fingerprint for capability in (*setting.capabilities, *known.capabilities))
+    words = (method.version, *setting.instructions, *setting.known_instructions, *known.tasks_I, *profiles)
     told = hashlib.sha256("\n".join(words).encode("utf-8", "replace"))
     told.update(_code())
-    told.update(setting.known.correct_IM.tobytes())
-    told.update(setting.known.vectors_ID.tobytes())
+    for part in (known.correct_IM, known.vectors_ID, known.validation_I, known.trained_M):
+        told.update(part.tobytes())
     return told.hexdigest()[:12]
 
 
@@ -189,7 +192,7 @@ def _digest(setting: Setting, method: Method) -> str:
 def _code() -> bytes:
     """Hash of what makes scores: what another version of it has kept is not read."""
     folder = Path(cit_core.__file__).parent
-    sources = sorted([*folder.glob("evaluate/learners/*.py"), *folder.glob("runtime/*.py")])
+    sources = sorted([*folder.glob("evaluate/learners/*.py"), *folder.glob("runtime/*.py"), Path(__file__)])
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).digest()
 
 

@@ -114,6 +114,8 @@ class Series:
     ours: bool = False
     labels: tuple[str, ...] | None = None
     """What to write beside each point; an empty text for nothing."""
+    joined: bool = True
+    """Whether a line goes through the points, in a figure of lines."""
 
     def __post_init__(self) -> None:
         if (self.low is None) != (self.high is None):

@@ -55,6 +55,8 @@ class Setting:
     known: Known
     known_instructions: tuple[str, ...]
     """Texts of the I known items."""
+    known_questions: frozenset[str]
+    """The same without their answer options, where the source tells them apart."""
 
     @property
     def candidates(self) -> tuple[str, ...]:
@@ -134,6 +136,7 @@ def catalogue_setting(
     rows = unseen_items(table, split)
     rows = rows[inside[rows]] if hidden else rows
     known, profiles = _known(table, vectors_ID, split, ~inside, asked, logged)
+    seen = _seen_items(table, split, ~inside)
     return Setting(
         name=f"{table.name}-held-out-categories" if hidden else table.name,
         title="",
@@ -143,7 +146,8 @@ def catalogue_setting(
         correct_NK=table.correct_IM[rows],
         capabilities=tuple(profiles[model] for model in table.models),
         known=known,
-        known_instructions=tuple(table.instructions[row] for row in _seen_items(table, split, ~inside)),
+        known_instructions=tuple(table.instructions[row] for row in seen),
+        known_questions=frozenset(table.questions[row] for row in seen),
     )
 
 
@@ -189,24 +193,27 @@ def catalogue_parts(whole: Setting, split: Split, hidden: Sequence[str] = ()) ->
 
 
 def other_dataset_setting(whole: Setting, log: OutcomeTable) -> Setting | None:
-    """Another data set, for the models that have a profile from `whole`; None where there are not two of them.
+    """Another data set, for the models that have a profile from `whole`; None where no two of them share an item.
 
     Args:
         whole: What is known, and of whom.
-        log: Every item that the models were measured on is routed.
+        log: Every item that the models were measured on is routed, but for questions that are known.
     """
     shared = [model for model in log.models if model in whole.candidates]
     if len(shared) < 2:
         return None
     correct_NK = log.correct_IM[:, [log.column(model) for model in shared]]
-    rows = np.flatnonzero(~np.isnan(correct_NK).any(axis=1))
+    measured = np.flatnonzero(~np.isnan(correct_NK).any(axis=1))
+    rows = [row for row in measured if log.questions[row] not in whole.known_questions]
+    if not rows:
+        return None
     profiles = {capability.candidate.id: capability for capability in whole.capabilities}
     return replace(
         whole,
         name=f"{whole.name}-to-{log.name}",
         title=f"Held-out datasets: from {whole.name} to {log.name}",
-        held_out=f"All of {log.name}. Everything known comes from {whole.name}; only {' and '.join(shared)} stand in "
-        "both under one name.",
+        held_out=f"All of {log.name} but for {len(measured) - len(rows)} questions that {whole.name} asks too. "
+        f"Everything known comes from {whole.name}; only {' and '.join(shared)} stand in both under one name.",
         instructions=tuple(log.instructions[row] for row in rows),
         groups=tuple(log.tasks[row] for row in rows),
         correct_NK=correct_NK[rows],

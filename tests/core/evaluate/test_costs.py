@@ -66,6 +66,17 @@ def test_two_models() -> None:
     assert apgr(two_model_curve(weak - strong, weak, strong)) == pytest.approx(1 - apgr(perfect))
 
 
+def test_queries_of_equal_gain_share_it_in_whatever_order_they_come() -> None:
+    weak, strong = np.zeros(4), np.array([1.0, 0.0, 0.0, 1.0])
+    blind = two_model_curve(np.full(4, 0.3), weak, strong)
+    assert blind.quality_P.tolist() == [0.0, 0.125, 0.25, 0.375, 0.5]
+    assert apgr(blind) == pytest.approx(0.5)
+    gains = np.array([0.5, 0.5, 0.1, 0.9])
+    turned = two_model_curve(gains[::-1], weak, strong[::-1])
+    assert two_model_curve(gains, weak, strong).quality_P.tolist() == [0.0, 0.25, 0.375, 0.5, 0.5]
+    assert turned.quality_P.tolist() == [0.0, 0.25, 0.375, 0.5, 0.5]
+
+
 def test_the_arena_score() -> None:
     assert arena_score(0.0, 1.0) == 0.0
     assert arena_score(0.8, 200.0) == 0.0

@@ -34,8 +34,9 @@ USD_PER_B = 0.01
 ask."""
 PROMPT_TOKENS, COMPLETION_TOKENS = 500, 200
 """Assumed of a query and its answer, where they were not measured."""
-KNOBS = np.concatenate([[0.0], np.geomspace(1e-6, 10.0, 400)])
+KNOBS = np.concatenate([[0.0], np.geomspace(1e-6, 10.0, 100)])
 """Worth of a correct answer [USD]."""
+SINGLES = "single models, mixed at random"
 MIXED = ("smaller-mixed", "middle-mixed", "larger-mixed", "all")
 TOLD = "A query costs what was measured, or list prices times what was measured of its tokens."
 ASSUMED = (
@@ -105,7 +106,7 @@ def _mixed(
     quality, spent = float(correct[:, best].mean()), float(price[best])
     singles = Curve(price, correct.mean(axis=0))
     low, high = float(price.min()), float(price.max())
-    curves = {"mixing single models": singles} | {
+    curves = {SINGLES: singles} | {
         method: cost_curve(scores[method][:, columns], correct, price, KNOBS)
         for method in methods
         if method != SINGLE_BEST
@@ -118,7 +119,7 @@ def _mixed(
             (
                 method,
                 100.0 * aiq(curve, low, high),
-                None if np.isinf(same) else 100.0 * same / spent,
+                100.0 * same / spent if np.isfinite(same) and spent else None,
                 100.0 * float(curve.quality_P.max()),
                 100.0 * arena,
             )
@@ -142,16 +143,15 @@ def _mixed(
         x_label="USD per 1,000 queries",
         y_label="accuracy, %",
         series=tuple(_series(method, curve) for method, curve in curves.items()),
-        kind="points",
-        x_log=True,
+        x_log=low > 0.0,
     )
     return table, figure
 
 
 def _series(method: str, curve: Curve) -> Series:
-    order = np.argsort(curve.cost_P, kind="stable")
-    x, y = 1000.0 * curve.cost_P[order], 100.0 * curve.quality_P[order]
-    return Series(method, tuple(map(float, x)), tuple(map(float, y)), ours=method in OURS)
+    points = sorted(set(zip((1000.0 * curve.cost_P).tolist(), (100.0 * curve.quality_P).tolist(), strict=True)))
+    x, y = zip(*points, strict=True)
+    return Series(method, x, y, ours=method in OURS, joined=method != SINGLES)
 
 
 def _pair(

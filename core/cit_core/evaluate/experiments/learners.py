@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -120,7 +121,7 @@ def reliability_figure(setting: Setting, scores: Mapping[str, Scores]) -> Figure
             mean, accuracy, _ = reliability(scores[name], setting.correct_NK)
             series.append(Series(name, tuple(map(float, mean)), tuple(map(float, accuracy)), ours=name in OURS))
     return Figure(
-        name=f"reliability-{setting.name}",
+        name=f"reliability-{re.sub('[^a-z0-9]+', '-', setting.name.lower()).strip('-')}",
         title=f"Is 80 % right 80 times in 100? {setting.title}",
         x_label="predicted probability",
         y_label="share that is right",

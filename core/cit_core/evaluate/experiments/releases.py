@@ -51,7 +51,9 @@ def releases(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Fig
         emphasis=tuple(place for place, name in enumerate(mean) if name in SHOWN[1:]),
     )
     ticks = tuple(float(step) for step in range(2, len(order) + 1))
-    names = tuple(candidates[k].id for k in order[1:])
+    # Only who took the lead has a label: with all names nothing could be read.
+    leading = np.maximum.accumulate(setting.aptitude[order]) == setting.aptitude[order]
+    names = tuple(candidates[k].id if leads else "" for k, leads in zip(order[1:], leading[1:], strict=True))
     figure = Figure(
         name="releases",
         title="Models join in the order of release; nothing is trained again",

@@ -43,9 +43,8 @@ def _options_turned(text: str) -> str:
     options = OPTION.findall(text)
     if len(options) < 2:
         return text
-    stem = text[: text.index(f"({options[0][0]}) ")]
-    turned = [words for _, words in options[1:] + options[:1]]
-    return stem + "\n".join(f"({letter}) {words}" for (letter, _), words in zip(options, turned, strict=True))
+    turned = iter([words for _, words in options[1:] + options[:1]])
+    return OPTION.sub(lambda option: f"({option[1]}) {next(turned)}", text)
 
 
 EDITS: Mapping[str, Callable[[str], str]] = {

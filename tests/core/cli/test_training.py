@@ -1,4 +1,4 @@
-"""`cit train` makes a checkpoint that routes, `cit bench` judges one; both say what is wrong with what they are given.
+"""`cit train` makes a checkpoint that routes, and says what is wrong with what it is given.
 
 The training run is a real one on the real trunk, of two steps on short made-up questions.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +114,8 @@ def test_exporting_what_was_never_trained_is_refused(cit: Cit, data: Path, tmp_p
     assert "is not a trained network (model.json, model.safetensors)" in done.stderr
 
 
-@pytest.mark.parametrize("verb", [["train", "--out", "run"], ["bench"]])
-def test_a_folder_without_outcomes_is_refused_with_what_is_needed(cit: Cit, tmp_path: Path, verb: list[str]) -> None:
-    done = cit(*verb, "--data", str(tmp_path))
+def test_a_folder_without_outcomes_is_refused_with_what_is_needed(cit: Cit, tmp_path: Path) -> None:
+    done = cit("train", "--out", "run", "--data", str(tmp_path))
     assert done.exit_code == 2
     assert "needs items-mmlu-pro.parquet (item_id, task, category, instruction)" in done.stderr
     assert not Path("run").exists()
@@ -137,69 +135,3 @@ def test_too_few_outcomes_to_train_on_are_refused(cit: Cit, tmp_path: Path) -> N
 @pytest.mark.parametrize("steps", ["0", "-3", "many"])
 def test_steps_are_a_number_above_zero(cit: Cit, data: Path, steps: str) -> None:
     assert cit("train", "--data", str(data), "--out", "run", "--steps", steps).exit_code == 2
-
-
-# ---- cit bench
-
-
-@pytest.fixture(scope="module")
-def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 items, each question once, about 12 of them held out."""
-    table = made_up_table(MODELS, tasks=20, items_of_task=3)
-    table = replace(
-        table,
-        questions=table.item_ids,
-        instructions=tuple(f"{t} {i}" for t, i in zip(table.instructions, table.item_ids, strict=True)),
-    )
-    return write_table(table, tmp_path_factory.mktemp("held-out"))
-
-
-def test_bench_prints_tables_for_people(cit: Cit, held_out: Path) -> None:
-    done = cit("bench", "--data", str(held_out))
-    assert done.exit_code == 0, done.stderr
-    for part in (
-        "unseen items, unseen models, all 6",
-        "random",
-        "single best by aptitude",
-        "shuffled capability",
-        "oracle",
-    ):
-        assert part in done.stdout
-    assert done.stdout.count("Pairs in order above the shuffled control") == 4
-
-
-def test_bench_prints_json_that_says_how_to_get_it_again(cit: Cit, held_out: Path, tmp_path: Path) -> None:
-    target = tmp_path / "result.json"
-    done = cit("bench", "--data", str(held_out), "--json", "--output", str(target))
-    record = json.loads(done.stdout)
-    assert json.loads(target.read_text()) == record
-    assert record["command"] == f"cit bench --data {held_out} --checkpoint mini"
-    scorer = load_scorer("mini")
-    assert record["checkpoint"] == {"name": scorer.name, "sha256": scorer.checkpoint.sha256}
-    assert record["split"]["seed"] == Split().seed
-    assert len(record["comparisons"]) == 4
-    assert all(0 <= row["accuracy"][0] <= 100 for found in record["comparisons"] for row in found["rows"])
-
-
-def test_bench_prints_markdown(cit: Cit, held_out: Path) -> None:
-    done = cit("bench", "--data", str(held_out), "--markdown")
-    assert done.stdout.startswith("**unseen items, unseen models, all 6** (")
-    assert done.stdout.count("| oracle |") == 4
-
-
-def test_bench_takes_any_checkpoint(cit: Cit, held_out: Path, trained: tuple[Path, Any]) -> None:
-    done = cit("bench", "--data", str(held_out), "--checkpoint", str(trained[0] / "checkpoint"), "--json")
-    assert json.loads(done.stdout)["checkpoint"]["sha256"] == load_scorer(trained[0] / "checkpoint").checkpoint.sha256
-
-
-def test_bench_refuses_a_checkpoint_that_is_not_there(cit: Cit, held_out: Path) -> None:
-    done = cit("bench", "--data", str(held_out), "--checkpoint", "maxi")
-    assert done.exit_code == 1
-    assert "'maxi' is not a checkpoint" in done.stderr
-
-
-def test_bench_refuses_models_that_the_catalogue_does_not_hold(cit: Cit, tmp_path: Path) -> None:
-    write_table(made_up_table([f"model {n}" for n in range(9)], tasks=2, items_of_task=9), tmp_path)
-    done = cit("bench", "--data", str(tmp_path))
-    assert done.exit_code == 2
-    assert "among the 22 in the catalogue" in done.stderr
