@@ -29,7 +29,16 @@ from cit_core.evaluate.experiments.robustness import robustness
 from cit_core.evaluate.experiments.zoos import zoos
 from cit_core.evaluate.learners import Learner
 from cit_core.evaluate.logs import measured_alike, own_tasks_setting, tasks_held_out
-from cit_core.evaluate.predicting import Method, Scores, keep, methods, predict
+from cit_core.evaluate.predicting import (
+    EVIDENCE,
+    NETWORK,
+    Method,
+    Scores,
+    keep,
+    methods,
+    predict,
+    with_evidence,
+)
 from cit_core.evaluate.results import Figure, Result, Table, facts
 from cit_core.evaluate.settings import (
     Part,
@@ -298,7 +307,9 @@ class Bench:
         return onboarding(setting_of, score, zoos, ASKED[::step], LOGGED[::step])
 
     def _robustness(self) -> Parts:
-        return (robustness(self._compared[0].setting, self.scorer, questions=40 if self.quick else 300),), ()
+        setting, questions = self._compared[0].setting, 40 if self.quick else 300
+        scorers = {NETWORK: self.scorer, EVIDENCE: with_evidence(setting, self.scorer)}
+        return [robustness(setting, name, scorer, questions) for name, scorer in scorers.items()], ()
 
 
 class _Compared(NamedTuple):

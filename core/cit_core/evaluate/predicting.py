@@ -25,7 +25,17 @@ from cit_core.router import Scorer
 from cit_core.runtime import Evidence, EvidenceScorer, EvidenceSettings, OnnxScorer, Outcomes
 from cit_core.runtime.evidence_fitting import FEWEST, fit_settings
 
-__all__ = ["EVIDENCE", "MEAN_ONLY", "NETWORK", "TASKS_SHUFFLED", "Method", "keep", "methods", "predict"]
+__all__ = [
+    "EVIDENCE",
+    "MEAN_ONLY",
+    "NETWORK",
+    "TASKS_SHUFFLED",
+    "Method",
+    "keep",
+    "methods",
+    "predict",
+    "with_evidence",
+]
 
 NETWORK = "mini"
 EVIDENCE = "mini + evidence"
@@ -71,6 +81,10 @@ def methods(scorer: OnnxScorer, encode: Encode, *, chosen: Sequence[Learner] | N
 
         return score
 
+    def evidence(setting: Setting) -> Scores:
+        corrected = with_evidence(setting, scorer)
+        return np.asarray(corrected.score(setting.instructions, setting.capabilities), np.float64)
+
     baselines = tuple(
         Method(learner.name, learner.uses, learned(learner), repr(vars(learner)))
         for learner in (learners() if chosen is None else chosen)
@@ -80,7 +94,7 @@ def methods(scorer: OnnxScorer, encode: Encode, *, chosen: Sequence[Learner] | N
         Method(MEAN_ONLY, "profile", network(mean_only), scorer.name),
         Method(TASKS_SHUFFLED, "profile", network(tasks_shuffled), scorer.name),
         Method(NETWORK, "profile", network(lambda capability: capability), scorer.name),
-        Method(EVIDENCE, "responses", lambda setting: with_evidence(setting, scorer), scorer.name),
+        Method(EVIDENCE, "responses", evidence, scorer.name),
     )
 
 
@@ -144,11 +158,12 @@ def tasks_shuffled(capability: Capability) -> Capability:
     return capability.model_copy(update={"results": results})
 
 
-def with_evidence(setting: Setting, scorer: OnnxScorer) -> Scores:
+def with_evidence(setting: Setting, scorer: OnnxScorer) -> Scorer:
     """The network corrected by what is known.
 
     Settings are fitted on validation items where the candidates' own answers to enough of them are known; for new
-    models they are the defaults.
+    models they are the defaults. Where evidence does not help, it is the network alone, as after
+    `cit calibrate --evidence`.
     """
     known = setting.known
     trained = {c.candidate.id for c, is_trained in zip(known.capabilities, known.trained, strict=True) if is_trained}
@@ -158,12 +173,10 @@ def with_evidence(setting: Setting, scorer: OnnxScorer) -> Scores:
         asked = np.flatnonzero(known.validation_I)
         log_odds_IM[asked] = scorer.read([setting.known_instructions[row] for row in asked], known.capabilities)[0]
         fit = fit_settings(outcomes_of(known), log_odds_IM)
-        if not fit.helps:  # as after `cit calibrate --evidence`
-            return scorer.score(setting.instructions, setting.capabilities)
+        if not fit.helps:
+            return scorer
         settings = fit.settings
-    return EvidenceScorer(scorer, Evidence(outcomes_of(known), settings)).score(
-        setting.instructions, setting.capabilities
-    )
+    return EvidenceScorer(scorer, Evidence(outcomes_of(known), settings))
 
 
 def outcomes_of(known: Known) -> Outcomes:

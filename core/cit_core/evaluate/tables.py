@@ -18,7 +18,8 @@ __all__ = ["HOW_TO_READ", "as_markdown", "as_rich", "benchmarks_page", "provenan
 HOW_TO_READ = (
     "Every experiment says what it asks, what was held out, and which command makes its numbers. Rows in bold are this "
     "router. Brackets hold 95 % intervals. A difference has a sign; where its interval holds 0, the data do not tell "
-    "the two apart. – stands where a number is not known or means nothing."
+    "the two apart. – stands where a number is not known or means nothing. A resample is less well calibrated than the "
+    "sample, so the interval of an ECE can lie above it."
 )
 MISSING = "–"
 CODE = re.compile(r"(`[^`]+`)")

@@ -291,6 +291,10 @@ def test_outcomes_are_those_that_are_known(whole: Setting) -> None:
     assert [names[number] for number in found.task_I] == list(known.tasks_I)
 
 
+def scores_with_evidence(setting: Setting, network: StubNetwork) -> np.ndarray:
+    return with_evidence(setting, network).score(setting.instructions, setting.capabilities)
+
+
 def test_for_new_models_evidence_has_its_default_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     table = core_table(others=700)
     new = catalogue_parts(catalogue_setting(table, text_vectors(table.instructions), SPLIT), SPLIT)[0].setting
@@ -298,8 +302,10 @@ def test_for_new_models_evidence_has_its_default_settings(monkeypatch: pytest.Mo
     monkeypatch.setattr(predicting, "fit_settings", None)
     network = StubNetwork()
     expected = EvidenceScorer(network, Evidence(outcomes_of(new.known), EvidenceSettings()))
-    np.testing.assert_array_equal(with_evidence(new, network), expected.score(new.instructions, new.capabilities))
-    assert not np.array_equal(with_evidence(new, network), network.score(new.instructions, new.capabilities))
+    np.testing.assert_array_equal(
+        scores_with_evidence(new, network), expected.score(new.instructions, new.capabilities)
+    )
+    assert not np.array_equal(scores_with_evidence(new, network), network.score(new.instructions, new.capabilities))
 
 
 def fit_that(helps: bool, settings: EvidenceSettings, seen: list[Any]) -> Callable[..., Fit]:
@@ -318,7 +324,7 @@ def test_settings_are_fitted_on_validation_items_of_models_to_learn_from(
 ) -> None:
     network, seen, fitted = StubNetwork(), [], EvidenceSettings(neighbours=7, local=1.0)
     monkeypatch.setattr(predicting, "fit_settings", fit_that(True, fitted, seen))
-    found = with_evidence(log, network)
+    found = scores_with_evidence(log, network)
     ((outcomes, log_odds_IK),) = seen
     assert (~np.isnan(log_odds_IK)).all(axis=1).tolist() == log.known.validation_I.tolist()
     asked = [text for text, used in zip(log.known_instructions, log.known.validation_I, strict=True) if used]
@@ -330,7 +336,7 @@ def test_settings_are_fitted_on_validation_items_of_models_to_learn_from(
 def test_evidence_that_does_not_help_leaves_the_network_as_it_is(log: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     network = StubNetwork()
     monkeypatch.setattr(predicting, "fit_settings", fit_that(False, EvidenceSettings(), []))
-    np.testing.assert_array_equal(with_evidence(log, network), network.score(log.instructions, log.capabilities))
+    np.testing.assert_array_equal(scores_with_evidence(log, network), network.score(log.instructions, log.capabilities))
 
 
 def test_too_few_validation_items_are_not_fitted_on(log: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,7 +345,9 @@ def test_too_few_validation_items_are_not_fitted_on(log: Setting, monkeypatch: p
     validation = np.isin(np.arange(len(log.known.validation_I)), few)
     setting, network = replace(log, known=replace(log.known, validation_I=validation)), StubNetwork()
     expected = EvidenceScorer(network, Evidence(outcomes_of(log.known), EvidenceSettings()))
-    np.testing.assert_array_equal(with_evidence(setting, network), expected.score(log.instructions, log.capabilities))
+    np.testing.assert_array_equal(
+        scores_with_evidence(setting, network), expected.score(log.instructions, log.capabilities)
+    )
 
 
 def test_real_evidence_on_a_planted_log_is_nearer_to_the_outcomes(log: Setting) -> None:
@@ -354,6 +362,6 @@ def test_real_evidence_on_a_planted_log_is_nearer_to_the_outcomes(log: Setting) 
         known=replace(log.known, correct_IM=right[: len(log.known_instructions)]),
     )
     network = StubNetwork()
-    alone, found = network.score(log.instructions, log.capabilities), with_evidence(planted, network)
+    alone, found = network.score(log.instructions, log.capabilities), scores_with_evidence(planted, network)
     assert ((found - planted.correct_NK) ** 2).mean() < 0.8 * ((alone - planted.correct_NK) ** 2).mean()
     assert set(planted.candidates).isdisjoint(MODELS)

@@ -62,11 +62,12 @@ EDITS: Mapping[str, Callable[[str], str]] = {
 }
 
 
-def robustness(setting: Setting, scorer: Scorer, questions: int = 300) -> Table:
+def robustness(setting: Setting, name: str, scorer: Scorer, questions: int = 300) -> Table:
     """Route questions as they are and edited, in zoos of similar strength.
 
     Args:
         setting: Whose questions and candidates.
+        name: Of the scorer.
         scorer: Under test.
         questions: The first so many.
     """
@@ -81,7 +82,7 @@ def robustness(setting: Setting, scorer: Scorer, questions: int = 300) -> Table:
             (name, paired_interval(100 * flips), paired_interval(100 * lost), float(np.abs(after - before).mean()))
         )
     return Table(
-        title=f"{len(texts)} questions, {described(zoos)}",
+        title=f"{name}: {len(texts)} questions, {described(zoos)}",
         columns=(
             Column("edit", "text"),
             Column("decisions that flip, %", "percent"),
