@@ -264,7 +264,7 @@ def test_a_flip_to_a_worse_candidate_costs_accuracy_and_a_part_of_the_questions_
     correct = np.tile([0.0, 1.0], (12, 1))
     setting = setting_of(correct, candidates_of(7.0, 8.0), [0.5, 0.5], MIXED_CASE)
     table = robustness(setting, "sees", Sees(lambda text: "User:" in text and " 1\n" in text), questions=4)
-    assert table.title == "4 questions, one zoo of 2"
+    assert table.title == "sees: 4 questions, one zoo of 2"
     assert rows_of(table)["at the end of a conversation"] == pytest.approx([25.0, -25.0, 0.8 / 8])
     assert rows_of(table)["politeness"] == [0.0, 0.0, 0.0]
 

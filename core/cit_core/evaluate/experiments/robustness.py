@@ -75,11 +75,11 @@ def robustness(setting: Setting, name: str, scorer: Scorer, questions: int = 300
     correct, capabilities = setting.correct_NK[:questions], setting.capabilities
     before = scorer.score(texts, capabilities)
     rows = []
-    for name, edit in EDITS.items():
+    for edited, edit in EDITS.items():
         after = scorer.score([edit(text) for text in texts], capabilities)
         flips, lost = _flips(before, after, zoos), _lost(before, after, correct, zoos)
         rows.append(
-            (name, paired_interval(100 * flips), paired_interval(100 * lost), float(np.abs(after - before).mean()))
+            (edited, paired_interval(100 * flips), paired_interval(100 * lost), float(np.abs(after - before).mean()))
         )
     return Table(
         title=f"{name}: {len(texts)} questions, {described(zoos)}",
