@@ -78,13 +78,13 @@ class Decider:
         check_text(query.text, place)
         policy = query.policy if query.policy is not None else self.policy
         limits = query.constraints if query.constraints is not None else self.constraints
-        out = self.excluded
+        out = {**self.excluded, **query.excluded}
         if query.model is not None:
             known = [c.candidate.id for c in self.capabilities]
             if query.model not in known:
                 raise UnknownCandidate(query.model, known, "the router")
-            # out of guesses, not of what a caller asks for; and a price is not needed to choose among one
-            policy, limits, out = Best(), limits.among([query.model]), {}
+            # who was not measured is out of guesses, not of what a caller asks for; and among one no price is needed
+            policy, limits, out = Best(), limits.among([query.model]), dict(query.excluded)
         facts = query.known_facts
         asked = [c.candidate for c in self.capabilities if c.candidate.id not in out]
         excluded = {**out, **limits.exclude(asked, facts, self._latencies)}

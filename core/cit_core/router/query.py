@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from cit_core.errors import InvalidInput
 from cit_core.policy import Constraints, Policy, QueryFacts
@@ -25,6 +26,7 @@ class Query:
         constraints: In place of the router's own.
         model: Only this candidate may be chosen, whatever the policy. Constraints stay: they may be somebody else's.
         conversation: Keeps to the candidate that it began with.
+        excluded: Who is out of this decision, id to reason: an adapter's own constraints.
     """
 
     text: str
@@ -33,6 +35,7 @@ class Query:
     constraints: Constraints | None = None
     model: str | None = None
     conversation: Conversation | None = None
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def known_facts(self) -> QueryFacts:

@@ -17,7 +17,7 @@ from cit_core.records import Candidate, Capability, Decision, Item, Outcome, Sui
 from cit_core.router.batching import Batcher, Batching
 from cit_core.router.deciding import Asked, Decider
 from cit_core.router.feedback import Feedback
-from cit_core.router.opening import from_catalogue, from_store
+from cit_core.router.opening import Origin, from_catalogue, from_store
 from cit_core.router.query import Query
 from cit_core.router.scorer import Scorer
 from cit_core.router.telling import tell_decision
@@ -76,6 +76,9 @@ class Router:
             dict(excluded or {}),
         )
         self._feedback = feedback
+        self.batching = batching
+        self.origin: Origin | None = None
+        """Where it was opened; None for one that was put together by hand."""
         self._batcher = None if batching is None else Batcher(batching, self._decide_each)
 
     @classmethod
@@ -105,7 +108,7 @@ class Router:
         """
         opened = from_catalogue(checkpoint, evidence=evidence)
         zoo = _pick(opened.capabilities, models, "the catalogue")
-        return cls(
+        router = cls(
             opened.scorer,
             zoo,
             policy=policy,
@@ -113,6 +116,8 @@ class Router:
             store_version=opened.version,
             batching=batching,
         )
+        router.origin = Origin(checkpoint=str(checkpoint), evidence=evidence)
+        return router
 
     @classmethod
     def from_store(
@@ -150,7 +155,7 @@ class Router:
         feedback, unmeasured = Feedback(store, opened.network), dict(opened.unmeasured)
         if all(capability.candidate.id in unmeasured for capability in zoo):
             unmeasured = {}  # whoever asks for these alone shall have them
-        return cls(
+        router = cls(
             opened.scorer,
             zoo,
             policy=policy,
@@ -160,6 +165,8 @@ class Router:
             feedback=feedback,
             batching=batching,
         )
+        router.origin = Origin(store=store.url, suite=suite, evidence=evidence) if scorer is None else None
+        return router
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
