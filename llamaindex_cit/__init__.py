@@ -7,6 +7,7 @@ try:
 except ImportError as error:
     raise MissingExtra("llama-index-core", "llamaindex") from error
 
-from llamaindex_cit.selector import CITSelectionEvent, CITSelectorResult, CITSingleSelector
+from llamaindex_cit.events import CITRouteEvent, CITSelectionEvent
+from llamaindex_cit.selector import CITMultiSelector, CITSelectorResult, CITSingleSelector
 
-__all__ = ["CITSelectionEvent", "CITSelectorResult", "CITSingleSelector"]
+__all__ = ["CITMultiSelector", "CITRouteEvent", "CITSelectionEvent", "CITSelectorResult", "CITSingleSelector"]
