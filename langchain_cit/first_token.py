@@ -25,14 +25,17 @@ class FirstToken(BaseCallbackHandler):
 
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
+        self._told = False
 
     def on_llm_new_token(self, *_: Any, **__: Any) -> None:
         """A piece of the answer."""
-        self._attempts.begun()
+        if not self._told:
+            self._told = True
+            self._attempts.begun()
 
     def on_stream_event(self, *_: Any, **__: Any) -> None:
         """The same in LangChain's newer protocol."""
-        self._attempts.begun()
+        self.on_llm_new_token()
 
 
 def watched(run: Run | None, attempts: Attempts) -> Run | None:
