@@ -59,7 +59,7 @@ def read_query(
     texts = [(_role(message), _text(message)) for message in messages]
     tokens = max(1, sum(len(text) for _, text in texts) // CHARACTERS_PER_TOKEN)
     facts = QueryFacts(tokens=tokens, modalities=media | {"text"}, tools=tools, structured_output=schema)
-    turn = _choose(texts, media)
+    turn = _choose(texts, media or _attached(messages))
     return Query(_whole(turn, [text for _, text in texts]) if whole else turn, facts)
 
 
@@ -107,6 +107,12 @@ def _choose(texts: Sequence[tuple[str, str]], media: frozenset[str]) -> str:
         if text:
             return text
     raise InvalidInput("the input holds no text to route on; pass the text that the LLM will be asked")
+
+
+def _attached(messages: Sequence[BaseMessage]) -> frozenset[str]:
+    """A person has sent something of which not even the kind is known: a file by its id."""
+    turns = (message for message in messages if _role(message) == "human")
+    return frozenset({"file"} if any(isinstance(part, dict) for turn in turns for part in _parts(turn)) else ())
 
 
 def _whole(turn: str, texts: Sequence[str]) -> str:
