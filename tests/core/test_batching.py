@@ -14,6 +14,7 @@ from cit_core.errors import InvalidInput, NoCandidate
 from cit_core.policy import Best, Constraints, CostAware
 from cit_core.records import Candidate, Capability
 from cit_core.router import Batching, FakeScorer, Query, Router
+from cit_core.router.batching import Batcher
 
 ZOO = [Candidate(id="small", price_in=0.1, price_out=0.1), Candidate(id="large", price_in=9, price_out=9)]
 
@@ -137,6 +138,26 @@ def test_nobody_is_forgotten_under_load(scorer: FakeScorer) -> None:
         models = list(pool.map(lambda n: router.route(str(n)).model, range(2000)))
     assert models == [wanted(n) for n in range(2000)]
     assert sum(map(len, scorer.calls)) == 2000
+
+
+def test_who_comes_while_the_worker_is_leaving_is_not_forgotten(
+    scorer: FakeScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody submits after the worker's last look, and while it still counts as working."""
+    look, late = Batcher._collect, []
+
+    def collect(self: Batcher) -> Any:
+        batch = look(self)
+        if not batch and not late:
+            late.append(self.submit(Query("2")))
+            met.set()
+        return batch
+
+    met = threading.Event()
+    monkeypatch.setattr(Batcher, "_collect", collect)
+    assert Router(scorer, ZOO, batching=Batching(max_wait_s=0)).route("1").model == "large"
+    assert met.wait(timeout=10)
+    assert late[0].result(timeout=10).model == "small"
 
 
 @pytest.mark.parametrize("options", [{"max_wait_s": -1}, {"max_wait_s": float("nan")}, {"max_size": 0}])
