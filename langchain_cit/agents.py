@@ -87,6 +87,26 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         messages = [*([request.system_message] if request.system_message else []), *request.messages]
         return self._asking(tools=tools).query(messages, {"tools": tools, "response_format": schema}, ensure_config())
 
+    def _route(
+        self,
+        query: Query,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
+    ) -> ExtendedModelResponse[Any]:
+        decision = self.router.decide(query)
+        _tell(CIT_ROUTE, route_event(decision))
+        return _recorded(decision, self._answer(decision, request, handler))
+
+    async def _aroute(
+        self,
+        query: Query,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> ExtendedModelResponse[Any]:
+        decision = await self.router.adecide(query)
+        await _atell(CIT_ROUTE, route_event(decision))
+        return _recorded(decision, await self._aanswer(decision, request, handler))
+
     def _answer(
         self,
         decision: Decision,
@@ -142,9 +162,7 @@ class CITCallMiddleware(_Routing):
         """Route, then call the model with the chosen candidate; with the next-best if that cannot be reached."""
         if self._unanswered.is_made_again(request):
             return handler(request)
-        decision = self.router.decide(self._query(request))
-        _tell(CIT_ROUTE, route_event(decision))
-        return _recorded(decision, self._answer(decision, request, handler))
+        return self._route(self._query(request), request, handler)
 
     async def awrap_model_call(
         self,
@@ -154,9 +172,7 @@ class CITCallMiddleware(_Routing):
         """As `wrap_model_call`; the decision is made in a worker thread."""
         if self._unanswered.is_made_again(request):
             return await handler(request)
-        decision = await self.router.adecide(self._query(request))
-        await _atell(CIT_ROUTE, route_event(decision))
-        return _recorded(decision, await self._aanswer(decision, request, handler))
+        return await self._aroute(self._query(request), request, handler)
 
 
 class CITRunMiddleware(_Routing):
@@ -197,7 +213,11 @@ class CITRunMiddleware(_Routing):
         """Call the model with the run's candidate; with the next-best if that cannot be reached."""
         if self._unanswered.is_made_again(request):
             return handler(request)
-        return self._answer(self._decided(request), request, handler)
+        query = self._query(request)
+        decided = _decided(request.state)
+        if decided is None:
+            return self._route(query, request, handler)
+        return self._answer(self._among_able(decided, query), request, handler)
 
     async def awrap_model_call(
         self,
@@ -207,25 +227,31 @@ class CITRunMiddleware(_Routing):
         """As `wrap_model_call`."""
         if self._unanswered.is_made_again(request):
             return await handler(request)
-        return await self._aanswer(self._decided(request), request, handler)
+        query = self._query(request)
+        decided = _decided(request.state)
+        if decided is None:
+            return await self._aroute(query, request, handler)
+        return await self._aanswer(self._among_able(decided, query), request, handler)
 
-    def _decided(self, request: ModelRequest[Any]) -> Decision:
+    def _among_able(self, decision: Decision, query: Query) -> Decision:
         """The run's decision among those who can take this call."""
-        decision = Decision.model_validate(request.state["cit_route"])  # type: ignore[typeddict-item]
-        query, limits = self._query(request), self.router.constraints
+        limits = self.router.constraints
         reasons = {
             candidate.id: query.excluded.get(candidate.id) or limits.reason_against(candidate, query.known_facts)
             for candidate in self.router.candidates
         }
-        return _without({id_: reason for id_, reason in reasons.items() if reason is not None}, decision)
+        excluded = {**decision.excluded, **{id_: reason for id_, reason in reasons.items() if reason is not None}}
+        ranking = tuple(ranked for ranked in decision.ranking if ranked.model not in excluded)
+        if not ranking:
+            raise NoCandidate(excluded)
+        best = {"model": ranking[0].model, "probability": ranking[0].probability}
+        return decision.model_copy(update={**best, "ranking": ranking, "excluded": excluded})
 
 
-def _without(unable: Mapping[str, str], decision: Decision) -> Decision:
-    ranking = tuple(ranked for ranked in decision.ranking if ranked.model not in unable)
-    if not ranking:
-        raise NoCandidate({**decision.excluded, **unable})
-    best = {"model": ranking[0].model, "probability": ranking[0].probability}
-    return decision.model_copy(update={**best, "ranking": ranking, "excluded": {**decision.excluded, **unable}})
+def _decided(state: Mapping[str, Any]) -> Decision | None:
+    """The decision of the run; None where another middleware jumped over the beginning."""
+    kept = state.get(CIT_ROUTE)
+    return None if kept is None else Decision.model_validate(kept)
 
 
 def _recorded(decision: Decision, response: ModelResponse[Any]) -> ExtendedModelResponse[Any]:

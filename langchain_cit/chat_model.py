@@ -7,7 +7,7 @@ their cost are counted once; who answered stands in the message.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from langchain_core.caches import BaseCache
@@ -19,8 +19,6 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field
 
 from cit_core.records import Decision
@@ -28,7 +26,7 @@ from cit_core.router import Attempts, Failover, Router, Sticky
 from langchain_cit.asking import Asking
 from langchain_cit.building import as_context, as_failover, as_router, as_routes, as_sticky
 from langchain_cit.chat_profile import conjunction
-from langchain_cit.chat_routes import as_chat_models, bound, without_tools
+from langchain_cit.chat_routes import AnyTool, Tools, as_chat_models, bound, without_tools
 from langchain_cit.chat_stamps import Stamp, Unstamped, whole
 from langchain_cit.chunks import END
 from langchain_cit.first_token import watched
@@ -134,7 +132,7 @@ class ChatCIT(BaseChatModel):
 
     def bind_tools(
         self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        tools: Sequence[AnyTool],
         *,
         tool_choice: str | None = None,
         **kwargs: Any,
@@ -142,12 +140,11 @@ class ChatCIT(BaseChatModel):
         """Hand tools to whoever is chosen; who cannot call tools is not.
 
         Args:
-            tools: As any chat model takes them; a dict goes to the candidate as it is.
+            tools: As any chat model takes them.
             tool_choice: Which tool to call, or `any`.
             kwargs: Go to the candidate's own `bind_tools`.
         """
-        formatted = [tool if isinstance(tool, dict) else convert_to_openai_tool(tool) for tool in tools]
-        return self.bind(tools=formatted, tool_choice=tool_choice, **kwargs)
+        return self.bind(tools=Tools(tools), tool_choice=tool_choice, **kwargs)
 
     # -- calls: what the config sets becomes an argument, which is all that a chat model's inside gets to see ----------
 

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableBinding
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from cit_core.errors import InvalidInput
 
-__all__ = ["as_chat_models", "bound", "without_tools"]
+__all__ = ["AnyTool", "Tools", "as_chat_models", "bound", "without_tools"]
+
+AnyTool = dict[str, Any] | type | Callable[..., Any] | BaseTool
+"""What any chat model takes as a tool."""
+
+
+class Tools(list[dict[str, Any]]):
+    """Tools as JSON, for traces and the keys of caches, that remember what they were made of.
+
+    A candidate is handed the originals: what only its provider understands, such as a tool's `extras`, is not in the
+    JSON. Copies that leave the process are plain lists.
+
+    Args:
+        tools: As any chat model takes them; a dict is JSON already.
+    """
+
+    def __init__(self, tools: Sequence[AnyTool]) -> None:
+        super().__init__(tool if isinstance(tool, dict) else convert_to_openai_tool(tool) for tool in tools)
+        self.originals = list(tools)
+
+    def __reduce__(self) -> tuple[type[list[dict[str, Any]]], tuple[list[dict[str, Any]]]]:
+        return list, (list(self),)
 
 
 def as_chat_models(routes: Mapping[str, Runnable[Any, Any]]) -> dict[str, BaseChatModel]:
@@ -47,7 +70,8 @@ def bound(model: BaseChatModel, kwargs: Mapping[str, Any]) -> tuple[BaseChatMode
     options = {name: value for name, value in kwargs.items() if name != "tool_choice" or value is not None}
     if not options.get("tools"):
         return model, {name: value for name, value in options.items() if name != "tools"}
-    made: Any = model.bind_tools(**options)
+    tools = options["tools"]
+    made: Any = model.bind_tools(**{**options, "tools": tools.originals if isinstance(tools, Tools) else tools})
     if isinstance(made, RunnableBinding) and isinstance(made.bound, BaseChatModel):
         return made.bound, dict(made.kwargs)
     if isinstance(made, BaseChatModel):  # as test doubles do, which know their tools

@@ -1,6 +1,8 @@
 """Agents made by `create_agent` route once per run or per model call; everything else of the agent stays as it is."""
 
 import operator
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
@@ -13,6 +15,7 @@ from langchain.agents.middleware import (
     ModelCallLimitMiddleware,
     ModelFallbackMiddleware,
     ModelRequest,
+    before_agent,
     wrap_model_call,
 )
 from langchain.agents.structured_output import ToolStrategy
@@ -162,6 +165,24 @@ def test_context_may_be_the_whole_conversation(kind, candidates, default, router
     for context, chosen in (("turn", "s"), ("conversation", "l")):
         agent = create_agent(default, middleware=[kind(candidates, router, context=context)])
         assert answered_by({"messages": agent.invoke(history)["messages"][3:]}) == [chosen]
+
+
+async def test_a_run_that_skips_its_beginning_is_routed_all_the_same(candidates, default, router) -> None:
+    @before_agent(can_jump_to=["tools"])
+    def jump(state: Any, runtime: Any) -> dict[str, Any]:
+        call = {"name": "add", "args": {"a": 1, "b": 2}, "id": "0", "type": "tool_call"}
+        return {
+            "jump_to": "tools",
+            "messages": [AIMessage("", tool_calls=[call], response_metadata={"model_name": "-"})],
+        }
+
+    ours = CITRunMiddleware(candidates, router)
+    agent = create_agent(default, [add], middleware=[jump, ours], checkpointer=InMemorySaver())
+    for way, result in enumerate(
+        [agent.invoke(asked("hard"), thread("0")), await agent.ainvoke(asked("hard"), thread("1"))]
+    ):
+        assert answered_by(result) == ["-", "l"]
+        assert agent.get_state(thread(str(way))).values["cit_route"]["model"] == "large"
 
 
 # -- what a call needs ------------------------------------------------------------------------------------------------
@@ -327,3 +348,10 @@ def test_a_chat_model_and_a_router_do_as_the_model_of_an_agent(candidates, route
         result = create_agent(model, [add]).invoke(asked("hard: 3"))  # type: ignore[arg-type]
         assert answered_by(result) == ["l", "l"]
         assert result["messages"][-1].text == "l says: 6"
+
+
+def test_without_langchain_it_says_what_to_install() -> None:
+    code = "import sys; sys.modules['langchain.agents.middleware'] = None; import langchain_cit.agents"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "MissingExtra" in done.stderr
+    assert "cit-router[agents]" in done.stderr

@@ -19,7 +19,9 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableBinding
+from langchain_core.tools import tool
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from parrot import Parrot, prefer_large_for_hard
 from pydantic import BaseModel
 from scripted import Scripted
@@ -235,6 +237,22 @@ async def test_bound_tools_reach_who_is_chosen(chat) -> None:
     assert heard["strict"] is True
     assert heard["tools"][0]["function"]["name"] == "add"
     assert " at 0x" not in repr(bound.kwargs)  # what stands in a cache's key must be the same in every process
+
+
+def test_a_candidate_is_handed_the_tools_themselves_and_they_pickle_as_json(router) -> None:
+    class Curious(Scripted):
+        extras: list[Any] = []  # noqa: RUF012  # pydantic copies it
+
+        def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+            self.extras.extend(tool.extras for tool in tools)
+            return super().bind_tools(tools, **kwargs)
+
+    cached = tool(extras={"cache_control": {"type": "ephemeral"}})(add)
+    chat = ChatCIT({"small": Curious(model_name="s")}, router)
+    bound = chat.bind_tools([cached])
+    bound.invoke("easy: 1")
+    assert chat.routes["small"].extras == [{"cache_control": {"type": "ephemeral"}}]
+    assert pickle.loads(pickle.dumps(bound.kwargs["tools"])) == [convert_to_openai_tool(add)]
 
 
 def test_a_providers_own_tools_go_through_as_they_are(chat) -> None:
