@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cit_core.aptitude.clients.failures import unavailable
@@ -325,6 +325,7 @@ def test_somebody_is_asked_even_if_all_are_in_their_cool_down(decision: Decision
         Backend(**{id_: TimeoutError(id_) for id_ in "abc"}).answer(Failover(max_attempts=1), decision)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.floats(0, 20)), max_size=40))
 def test_an_open_breaker_admits_nobody_before_its_time(events: list[tuple[str, bool, float]]) -> None:
     clock = Clock()

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cit_core.errors import InvalidInput
@@ -93,6 +93,7 @@ def test_the_least_recently_used_conversation_is_forgotten(router: Router) -> No
     assert turns(router, sticky, "0 1", key="b") == ["large"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), max_size=60), st.integers(1, 5))
 def test_memory_is_bounded(keys: list[int], remembered: int) -> None:
     router, sticky = Router(FakeScorer(scores_in_text), ZOO), Sticky(remembered=remembered)
