@@ -270,6 +270,19 @@ def test_who_is_down_is_left_alone_then_probed_and_the_event_says_so(router, lis
     assert failover.state("best") == "closed"
 
 
+@pytest.mark.parametrize("how", WAYS)
+async def test_an_answer_closes_the_breaker_in_every_way_to_call(router, how: str) -> None:
+    now = [0.0]
+    failover = Failover(failures=1, cool_down_s=60, clock=lambda: now[0])
+    models = zoo_of(best=TimeoutError())
+    routing = RunnableRouter(models, router, failover=failover)
+    await answer(routing, how)
+    assert failover.state("best") == "open"
+    models["best"].error, now[0] = None, 60.0
+    assert await answer(routing, how) == "I am best"
+    assert failover.state("best") == "closed"
+
+
 async def test_one_failover_may_serve_several_routers(router) -> None:
     failover = Failover(failures=1)
     down, up = zoo_of(best=TimeoutError()), zoo_of()
