@@ -112,6 +112,17 @@ async def test_arguments_go_through(llm, voices, method) -> None:
     assert voices["small"].heard[0][-1]["temperature"] == 0.3
 
 
+async def test_what_is_asked_may_be_given_by_name_and_once(llm) -> None:
+    assert llm.complete(prompt="easy").text == (await llm.acomplete(prompt="easy")).text == "small: easy"
+    assert [chunk.text for chunk in llm.stream_complete(prompt="hard")][-1] == "large: hard"
+    assert llm.chat(messages=[user("hard")]).message.content == "large: hard"
+    for wrong in (lambda: llm.complete("q", prompt="q"), llm.complete, llm.stream_complete):
+        with pytest.raises(TypeError):
+            wrong()
+    with pytest.raises(InvalidInput, match="the query is empty"):
+        llm.complete(" ")
+
+
 async def test_options_of_tool_calls_go_through(llm, voices) -> None:
     llm.chat_with_tools([DOUBLE], "easy", [user("before")], False, True, tool_required=True, tool_choice="any")
     _, messages, options = voices["small"].heard[0]
