@@ -42,7 +42,7 @@ def test_it_is_off_by_default(scorer: FakeScorer) -> None:
 
 
 async def test_a_thousand_tasks_at_once_are_one_call_of_the_scorer(scorer: FakeScorer) -> None:
-    router = Router(scorer, ZOO, batching=Batching(max_wait_s=0.5, max_size=1000))
+    router = Router(scorer, ZOO, batching=Batching(max_wait_s=30, max_size=1000))
     decisions = await asyncio.gather(*(router.aroute(str(n)) for n in range(1000)))
     assert [d.model for d in decisions] == [wanted(n) for n in range(1000)]
     assert list(map(len, scorer.calls)) == [1000], "and a full batch waits no longer"
@@ -66,7 +66,7 @@ async def test_threads_and_tasks_share_a_batch(scorer: FakeScorer) -> None:
 
 
 async def test_a_batch_is_never_larger_than_its_limit(scorer: FakeScorer) -> None:
-    router = Router(scorer, ZOO, batching=Batching(max_wait_s=0.01, max_size=7))
+    router = Router(scorer, ZOO, batching=Batching(max_wait_s=0.5, max_size=7))
     decisions = await asyncio.gather(*(router.aroute(str(n)) for n in range(50)))
     assert [d.model for d in decisions] == [wanted(n) for n in range(50)]
     assert max(map(len, scorer.calls)) == 7

@@ -105,7 +105,7 @@ def expected(number: int) -> str:
     return f"{'large' if 'hard' in query else 'small'} heard {query}"
 
 
-@pytest.mark.parametrize("batching", [None, Batching(max_wait_s=1.0, max_size=1000)], ids=["one by one", "together"])
+@pytest.mark.parametrize("batching", [None, Batching(max_wait_s=30, max_size=1000)], ids=["one by one", "together"])
 async def test_a_thousand_calls_at_once(batching: Batching | None, guarded: BlockBuster) -> None:
     zoo, scorer = [Candidate(id="small"), Candidate(id="large")], FakeScorer(prefer_large_for_hard)
     routing = RunnableRouter(
