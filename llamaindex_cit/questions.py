@@ -18,8 +18,8 @@ __all__ = ["Question", "is_made_of_template", "made_of_template", "of_messages",
 
 QUERY = "query_str"
 """What LlamaIndex's prompts call the user's query."""
-OBSERVATION = "Observation: "
-"""How ReAct agents begin a tool's result, which they give to the LLM as a message of the user."""
+NOT_THE_USER = ("Observation: ", "Error while parsing the output", "FAILURE: Your previous response was empty")
+"""How ReAct agents begin what they say in the user's place: what a tool gave, and that the LLM has to try again."""
 _MODALITIES = {"image": "image", "audio": "audio", "video": "video"}
 
 _last_template: ContextVar[tuple[object, str | None]] = ContextVar("cit_last_template", default=(None, None))
@@ -91,7 +91,7 @@ def _last_turn(messages: Sequence[ChatMessage], texts: Sequence[str], media: Ite
 
 
 def _asks(message: ChatMessage, text: str) -> bool:
-    return message.role == MessageRole.USER and bool(text) and not text.startswith(OBSERVATION)
+    return message.role == MessageRole.USER and bool(text) and not text.startswith(NOT_THE_USER)
 
 
 def _flat(blocks: Iterable[Any]) -> Iterator[Any]:

@@ -34,6 +34,8 @@ PICTURE = ImageBlock(image=b"", image_mimetype="image/png")
         ([says(SYSTEM, "s"), says(USER, "a"), says(ASSISTANT, "b"), says(USER, "c")], "c", "a"),
         ([says(USER, "a"), says(ASSISTANT, ToolCallBlock(tool_name="t", tool_kwargs={})), says(TOOL, "3")], "a", "a"),
         ([says(USER, "a"), says(ASSISTANT, "Action: t"), says(USER, "Observation: 3")], "a", "a"),
+        ([says(USER, "a"), says(ASSISTANT, "?"), says(USER, "Error while parsing the output: no action")], "a", "a"),
+        ([says(USER, "a"), says(USER, "FAILURE: Your previous response was empty.\nAgain.")], "a", "a"),
         ([says(USER, "one", "two")], "one\ntwo", "one\ntwo"),
         ([says(USER, "look"), says(USER, PICTURE)], "look", "look"),
         ([says(SYSTEM, "Describe it."), says(USER, PICTURE)], "Describe it.", None),

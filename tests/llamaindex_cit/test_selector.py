@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_index.core import Document, SummaryIndex
 from llama_index.core.base.base_selector import SelectorResult
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.retrievers import RouterRetriever
@@ -80,6 +82,26 @@ async def test_one_event_for_a_selection(router, events) -> None:
     ]
     assert all(event.span_id and "._" in event.span_id for event in mine)
     assert "secret" not in "".join(event.model_dump_json() for event in mine)
+
+
+async def test_one_span_for_a_selection_and_none_left_open(router) -> None:
+    root, spans = get_dispatcher(), SimpleSpanHandler()
+    root.add_span_handler(spans)
+    routed = engine(CITSingleSelector(router))
+    try:
+        routed.query("hard")
+        await routed.aquery("easy")
+        with pytest.raises(InvalidInput):
+            CITSingleSelector(router).select([], "q")
+    finally:
+        root.span_handlers.remove(spans)
+    for kept, counts in ((spans.completed_spans, (1, 1)), (spans.dropped_spans, (1, 0)), (spans.open_spans, (0, 0))):
+        ids = [getattr(span, "id_", span) for span in kept]
+        found = tuple(
+            sum(id_.startswith(f"CITSingleSelector.{name}-") for id_ in ids) for name in ("_select", "_aselect")
+        )
+        assert found == counts
+    assert len({span.id_ for span in spans.completed_spans}) == len(spans.completed_spans)
 
 
 def test_prompts_are_empty_but_complete(router) -> None:
