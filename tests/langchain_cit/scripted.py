@@ -20,10 +20,11 @@ from pydantic import Field
 class Scripted(BaseChatModel):
     """See above. `fails` is raised in place of an answer; after `fails_after` pieces where it streams.
 
-    `heard` keeps the keyword arguments of every call.
+    Answers bear the name of the `snapshot`, as providers' do. `heard` keeps the keyword arguments of every call.
     """
 
     model_name: str
+    snapshot: str | None = None
     fails: Exception | None = None
     fails_after: int = 0
     names_every_chunk: bool = False
@@ -55,7 +56,7 @@ class Scripted(BaseChatModel):
         return AIMessage(
             text,
             tool_calls=calls,
-            response_metadata={"model_name": self.model_name},
+            response_metadata={"model_name": self.snapshot or self.model_name},
             usage_metadata={"input_tokens": read, "output_tokens": written, "total_tokens": read + written},
         )
 
@@ -76,7 +77,7 @@ class Scripted(BaseChatModel):
             yield chunk
 
     def _pieces(self, whole: AIMessage) -> Iterator[AIMessageChunk]:
-        name = {"model_name": self.model_name}
+        name = {"model_name": self.snapshot or self.model_name}
         for word in re.findall(r"\S+\s*", whole.text):
             yield AIMessageChunk(word, response_metadata=name if self.names_every_chunk else {})
         for index, call in enumerate(whole.tool_calls):

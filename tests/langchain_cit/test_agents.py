@@ -1,10 +1,12 @@
 """Agents made by `create_agent` route once per run or per model call; everything else of the agent stays as it is."""
 
+import asyncio
 import operator
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import reduce
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,6 +35,7 @@ from cit_core.records import Candidate, Decision
 from cit_core.router import Failover, FakeScorer, Router
 from langchain_cit import ChatCIT, RunnableRouter
 from langchain_cit.agents import CITCallMiddleware, CITRunMiddleware
+from langchain_cit.unanswered import Unanswered
 
 PICTURE = {"type": "image", "base64": "AAAA", "mime_type": "image/png"}
 BOTH = pytest.mark.parametrize("kind", [CITRunMiddleware, CITCallMiddleware])
@@ -227,6 +230,18 @@ async def test_structured_answers_come_from_the_candidate(kind, schema, candidat
         assert answered_by(result) == ["l"]
 
 
+@BOTH
+@pytest.mark.parametrize("schema", [Fact, ToolStrategy(Fact)], ids=["auto", "tool"])
+def test_who_cannot_give_structured_answers_is_not_asked_for_one(kind, schema, default) -> None:
+    """By tool calls it takes `bind_tools`; else it may be either, so what the router knows of the candidate decides."""
+    auto = schema is Fact
+    zoo = [Candidate(id="small"), Candidate(id="large", structured_output=False if auto else None)]
+    routes = {"small": Scripted(model_name="s"), "large": Scripted(model_name="l") if auto else Parrot(called="l")}
+    router = Router(FakeScorer({"small": 0.4, "large": 0.9}), zoo)
+    agent = create_agent(default, response_format=schema, middleware=[kind(routes, router)])
+    assert answered_by(agent.invoke(asked("42"))) == ["s"]
+
+
 # -- failure, and other middleware ------------------------------------------------------------------------------------
 
 
@@ -309,6 +324,35 @@ async def test_nothing_blocks_the_event_loop(candidates, default, router) -> Non
         agent = create_agent(default, [add], middleware=[kind(candidates, router)])
         with blockbuster_ctx():
             assert answered_by(await agent.ainvoke(asked("hard: 1"))) == ["l", "l"]
+
+
+def test_only_an_unanswered_call_with_another_model_is_one_made_again(candidates) -> None:
+    def call(task: str, model: str) -> Any:
+        runtime = SimpleNamespace(execution_info=SimpleNamespace(task_id=task))
+        return ModelRequest(model=candidates[model], messages=[], runtime=runtime)  # type: ignore[arg-type]
+
+    unanswered = Unanswered(remembered=2)
+    with unanswered.until_answered(call("a", "small")):
+        pass
+    assert not unanswered.is_made_again(call("a", "large"))
+    for task in ("a", "b"):
+        with pytest.raises(TimeoutError), unanswered.until_answered(call(task, "small")):
+            raise TimeoutError
+    assert unanswered.is_made_again(call("a", "large"))
+    assert not unanswered.is_made_again(call("a", "small"))
+    assert not unanswered.is_made_again(call("c", "large"))
+    with pytest.raises(TimeoutError), unanswered.until_answered(call("c", "small")):
+        raise TimeoutError
+    assert [unanswered.is_made_again(call(task, "large")) for task in ("a", "b", "c")] == [False, True, True]
+
+
+async def test_many_runs_at_once_each_keep_their_own_candidate(candidates, default, router) -> None:
+    agent = create_agent(default, [add], middleware=[CITRunMiddleware(candidates, router)])
+    questions = [f"{'hard' if place % 3 else 'easy'}: {place}" for place in range(60)]
+    results = await asyncio.gather(*(agent.ainvoke(asked(question)) for question in questions))
+    for place, (question, result) in enumerate(zip(questions, results, strict=True)):
+        assert answered_by(result) == ["l" if "hard" in question else "s"] * 2
+        assert result["messages"][-2].content == str(2 * place)
 
 
 # -- making one -------------------------------------------------------------------------------------------------------

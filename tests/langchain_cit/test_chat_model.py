@@ -73,8 +73,9 @@ async def test_whichever_way_it_is_called_the_right_candidate_answers(chat, ques
         (Scripted(model_name="often", names_every_chunk=True), "often"),
         (Parrot(called="never"), "only"),
         (Scripted(model_name="unstreamed", disable_streaming=True), "unstreamed"),
+        (Scripted(model_name="4o", snapshot="4o-2024"), "4o-2024"),
     ],
-    ids=["on the last chunk", "on every chunk", "on none", "has no stream"],
+    ids=["on the last chunk", "on every chunk", "on none", "has no stream", "more exactly"],
 )
 async def test_name_and_decision_stand_in_the_metadata_exactly_once(candidate, name) -> None:
     chat = ChatCIT({"only": candidate}, Router(FakeScorer({"only": 0.9}), [Candidate(id="only")]))
@@ -270,6 +271,15 @@ def test_who_cannot_call_tools_is_not_chosen_for_them(router) -> None:
         ChatCIT({"large": Parrot(called="l")}, router).bind_tools([add]).invoke("hard")
 
 
+def test_a_candidate_is_told_no_more_than_the_call_says(router) -> None:
+    class Plain(Scripted):
+        def bind_tools(self, tools: Any) -> Any:  # knows no tool_choice
+            return super().bind_tools(tools)
+
+    bound = ChatCIT({"small": Plain(model_name="s")}, router).bind_tools([add])
+    assert bound.invoke("easy: 2").tool_calls[0]["args"] == {"a": 2, "b": 2}
+
+
 def test_a_model_that_makes_a_chain_of_itself_is_told_where_to_go(router) -> None:
     class Chained(Scripted):
         def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
@@ -457,8 +467,11 @@ def test_traces_know_the_forced_candidate_and_else_the_router(chat) -> None:
 def test_it_streams_if_a_candidate_does(router) -> None:
     whole = {id_: Scripted(model_name=id_, disable_streaming=True) for id_ in ("small", "large")}
     chat = ChatCIT(whole, router)
-    assert isinstance(next(chat.stream("hard")), AIMessage)
-    assert len(list(chat.stream("hard"))) == 1
+    assert [type(piece) for piece in chat.stream("hard")] == [AIMessage]
+    streams_but_for_tools = Scripted(model_name="s", disable_streaming="tool_calling")
+    partly = ChatCIT({"small": streams_but_for_tools}, router)
+    assert len(list(partly.stream("easy one"))) > 2
+    assert [type(piece) for piece in partly.bind_tools([add]).stream("easy: 1")] == [AIMessage]
     mixed = ChatCIT({**whole, "small": Scripted(model_name="s")}, router)
     assert len(list(mixed.stream("easy one"))) > 2
     assert next(mixed.stream("hard")).text == "large says: hard"
