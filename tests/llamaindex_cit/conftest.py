@@ -1,4 +1,4 @@
-"""A zoo of two, and what LlamaIndex's dispatcher is told."""
+"""A zoo of two, an LLM that is both, and what LlamaIndex's dispatcher is told."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
-from llama_zoo import prefer_large_for_hard
+from llama_voice import Voice
+from llama_zoo import IDS, prefer_large_for_hard
 
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Router
+from llamaindex_cit import CITLLM
 
 
 @pytest.fixture
@@ -39,3 +41,13 @@ def events() -> Iterator[list[Any]]:
     root.add_event_handler(handler)
     yield heard
     root.event_handlers.remove(handler)
+
+
+@pytest.fixture
+def voices() -> dict[str, Voice]:
+    return {id_: Voice(called=id_) for id_ in IDS}
+
+
+@pytest.fixture
+def llm(voices, router) -> CITLLM:
+    return CITLLM(voices, router)

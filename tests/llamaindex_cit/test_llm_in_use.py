@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from llama_calls import DOUBLE
 from llama_index.core import Document, MockEmbedding, Settings, SummaryIndex, VectorStoreIndex
 from llama_index.core.agent.workflow import AgentStream, AgentWorkflow, FunctionAgent, ReActAgent
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
@@ -27,14 +28,6 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::pydantic.PydanticDeprecatedSince211",
     "ignore:is_running called:DeprecationWarning",
 )
-
-
-def double(number: int) -> int:
-    """Twice the number."""
-    return 2 * number
-
-
-DOUBLE = FunctionTool.from_defaults(double)
 
 
 def memory() -> ChatMemoryBuffer:
