@@ -41,6 +41,10 @@ class Batch:
             shares.setdefault(attempts.model, []).append(place)
         return shares
 
+    def attempts(self, place: int) -> Attempts:
+        """Those at the answer for one input that is still open."""
+        return self._open[place]
+
     def fallbacks(self) -> Iterator[tuple[int, Decision, Attempts]]:
         """The inputs that are about to go to another candidate than the chosen one."""
         for place, attempts in self._open.items():

@@ -67,7 +67,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
             with attempts:
                 if attempts.fell_back:
                     dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                child = for_child(config, run_manager, attempts.model)
+                child = for_child(config, run_manager, attempts.model, listening=attempts)
                 return self.routes[attempts.model].invoke(value, child, **kwargs)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
@@ -84,7 +84,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
             with attempts:
                 if attempts.fell_back:
                     await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                child = for_child(config, run_manager, attempts.model)
+                child = for_child(config, run_manager, attempts.model, listening=attempts)
                 return await self.routes[attempts.model].ainvoke(value, child, **kwargs)
 
     # -- streams ------------------------------------------------------------------------------------------------------
@@ -196,7 +196,9 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
 
         def answer(model: str) -> list[Any]:
             mine = shares[model]
-            children = [for_child(config[place], run_manager[place], model) for place in mine]
+            children = [
+                for_child(config[place], run_manager[place], model, listening=batch.attempts(place)) for place in mine
+            ]
             return self.routes[model].batch([inputs[p] for p in mine], children, return_exceptions=True, **kwargs)
 
         while shares := batch.shares():
@@ -234,7 +236,9 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
 
         async def answer(model: str) -> list[Any]:
             mine = shares[model]
-            children = [for_child(config[place], run_manager[place], model) for place in mine]
+            children = [
+                for_child(config[place], run_manager[place], model, listening=batch.attempts(place)) for place in mine
+            ]
             values = [inputs[place] for place in mine]
             return await self.routes[model].abatch(values, children, return_exceptions=True, **kwargs)
 

@@ -10,6 +10,7 @@ from langchain_core.runnables.config import patch_config
 
 from cit_core.records import Decision
 from cit_core.router import Attempts
+from langchain_cit.first_token import FirstToken
 
 __all__ = ["CIT_FALLBACK", "CIT_ROUTE", "consumed", "fallback_event", "for_child", "route_event"]
 
@@ -33,10 +34,25 @@ def fallback_event(decision: Decision, attempts: Attempts) -> dict[str, Any]:
 
 
 def for_child(
-    config: RunnableConfig, run: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun, model: str
+    config: RunnableConfig,
+    run: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun,
+    model: str,
+    *,
+    listening: Attempts | None = None,
 ) -> RunnableConfig:
-    """The config for a candidate's run inside the router's."""
-    child = patch_config(config, callbacks=run.get_child(f"{CIT_ROUTE}:{model}"))
+    """The config for a candidate's run inside the router's.
+
+    Args:
+        config: Of the router's run.
+        run: The router's.
+        model: Whose turn it is.
+        listening: The attempts that end with its first token, where the answer is asked for in one piece and yet
+            somebody may follow it token by token (LangGraph's `stream_mode="messages"`, `astream_events`).
+    """
+    callbacks = run.get_child(f"{CIT_ROUTE}:{model}")
+    if listening is not None:
+        callbacks.add_handler(FirstToken(listening))
+    child = patch_config(config, callbacks=callbacks)
     return consumed({**child, "metadata": {**child.get("metadata", {}), CIT_ROUTE: model}})
 
 

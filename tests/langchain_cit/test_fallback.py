@@ -1,6 +1,7 @@
 """Where a candidate cannot be reached the next-best answers, in every way to call, and the trace shows it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableConfig, RunnableGenerator, RunnableLambda
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+from langgraph.errors import GraphInterrupt
 from pydantic import Field
 
 from cit_core.errors import InvalidInput
@@ -144,6 +146,32 @@ async def test_a_stream_that_has_begun_is_not_begun_again(router, how: str) -> N
     with pytest.raises(TimeoutError, match="midway"):
         await answer(RunnableRouter(models, router), how)
     assert models["second"].asked == []
+
+
+@pytest.mark.parametrize("how", ["ainvoke", "abatch"])
+async def test_an_answer_that_somebody_follows_token_by_token_is_not_begun_again(router, how: str) -> None:
+    models = zoo_of(best=TimeoutError("midway"))
+    models["best"].after = 1
+    chain = RunnableLambda(lambda _: None, afunc=lambda _, config: answer(RunnableRouter(models, router), how, config))
+    seen: Counter[str] = Counter()
+
+    async def follow() -> None:
+        async for event in chain.astream_events("q", version="v2"):
+            seen[event["event"]] += 1
+
+    with pytest.raises(TimeoutError, match="midway"):
+        await follow()
+    assert seen["on_chat_model_stream"] == 1
+    assert models["second"].asked == []
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_an_interrupt_of_a_graph_is_no_failure(router, how: str) -> None:
+    failover = Failover(fallback_on=Exception)
+    models = zoo_of(best=GraphInterrupt())
+    with pytest.raises(GraphInterrupt):
+        await answer(RunnableRouter(models, router, failover=failover), how)
+    assert (models["second"].asked, failover.state("best")) == ([], "closed")
 
 
 async def test_chunks_come_as_they_are_made(router) -> None:

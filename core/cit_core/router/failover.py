@@ -27,6 +27,9 @@ from cit_core.router.telling import tell_failure
 
 __all__ = ["Attempts", "Failover", "Failure", "FallbackOn"]
 
+NO_FAILURES = frozenset({"GraphBubbleUp"})
+"""Exceptions by which a framework pauses a run: LangGraph's interrupts. Nobody has failed."""
+
 FallbackOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 """Exceptions after which another candidate is asked."""
 
@@ -90,7 +93,7 @@ class Failover:
     def covers(self, error: BaseException) -> bool:
         """Whether another candidate may be asked after this error."""
         on = self.fallback_on
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception) or any(kind.__name__ in NO_FAILURES for kind in type(error).__mro__):
             return False
         if on is None:
             return unavailable(error)
