@@ -4,14 +4,11 @@ The only other router's selector (llama-index-selectors-notdiamond) cannot be im
 client mixes the models of two versions of pydantic. Each check runs in a fresh process.
 """
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-import llamaindex_cit
 
 ROOT = Path(__file__).parents[2]
 SELECT = """
@@ -55,14 +52,3 @@ def test_it_works_beside_langchain_and_without_it(code: str) -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_the_shim_gives_the_same_classes_under_llamaindexs_name() -> None:
-    path = ROOT / "llamaindex_cit" / "shim.py"
-    spec = importlib.util.spec_from_file_location("llama_index.selectors.cit", path)
-    shim = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(shim)
-    assert shim.__all__ == sorted(shim.__all__)
-    assert all(getattr(shim, name) is getattr(llamaindex_cit, name) for name in shim.__all__)
-    laid = f'"{path.relative_to(ROOT).as_posix()}" = "llama_index/selectors/cit/__init__.py"'
-    assert laid in (ROOT / "pyproject.toml").read_text("utf-8")
