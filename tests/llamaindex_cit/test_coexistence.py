@@ -1,4 +1,4 @@
-"""With and without LangChain in the same environment, and under LlamaIndex's own name for integrations.
+"""With and without LangChain in the same environment.
 
 The only other router's selector (llama-index-selectors-notdiamond) cannot be imported where langchain-core is: its
 client mixes the models of two versions of pydantic. Each check runs in a fresh process.
@@ -6,11 +6,9 @@ client mixes the models of two versions of pydantic. Each check runs in a fresh 
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 SELECT = """
 from cit_core import Candidate, FakeScorer, Router
 router = Router(FakeScorer({"a": 0.2, "b": 0.8}), [Candidate(id="a"), Candidate(id="b")])
