@@ -68,7 +68,9 @@ def save_paper(network: PaperNetwork, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     learnt = {name: p.detach().contiguous() for name, p in network.named_parameters() if name in network.learnt}
     save_file(learnt, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "model.json").write_text(json.dumps({"network": "paper", **network.config.model_dump()}, indent=1) + "\n")
+    (folder / "model.json").write_text(
+        json.dumps({"network": "paper", **network.settings.model_dump()}, indent=1) + "\n"
+    )
 
 
 def load_paper(folder: Path, parts: Parts | None = None) -> tuple[PaperNetwork, PaperReader]:

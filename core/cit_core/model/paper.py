@@ -55,7 +55,7 @@ class PaperNetwork(nn.Module):
             raise InvalidInput(
                 f"capability {config.capability!r} needs {'no' if encoder is not None else 'an'} encoder"
             )
-        self.config, self.words = config, words
+        self.settings, self.words = config, words  # not `config`: transformers.Trainer would take that for its own
         self.lm, self.encoder = lm, encoder
         self.causal = lm.get_output_embeddings() is not None
         self.connector = None if encoder is None else _connector(config, encoder.config.hidden_size, self._embeddings())
@@ -107,14 +107,15 @@ class PaperNetwork(nn.Module):
             vectors_SE = self._psi(ids, mask)
             K = accuracy_GKS.shape[:2]
             expanded = vectors_SE.expand(K.numel(), -1, -1)
-            flat = cast(nn.Module, self.connector)(expanded, accuracy_GKS.flatten(0, 1), count_GKS.flatten(0, 1))
+            results = (x.flatten(0, 1).to(vectors_SE.dtype) for x in (accuracy_GKS, count_GKS))
+            flat = cast(nn.Module, self.connector)(expanded, *results)
             tokens_GKTD = torch.unflatten(flat, 0, K)
         return tokens_GKTD.to(self._embeddings().weight.dtype), mask.new_ones(tokens_GKTD.shape[:3])
 
     def score(self, ids_GNL: Tensor, mask_GNL: Tensor, tokens_GKTD: Tensor, token_mask_GKT: Tensor) -> Tensor:
         """Log-odds of 'Yes', GNK, for capabilities that `represent` has read."""
         x, c = (self._embed(ids_GNL), mask_GNL), (tokens_GKTD, token_mask_GKT)
-        if self.config.order == "instruction_first":
+        if self.settings.order == "instruction_first":
             return self._read(x, c)
         return self._read(c, x).transpose(1, 2)
 
@@ -126,18 +127,19 @@ class PaperNetwork(nn.Module):
             raise InvalidInput("without an encoder there is no connector to learn alone: begin with learns='all'")
         for part in filter(None, parts):
             part.requires_grad_(True)
-        if what == "all" and self.config.lora is not None:
+        if what == "all" and self.settings.lora is not None:
             for name, parameter in self.lm.named_parameters():
                 parameter.requires_grad_("lora_" in name)
         for parameter in self._unused():  # or processes that wait for each other's gradients would wait for these
             parameter.requires_grad_(False)
         self.learnt |= {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
-        """Keep few activations and compute the rest again; transformers.Trainer calls it."""
-        for part in (self.lm, self.encoder):
-            if part is not None:
-                part.gradient_checkpointing_enable(gradient_checkpointing_kwargs or {"use_reentrant": False})
+    def checkpoint_activations(self) -> None:
+        """In training, keep few activations and compute the others again: less memory for more time."""
+        for part in filter(None, (self.lm, self.encoder)):
+            called = ("activation_checkpointing_enable", "gradient_checkpointing_enable")  # now, and before
+            enable = next(getattr(part, name) for name in called if hasattr(part, name))
+            enable({"use_reentrant": False})
 
     def _read(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
         """Log-odds for every prefix and block of a grid, (G, prefixes, blocks)."""
@@ -173,7 +175,7 @@ class PaperNetwork(nn.Module):
         states_NCE = cast(nn.Module, self.encoder)(input_ids=ids_NC, attention_mask=mask_NC).last_hidden_state
         weight_NC1 = mask_NC.unsqueeze(-1).to(states_NCE.dtype)
         mean_NE = (states_NCE * weight_NC1).sum(1) / weight_NC1.sum(1).clamp(min=1.0)
-        return nn.functional.normalize(mean_NE.float(), dim=-1)
+        return nn.functional.normalize(mean_NE.to(next(cast(nn.Module, self.connector).parameters()).dtype), dim=-1)
 
     def _around(self, said: Any, x: Tensor, mask: Tensor, *, before: bool) -> tuple[Tensor, Tensor]:
         """Put fixed words before or after embeddings whose last two axes are tokens and width."""
@@ -198,12 +200,12 @@ class PaperNetwork(nn.Module):
 
     def _require_positions(self) -> None:
         there = getattr(self.lm.config, "max_position_embeddings", None)
-        capability = {"pooled": 1, "set": 2, "text": self.config.capability_length}[self.config.capability]
-        needed = len(self.words.start) + self.config.max_length + capability + len(self.words.inquiry)
+        capability = {"pooled": 1, "set": 2, "text": self.settings.capability_length}[self.settings.capability]
+        needed = len(self.words.start) + self.settings.max_length + capability + len(self.words.inquiry)
         if there is not None and needed > there:
             raise InvalidInput(
-                f"{self.config.lm!r} has {there} positions; max_length {self.config.max_length}, {capability} tokens "
-                f"of a capability and {len(self.words.inquiry)} of the inquiry need {needed}: lower max_length"
+                f"{self.settings.lm!r} has {there} positions; max_length {self.settings.max_length}, {capability} "
+                f"tokens of a capability and {len(self.words.inquiry)} of the inquiry need {needed}: lower max_length"
             )
 
 

@@ -51,7 +51,7 @@ class PaperScorer:
         intercept: float = 0.0,
     ) -> None:
         self.network, self.reader, self.name = network.eval(), reader, name
-        self.max_tokens = network.config.max_length
+        self.max_tokens = network.settings.max_length
         self._slope, self._intercept = slope, intercept
         self._tokens: OrderedDict[str, tuple[Tensor, Tensor]] = OrderedDict()
 
@@ -88,7 +88,7 @@ class PaperScorer:
         if 0 in shape:
             return np.zeros(shape)
         self.network.eval()
-        shuffles = 1 if self.network.config.capability == "set" else self.network.config.shuffles
+        shuffles = 1 if self.network.settings.capability == "set" else self.network.settings.shuffles
         odds_MNK = torch.stack(
             [self._log_odds(instructions, capabilities, shuffle) for shuffle in range(shuffles)]
         ).double()
@@ -103,8 +103,8 @@ class PaperScorer:
         mask_KT = torch.stack([_pad(mask_T, longest) for _, mask_T in tokens])
         odds_NK = torch.zeros(len(instructions), len(capabilities), device=self.network.device)
         by_length = sorted(range(len(instructions)), key=lambda row: len(instructions[row]))
-        first = self.network.config.order == "instruction_first"
-        widest = longest if first else self.network.config.max_length
+        first = self.network.settings.order == "instruction_first"
+        widest = longest if first else self.network.settings.max_length
         blocks = max(1, ROW_TOKENS // (widest + len(self.network.words.inquiry)))
         queries, candidates = (ROWS, blocks) if first else (blocks, ROWS)
         for start in range(0, len(instructions), queries):

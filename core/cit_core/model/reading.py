@@ -115,4 +115,5 @@ def _ids(tokenizer: Any, text: str, longest: int | None = None) -> list[int]:
 def _next(tokenizer: Any, inquiry: list[int], answer: str) -> int:
     """The token that an answer begins with where the inquiry ends."""
     whole = _ids(tokenizer, f"\n{INQUIRY} {answer}")
-    return whole[len(inquiry)] if whole[: len(inquiry)] == inquiry else _ids(tokenizer, answer)[0]
+    goes_on = len(whole) > len(inquiry) and whole[: len(inquiry)] == inquiry
+    return whole[len(inquiry)] if goes_on else (_ids(tokenizer, answer) or inquiry)[0]

@@ -79,6 +79,8 @@ def run_stage(
     """
     own = folder / f"stage-{stage + 1}"
     network.unfreeze(recipe.stages[stage].learns)
+    if recipe.gradient_checkpointing:
+        network.checkpoint_activations()
     over = resume and (own / DONE).exists()
     if over:
         load_weights(network, own)
@@ -207,7 +209,6 @@ def _arguments(recipe: Recipe, stage: int, folder: Path) -> TrainingArguments:
         lr_scheduler_type="linear",
         warmup_steps=round(recipe.warmup * steps),
         bf16=recipe.bf16,
-        gradient_checkpointing=recipe.gradient_checkpointing,
         eval_strategy="steps",
         eval_steps=recipe.evaluate_every,
         save_strategy="steps",
@@ -221,6 +222,7 @@ def _arguments(recipe: Recipe, stage: int, folder: Path) -> TrainingArguments:
         run_name=f"{folder.parent.name}-{folder.name}",
         seed=recipe.seed,
         remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
         disable_tqdm=True,
         ddp_find_unused_parameters=False,
         label_names=["label"],
