@@ -95,21 +95,20 @@ class PaperNetwork(nn.Module):
         return self.score(instruction_ids, instruction_mask, *tokens)
 
     def represent(
-        self, ids: Tensor, mask: Tensor, accuracy_GKS: Tensor | None = None, count_GKS: Tensor | None = None
+        self, ids: Tensor, mask: Tensor, accuracy: Tensor | None = None, count: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Capabilities as phi's input embeddings GKTD and their mask GKT; arguments as of `forward`."""
         if self.encoder is None:
             return self._embed(ids), mask
-        if accuracy_GKS is None or count_GKS is None:
+        if accuracy is None or count is None:
             pooled_GKE = torch.unflatten(self._psi(ids.flatten(0, 1), mask.flatten(0, 1)), 0, ids.shape[:2])
             tokens_GKTD = cast(nn.Module, self.connector)(pooled_GKE).unsqueeze(2)
         else:
             vectors_SE = self._psi(ids, mask)
-            K = accuracy_GKS.shape[:2]
-            expanded = vectors_SE.expand(K.numel(), -1, -1)
-            results = (x.flatten(0, 1).to(vectors_SE.dtype) for x in (accuracy_GKS, count_GKS))
-            flat = cast(nn.Module, self.connector)(expanded, *results)
-            tokens_GKTD = torch.unflatten(flat, 0, K)
+            grid = accuracy.shape[:2]
+            expanded = vectors_SE.expand(grid.numel(), -1, -1)
+            results = (x_GKS.flatten(0, 1).to(vectors_SE.dtype) for x_GKS in (accuracy, count))
+            tokens_GKTD = torch.unflatten(cast(nn.Module, self.connector)(expanded, *results), 0, grid)
         return tokens_GKTD.to(self._embeddings().weight.dtype), mask.new_ones(tokens_GKTD.shape[:3])
 
     def score(self, ids_GNL: Tensor, mask_GNL: Tensor, tokens_GKTD: Tensor, token_mask_GKT: Tensor) -> Tensor:

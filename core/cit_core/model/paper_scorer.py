@@ -97,7 +97,7 @@ class PaperScorer:
         return (yes_NK - no_NK).cpu().numpy()
 
     def _log_odds(self, instructions: Sequence[str], capabilities: Sequence[Capability], shuffle: int) -> Tensor:
-        tokens = [self._represented(capability, shuffle) for capability in capabilities]
+        tokens = self._represented(capabilities, shuffle)
         longest = max(len(mask_T) for _, mask_T in tokens)
         tokens_KTD = torch.stack([_pad(tokens_TD, longest) for tokens_TD, _ in tokens])
         mask_KT = torch.stack([_pad(mask_T, longest) for _, mask_T in tokens])
@@ -118,21 +118,20 @@ class PaperScorer:
                 ]
         return odds_NK
 
-    def _represented(self, capability: Capability, shuffle: int) -> tuple[Tensor, Tensor]:
-        """Soft tokens TD and their mask T, computed once for each capability by its content hash."""
-        key = f"{shuffle}:{capability.fingerprint}"
-        if key not in self._tokens:
-            read = self.reader.capabilities([[capability]], [shuffle])
-            tokens, mask = self.network.represent(
-                read["capability_ids"].to(self.network.device),
-                read["capability_mask"].to(self.network.device),
-                *(read[name].to(self.network.device) for name in ("accuracy", "count") if name in read),
-            )
-            self._tokens[key] = tokens[0, 0], mask[0, 0]
-            if len(self._tokens) > CACHED_CAPABILITIES:
-                self._tokens.popitem(last=False)
-        self._tokens.move_to_end(key)
-        return self._tokens[key]
+    def _represented(self, capabilities: Sequence[Capability], shuffle: int) -> list[tuple[Tensor, Tensor]]:
+        """Soft tokens TD and their mask T of each, computed once for a capability by its content hash."""
+        keys = [f"{shuffle}:{capability.fingerprint}" for capability in capabilities]
+        missing = {key: given for key, given in zip(keys, capabilities, strict=True) if key not in self._tokens}
+        for start in range(0, len(missing), ROWS):
+            chosen = list(missing)[start : start + ROWS]
+            read = self.reader.capabilities([[missing[key] for key in chosen]], [shuffle])
+            tensors = {name.removeprefix("capability_"): x.to(self.network.device) for name, x in read.items()}
+            tokens_1KTD, mask_1KT = self.network.represent(**tensors)
+            self._tokens.update(zip(chosen, zip(tokens_1KTD[0], mask_1KT[0], strict=True), strict=True))
+        found = [self._tokens[key] for key in keys]
+        while len(self._tokens) > CACHED_CAPABILITIES:
+            self._tokens.popitem(last=False)
+        return found
 
 
 def _pad(x: Tensor, length: int) -> Tensor:

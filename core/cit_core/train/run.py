@@ -29,7 +29,7 @@ from cit_core.runtime.calibration import Calibration, fit_calibration
 from cit_core.train.grids import Collator, Grids, Pool
 from cit_core.train.recipe import Recipe, read_recipe, write_recipe
 from cit_core.train.smoother import smoothed
-from cit_core.train.stages import run_stage
+from cit_core.train.stages import Progress, run_stage, stage_trainer
 from cit_core.train.training_data import TrainingData
 from cit_core.train.validation import Validation, validation_of
 
@@ -48,6 +48,7 @@ def train(
     parts: Parts | None = None,
     resume: bool = False,
     encode: Encode | None = None,
+    progress: Callable[[str, int], None] | None = None,
 ) -> dict[str, float]:
     """Train a network and write the run's folder. Under `torchrun` every process calls it.
 
@@ -58,6 +59,7 @@ def train(
         parts: The language model and the encoder, where they are loaded already.
         resume: Go on from the last checkpoint in the folder; with none there, begin.
         encode: Unit vectors of texts, for hard negatives and distillation; by the shipped `mini` if not given.
+        progress: Told what is counted and how many there are.
 
     Returns:
         The last validation: `routing_accuracy`, `best_by_aptitude`, `log_loss`.
@@ -82,9 +84,12 @@ def train(
     network, reader = new_paper(recipe.network, parts)
     if first:
         _begin(data, folder, recipe, suite)
-    odds_NK = validation.correct_NK
     for stage, grids in enumerate(stages):
-        odds_NK = run_stage(network, reader, grids, Collator(pool, reader), validation, folder, recipe, stage, resume)
+        trainer = stage_trainer(network, reader, grids, Collator(pool, reader), validation, folder, recipe, stage)
+        if progress is not None:
+            trainer.add_callback(Progress(progress, stage + 1))
+        run_stage(trainer, resume=resume)
+    odds_NK = trainer.validation_odds()
     if first:
         save_paper(network, folder)
         calibration = _calibration(odds_NK, validation)

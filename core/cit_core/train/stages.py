@@ -10,6 +10,7 @@ import importlib.util
 import json
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,7 +38,7 @@ from cit_core.train.objectives import OBJECTIVES
 from cit_core.train.recipe import Recipe
 from cit_core.train.validation import Validation
 
-__all__ = ["StageTrainer", "run_stage"]
+__all__ = ["Progress", "StageTrainer", "run_stage", "stage_trainer"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ DONE = "model.safetensors"
 """Of a stage's folder, once the stage is over."""
 
 
-def run_stage(
+def stage_trainer(
     network: PaperNetwork,
     reader: PaperReader,
     grids: Grids,
@@ -55,9 +56,8 @@ def run_stage(
     folder: Path,
     recipe: Recipe,
     stage: int,
-    resume: bool,
-) -> NDArray[np.float64]:
-    """Train a network through one stage of a run; it ends with its best weights.
+) -> StageTrainer:
+    """The Trainer of one stage.
 
     Args:
         network: Changed in place.
@@ -68,25 +68,16 @@ def run_stage(
         folder: Of the run; the stage's checkpoints go to `stage-1`, `stage-2`, ...
         recipe: Of the run.
         stage: Which of its stages, from 0.
-        resume: Go on from the last checkpoint of the stage, or pass it if it is over.
-
-    Returns:
-        The best network's log-odds on the validation items, NK.
 
     Raises:
-        InvalidInput: If training diverges, or the batch cannot be shared out.
-        MissingExtra: If a report is asked for whose package is not installed.
+        InvalidInput: If the batch cannot be shared out, or a report is asked for whose package is not installed.
     """
-    own = folder / f"stage-{stage + 1}"
     network.unfreeze(recipe.stages[stage].learns)
     if recipe.gradient_checkpointing:
         network.checkpoint_activations()
-    over = resume and (own / DONE).exists()
-    if over:
-        load_weights(network, own)
     trainer = StageTrainer(
         model=network,
-        args=_arguments(recipe, stage, own),
+        args=_arguments(recipe, stage, folder / f"stage-{stage + 1}"),
         train_dataset=grids,
         eval_dataset=validation,
         data_collator=collator,
@@ -96,15 +87,31 @@ def run_stage(
         ],
     )
     trainer.ours = recipe, stage, reader
-    trainer.remove_callback(PrinterCallback)
     trainer.model_accepts_loss_kwargs = False
-    if not over:
-        trainer.train(resume_from_checkpoint=_last_checkpoint(own) if resume else None)
-        # What mixed precision has put around `forward` is taken off again: the next stage puts it there itself.
-        trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
-        if trainer.args.should_save:
-            save_paper(network, own)
-    return trainer.validation_odds()
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def run_stage(trainer: StageTrainer, *, resume: bool) -> None:
+    """Run a stage; the network ends with its best weights.
+
+    Args:
+        trainer: Of `stage_trainer`.
+        resume: Go on from the last whole checkpoint of the stage, or pass it if it is over.
+
+    Raises:
+        InvalidInput: If training diverges.
+        CheckpointError: If a checkpoint does not fit.
+    """
+    folder = Path(str(trainer.args.output_dir))
+    if resume and (folder / DONE).exists():
+        load_weights(trainer.model, folder)
+        return
+    trainer.train(resume_from_checkpoint=_last_checkpoint(folder) if resume else None)
+    # What mixed precision has put around `forward` is taken off again: the next stage puts it there itself.
+    trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+    if trainer.args.should_save:
+        save_paper(trainer.model, folder)
 
 
 class StageTrainer(Trainer):
@@ -186,7 +193,13 @@ class _Metrics(TrainerCallback):
     def __init__(self, path: Path, stage: int) -> None:
         self._path, self._stage = path, stage
 
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """The last step is validated too: what is not validated is never the best."""
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = True
+
     def on_log(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Write everything again: a resumed stage has no line twice."""
         if not state.is_world_process_zero:
             return
         earlier = self._path.read_text().splitlines() if self._path.exists() else []
@@ -194,6 +207,22 @@ class _Metrics(TrainerCallback):
         lines = [json.dumps({"stage": self._stage, **logged}) for logged in state.log_history]
         self._path.write_text("\n".join([*kept, *lines]) + "\n")
         logger.info("stage %d, step %d: %s", self._stage, state.global_step, state.log_history[-1])
+
+
+class Progress(TrainerCallback):
+    """Tells how many steps of a stage are done.
+
+    Args:
+        tell: Called with what is counted and how many there are.
+        stage: Its number, from 1.
+    """
+
+    def __init__(self, tell: Callable[[str, int], None], stage: int) -> None:
+        self._tell, self._stage = tell, stage
+
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """A step is done."""
+        self._tell(f"of {state.max_steps:,} steps of stage {self._stage}", state.global_step)
 
 
 def _arguments(recipe: Recipe, stage: int, folder: Path) -> TrainingArguments:
@@ -223,6 +252,7 @@ def _arguments(recipe: Recipe, stage: int, folder: Path) -> TrainingArguments:
         seed=recipe.seed,
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
+        use_cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),
         disable_tqdm=True,
         ddp_find_unused_parameters=False,
         label_names=["label"],

@@ -43,10 +43,15 @@ class TrainingData:
             shots: Questions of each task.
 
         Raises:
-            InvalidInput: If no task has enough telling questions.
+            InvalidInput: If no model is left to train on, or no task has enough telling questions.
         """
         rows = split.items(self.table.item_ids)["train"]
         columns = [self.table.column(model) for model in split.models(self.table.models)["train"]]
+        if not columns:
+            raise InvalidInput(
+                f"the split holds out all {len(self.table.models)} models of {self.table.name!r}; a recipe can keep "
+                "them for training: split: {test_models: 0, validation_models: 0}"
+            )
         of_item = [self.table.tasks[row] for row in rows]
         correct_IM = self.table.correct_IM[np.ix_(rows, np.array(columns, np.intp))]
         telling = [task for task, weight in zip(of_item, distinguishability(correct_IM), strict=True) if weight > 0.0]
