@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = ["MINI", "PAPER", "LoRA", "ModelConfig", "PaperConfig"]
 
@@ -48,8 +48,9 @@ class PaperConfig(BaseModel):
     """One vector of the whole text (eq. 2), soft tokens of the set of tasks, or the text itself without an encoder."""
     head: Literal["yes", "regression"] = "yes"
     """Pr('Yes') over the next token (eq. 4), or a linear layer on its state."""
-    order: Literal["instruction_first", "capability_first"] = "capability_first"
-    """What stands first is read once and shared by all that follows."""
+    order: Literal["instruction_first", "capability_first", "capability_last"] = "capability_first"
+    """`[x, c, p]`, the paper's `[c, x, p]`, or `[x, p, c]`. What stands first is read once and shared by all that
+    follows; where that is the inquiry too, a candidate costs its own tokens and no more."""
     shuffles: int = Field(default=2, gt=0)
     """Orders of the test results that are scored and averaged; a set has none, and is scored once."""
     max_length: int = Field(default=512, gt=0)
@@ -57,9 +58,14 @@ class PaperConfig(BaseModel):
     capability_length: int = Field(default=512, gt=0)
     """The same for a capability's text, or for the keywords of one task."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the weights that are loaded."""
+    """Of the language model's weights; what learns beside it, LoRA layers included, is in float32."""
     lora: LoRA | None = None
     """None trains the language model itself."""
+
+    @field_validator("head", mode="before")
+    @classmethod
+    def _yes_is_a_word(cls, head: object) -> object:
+        return "yes" if head is True else head  # as YAML reads it without quotes
 
 
 MINI = ModelConfig()

@@ -39,7 +39,7 @@ def load_parts(config: PaperConfig) -> Parts:
     lm, tokenizer = _load(config.lm, config.dtype, head=True)
     if config.capability == "text":
         return Parts(lm, tokenizer)
-    return Parts(lm, tokenizer, *_load(config.encoder, config.dtype, head=False))
+    return Parts(lm, tokenizer, *_load(config.encoder, "float32", head=False))
 
 
 def new_paper(config: PaperConfig, parts: Parts | None = None) -> tuple[PaperNetwork, PaperReader]:
@@ -144,3 +144,6 @@ def _add_lora(lm: Any, lora: LoRA) -> None:
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules="all-linear", bias="none"
     )
     inject_adapter_in_model(settings, lm)
+    for name, parameter in lm.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.float()  # small steps are lost in bfloat16

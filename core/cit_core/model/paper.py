@@ -2,7 +2,7 @@
 
 - a capability becomes soft tokens: W psi(c_m), one pooled vector through a single layer (eq. 2); or the tokens of a set
   of measured tasks; or, without psi, the words of its text
-- phi reads `[c, x, p]` or `[x, c, p]` (eq. 3): whatever stands first is read once and shared (`rows.pack`)
+- phi reads `[c, x, p]` (eq. 3), `[x, c, p]` or `[x, p, c]`: what stands first is read once and shared (`rows.pack`)
 - the score is Pr('Yes') over {'Yes', 'No'} as the next token (eq. 4), or a linear layer on the last state
 
 Axes: G grids of N instructions x K capabilities, L instruction tokens, C capability tokens, S task lines, T soft
@@ -114,9 +114,9 @@ class PaperNetwork(nn.Module):
     def score(self, ids_GNL: Tensor, mask_GNL: Tensor, tokens_GKTD: Tensor, token_mask_GKT: Tensor) -> Tensor:
         """Log-odds of 'Yes', GNK, for capabilities that `represent` has read."""
         x, c = (self._embed(ids_GNL), mask_GNL), (tokens_GKTD, token_mask_GKT)
-        if self.settings.order == "instruction_first":
-            return self._read(x, c)
-        return self._read(c, x).transpose(1, 2)
+        if self.settings.order == "capability_first":
+            return self._read(c, x).transpose(1, 2)
+        return self._read(x, c)
 
     def unfreeze(self, what: Literal["connector", "all"]) -> None:
         """Let the `connector` learn alone (with a regression head), or `all` that phi's output depends on."""
@@ -145,19 +145,21 @@ class PaperNetwork(nn.Module):
         (prefix, prefix_mask), (block, block_mask) = first, second
         G, A = prefix.shape[:2]
         B = block.shape[1]
-        prefix_PLD, prefix_mask_PL = self._around(self.start_ids, prefix, prefix_mask, before=True)
-        block_GBUD, block_mask_GBU = self._around(self.inquiry_ids, block, block_mask, before=False)
-        rows = pack(
-            prefix_PLD.flatten(0, 1),
-            prefix_mask_PL.flatten(0, 1),
-            block_GBUD.unsqueeze(1).expand(-1, A, -1, -1, -1).flatten(0, 1),
-            block_mask_GBU.unsqueeze(1).expand(-1, A, -1, -1).flatten(0, 1),
-            causal=self.causal,
-        )
+        prefix, prefix_mask = self._around(self.start_ids, prefix, prefix_mask, before=True)
+        if self.settings.order == "capability_last":
+            prefix, prefix_mask = self._around(self.inquiry_ids, prefix, prefix_mask, before=False)
+        else:
+            block, block_mask = self._around(self.inquiry_ids, block, block_mask, before=False)
+        block_PBUD = block.unsqueeze(1).expand(-1, A, -1, -1, -1).flatten(0, 1)
+        block_mask_PBU = block_mask.unsqueeze(1).expand(-1, A, -1, -1).flatten(0, 1)
+        rows = pack(prefix.flatten(0, 1), prefix_mask.flatten(0, 1), block_PBUD, block_mask_PBU, causal=self.causal)
         states_PRD = self.lm.base_model(
             inputs_embeds=rows.x_PRD, attention_mask=rows.bias_P1RR, position_ids=rows.position_PR, use_cache=False
         ).last_hidden_state
-        last_PBD = torch.unflatten(states_PRD[:, prefix_PLD.shape[2] :], 1, (B, -1))[:, :, -1]
+        states_PBUD = torch.unflatten(states_PRD[:, prefix.shape[2] :], 1, (B, -1))
+        place_U = torch.arange(block.shape[2], device=states_PRD.device)
+        last_PB = (block_mask_PBU * place_U).argmax(-1)  # of each block's tokens; padding may stand behind it
+        last_PBD = states_PBUD.gather(2, last_PB[..., None, None].expand(-1, -1, 1, states_PBUD.shape[-1])).squeeze(2)
         return torch.unflatten(self._odds(last_PBD), 0, (G, A)).float()
 
     def _odds(self, last_PBD: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ class PaperScorer:
         mask_KT = torch.stack([_pad(mask_T, longest) for _, mask_T in tokens])
         odds_NK = torch.zeros(len(instructions), len(capabilities), device=self.network.device)
         by_length = sorted(range(len(instructions)), key=lambda row: len(instructions[row]))
-        first = self.network.settings.order == "instruction_first"
+        first = self.network.settings.order != "capability_first"
         widest = longest if first else self.network.settings.max_length
         blocks = max(1, ROW_TOKENS // (widest + len(self.network.words.inquiry)))
         queries, candidates = (ROWS, blocks) if first else (blocks, ROWS)

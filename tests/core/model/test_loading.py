@@ -68,10 +68,12 @@ def test_a_hub_id_is_loaded_by_transformers_itself(tmp_path: Path) -> None:
     assert done.stdout.strip() == f"LlamaForCausalLM BertModel {VOCABULARY.index('yes')}", done.stderr
 
 
-def test_weights_may_be_loaded_in_bfloat16(tmp_path: Path) -> None:
+def test_the_language_model_may_be_in_bfloat16_and_what_learns_beside_it_is_not(tmp_path: Path) -> None:
     of_lm, of_psi = save_parts(tmp_path)
-    network, reader = new_paper(tiny_config(lm=of_lm, encoder=of_psi, dtype="bfloat16"))
-    assert network.lm.dtype == network.encoder.dtype == torch.bfloat16
+    network, reader = new_paper(tiny_config(lm=of_lm, encoder=of_psi, dtype="bfloat16", lora=LoRA(rank=2)))
+    assert network.lm.lm_head.weight.dtype == torch.bfloat16
+    assert {p.dtype for name, p in network.named_parameters() if "lora_" in name} == {torch.float32}
+    assert {p.dtype for name, p in network.named_parameters() if not name.startswith("lm.")} == {torch.float32}
     found = odds(network, reader)
     assert found.dtype == torch.float32
     assert found.isfinite().all()

@@ -29,6 +29,7 @@ from cit_core.model.prompt import INQUIRY, shuffled_text
 from cit_core.model.reading import words_of
 from cit_core.records import Candidate, Capability
 
+ORDERS = {"cxp": "capability_first", "xcp": "instruction_first", "xpc": "capability_last"}
 CAUSAL = [name for name in LMS if name != "bert"]
 
 
@@ -37,11 +38,11 @@ def test_the_preset_is_the_papers() -> None:
     assert (PAPER.capability, PAPER.head, PAPER.order, PAPER.shuffles) == ("pooled", "yes", "capability_first", 2)
 
 
-@pytest.mark.parametrize("order", ["capability_first", "instruction_first"])
+@pytest.mark.parametrize("order", ["cxp", "xcp", "xpc"])
 @pytest.mark.parametrize("lm", CAUSAL)
 def test_the_score_is_the_language_models_own_probability_of_yes_as_the_next_token(lm: str, order: str) -> None:
     """Against Hugging Face's whole model, without a mask or positions of ours, on a row put together here."""
-    network, reader = paper(lm, order=order)
+    network, reader = paper(lm, order=ORDERS[order])
     model = zoo(3)[1]
     with torch.no_grad():
         odds = network(**reader.instructions([["solve algebra"]]), **reader.capabilities([[model]], [0]))[0, 0, 0]
@@ -55,27 +56,25 @@ def test_the_score_is_the_language_models_own_probability_of_yes_as_the_next_tok
         states = network.encoder(**text).last_hidden_state[0]
         pooled = torch.nn.functional.normalize(states.mean(0), dim=0)
         c = (network.connector.weight @ pooled + network.connector.bias)[None]
-        pieces = {"c": c, "x": said("solve algebra")}
-        order_of = ["c", "x"] if order == "capability_first" else ["x", "c"]
-        row = torch.cat([embed(torch.tensor([2])), *(pieces[name] for name in order_of), said(INQUIRY)])
+        pieces = {"c": c, "x": said("solve algebra"), "p": said(INQUIRY)}
+        row = torch.cat([embed(torch.tensor([2])), *(pieces[name] for name in order)])
         logits = network.lm(inputs_embeds=row[None]).logits[0, -1]
         yes, no = (logits[VOCABULARY.index(word)] for word in ("yes", "no"))
         expected = torch.stack([no, yes]).softmax(0)[1]
     torch.testing.assert_close(odds.sigmoid(), expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("order", ["capability_first", "instruction_first"])
+@pytest.mark.parametrize("order", ["cxp", "xcp", "xpc"])
 def test_without_an_encoder_the_capability_is_read_as_words(order: str) -> None:
-    network, reader = paper("qwen2", order=order, capability="text")
+    network, reader = paper("qwen2", order=ORDERS[order], capability="text")
     assert network.encoder is None
     assert network.connector is None
     model = zoo(2)[1]
     with torch.no_grad():
         odds = network(**reader.instructions([["why"]]), **reader.capabilities([[model]], [1]))[0, 0, 0]
-        pieces = {"c": shuffled_text(model, 1), "x": "why"}
-        order_of = "cx" if order == "capability_first" else "xc"
+        pieces = {"c": shuffled_text(model, 1), "x": "why", "p": INQUIRY}
         ids = [2]
-        for piece in (*(pieces[name] for name in order_of), INQUIRY):
+        for piece in (pieces[name] for name in order):
             ids += tokenizer()(piece, add_special_tokens=False)["input_ids"][:96]
         logits = network.lm(torch.tensor([ids])).logits[0, -1]
     yes, no = (VOCABULARY.index(word) for word in ("yes", "no"))

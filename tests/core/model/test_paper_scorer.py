@@ -20,7 +20,7 @@ from cit_core.router import Router
 
 VARIANTS = [
     {"order": order, "capability": capability}
-    for order in ("instruction_first", "capability_first")
+    for order in ("instruction_first", "capability_first", "capability_last")
     for capability in ("pooled", "set", "text")
 ]
 

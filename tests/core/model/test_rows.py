@@ -1,6 +1,6 @@
 """Packed in one row or one at a time, a pair's score is the same number, and so are the gradients.
 
-In both orders, with causal and encoder-style phi, with padding on either side, for 1 to 200 candidates.
+In every order, with causal and encoder-style phi, with padding on either side, for 1 to 200 candidates.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cit_core.model.reading import PaperReader
 from cit_core.model.rows import pack
 from cit_core.records import Capability
 
-ORDERS = ("instruction_first", "capability_first")
+ORDERS = ("instruction_first", "capability_first", "capability_last")
 relaxed = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 Made = tuple[PaperNetwork, PaperReader]
 

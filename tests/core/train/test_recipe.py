@@ -40,8 +40,16 @@ def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
     found = read_recipe(path)
     assert found.network == PaperConfig(lm="HuggingFaceTB/SmolLM2-135M", lora=LoRA(rank=8))
     assert (found.objective, found.stages, found.batch) == ("calibrated", (Stage(steps=50),), Recipe().batch)
+    path.write_text("network: {head: yes}")
+    assert read_recipe(path).network.head == "yes", "which YAML takes for a boolean"
     path.write_text("")
     assert read_recipe(path) == Recipe()
+
+
+def test_the_recipe_in_the_docs_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
+    (tmp_path / "shown.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    assert read_recipe(tmp_path / "shown.yaml").network.order == "capability_first"
 
 
 @pytest.mark.parametrize(
