@@ -50,7 +50,7 @@ def train(
     """Train a network on outcomes: `mini`, exported as int8, or the paper's around any encoder and language model."""
     from dataclasses import asdict
 
-    from cit_core.cli.training import require_mini, train_paper
+    from cit_core.cli.paper_training import require_mini, train_paper
 
     of_paper = {"encoder": encoder, "lm": lm, "objective": objective}
     if preset == "paper" or recipe is not None:
