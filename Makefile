@@ -5,17 +5,19 @@
 #   check   ruff, mypy, the import contract
 #   bench   every experiment of the benchmark page; DATA is the folder of outcome tables; a run that was stopped goes on
 #   docs    runs every block and command of README.md and docs/
+#   upstream  LangChain's own tests with the router in them; they are downloaded
 #   clean   removes both environments; the next run makes them anew
 
 PYTHON ?= python3
 DATA ?= ../shared/data
+SUITES ?= core agents-middleware agents-model
 VENV := .venv
 DEMO_VENV := .venv-demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench docs upstream clean
 
 demo: $(DEMO_VENV)/.ready
 	@$(DEMO_VENV)/bin/cit demo
@@ -34,6 +36,11 @@ bench: $(VENV)/.ready
 
 docs: $(VENV)/.ready
 	$(VENV)/bin/pytest tests/test_docs.py
+
+upstream: $(VENV)/.ready
+	$(VENV)/bin/python -m pip install -q -q -c constraints.txt --group upstream
+	@set -e; export PYTHON=$(abspath $(VENV))/bin/python SUITES_DIR=$$(mktemp -d); \
+		for suite in $(SUITES); do echo "upstream: $$suite"; tests/upstream/run $$suite; done
 
 clean:
 	rm -rf $(VENV) $(DEMO_VENV)

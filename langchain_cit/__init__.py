@@ -10,9 +10,10 @@ except ImportError as error:
     raise MissingExtra("langchain-core", "langchain") from error
 
 if TYPE_CHECKING:
+    from langchain_cit.chat_model import ChatCIT
     from langchain_cit.runnable import RunnableRouter
 
-__all__ = ["RunnableRouter"]
+__all__ = ["ChatCIT", "RunnableRouter"]
 
 
 def __getattr__(name: str) -> object:
@@ -21,4 +22,8 @@ def __getattr__(name: str) -> object:
         from langchain_cit.runnable import RunnableRouter
 
         return RunnableRouter
+    if name == "ChatCIT":
+        from langchain_cit.chat_model import ChatCIT
+
+        return ChatCIT
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

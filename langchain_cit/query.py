@@ -1,13 +1,12 @@
 """What a router may know of a LangChain input: the text to route on, and facts about the rest.
 
-The text is the last human turn, so that a conversation keeps its route while tools are being called. The facts are of
-the whole conversation, because the chosen candidate is given all of it.
+The text is the last human turn, so that a conversation keeps its route while tools are being called, or the whole
+conversation. The facts are always of the whole, because the chosen candidate is given all of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import BaseMessage, ChatMessage, convert_to_messages
@@ -15,9 +14,9 @@ from langchain_core.prompt_values import PromptValue
 
 from cit_core.errors import InvalidInput
 from cit_core.policy import QueryFacts
-from cit_core.router import CHARACTERS_PER_TOKEN
+from cit_core.router import CHARACTERS_PER_TOKEN, Query
 
-__all__ = ["Query", "read_query"]
+__all__ = ["read_query"]
 
 _MODALITY_OF_PART = {
     "image": "image",
@@ -33,20 +32,20 @@ _MODALITY_OF_PART = {
 """Names of content parts: LangChain's own, and those of the providers' formats that it passes on as they are."""
 
 
-@dataclass(frozen=True)
-class Query:
-    """The text to route on, and what constraints may know."""
-
-    text: str
-    facts: QueryFacts
-
-
-def read_query(value: object, query_key: str | None = None, *, tools: bool = False, schema: bool = False) -> Query:
+def read_query(
+    value: object,
+    query_key: str | None = None,
+    *,
+    whole: bool = False,
+    tools: bool = False,
+    schema: bool = False,
+) -> Query:
     """Find the query in anything that a chat model or a chain takes as input.
 
     Args:
         value: A text, a prompt value, a message, a list of messages, or a mapping that holds one of these.
         query_key: Where in a mapping the query stands; not needed for a mapping with a single key.
+        whole: Take the text of the whole conversation, not that of the last human turn.
         tools: Whether the candidate is handed tools with it.
         schema: Whether the answer must follow a schema.
 
@@ -60,7 +59,8 @@ def read_query(value: object, query_key: str | None = None, *, tools: bool = Fal
     texts = [(_role(message), _text(message)) for message in messages]
     tokens = max(1, sum(len(text) for _, text in texts) // CHARACTERS_PER_TOKEN)
     facts = QueryFacts(tokens=tokens, modalities=media | {"text"}, tools=tools, structured_output=schema)
-    return Query(_choose(texts, media), facts)
+    turn = _choose(texts, media or _attached(messages))
+    return Query(_whole(turn, [text for _, text in texts]) if whole else turn, facts)
 
 
 def _pick(value: Mapping[Any, Any], query_key: str | None) -> object:
@@ -107,6 +107,17 @@ def _choose(texts: Sequence[tuple[str, str]], media: frozenset[str]) -> str:
         if text:
             return text
     raise InvalidInput("the input holds no text to route on; pass the text that the LLM will be asked")
+
+
+def _attached(messages: Sequence[BaseMessage]) -> frozenset[str]:
+    """A person has sent something of which not even the kind is known: a file by its id."""
+    turns = (message for message in messages if _role(message) == "human")
+    return frozenset({"file"} if any(isinstance(part, dict) for turn in turns for part in _parts(turn)) else ())
+
+
+def _whole(turn: str, texts: Sequence[str]) -> str:
+    """The turn, then everything, newest first: a scorer reads the beginning of a text."""
+    return "\n\n".join([turn, *(text for text in reversed(texts) if text and text != turn)])
 
 
 def _role(message: BaseMessage) -> str:

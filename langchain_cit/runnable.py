@@ -1,229 +1,124 @@
 """RunnableRouter: decides once for every input, then steps aside.
 
-It has a run of its own, announces its decision as the custom event `cit_route`, and hands input, config and keyword
-arguments to the chosen candidate untouched, so traces, callbacks, streaming and limits work as if the candidate had
-been called by itself.
+It has a run of its own and hands input, config and keyword arguments to the chosen candidate untouched, so traces,
+callbacks, streaming and limits work as if the candidate had been called by itself.
 """
 
 from __future__ import annotations
 
-import asyncio
-import operator
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial, reduce
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForChainRun,
-    CallbackManagerForChainRun,
-    adispatch_custom_event,
-    dispatch_custom_event,
-)
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
-from langchain_core.runnables.base import coerce_to_runnable
-from langchain_core.runnables.config import get_executor_for_config, patch_config
 from langchain_core.runnables.graph import Graph
-from langchain_core.runnables.utils import ConfigurableFieldSpec, gather_with_concurrency, get_unique_config_specs
-from pydantic import ConfigDict
+from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
 
-from cit_core.errors import InvalidInput, UnknownCandidate
-from cit_core.records import Decision
-from cit_core.router import Router
-from langchain_cit.deciding import Decider, decisions_in, merge, shares_of
+from cit_core.errors import InvalidInput
+from cit_core.policy import QueryFacts
+from cit_core.router import Failover, Router, Sticky
+from cit_core.router.config import failover_to_config, router_from_config, router_to_config, sticky_to_config
+from langchain_cit import building
+from langchain_cit.abilities import bind_each
+from langchain_cit.calling import RoutedCalls
+from langchain_cit.knobs import KNOBS, THREAD_ID
+from langchain_cit.picking import Picker
+
+if TYPE_CHECKING:
+    from cit_core.store import CapabilityStore
 
 __all__ = ["RunnableRouter"]
 
-CIT_ROUTE = "cit_route"
-"""Name of the custom event, of the tag (`cit_route:ID`) and of the metadata entry on the chosen candidate's run."""
 
-
-class RunnableRouter(RunnableSerializable[Any, Any]):
+class RunnableRouter(RoutedCalls):
     """Hands every input to the candidate most likely to get it right.
+
+    A call may set in `config["configurable"]`: `cit_policy` (`best`, `threshold:TAU`, `cost:VALUE`), `cit_tradeoff`
+    (what a right answer is worth [USD]; the same as `cost:VALUE`) and `cit_model` (the only candidate to choose).
 
     Args:
         routes: Candidate id to what answers for it. Candidates of the router without a route do not take part.
-        router: What decides.
+        router: What decides; or what `to_config` wrote of one.
         query_key: For dict inputs, the key under which the query stands; the only key if not given.
+        context: Route on the last human `turn`, or on the whole `conversation`.
+        sticky: `conversation`, or a `Sticky`: a conversation (`thread_id` in the config) keeps its candidate.
+        failover: After which errors another candidate is asked, how often, and how long who fails is left alone.
+        unable: Why candidates without a route have none, for decisions.
         name: Name of its runs in traces.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.
-        InvalidInput: If there is no route, or one is neither a Runnable nor callable.
+        InvalidInput: If there is no route, one is neither a Runnable nor callable, or an option is none that there is.
 
     Example:
         chain = prompt | RunnableRouter({"small": small_model, "large": large_model}, router) | StrOutputParser()
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    routes: Mapping[str, Runnable[Any, Any]]
-    router: Router
-    query_key: str | None = None
-
     def __init__(
         self,
         routes: Mapping[str, Runnable[Any, Any] | Callable[[Any], Any]],
-        router: Router,
+        router: Router | Mapping[str, Any],
         *,
         query_key: str | None = None,
+        context: Literal["turn", "conversation"] = "turn",
+        sticky: Literal["conversation"] | Sticky | Mapping[str, Any] | None = None,
+        failover: Failover | Mapping[str, Any] | None = None,
+        unable: Mapping[str, str] | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(routes=_check(routes, router), router=router, query_key=query_key, name=name)
+        decides = building.as_router(router)
+        super().__init__(
+            routes=building.as_routes(routes, decides),
+            router=decides,
+            query_key=query_key,
+            context=building.as_context(context),
+            sticky=building.as_sticky(sticky),
+            failover=building.as_failover(failover),
+            unable=dict(unable or {}),
+            name=name,
+        )
 
-    # -- one input ----------------------------------------------------------------------------------------------------
+    # -- deciding without calling -------------------------------------------------------------------------------------
 
-    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """Route, then invoke the chosen candidate."""
-        return self._call_with_config(self._invoke, input, config, **kwargs)
+    def pick(self, keys: str | list[str] | None = None) -> RunnableSerializable[Any, Any]:
+        """A Runnable that gives the Decision for an input and calls no candidate.
 
-    def _invoke(
-        self, value: Any, /, run_manager: CallbackManagerForChainRun, config: RunnableConfig, **kwargs: Any
-    ) -> Any:
-        decision = self._decider().one(value, kwargs)
-        dispatch_custom_event(CIT_ROUTE, decision.model_dump(mode="json"), config=config)
-        return self.routes[decision.model].invoke(value, _for_child(config, run_manager, decision), **kwargs)
+        Args:
+            keys: If given, what `pick` is to every Runnable: these keys of a dict that is put out.
+        """
+        return Picker(routing=self, gives="decision") if keys is None else super().pick(keys)
 
-    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """As `invoke`; the decision is made in a worker thread."""
-        return await self._acall_with_config(self._ainvoke, input, config, **kwargs)
+    def as_key(self) -> RunnableSerializable[Any, dict[str, Any]]:
+        """A Runnable that gives `{"key": candidate id, "input": input}`, as RouterRunnable takes it."""
+        return Picker(routing=self, gives="key")
 
-    async def _ainvoke(
-        self, value: Any, /, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig, **kwargs: Any
-    ) -> Any:
-        decision = await asyncio.to_thread(self._decider().one, value, kwargs)
-        await adispatch_custom_event(CIT_ROUTE, decision.model_dump(mode="json"), config=config)
-        return await self.routes[decision.model].ainvoke(value, _for_child(config, run_manager, decision), **kwargs)
+    # -- for agents and extraction ------------------------------------------------------------------------------------
 
-    # -- streams ------------------------------------------------------------------------------------------------------
+    def bind_tools(
+        self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """A router whose candidates have these tools; who cannot call tools does not take part.
 
-    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
-        """Route, then stream the chosen candidate's answer."""
-        yield from self.transform(iter([input]), config, **kwargs)
+        Raises:
+            NoCandidate: If no candidate can; names each reason.
+        """
+        given = kwargs if tool_choice is None else {**kwargs, "tool_choice": tool_choice}
+        return self._bound(QueryFacts(tools=True), lambda route: route.bind_tools(tools, **given))
 
-    def transform(self, input: Iterator[Any], config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
-        """As `stream`, once the input has arrived in full: half a question cannot be routed."""
-        yield from self._transform_stream_with_config(input, self._transform, config, **kwargs)
+    def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
+        """A router whose candidates answer in this form; who cannot does not take part.
 
-    def _transform(
-        self, chunks: Iterator[Any], /, run_manager: CallbackManagerForChainRun, config: RunnableConfig, **kwargs: Any
-    ) -> Iterator[Any]:
-        if parts := list(chunks):
-            value = _join(parts)
-            decision = self._decider().one(value, kwargs)
-            dispatch_custom_event(CIT_ROUTE, decision.model_dump(mode="json"), config=config)
-            yield from self.routes[decision.model].stream(value, _for_child(config, run_manager, decision), **kwargs)
+        Raises:
+            NoCandidate: If no candidate can; names each reason.
+        """
+        facts = QueryFacts(structured_output=True)
+        return self._bound(facts, lambda route: route.with_structured_output(schema, **kwargs))
 
-    async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
-        """As `stream`; the decision is made in a worker thread."""
-
-        async def once() -> AsyncIterator[Any]:
-            yield input
-
-        async for chunk in self.atransform(once(), config, **kwargs):
-            yield chunk
-
-    async def atransform(
-        self,
-        input: AsyncIterator[Any],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[Any]:
-        """As `transform`; the decision is made in a worker thread."""
-        async for chunk in self._atransform_stream_with_config(input, self._atransform, config, **kwargs):
-            yield chunk
-
-    async def _atransform(
-        self,
-        chunks: AsyncIterator[Any],
-        /,
-        run_manager: AsyncCallbackManagerForChainRun,
-        config: RunnableConfig,
-        **kwargs: Any,
-    ) -> AsyncIterator[Any]:
-        if parts := [chunk async for chunk in chunks]:
-            value = _join(parts)
-            decision = await asyncio.to_thread(self._decider().one, value, kwargs)
-            await adispatch_custom_event(CIT_ROUTE, decision.model_dump(mode="json"), config=config)
-            child = _for_child(config, run_manager, decision)
-            async for chunk in self.routes[decision.model].astream(value, child, **kwargs):
-                yield chunk
-
-    # -- batches ------------------------------------------------------------------------------------------------------
-
-    def batch(
-        self,
-        inputs: list[Any],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[Any]:
-        """Route all inputs with one call of the scorer, then hand every candidate its share as one batch."""
-        work = partial(self._batch, return_exceptions)
-        return self._batch_with_config(work, inputs, config, return_exceptions=return_exceptions, **kwargs)
-
-    def _batch(
-        self,
-        return_exceptions: bool,
-        inputs: list[Any],
-        /,
-        run_manager: list[CallbackManagerForChainRun],
-        config: list[RunnableConfig],
-        **kwargs: Any,
-    ) -> list[Any]:
-        outcomes = self._decider().many(inputs, kwargs, return_exceptions)
-        shares = shares_of(outcomes)
-        children = {}
-        for place, decision in decisions_in(outcomes):
-            dispatch_custom_event(CIT_ROUTE, decision.model_dump(mode="json"), config=config[place])
-            children[place] = _for_child(config[place], run_manager[place], decision)
-
-        def answer(model: str) -> list[Any]:
-            mine = shares[model]
-            configs = [children[place] for place in mine]
-            return self.routes[model].batch([inputs[p] for p in mine], configs, return_exceptions=True, **kwargs)
-
-        with get_executor_for_config({"max_concurrency": _shares_at_once(config)}) as executor:
-            return merge(outcomes, shares, list(executor.map(answer, shares)))
-
-    async def abatch(
-        self,
-        inputs: list[Any],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[Any]:
-        """As `batch`; the decisions are made in a worker thread."""
-        work = partial(self._abatch, return_exceptions)
-        return await self._abatch_with_config(work, inputs, config, return_exceptions=return_exceptions, **kwargs)
-
-    async def _abatch(
-        self,
-        return_exceptions: bool,
-        inputs: list[Any],
-        /,
-        run_manager: list[AsyncCallbackManagerForChainRun],
-        config: list[RunnableConfig],
-        **kwargs: Any,
-    ) -> list[Any]:
-        outcomes = await asyncio.to_thread(self._decider().many, inputs, kwargs, return_exceptions)
-        shares = shares_of(outcomes)
-        children = {}
-        for place, decision in decisions_in(outcomes):
-            await adispatch_custom_event(CIT_ROUTE, decision.model_dump(mode="json"), config=config[place])
-            children[place] = _for_child(config[place], run_manager[place], decision)
-
-        async def answer(model: str) -> list[Any]:
-            mine = shares[model]
-            configs = [children[place] for place in mine]
-            return await self.routes[model].abatch([inputs[p] for p in mine], configs, return_exceptions=True, **kwargs)
-
-        answers = await gather_with_concurrency(_shares_at_once(config), *map(answer, shares))
-        return merge(outcomes, shares, answers)
-
-    def _decider(self) -> Decider:
-        return Decider(self.router, frozenset(self.routes), self.query_key)
+    def _bound(self, facts: QueryFacts, bind: Callable[[Any], Runnable[Any, Any]]) -> RunnableRouter:
+        candidates = {candidate.id: candidate for candidate in self.router.candidates}
+        bound, unable = bind_each(self.routes, candidates, facts, bind)
+        return self.model_copy(update={"routes": bound, "unable": {**self.unable, **unable}})
 
     # -- what LangChain asks of a Runnable ----------------------------------------------------------------------------
 
@@ -239,8 +134,11 @@ class RunnableRouter(RunnableSerializable[Any, Any]):
 
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
-        """What can be configured in any candidate."""
-        return get_unique_config_specs(spec for route in self.routes.values() for spec in route.config_specs)
+        """What a call may set: how to route, and what can be configured in any candidate."""
+        theirs = [spec for route in self.routes.values() for spec in route.config_specs]
+        taken = {spec.id for spec in theirs}
+        ours = [*KNOBS, THREAD_ID] if self.sticky is not None else KNOBS
+        return get_unique_config_specs([*(spec for spec in ours if spec.id not in taken), *theirs])
 
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
         """The candidates side by side, each behind an edge that bears its id."""
@@ -260,45 +158,65 @@ class RunnableRouter(RunnableSerializable[Any, Any]):
                 graph.add_edge(last, end)
         return graph
 
+    # -- as JSON ------------------------------------------------------------------------------------------------------
 
-def _check(routes: Mapping[str, Any], router: Router) -> dict[str, Runnable[Any, Any]]:
-    if not isinstance(router, Router):
-        raise InvalidInput(f"router is {type(router).__name__}; it must be a cit_core.Router")
-    if not isinstance(routes, Mapping) or not routes:
-        raise InvalidInput("routes must be a dict with at least one entry: candidate id to Runnable or callable")
-    known = [candidate.id for candidate in router.candidates]
-    for id_ in routes:
-        if id_ not in known:
-            raise UnknownCandidate(id_, known, "the router")
-    return {id_: _as_runnable(id_, route) for id_, route in routes.items()}
+    def to_config(self) -> dict[str, Any]:
+        """All but what answers, as JSON can hold it: addresses and settings, no outcomes, weights or keys.
 
+        Raises:
+            InvalidInput: If the router was put together from parts, or a setting is a function.
+        """
+        return {**self._settings(), "routes": list(self.routes), "unable": dict(self.unable), "name": self.name}
 
-def _as_runnable(id_: str, route: Any) -> Runnable[Any, Any]:
-    try:
-        runnable: Runnable[Any, Any] = coerce_to_runnable(route)
-    except TypeError as error:
-        came = type(route).__name__
-        raise InvalidInput(f"the route of {id_!r} is {came}; it must be a Runnable or callable") from error
-    return runnable
+    @classmethod
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        routes: Mapping[str, Runnable[Any, Any] | Callable[[Any], Any]],
+        *,
+        store: CapabilityStore | None = None,
+    ) -> RunnableRouter:
+        """The router that `to_config` described.
 
+        Args:
+            config: What it gave.
+            routes: What answers for each of its candidates.
+            store: The store, if its address has a password: none was written down.
 
-def _for_child(
-    config: RunnableConfig, run: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun, decision: Decision
-) -> RunnableConfig:
-    child = patch_config(config, callbacks=run.get_child(f"{CIT_ROUTE}:{decision.model}"))
-    return {**child, "metadata": {**child.get("metadata", {}), CIT_ROUTE: decision.model}}
+        Raises:
+            InvalidInput: If the config is not of a RunnableRouter, or `routes` are not those that it names.
+        """
+        options = dict(config)
+        named = options.pop("routes", None)
+        if not isinstance(named, list | tuple) or set(named) != set(routes):
+            raise InvalidInput(f"routes are of {sorted(routes)}; the config names {named!r}")
+        return cls(routes, router_from_config(options.pop("router", {}), store), **options)
 
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """It is; see `to_json`."""
+        return True
 
-def _join(chunks: Sequence[Any]) -> Any:
-    try:
-        return reduce(operator.add, chunks)
-    except TypeError:  # as everywhere in LangChain: what cannot be added is replaced by what came last
-        return chunks[-1]
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """Its settings, in place of the objects that they are of."""
+        return self._settings()
 
+    def to_json(self) -> Any:
+        """As LangChain writes constructors; a router that was put together from parts is `not_implemented`."""
+        try:
+            return super().to_json()
+        except InvalidInput:
+            return self.to_json_not_implemented()
 
-def _shares_at_once(config: Sequence[RunnableConfig]) -> int | None:
-    """A limit is kept inside a share, so under a limit shares go one after the other: together they would exceed it."""
-    return None if config[0].get("max_concurrency") is None else 1
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "router": router_to_config(self.router),
+            "query_key": self.query_key,
+            "context": self.context,
+            "sticky": None if self.sticky is None else sticky_to_config(self.sticky),
+            "failover": failover_to_config(self.failover),
+        }
 
 
 def _common(of: Callable[[Runnable[Any, Any]], Any], routes: Iterable[Runnable[Any, Any]]) -> Any:

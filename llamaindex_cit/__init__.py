@@ -1,4 +1,4 @@
-"""cit-router for LlamaIndex: a selector that picks the engine whose LLM is most likely to get the query right."""
+"""cit-router for LlamaIndex: selectors and an LLM that pick the LLM most likely to get the query right."""
 
 from cit_core.errors import MissingExtra
 
@@ -7,6 +7,8 @@ try:
 except ImportError as error:
     raise MissingExtra("llama-index-core", "llamaindex") from error
 
-from llamaindex_cit.selector import CITSelectionEvent, CITSelectorResult, CITSingleSelector
+from llamaindex_cit.events import CITRouteEvent, CITSelectionEvent
+from llamaindex_cit.llm import CITLLM
+from llamaindex_cit.selector import CITMultiSelector, CITSelectorResult, CITSingleSelector
 
-__all__ = ["CITSelectionEvent", "CITSelectorResult", "CITSingleSelector"]
+__all__ = ["CITLLM", "CITMultiSelector", "CITRouteEvent", "CITSelectionEvent", "CITSelectorResult", "CITSingleSelector"]

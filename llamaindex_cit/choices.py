@@ -9,18 +9,27 @@ from llama_index.core.tools.types import ToolMetadata
 
 from cit_core.errors import InvalidInput, UnknownCandidate
 
-__all__ = ["candidates_of"]
+__all__ = ["candidates_of", "matches"]
 
 
-def candidates_of(
+def matches(
     choices: Sequence[ToolMetadata], known: Collection[str], mapping: Mapping[str | int, str]
-) -> list[str]:
-    """Find the candidate of every choice.
+) -> list[str | None]:
+    """Find the candidate of every choice, None where there is none.
 
     Args:
         choices: What a selector is given: tools, or texts that LlamaIndex has wrapped as descriptions.
         known: The candidates there are.
         mapping: Index, name or (for a choice without a name) text of a choice to a candidate.
+    """
+    names = Counter(choice.name for choice in choices)
+    return [_match(place, choice, known, mapping, names) for place, choice in enumerate(choices)]
+
+
+def candidates_of(
+    choices: Sequence[ToolMetadata], known: Collection[str], mapping: Mapping[str | int, str]
+) -> list[str]:
+    """Find the candidate of every choice, as `matches` does.
 
     Returns:
         One candidate for each choice, in order.
@@ -31,8 +40,11 @@ def candidates_of(
     """
     if not choices:
         raise InvalidInput("there are no choices to select from; pass at least one tool")
-    names = Counter(choice.name for choice in choices)
-    ids = [_candidate_of(place, choice, known, mapping, names[choice.name] > 1) for place, choice in enumerate(choices)]
+    ids = []
+    for place, id_ in enumerate(matches(choices, known, mapping)):
+        if id_ is None:
+            raise _no_match(place, choices, known)
+        ids.append(id_)
     for id_, count in Counter(ids).items():
         if count > 1:
             places = ", ".join(str(place) for place, other in enumerate(ids) if other == id_)
@@ -40,23 +52,35 @@ def candidates_of(
     return ids
 
 
-def _candidate_of(
-    place: int, choice: ToolMetadata, known: Collection[str], mapping: Mapping[str | int, str], repeated: bool
-) -> str:
-    own = choice.description if choice.name is None else choice.name
+def _match(
+    place: int,
+    choice: ToolMetadata,
+    known: Collection[str],
+    mapping: Mapping[str | int, str],
+    names: Mapping[str | None, int],
+) -> str | None:
     if place in mapping:
         return mapping[place]
-    if not repeated or choice.name is None:  # a name that several tools bear says nothing about any of them
+    own = _own(choice)
+    if choice.name is None or names[choice.name] == 1:  # a name that several tools bear says nothing about any of them
         if own in mapping:
             return mapping[own]
         if own in known:
             return own
-    if choice.description in known:
-        return choice.description
-    if repeated and choice.name is not None:
-        raise InvalidInput(
+    return choice.description if choice.description in known else None
+
+
+def _no_match(place: int, choices: Sequence[ToolMetadata], known: Collection[str]) -> InvalidInput:
+    own = _own(choices[place])
+    if sum(choice.name is not None and choice.name == choices[place].name for choice in choices) > 1:
+        return InvalidInput(
             f"choice {place} and others are all named {own!r}; name each tool after its candidate, "
             f"QueryEngineTool.from_defaults(engine, name=ID), or pass mapping={{{place}: ID, ...}}"
         )
     where = f"the router for choice {place} (name the tool after its candidate, or pass mapping={{{own!r}: ID}})"
-    raise UnknownCandidate(own, known, where)
+    return UnknownCandidate(own, known, where)
+
+
+def _own(choice: ToolMetadata) -> str:
+    """What a choice is called: texts have a description and no name."""
+    return choice.description if choice.name is None else choice.name

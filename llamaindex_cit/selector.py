@@ -1,41 +1,29 @@
-"""CITSingleSelector: choices in, one index out, and with it the whole decision."""
+"""Selectors: choices in, indices out, and with them the whole decision."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from llama_index.core.base.base_selector import BaseSelector, SelectorResult, SingleSelection
-from llama_index.core.instrumentation.events import BaseEvent
-from llama_index.core.prompts.mixin import PromptDictType
+from llama_index.core.prompts.mixin import PromptDictType, PromptMixinType
 from llama_index.core.schema import QueryBundle
+from llama_index.core.selectors.llm_selectors import LLMSingleSelector
 from llama_index.core.tools.types import ToolMetadata
 from llama_index_instrumentation import get_dispatcher
 
 from cit_core.errors import InvalidInput, UnknownCandidate
-from cit_core.policy import Constraints, QueryFacts
-from cit_core.records import Decision
-from cit_core.router import CHARACTERS_PER_TOKEN, Router
-from llamaindex_cit.choices import candidates_of
+from cit_core.policy import QueryFacts
+from cit_core.records import Decision, Ranked
+from cit_core.router import CHARACTERS_PER_TOKEN, Query, Router
+from llamaindex_cit.choices import candidates_of, matches
+from llamaindex_cit.events import CITSelectionEvent
 
-__all__ = ["CITSelectionEvent", "CITSelectorResult", "CITSingleSelector"]
+__all__ = ["CITMultiSelector", "CITSelectorResult", "CITSingleSelector"]
+
+ROUNDING = 1e-9
 
 dispatcher = get_dispatcher(__name__)
-
-
-class CITSelectionEvent(BaseEvent):
-    """A selection was made. The query's text is not in it: LlamaIndex's own query events carry that."""
-
-    candidates: list[str]
-    """The candidate behind each choice, in order."""
-    index: int
-    """Place of the chosen one."""
-    decision: Decision
-
-    @classmethod
-    def class_name(cls) -> str:
-        """Name under which handlers know it."""
-        return "CITSelectionEvent"
 
 
 class CITSelectorResult(SelectorResult):
@@ -45,11 +33,80 @@ class CITSelectorResult(SelectorResult):
 
     @property
     def scores(self) -> dict[str, float]:
-        """Candidate id to P(correct), best first."""
+        """Candidate id to P(correct), in order of the decision's ranking."""
         return self.decision.scores
 
 
-class CITSingleSelector(BaseSelector):
+class _CITSelector(BaseSelector):
+    """Translates choices into candidates and a decision into indices; which of the ranking is taken, subclasses say."""
+
+    def __init__(
+        self,
+        router: Router,
+        mapping: Mapping[str | int, str] | None = None,
+        *,
+        fallback: BaseSelector | None = None,
+    ) -> None:
+        if not isinstance(router, Router):
+            raise InvalidInput(f"router is {type(router).__name__}; it must be a cit_core.Router")
+        if fallback is not None and not isinstance(fallback, BaseSelector):
+            raise InvalidInput(f"fallback is {type(fallback).__name__}; it must be a LlamaIndex selector")
+        self._router = router
+        self._mapping = dict(mapping or {})
+        self._fallback = fallback
+        self._known = [candidate.id for candidate in router.candidates]
+        for id_ in self._mapping.values():
+            if id_ not in self._known:
+                raise UnknownCandidate(id_, self._known, "the router (in mapping=)")
+
+    # It asks no LLM: what prompts there are, are the fallback's, and stand where they would without this selector.
+
+    def _get_prompts(self) -> PromptDictType:
+        return {} if self._fallback is None else self._fallback._get_prompts()
+
+    def _get_prompt_modules(self) -> PromptMixinType:
+        return {} if self._fallback is None else self._fallback._get_prompt_modules()
+
+    def _update_prompts(self, prompts: PromptDictType) -> None:
+        if self._fallback is not None:
+            self._fallback._update_prompts(prompts)
+
+    def _select(self, choices: Sequence[ToolMetadata], query: QueryBundle) -> SelectorResult:
+        if (fallback := self._in_place(choices)) is not None:
+            return _delegated(fallback, fallback.select(choices, query), choices)
+        ids = candidates_of(choices, self._known, self._mapping)
+        return self._result(ids, self._router.decide(self._query(ids, query)))
+
+    async def _aselect(self, choices: Sequence[ToolMetadata], query: QueryBundle) -> SelectorResult:
+        if (fallback := self._in_place(choices)) is not None:
+            return _delegated(fallback, await fallback.aselect(choices, query), choices)
+        ids = candidates_of(choices, self._known, self._mapping)
+        return self._result(ids, await self._router.adecide(self._query(ids, query)))
+
+    def _in_place(self, choices: Sequence[ToolMetadata]) -> BaseSelector | None:
+        """The fallback, where choices are no LLMs at all. If only some are none, that is a mistake to be told."""
+        nobody = choices and not any(matches(choices, self._known, self._mapping))
+        return self._fallback if nobody else None
+
+    def _query(self, ids: Sequence[str], query: QueryBundle) -> Query:
+        """The router's own constraints, narrowed to the candidates that a choice stands for."""
+        return Query(_text(query), _facts(query), constraints=self._router.constraints.among(ids))
+
+    def _result(self, ids: Sequence[str], decision: Decision) -> CITSelectorResult:
+        selections = [
+            SingleSelection(index=ids.index(ranked.model), reason=_reason(ranked, decision))
+            for ranked in self._taken(decision)
+        ]
+        selected = [selection.index for selection in selections]
+        dispatcher.event(CITSelectionEvent(candidates=list(ids), selected=selected, decision=decision))
+        return CITSelectorResult(selections=selections, decision=decision)
+
+    @abstractmethod
+    def _taken(self, decision: Decision) -> Sequence[Ranked]:
+        """Who of the ranking is selected, the best first; at least one."""
+
+
+class CITSingleSelector(_CITSelector):
     """Selects the choice whose candidate is most likely to get the query right.
 
     A choice stands for the candidate that `mapping` gives for its index or name, else for the one it is named after,
@@ -58,42 +115,61 @@ class CITSingleSelector(BaseSelector):
     Args:
         router: What decides.
         mapping: Tool name or index of a choice to candidate id.
+        fallback: Selects where no choice stands for a candidate, as among engines over different texts; its result is
+            returned as it is. Without one, such choices are an error.
 
     Raises:
         UnknownCandidate: If `mapping` names an id that is not a candidate of the router.
+        InvalidInput: If the router or the fallback is none.
+
+    Example:
+        RouterQueryEngine(selector=CITSingleSelector(router), query_engine_tools=tools, llm=llm)
     """
 
-    def __init__(self, router: Router, mapping: Mapping[str | int, str] | None = None) -> None:
-        if not isinstance(router, Router):
-            raise InvalidInput(f"router is {type(router).__name__}; it must be a cit_core.Router")
-        self._router = router
-        self._mapping = dict(mapping or {})
-        self._known = [candidate.id for candidate in router.candidates]
-        for id_ in self._mapping.values():
-            if id_ not in self._known:
-                raise UnknownCandidate(id_, self._known, "the router (in mapping=)")
+    def _taken(self, decision: Decision) -> Sequence[Ranked]:
+        return decision.ranking[:1]
 
-    def _get_prompts(self) -> PromptDictType:
-        return {}
 
-    def _update_prompts(self, prompts: PromptDictType) -> None:
-        """It asks no LLM, so it has no prompts."""
+# SQLJoinQueryEngine and SQLAutoVectorQueryEngine take any selector and then assert that it is one of LlamaIndex's own.
+LLMSingleSelector.register(CITSingleSelector)
 
-    def _select(self, choices: Sequence[ToolMetadata], query: QueryBundle) -> CITSelectorResult:
-        ids = candidates_of(choices, self._known, self._mapping)
-        decision = self._router.route(_text(query), constraints=self._limits(ids), facts=_facts(query))
-        return _result(ids, decision)
 
-    async def _aselect(self, choices: Sequence[ToolMetadata], query: QueryBundle) -> CITSelectorResult:
-        ids = candidates_of(choices, self._known, self._mapping)
-        decision = await self._router.aroute(_text(query), constraints=self._limits(ids), facts=_facts(query))
-        return _result(ids, decision)
+class CITMultiSelector(_CITSelector):
+    """Selects the best choice, and those that are about as likely to get the query right; LlamaIndex runs them all.
 
-    def _limits(self, ids: Sequence[str]) -> Constraints:
-        """The router's own constraints, narrowed to the candidates that a choice stands for."""
-        limits = self._router.constraints
-        allow = frozenset(ids) if limits.allow is None else limits.allow & frozenset(ids)
-        return replace(limits, allow=allow)
+    Args:
+        router: What decides.
+        mapping: As for `CITSingleSelector`.
+        margin: Whose P(correct) is at most this much below that of the chosen candidate is selected too, in order of
+            the ranking; `math.inf` for everyone.
+        max_outputs: Choices selected, at most; each costs an answer, and more than one costs another to combine them.
+        fallback: As for `CITSingleSelector`.
+
+    Raises:
+        UnknownCandidate: If `mapping` names an id that is not a candidate of the router.
+        InvalidInput: If something given cannot be used.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        mapping: Mapping[str | int, str] | None = None,
+        *,
+        margin: float = 0.1,
+        max_outputs: int = 3,
+        fallback: BaseSelector | None = None,
+    ) -> None:
+        super().__init__(router, mapping, fallback=fallback)
+        if not margin >= 0.0:
+            raise InvalidInput(f"margin is {margin!r}; it must be a difference of probabilities, 0 or more")
+        if max_outputs < 1:
+            raise InvalidInput(f"max_outputs is {max_outputs!r}; it must be 1 or more")
+        self._margin = margin
+        self._max_outputs = max_outputs
+
+    def _taken(self, decision: Decision) -> Sequence[Ranked]:
+        least = decision.probability - self._margin - ROUNDING
+        return [ranked for ranked in decision.ranking if ranked.probability >= least][: self._max_outputs]
 
 
 def _text(query: QueryBundle) -> str:
@@ -107,15 +183,19 @@ def _facts(query: QueryBundle) -> QueryFacts:
     return QueryFacts(tokens=tokens, modalities=frozenset({"text", "image"} if query.image_path else {"text"}))
 
 
-def _result(ids: Sequence[str], decision: Decision) -> CITSelectorResult:
-    index = ids.index(decision.model)
-    dispatcher.event(CITSelectionEvent(candidates=list(ids), index=index, decision=decision))
-    return CITSelectorResult(selections=[SingleSelection(index=index, reason=_reason(decision))], decision=decision)
+def _reason(ranked: Ranked, decision: Decision) -> str:
+    likely = f"{ranked.model} is {ranked.probability:.1%} likely to get this right"
+    if ranked.model != decision.model:
+        return f"{likely} (next to {decision.model}, {decision.probability:.1%})"
+    others = ", ".join(f"{other.model} {other.probability:.1%}" for other in decision.ranking[1:4])
+    return f"{likely} (policy {decision.policy}{f'; then {others}' if others else ''})"
 
 
-def _reason(decision: Decision) -> str:
-    others = ", ".join(f"{ranked.model} {ranked.probability:.1%}" for ranked in decision.ranking[1:4])
-    return (
-        f"{decision.model} is {decision.probability:.1%} likely to get this right (policy {decision.policy}"
-        f"{f'; then {others}' if others else ''})"
-    )
+def _delegated(fallback: BaseSelector, result: SelectorResult, choices: Sequence[ToolMetadata]) -> SelectorResult:
+    """What the fallback selected, refused if LlamaIndex would fail on it, or take the last engine for index -1."""
+    name = type(fallback).__name__
+    if not result.selections or not all(0 <= index < len(choices) for index in result.inds):
+        what = f"index {', '.join(map(str, result.inds))}" if result.inds else "nothing"
+        raise InvalidInput(f"the fallback {name} selected {what} of {len(choices)} choices; it must be one of them")
+    dispatcher.event(CITSelectionEvent(candidates=[], selected=result.inds, decision=None, fallback=name))
+    return result

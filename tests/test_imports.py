@@ -28,8 +28,15 @@ PUBLIC = {
         "Threshold",
         "load_scorer",
     ],
-    "langchain_cit": ["RunnableRouter"],
-    "llamaindex_cit": ["CITSelectionEvent", "CITSelectorResult", "CITSingleSelector"],
+    "langchain_cit": ["ChatCIT", "RunnableRouter"],
+    "llamaindex_cit": [
+        "CITLLM",
+        "CITMultiSelector",
+        "CITRouteEvent",
+        "CITSelectionEvent",
+        "CITSelectorResult",
+        "CITSingleSelector",
+    ],
 }
 UNWANTED = {
     "cit_core": ["torch", "transformers", "langchain_core", "llama_index", "sklearn", "matplotlib"],

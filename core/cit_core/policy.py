@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Protocol
 
@@ -102,6 +102,11 @@ class Constraints:
             _as_set(self, name)
         for name in ("max_price_in", "max_price_out", "max_latency_s"):
             _not_negative(self, name)
+
+    def among(self, ids: Iterable[str]) -> Constraints:
+        """These constraints, narrowed to some candidates."""
+        some = frozenset(ids)
+        return replace(self, allow=some if self.allow is None else self.allow & some)
 
     def reason_against(
         self, candidate: Candidate, query: QueryFacts = QueryFacts(), latency_s: float | None = None

@@ -317,7 +317,9 @@ class Decision(Record):
     model: str
     probability: Probability
     ranking: Annotated[tuple[Ranked, ...], Field(min_length=1)]
-    """Every candidate that was not excluded, best first."""
+    """Every candidate that was not excluded: the chosen one, then the others, best first."""
+    chosen_by: Literal["policy", "conversation", "caller"] = "policy"
+    """`conversation`: it had been chosen before and was kept; `caller`: the call named it."""
     excluded: Mapping[str, str] = {}
     """Candidate id to the reason for its exclusion."""
     policy: str
@@ -330,7 +332,7 @@ class Decision(Record):
 
     @property
     def scores(self) -> dict[str, float]:
-        """Candidate id to P(correct), best first."""
+        """Candidate id to P(correct), in order of the ranking."""
         return {ranked.model: ranked.probability for ranked in self.ranking}
 
     @property
@@ -340,7 +342,10 @@ class Decision(Record):
 
     def explain(self, top: int = 5) -> str:
         """The decision in words, for people: the choice, the runners-up, the excluded and any warning."""
-        lines = [f"{self.model}: {self.probability:.1%} likely to get this right (policy {self.policy}, {self.scorer})"]
+        why = {"policy": f"policy {self.policy}", "conversation": "kept in its conversation", "caller": "asked for"}
+        lines = [
+            f"{self.model}: {self.probability:.1%} likely to get this right ({why[self.chosen_by]}, {self.scorer})"
+        ]
         for place, ranked in enumerate(self.ranking[:top], start=1):
             cost = "" if ranked.expected_cost_usd is None else f"  about ${ranked.expected_cost_usd:.6f}"
             lines.append(f"  {place}. {ranked.model}  {ranked.probability:.1%}{cost}")

@@ -13,12 +13,13 @@ from cit_core.errors import InvalidInput
 from langchain_cit.query import read_query
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+CALL = {"name": "weather", "args": {}, "id": "1"}
 TOOL_LOOP = [
     SystemMessage("be brief"),
     HumanMessage("first question"),
     AIMessage("first answer"),
     HumanMessage("what is the weather?"),
-    AIMessage("", tool_calls=[{"name": "weather", "args": {}, "id": "1"}]),
+    AIMessage("", tool_calls=[CALL]),
     ToolMessage("sunny", tool_call_id="1"),
 ]
 
@@ -42,6 +43,12 @@ TOOL_LOOP = [
         ([HumanMessage("what is in it?"), HumanMessage([PICTURE])], "what is in it?"),
         ([SystemMessage("caption pictures"), HumanMessage([PICTURE])], "caption pictures"),
         (HumanMessage([PICTURE]), "Look at the attached image and answer."),
+        (HumanMessage([{"type": "file", "file_id": "f"}]), "Look at the attached file and answer."),
+        ([AIMessage("", tool_calls=[CALL]), ToolMessage("a result", tool_call_id="1")], "a result"),
+        (
+            [AIMessage("", tool_calls=[CALL]), ToolMessage([PICTURE], tool_call_id="1")],
+            "Look at the attached image and answer.",
+        ),
         ({"anything": "a question"}, "a question"),
         ({"anything": [HumanMessage("a question")]}, "a question"),
     ],
@@ -111,6 +118,12 @@ def test_an_input_without_a_query_is_refused_in_one_sentence(value: Any, query_k
         read_query(value, query_key)
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_text_twice_in_a_conversation_is_read_once(whole: bool) -> None:
+    query = read_query([HumanMessage("go on"), AIMessage("so"), HumanMessage("go on")], whole=whole)
+    assert query.text == ("go on\n\nso" if whole else "go on")
+
+
 scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.binary(max_size=5)
 json_like = st.recursive(
     scalars,
@@ -126,6 +139,9 @@ parts = st.lists(st.text(max_size=5) | st.dictionaries(part_names, json_like, ma
 def test_no_content_crashes_it(content: list[Any]) -> None:
     query = read_query([HumanMessage("a question"), ToolMessage(content, tool_call_id="1")])
     assert query.text == "a question"
+    whole = read_query([HumanMessage("a question"), ToolMessage(content, tool_call_id="1")], whole=True)
+    assert whole.text.startswith("a question")
+    assert whole.facts == query.facts
 
 
 @settings(deadline=None)

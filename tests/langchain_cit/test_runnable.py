@@ -384,7 +384,7 @@ def test_only_candidates_with_a_route_take_part(router, listener) -> None:
     config: RunnableConfig = {"callbacks": [listener]}
     assert routing.invoke("hard", config) == "small"
     assert routing.batch(["hard", "easy"], config) == ["small", "small"]
-    assert all(event["data"]["excluded"] == {"large": "not in the allowed list"} for event in listener.events)
+    assert all(event["data"]["excluded"] == {"large": "no route leads to it"} for event in listener.events)
 
 
 def test_the_routers_own_constraints_stay(scorer) -> None:
@@ -431,7 +431,7 @@ def test_types_are_those_the_candidates_share(router, models) -> None:
 def test_what_is_configurable_in_a_candidate_stays_configurable(router, models) -> None:
     field = ConfigurableField(id="voice")
     routing = RunnableRouter({**models, "large": models["large"].configurable_fields(called=field)}, router)
-    assert [spec.id for spec in routing.config_specs] == ["voice"]
+    assert "voice" in [spec.id for spec in routing.config_specs]
     assert routing.with_config(configurable={"voice": "loud"}).invoke("hard").text == "loud heard hard"
 
 

@@ -4,8 +4,6 @@ import asyncio
 import json
 import pickle
 import threading
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,54 +11,19 @@ from hypothesis import strategies as st
 from llama_index.core import Document, SummaryIndex
 from llama_index.core.base.base_selector import SelectorResult
 from llama_index.core.instrumentation import get_dispatcher
-from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.retrievers import RouterRetriever
 from llama_index.core.schema import QueryBundle
 from llama_index.core.tools import QueryEngineTool, RetrieverTool, ToolMetadata
+from llama_zoo import IDS
 
 from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.policy import Constraints, Threshold
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Router
 from llamaindex_cit import CITSelectionEvent, CITSelectorResult, CITSingleSelector
-
-IDS = ["small", "large"]
-
-
-def prefer_large_for_hard(instruction: str, candidate: str) -> float:
-    """The large one for what is hard, the small one for the rest."""
-    return 0.9 if (candidate == "large") == ("hard" in instruction) else 0.4
-
-
-@pytest.fixture
-def scorer() -> FakeScorer:
-    return FakeScorer(prefer_large_for_hard)
-
-
-@pytest.fixture
-def router(scorer: FakeScorer) -> Router:
-    zoo = [Candidate(id="small", modalities=("text",)), Candidate(id="large", modalities=("text", "image"))]
-    return Router(scorer, zoo)
-
-
-@pytest.fixture
-def events() -> Iterator[list[Any]]:
-    heard: list[Any] = []
-
-    class Handler(BaseEventHandler):
-        @classmethod
-        def class_name(cls) -> str:
-            return "Handler"
-
-        def handle(self, event: Any, **_: Any) -> None:
-            heard.append(event)
-
-    root, handler = get_dispatcher(), Handler()
-    root.add_event_handler(handler)
-    yield heard
-    root.event_handlers.remove(handler)
 
 
 def index(text: str) -> SummaryIndex:
@@ -113,12 +76,32 @@ async def test_one_event_for_a_selection(router, events) -> None:
     routed.query("a hard and secret question")
     await routed.aquery("an easy and secret question")
     mine = [event for event in events if isinstance(event, CITSelectionEvent)]
-    assert [(event.index, event.candidates, event.decision.model) for event in mine] == [
-        (1, IDS, "large"),
-        (0, IDS, "small"),
+    assert [(event.selected, event.candidates, event.decision.model) for event in mine] == [
+        ([1], IDS, "large"),
+        ([0], IDS, "small"),
     ]
     assert all(event.span_id and "._" in event.span_id for event in mine)
     assert "secret" not in "".join(event.model_dump_json() for event in mine)
+
+
+async def test_one_span_for_a_selection_and_none_left_open(router) -> None:
+    root, spans = get_dispatcher(), SimpleSpanHandler()
+    root.add_span_handler(spans)
+    routed = engine(CITSingleSelector(router))
+    try:
+        routed.query("hard")
+        await routed.aquery("easy")
+        with pytest.raises(InvalidInput):
+            CITSingleSelector(router).select([], "q")
+    finally:
+        root.span_handlers.remove(spans)
+    for kept, counts in ((spans.completed_spans, (1, 1)), (spans.dropped_spans, (1, 0)), (spans.open_spans, (0, 0))):
+        ids = [getattr(span, "id_", span) for span in kept]
+        found = tuple(
+            sum(id_.startswith(f"CITSingleSelector.{name}-") for id_ in ids) for name in ("_select", "_aselect")
+        )
+        assert found == counts
+    assert len({span.id_ for span in spans.completed_spans}) == len(spans.completed_spans)
 
 
 def test_prompts_are_empty_but_complete(router) -> None:

@@ -327,8 +327,13 @@ def thin(table: OutcomeTable, split: Split, share: float = QUICK) -> OutcomeTabl
     """A smaller table: the core set, and of the other items so many, by a seeded hash of their ids."""
     core = set(core_suite().item_ids)
     kept = [row for row, id_ in enumerate(table.item_ids) if id_ in core or split.fraction(f"quick:{id_}") < share]
-    columns = {
-        name: tuple(getattr(table, name)[row] for row in kept)
-        for name in ("item_ids", "tasks", "categories", "instructions", "questions")
-    }
-    return OutcomeTable(name=table.name, models=table.models, correct_IM=table.correct_IM[kept], **columns)
+    return OutcomeTable(
+        name=table.name,
+        item_ids=tuple(table.item_ids[row] for row in kept),
+        tasks=tuple(table.tasks[row] for row in kept),
+        categories=tuple(table.categories[row] for row in kept),
+        instructions=tuple(table.instructions[row] for row in kept),
+        questions=tuple(table.questions[row] for row in kept),
+        models=table.models,
+        correct_IM=table.correct_IM[kept],
+    )

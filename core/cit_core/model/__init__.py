@@ -8,8 +8,24 @@ try:
 except ImportError as error:
     raise MissingExtra("torch with transformers", "train") from error
 
-from cit_core.model.config import ModelConfig
+from cit_core.model.config import PAPER, ModelConfig, PaperConfig
+from cit_core.model.loading import load_paper, new_paper, save_paper
 from cit_core.model.network import ModelSAT
+from cit_core.model.paper import PaperNetwork
+from cit_core.model.paper_scorer import PaperScorer
 from cit_core.model.persistence import load_network, load_trunk, save_network
 
-__all__ = ["ModelConfig", "ModelSAT", "load_network", "load_trunk", "save_network"]
+__all__ = [
+    "PAPER",
+    "ModelConfig",
+    "ModelSAT",
+    "PaperConfig",
+    "PaperNetwork",
+    "PaperScorer",
+    "load_network",
+    "load_paper",
+    "load_trunk",
+    "new_paper",
+    "save_network",
+    "save_paper",
+]

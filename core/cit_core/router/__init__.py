@@ -1,6 +1,24 @@
-"""The router, what predicts for it, and what is told to it afterwards."""
+"""The router, what predicts for it, what adapters need to drive it, and what is told to it afterwards."""
 
-from cit_core.router.router import CHARACTERS_PER_TOKEN, MAX_CHARACTERS, Router
+from cit_core.router.batching import Batching
+from cit_core.router.deciding import MAX_CHARACTERS
+from cit_core.router.failover import Attempts, Failover, Failure
+from cit_core.router.query import CHARACTERS_PER_TOKEN, Query
+from cit_core.router.router import Router
 from cit_core.router.scorer import FakeScorer, Scorer
+from cit_core.router.stickiness import Conversation, Sticky
 
-__all__ = ["CHARACTERS_PER_TOKEN", "MAX_CHARACTERS", "FakeScorer", "Router", "Scorer"]
+__all__ = [
+    "CHARACTERS_PER_TOKEN",
+    "MAX_CHARACTERS",
+    "Attempts",
+    "Batching",
+    "Conversation",
+    "Failover",
+    "Failure",
+    "FakeScorer",
+    "Query",
+    "Router",
+    "Scorer",
+    "Sticky",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,10 +16,27 @@ if TYPE_CHECKING:
     from cit_core.runtime import Outcomes
     from cit_core.store import CapabilityStore, Snapshot, StoredEvidence
 
-__all__ = ["EVIDENCE", "Opened", "from_catalogue", "from_store", "outcomes_of"]
+__all__ = ["EVIDENCE", "Opened", "Origin", "from_catalogue", "from_store", "outcomes_of"]
 
 EVIDENCE = "evidence"
 """Name of the setting in which a store keeps what `cit calibrate --evidence` fitted."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a router can be opened from again: a checkpoint and the catalogue, or a store.
+
+    Attributes:
+        checkpoint: Name or folder of a checkpoint.
+        store: Address of a store; a password in it is masked.
+        suite: Over whose items a store's capabilities were computed.
+        evidence: Whether outcomes on similar questions correct the scorer.
+    """
+
+    checkpoint: str | None = None
+    store: str | None = None
+    suite: Suite | None = None
+    evidence: bool = True
 
 
 class Opened(NamedTuple):

@@ -11,25 +11,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
-from cit_core.policy import Best, Constraints, Policy, QueryFacts, Scored, rank
+from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
+from cit_core.policy import Best, Constraints, Policy, QueryFacts
 from cit_core.records import Candidate, Capability, Decision, Item, Outcome, Suite, require_unique
+from cit_core.router.batching import Batcher, Batching
+from cit_core.router.deciding import Asked, Decider
 from cit_core.router.feedback import Feedback
-from cit_core.router.opening import from_catalogue, from_store
+from cit_core.router.opening import Origin, from_catalogue, from_store
+from cit_core.router.query import Query
 from cit_core.router.scorer import Scorer
+from cit_core.router.telling import tell_decision
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
 
-__all__ = ["CHARACTERS_PER_TOKEN", "MAX_CHARACTERS", "Router"]
-
-MAX_CHARACTERS = 20_000
-"""What a scorer is given of a query at most, so that a megabyte costs no more than a page."""
-CHARACTERS_PER_TOKEN = 4
-"""Rough length of a token in English text, for context windows and expected cost."""
+__all__ = ["Router"]
 
 
 class Router:
@@ -44,6 +40,7 @@ class Router:
         completion_tokens: Length of an answer assumed for expected costs [tokens].
         excluded: Who is out of every decision, id to reason.
         feedback: Where `feedback` goes; a router that has none refuses it.
+        batching: Score calls that coincide together; each call by itself if not given.
 
     Raises:
         NoCandidate: If the zoo is empty.
@@ -61,20 +58,28 @@ class Router:
         completion_tokens: int = 256,
         excluded: Mapping[str, str] | None = None,
         feedback: Feedback | None = None,
+        batching: Batching | None = None,
     ) -> None:
-        self._capabilities = tuple(c if isinstance(c, Capability) else Capability(candidate=c) for c in candidates)
-        if not self._capabilities:
+        capabilities = tuple(c if isinstance(c, Capability) else Capability(candidate=c) for c in candidates)
+        if not capabilities:
             raise NoCandidate
-        require_unique((c.candidate.id for c in self._capabilities), "candidate ids")
+        require_unique((c.candidate.id for c in capabilities), "candidate ids")
         if not completion_tokens >= 0:
             raise InvalidInput(f"completion_tokens is {completion_tokens!r}; it must be 0 or more")
-        self.scorer = scorer
-        self.policy = policy if policy is not None else Best()
-        self.constraints = constraints if constraints is not None else Constraints()
-        self.store_version = store_version
-        self.completion_tokens = completion_tokens
-        self._excluded = dict(excluded or {})
+        self._decider = Decider(
+            scorer,
+            capabilities,
+            policy if policy is not None else Best(),
+            constraints if constraints is not None else Constraints(),
+            store_version,
+            completion_tokens,
+            dict(excluded or {}),
+        )
         self._feedback = feedback
+        self.batching = batching
+        self.origin: Origin | None = None
+        """Where it was opened; None for one that was put together by hand."""
+        self._batcher = None if batching is None else Batcher(batching, self._decide_each)
 
     @classmethod
     def from_pretrained(
@@ -85,6 +90,7 @@ class Router:
         policy: Policy | None = None,
         constraints: Constraints | None = None,
         evidence: bool = True,
+        batching: Batching | None = None,
     ) -> Router:
         """The shipped network over the shipped catalogue: offline, on the CPU, without a key.
 
@@ -94,6 +100,7 @@ class Router:
             policy: What to maximise.
             constraints: Who may be chosen at all.
             evidence: Let the catalogue's answers to similar questions correct the network.
+            batching: Score calls that coincide together.
 
         Raises:
             UnknownCandidate: If a model is not in the catalogue; the message names the closest ids.
@@ -101,7 +108,16 @@ class Router:
         """
         opened = from_catalogue(checkpoint, evidence=evidence)
         zoo = _pick(opened.capabilities, models, "the catalogue")
-        return cls(opened.scorer, zoo, policy=policy, constraints=constraints, store_version=opened.version)
+        router = cls(
+            opened.scorer,
+            zoo,
+            policy=policy,
+            constraints=constraints,
+            store_version=opened.version,
+            batching=batching,
+        )
+        router.origin = Origin(checkpoint=str(checkpoint), evidence=evidence)
+        return router
 
     @classmethod
     def from_store(
@@ -114,6 +130,7 @@ class Router:
         policy: Policy | None = None,
         constraints: Constraints | None = None,
         evidence: bool = True,
+        batching: Batching | None = None,
     ) -> Router:
         """A snapshot of the candidates in a store, with capabilities computed from its outcomes.
 
@@ -127,6 +144,7 @@ class Router:
             policy: What to maximise.
             constraints: Who may be chosen at all.
             evidence: Let outcomes on similar questions correct a scorer that can be (`cit_core.runtime.evidence`).
+            batching: Score calls that coincide together.
 
         Raises:
             UnknownCandidate: If a model is not in the store; the message names the closest ids.
@@ -137,7 +155,7 @@ class Router:
         feedback, unmeasured = Feedback(store, opened.network), dict(opened.unmeasured)
         if all(capability.candidate.id in unmeasured for capability in zoo):
             unmeasured = {}  # whoever asks for these alone shall have them
-        return cls(
+        router = cls(
             opened.scorer,
             zoo,
             policy=policy,
@@ -145,17 +163,40 @@ class Router:
             store_version=opened.version,
             excluded=unmeasured,
             feedback=feedback,
+            batching=batching,
         )
+        router.origin = Origin(store=store.url, suite=suite, evidence=evidence) if scorer is None else None
+        return router
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The zoo."""
-        return tuple(capability.candidate for capability in self._capabilities)
+        return tuple(capability.candidate for capability in self.capabilities)
 
     @property
     def capabilities(self) -> tuple[Capability, ...]:
         """The zoo with what each candidate was measured to be able to do."""
-        return self._capabilities
+        return self._decider.capabilities
+
+    @property
+    def scorer(self) -> Scorer:
+        """What predicts."""
+        return self._decider.scorer
+
+    @property
+    def policy(self) -> Policy:
+        """What is maximised where a call says nothing else."""
+        return self._decider.policy
+
+    @property
+    def constraints(self) -> Constraints:
+        """Who may be chosen where a call says nothing else."""
+        return self._decider.constraints
+
+    @property
+    def store_version(self) -> str | None:
+        """What the capabilities were computed from."""
+        return self._decider.store_version
 
     def route(
         self,
@@ -177,7 +218,7 @@ class Router:
             InvalidInput: If the query is not a text or is empty.
             NoCandidate: If every candidate is excluded; the message gives each reason.
         """
-        return self.route_many([instruction], policy=policy, constraints=constraints, facts=[facts])[0]
+        return self.decide(Query(instruction, facts, policy, constraints))
 
     def route_many(
         self,
@@ -201,36 +242,52 @@ class Router:
         """
         if isinstance(instructions, str):
             raise InvalidInput("route_many needs a sequence of texts and got one text; use route for a single query")
-        started = time.perf_counter()
         instructions = list(instructions)  # an array of texts has no truth value
-        for place, instruction in enumerate(instructions):
-            _check_query(instruction, place if len(instructions) > 1 else None)
         if facts is not None and len(facts) != len(instructions):
             raise InvalidInput(f"got {len(facts)} facts for {len(instructions)} queries; pass one for each")
-        if not instructions:
-            return []
-        per_query = [
-            given if given is not None else QueryFacts(tokens=max(1, len(text) // CHARACTERS_PER_TOKEN))
-            for text, given in zip(instructions, facts or [None] * len(instructions), strict=True)
+        started = time.time_ns()
+        asked = [
+            self._decider.ask(Query(text, given, policy, constraints), place if len(instructions) > 1 else None)
+            for place, (text, given) in enumerate(zip(instructions, facts or [None] * len(instructions), strict=True))
         ]
-        limits = constraints if constraints is not None else self.constraints
-        took = {c.candidate.id: c.usage.latency_s for c in self._capabilities if c.usage.latency_s is not None}
-        asked = [candidate for candidate in self.candidates if candidate.id not in self._excluded]
-        excluded = [{**self._excluded, **limits.exclude(asked, query, took)} for query in per_query]
-        for reasons in excluded:  # before scoring: no work for a query that nobody may take
-            if len(reasons) == len(self._capabilities):
-                raise NoCandidate(reasons)
-        taking_part = tuple(c for c in self._capabilities if any(c.candidate.id not in out for out in excluded))
-        scores = self._score([text[:MAX_CHARACTERS] for text in instructions], taking_part)
-        latency_ms = (time.perf_counter() - started) * 1e3 / len(instructions)
-        chosen = policy if policy is not None else self.policy
-        decisions = [
-            self._decide(text, query, taking_part, row, out, chosen, latency_ms)
-            for text, query, row, out in zip(instructions, per_query, scores, excluded, strict=True)
-        ]
-        if self._feedback is not None:
-            self._feedback.remember(decisions, instructions)
+        decisions = [_or_raise(outcome) for outcome in self._decide(asked)]
+        for one, decision in zip(asked, decisions, strict=True):
+            tell_decision(one.query, decision, started)
         return decisions
+
+    def decide(self, query: Query) -> Decision:
+        """As `route`, for a query with all that a call may set.
+
+        Raises:
+            InvalidInput: If its text is empty, or `model` is no candidate.
+            NoCandidate: If every candidate is excluded, or the one that was asked for.
+        """
+        if self._batcher is not None:
+            return self._batcher.submit(query).result()
+        return _or_raise(self.decide_each([query])[0])
+
+    def decide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
+        """Decide for many queries with one call of the scorer.
+
+        Returns:
+            In order; who cannot be routed has its error, and costs the others nothing.
+        """
+        started = time.time_ns()
+        outcomes = self._decide_each(queries)
+        for query, outcome in zip(queries, outcomes, strict=True):
+            if isinstance(outcome, Decision):
+                tell_decision(query, outcome, started)
+        return outcomes
+
+    async def adecide(self, query: Query) -> Decision:
+        """As `decide`; the event loop is never blocked."""
+        if self._batcher is not None:
+            return await asyncio.wrap_future(self._batcher.submit(query))
+        return await asyncio.to_thread(self.decide, query)
+
+    async def adecide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
+        """As `decide_each`, in a worker thread: the event loop is never blocked."""
+        return await asyncio.to_thread(self.decide_each, queries)
 
     async def aroute(
         self,
@@ -241,7 +298,7 @@ class Router:
         facts: QueryFacts | None = None,
     ) -> Decision:
         """As `route`, in a worker thread: the event loop is never blocked."""
-        return await asyncio.to_thread(self.route, instruction, policy=policy, constraints=constraints, facts=facts)
+        return await self.adecide(Query(instruction, facts, policy, constraints))
 
     async def aroute_many(
         self,
@@ -280,89 +337,30 @@ class Router:
         """As `feedback`, in a worker thread: the event loop is never blocked."""
         return await asyncio.to_thread(self.feedback, about, candidate, correct)
 
-    def _score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
-        expected = (len(instructions), len(capabilities))
-        given = self.scorer.score(instructions, capabilities)
+    def _decide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
+        outcomes = [self._ask(query) for query in queries]
+        decided = iter(self._decide([outcome for outcome in outcomes if isinstance(outcome, Asked)]))
+        return [next(decided) if isinstance(outcome, Asked) else outcome for outcome in outcomes]
+
+    def _ask(self, query: Query) -> Asked | CITError:
         try:
-            scores = np.asarray(given, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InvalidInput(
-                f"the scorer {_name(self.scorer)!r} returned what is no array of numbers ({error}); "
-                f"Scorer.score must return an array of probabilities of shape {expected}"
-            ) from error
-        if scores.shape != expected or not ((scores >= 0.0) & (scores <= 1.0)).all():
-            raise InvalidInput(
-                f"the scorer {_name(self.scorer)!r} returned "
-                f"{'values outside [0, 1]' if scores.shape == expected else f'shape {scores.shape}'}; "
-                f"Scorer.score must return an array of probabilities of shape {expected}"
-            )
-        return scores
+            return self._decider.ask(query)
+        except CITError as error:
+            return error
 
-    def _decide(
-        self,
-        instruction: str,
-        query: QueryFacts,
-        taking_part: Sequence[Capability],
-        scores: NDArray[np.floating],
-        excluded: Mapping[str, str],
-        policy: Policy,
-        latency_ms: float,
-    ) -> Decision:
-        scored = [
-            Scored(
-                c.candidate,
-                float(score),
-                c.expected_cost(query.tokens, self.completion_tokens),
-                c.usage.latency_s,
-            )
-            for c, score in zip(taking_part, scores, strict=True)
-            if c.candidate.id not in excluded
-        ]
-        ranking, reasons = rank(scored, policy, excluded)
-        return Decision(
-            model=ranking[0].model,
-            probability=ranking[0].probability,
-            ranking=tuple(ranking),
-            excluded=reasons,
-            policy=policy.name,
-            scorer=_name(self.scorer),
-            store_version=self.store_version,
-            latency_ms=latency_ms,
-            warnings=self._warnings(instruction, query, ranking[0].model),
-        )
-
-    def _warnings(self, instruction: str, query: QueryFacts, model: str) -> tuple[str, ...]:
-        found = []
-        length, reads = len(instruction) // CHARACTERS_PER_TOKEN, getattr(self.scorer, "max_tokens", None)
-        if reads is not None and length > reads:
-            found.append(f"the query has about {length:,} tokens; the first {reads:,} were read to decide")
-        elif reads is None and len(instruction) > MAX_CHARACTERS:
-            found.append(
-                f"the query has {len(instruction):,} characters; the first {MAX_CHARACTERS:,} were read to decide"
-            )
-        window = next(c.context_window for c in self.candidates if c.id == model)
-        if window is not None and query.tokens > window:
-            found.append(
-                f"about {query.tokens:,} tokens; no candidate's context window is that long ({model}: {window:,})"
-            )
-        return tuple(found)
+    def _decide(self, asked: Sequence[Asked]) -> list[Decision | CITError]:
+        outcomes = self._decider.decide(asked)
+        if self._feedback is not None:
+            texts = [one.query.text for one in asked]
+            made = [(d, text) for d, text in zip(outcomes, texts, strict=True) if isinstance(d, Decision)]
+            self._feedback.remember([d for d, _ in made], [text for _, text in made])
+        return outcomes
 
 
-def _name(scorer: Scorer) -> str:
-    return str(getattr(scorer, "name", type(scorer).__name__))
-
-
-def _check_query(instruction: object, place: int | None) -> None:
-    where = "the query" if place is None else f"query {place}"
-    if not isinstance(instruction, str):
-        raise InvalidInput(f"{where} is {type(instruction).__name__}; it must be a text (str)")
-    if not instruction.strip():
-        raise InvalidInput(f"{where} is empty; pass the text that the LLM will be asked")
-    try:
-        instruction.encode()
-    except UnicodeEncodeError as error:
-        broken = instruction[error.start : error.end]
-        raise InvalidInput(f"{where} is not valid Unicode: {broken!r} at character {error.start}") from None
+def _or_raise(outcome: Decision | CITError) -> Decision:
+    if isinstance(outcome, CITError):
+        raise outcome
+    return outcome
 
 
 def _pick(capabilities: Iterable[Capability], models: Iterable[str] | None, where: str) -> list[Capability]:

@@ -36,6 +36,13 @@ class OutcomeTable:
     models: tuple[str, ...]
     correct_IM: NDArray[np.float64]
     """In [0, 1]; NaN where a model was not measured."""
+    circle_IM: NDArray[np.float64] | None = None
+    """The same from a circle test, where one was made: with the options rotated, all answers had to be right."""
+
+    @property
+    def labels_IM(self) -> NDArray[np.float64]:
+        """What training should believe: a right answer that a circle test found to be luck is none."""
+        return self.correct_IM if self.circle_IM is None else np.fmin(self.correct_IM, self.circle_IM)
 
     def column(self, model: str) -> int:
         """Where a model stands in `correct_IM`."""
@@ -44,11 +51,12 @@ class OutcomeTable:
     def digest(self) -> str:
         """Content hash of ids and outcomes, to say which data a number stands on."""
         named = "\n".join((*self.item_ids, *self.models)).encode()
-        return hashlib.sha256(named + self.correct_IM.tobytes()).hexdigest()[:16]
+        circle = b"" if self.circle_IM is None else self.circle_IM.tobytes()
+        return hashlib.sha256(named + self.correct_IM.tobytes() + circle).hexdigest()[:16]
 
 
 def read_outcomes(folder: Path, name: str) -> OutcomeTable:
-    """Read `items-NAME.parquet` and `outcomes-NAME.parquet`.
+    """Read `items-NAME.parquet` and `outcomes-NAME.parquet`, which may have a column `circle` for a circle test.
 
     Raises:
         InvalidInput: If the files are not there, lack a column, name an item twice or hold an outcome outside [0, 1].
@@ -71,10 +79,12 @@ def read_outcomes(folder: Path, name: str) -> OutcomeTable:
                 raise InvalidInput(f"outcomes-{name}.parquet has item {item!r}, which items-{name}.parquet lacks")
         models = tuple(sorted(set(outcomes["model"])))
         columns = {model: column for column, model in enumerate(models)}
+        cells = [rows[i] for i in outcomes["item_id"]], [columns[m] for m in outcomes["model"]]
         correct_IM = np.full((len(rows), len(models)), np.nan)
-        correct_IM[[rows[i] for i in outcomes["item_id"]], [columns[m] for m in outcomes["model"]]] = outcomes[
-            "correct"
-        ]
+        correct_IM[cells] = outcomes["correct"]
+        circle_IM = np.full_like(correct_IM, np.nan) if "circle" in outcomes else None
+        if circle_IM is not None:
+            circle_IM[cells] = [np.nan if label is None else label for label in outcomes["circle"]]
         table = OutcomeTable(
             name=name,
             item_ids=tuple(items["item_id"]),
@@ -84,15 +94,17 @@ def read_outcomes(folder: Path, name: str) -> OutcomeTable:
             questions=tuple(items.get("question", items["instruction"])),
             models=models,
             correct_IM=correct_IM,
+            circle_IM=circle_IM,
         )
     except (OSError, KeyError, pa.ArrowException) as error:
         raise InvalidInput(
             f"{folder} needs items-{name}.parquet (item_id, task, category, instruction) and outcomes-{name}.parquet "
             f"(item_id, model, correct): {error}"
         ) from error
-    unusable = correct_IM[(correct_IM < 0.0) | (correct_IM > 1.0)]
-    if len(unusable):
-        raise InvalidInput(f"{folder / f'outcomes-{name}.parquet'}: correct must be in [0, 1], got {unusable[0]}")
+    for column, marks_IM in (("correct", correct_IM), ("circle", correct_IM if circle_IM is None else circle_IM)):
+        unusable = marks_IM[(marks_IM < 0.0) | (marks_IM > 1.0)]
+        if len(unusable):
+            raise InvalidInput(f"{folder / f'outcomes-{name}.parquet'}: {column} must be in [0, 1], got {unusable[0]}")
     return table
 
 

@@ -18,21 +18,23 @@ from typing import Any
 
 from cit_core.errors import CITError, Refused, Transient
 
-__all__ = ["answering", "from_exception", "from_library", "http_status", "require_text"]
+__all__ = ["answering", "from_exception", "from_library", "http_status", "require_text", "unavailable"]
 
 TRY_AGAIN = frozenset({408, 409, 425, 429})
 """The 4xx statuses that another attempt may change."""
-NO_RESPONSE = frozenset(
+NO_CONNECTION = frozenset(
     {
         *("ConnectionError", "TimeoutError"),  # Python, and whoever names theirs alike
         *("TimeoutException", "TransportError"),  # httpx
-        *("APIConnectionError", "APIResponseValidationError"),  # openai, anthropic
+        "APIConnectionError",  # openai, anthropic
         *("ChunkedEncodingError", "Timeout"),  # requests
         *("ClientConnectionError", "ClientPayloadError"),  # aiohttp
-        *("HTTPClientError", "IncompleteRead", "JSONDecodeError", "URLError"),  # botocore, http.client, json, urllib
+        *("HTTPClientError", "IncompleteRead", "URLError"),  # botocore, http.client, urllib
     }
 )
-"""Names of exception classes that mean: no response, or one that cannot be read."""
+"""Names of exception classes that mean: no response, or half of one."""
+NO_RESPONSE = NO_CONNECTION | {"APIResponseValidationError", "JSONDecodeError"}
+"""As `NO_CONNECTION`, or one that cannot be read."""
 MISREAD = (AttributeError, LookupError, TypeError, ValueError)
 """What code raises that takes a response for one that is as promised."""
 HINTS = {
@@ -75,17 +77,46 @@ def from_exception(error: BaseException) -> Transient | Refused | None:
     """
     if isinstance(error, (Transient, Refused)):
         return error
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen and not isinstance(cause, CITError):
+    for cause in _causes(error):
         status = http_status(cause)
         if status is not None:
             return _from_status(cause, status)
-        if any(kind.__name__ in NO_RESPONSE for kind in type(cause).__mro__):
+        if _is_called(cause, NO_RESPONSE):
             return Transient(f"no usable response ({type(error).__name__})")
+    return None
+
+
+def unavailable(error: BaseException) -> bool:
+    """Whether somebody else may answer where this was raised: a timeout, no connection, a rate limit or a 5xx.
+
+    Narrower than `Transient`, because whole chains are asked here: a text that is no JSON is their own affair.
+
+    Args:
+        error: What was raised; what it was raised from counts as well.
+    """
+    if isinstance(error, Transient):
+        return True
+    for cause in _causes(error):
+        status = http_status(cause)
+        if status is not None:
+            return status in {408, 429} or status >= 500
+        if _is_called(cause, NO_CONNECTION) or getattr(cause, "is_retryable", None) is True:  # LangChain's ModelError
+            return True
+    return False
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, what it was raised from, and so on."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen and not isinstance(cause, CITError):
+        yield cause
         seen.add(id(cause))
         cause = cause.__cause__  # not __context__, which is the attempt before where a caller tries again
-    return None
+
+
+def _is_called(error: BaseException, names: frozenset[str]) -> bool:
+    return any(kind.__name__ in names for kind in type(error).__mro__)
 
 
 def from_library(error: BaseException) -> Transient | Refused | None:

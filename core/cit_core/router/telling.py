@@ -1,0 +1,99 @@
+"""What is told of decisions: to Python's logging, and to OpenTelemetry where it is installed. Never a query's text.
+
+Logging: logger `cit_core.router`, INFO for a decision and WARNING for a failure, with the facts as `extra` in fields
+that begin with `cit_`. OpenTelemetry: a span `route MODEL` for a decision, an event `cit.failure` on the caller's span
+for a failure; names of the GenAI semantic conventions where they have one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from cit_core.records import Decision
+from cit_core.router.query import Query
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+__all__ = ["tell_decision", "tell_failure"]
+
+logger = logging.getLogger("cit_core.router")
+
+
+def tell_decision(query: Query, decision: Decision, started_ns: int) -> None:
+    """Tell of a decision.
+
+    Args:
+        query: What was asked; only the key of its conversation is told.
+        decision: What was decided.
+        started_ns: When its query came [ns since the epoch].
+    """
+    conversation = None if query.conversation is None else query.conversation.key
+    if logger.isEnabledFor(logging.INFO):
+        logger.info("routed to %s (%.3f)", decision.model, decision.probability, extra=_fields(decision, conversation))
+    if (tracer := _tracer()) is None:
+        return
+    span = tracer.start_span(f"route {decision.model}", start_time=started_ns, attributes=_attributes(decision))
+    if conversation is not None:
+        span.set_attribute("gen_ai.conversation.id", str(conversation))
+    span.end(time.time_ns())
+
+
+def tell_failure(decision: Decision, model: str, error: BaseException, following: str | None) -> None:
+    """Tell that a candidate failed, and who is asked instead; None if the caller gets the error."""
+    kind = type(error).__name__
+    what = f"{following} is asked" if following else "nobody else is asked"
+    extra = {"cit_decision": decision.id, "cit_failed": model, "cit_error": kind, "cit_next": following}
+    logger.warning("%s failed (%s); %s", model, kind, what, extra=extra)
+    if _tracer() is not None:
+        from opentelemetry.trace import get_current_span
+
+        attributes = {"cit.decision.id": decision.id, "gen_ai.request.model": model, "error.type": kind}
+        get_current_span().add_event("cit.failure", attributes | ({"cit.next": following} if following else {}))
+
+
+@cache
+def _tracer() -> Tracer | None:
+    try:
+        from opentelemetry.trace import get_tracer
+    except ImportError:
+        return None
+    return get_tracer("cit_router")
+
+
+def _fields(decision: Decision, conversation: object) -> dict[str, Any]:
+    return {
+        "cit_decision": decision.id,
+        "cit_model": decision.model,
+        "cit_probability": decision.probability,
+        "cit_scores": decision.scores,
+        "cit_excluded": dict(decision.excluded),
+        "cit_policy": decision.policy,
+        "cit_chosen_by": decision.chosen_by,
+        "cit_scorer": decision.scorer,
+        "cit_store_version": decision.store_version,
+        "cit_expected_cost_usd": decision.expected_cost_usd,
+        "cit_latency_ms": decision.latency_ms,
+        "cit_conversation": conversation,
+    }
+
+
+def _attributes(decision: Decision) -> dict[str, Any]:
+    found = {
+        "gen_ai.operation.name": "route",
+        "gen_ai.request.model": decision.model,
+        "cit.decision.id": decision.id,
+        "cit.probability": decision.probability,
+        "cit.candidates": [ranked.model for ranked in decision.ranking],
+        "cit.probabilities": [ranked.probability for ranked in decision.ranking],
+        "cit.excluded": list(decision.excluded),
+        "cit.policy": decision.policy,
+        "cit.chosen_by": decision.chosen_by,
+        "cit.scorer": decision.scorer,
+        "cit.store_version": decision.store_version,
+        "cit.expected_cost_usd": decision.expected_cost_usd,
+    }
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,293 @@
+"""Every way to call a router: invoke, stream, transform, batch, their async twins, and what they have in common.
+
+A decision is made and announced as the custom event `cit_route`; then the chosen candidate is called inside the
+router's run, and where it cannot be reached the next-best, which the custom event `cit_fallback` announces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForChainRun,
+    CallbackManagerForChainRun,
+    adispatch_custom_event,
+    dispatch_custom_event,
+)
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
+from langchain_core.runnables.config import get_config_list, get_executor_for_config
+from langchain_core.runnables.utils import gather_with_concurrency
+from pydantic import ConfigDict, Field
+
+from cit_core.errors import CITError
+from cit_core.records import Decision
+from cit_core.router import Failover, Router, Sticky
+from langchain_cit.asking import DECIDED, Asking
+from langchain_cit.batch import Batch
+from langchain_cit.chunks import END, join
+from langchain_cit.tracing import CIT_FALLBACK, CIT_ROUTE, fallback_event, for_child, route_event
+
+__all__ = ["RoutedCalls"]
+
+
+class RoutedCalls(RunnableSerializable[Any, Any]):
+    """What `RunnableRouter` does when it is called. The fields are documented there."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    routes: Mapping[str, Runnable[Any, Any]]
+    router: Router = Field(exclude=True)
+    query_key: str | None = None
+    context: Literal["turn", "conversation"] = "turn"
+    sticky: Sticky | None = Field(default=None, exclude=True)
+    failover: Failover = Field(exclude=True)
+    unable: Mapping[str, str] = {}
+
+    @property
+    def asking(self) -> Asking:
+        """How its inputs become questions for the router."""
+        whole = self.context == "conversation"
+        return Asking(self.router, self.routes, self.query_key, whole, self.sticky, self.unable)
+
+    # -- one input ----------------------------------------------------------------------------------------------------
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Route, then invoke the chosen candidate; the next-best if that cannot be reached."""
+        return self._call_with_config(self._invoke, input, config, **kwargs)
+
+    def _invoke(
+        self, value: Any, /, run_manager: CallbackManagerForChainRun, config: RunnableConfig, **kwargs: Any
+    ) -> Any:
+        decision = self.asking.decide(value, kwargs, config)
+        dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
+        attempts = self.failover.attempts(decision)
+        while True:
+            with attempts:
+                if attempts.fell_back:
+                    dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
+                child = for_child(config, run_manager, attempts.model, listening=attempts)
+                return self.routes[attempts.model].invoke(value, child, **kwargs)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """As `invoke`; the decision is made in a worker thread."""
+        return await self._acall_with_config(self._ainvoke, input, config, **kwargs)
+
+    async def _ainvoke(
+        self, value: Any, /, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig, **kwargs: Any
+    ) -> Any:
+        decision = await self.asking.adecide(value, kwargs, config)
+        await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
+        attempts = self.failover.attempts(decision)
+        while True:
+            with attempts:
+                if attempts.fell_back:
+                    await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
+                child = for_child(config, run_manager, attempts.model, listening=attempts)
+                return await self.routes[attempts.model].ainvoke(value, child, **kwargs)
+
+    # -- streams ------------------------------------------------------------------------------------------------------
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
+        """Route, then stream the chosen candidate's answer; the next-best is asked before the first chunk only."""
+        yield from self.transform(iter([input]), config, **kwargs)
+
+    def transform(self, input: Iterator[Any], config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
+        """As `stream`, once the input has arrived in full: half a question cannot be routed."""
+        yield from self._transform_stream_with_config(input, self._transform, config, **kwargs)
+
+    def _transform(
+        self, parts: Iterator[Any], /, run_manager: CallbackManagerForChainRun, config: RunnableConfig, **kwargs: Any
+    ) -> Iterator[Any]:
+        value = join(list(parts))
+        if value is END:
+            return
+        decision = self.asking.decide(value, kwargs, config)
+        dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
+        attempts = self.failover.attempts(decision)
+        while True:
+            with attempts:
+                if attempts.fell_back:
+                    dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
+                child = for_child(config, run_manager, attempts.model)
+                chunks = iter(self.routes[attempts.model].stream(value, child, **kwargs))
+                first = next(chunks, END)
+                attempts.begun()
+                if first is not END:
+                    yield first
+                    yield from chunks
+                return
+
+    async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
+        """As `stream`; the decision is made in a worker thread."""
+
+        async def once() -> AsyncIterator[Any]:
+            yield input
+
+        async for chunk in self.atransform(once(), config, **kwargs):
+            yield chunk
+
+    async def atransform(
+        self,
+        input: AsyncIterator[Any],  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[Any]:
+        """As `transform`; the decision is made in a worker thread."""
+        async for chunk in self._atransform_stream_with_config(input, self._atransform, config, **kwargs):
+            yield chunk
+
+    async def _atransform(
+        self,
+        parts: AsyncIterator[Any],
+        /,
+        run_manager: AsyncCallbackManagerForChainRun,
+        config: RunnableConfig,
+        **kwargs: Any,
+    ) -> AsyncIterator[Any]:
+        value = join([part async for part in parts])
+        if value is END:
+            return
+        decision = await self.asking.adecide(value, kwargs, config)
+        await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
+        attempts = self.failover.attempts(decision)
+        while True:
+            with attempts:
+                if attempts.fell_back:
+                    await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
+                child = for_child(config, run_manager, attempts.model)
+                chunks = aiter(self.routes[attempts.model].astream(value, child, **kwargs))
+                first = await anext(chunks, END)
+                attempts.begun()
+                if first is not END:
+                    yield first
+                    async for chunk in chunks:
+                        yield chunk
+                return
+
+    # -- batches ------------------------------------------------------------------------------------------------------
+
+    def batch(
+        self,
+        inputs: list[Any],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Route all inputs with one call of the scorer, then hand every candidate its share as one batch."""
+        work = partial(self._batch, return_exceptions)
+        return self._batch_with_config(work, inputs, config, return_exceptions=return_exceptions, **kwargs)
+
+    def _batch(
+        self,
+        return_exceptions: bool,
+        inputs: list[Any],
+        /,
+        run_manager: list[CallbackManagerForChainRun],
+        config: list[RunnableConfig],
+        **kwargs: Any,
+    ) -> list[Any]:
+        outcomes = self.asking.decide_each(inputs, kwargs, config)
+        batch = Batch(outcomes, self.failover, return_exceptions)
+        for place, decision in batch.decisions.items():
+            dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
+
+        def answer(model: str) -> list[Any]:
+            mine = shares[model]
+            children = [
+                for_child(config[place], run_manager[place], model, listening=batch.attempts(place)) for place in mine
+            ]
+            return self.routes[model].batch([inputs[p] for p in mine], children, return_exceptions=True, **kwargs)
+
+        while shares := batch.shares():
+            for place, decision, attempts in batch.fallbacks():
+                dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config[place])
+            with get_executor_for_config({"max_concurrency": _shares_at_once(config)}) as executor:
+                batch.take(shares, list(executor.map(answer, shares)))
+        return batch.results
+
+    async def abatch(
+        self,
+        inputs: list[Any],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """As `batch`; the decisions are made in a worker thread."""
+        work = partial(self._abatch, return_exceptions)
+        return await self._abatch_with_config(work, inputs, config, return_exceptions=return_exceptions, **kwargs)
+
+    async def _abatch(
+        self,
+        return_exceptions: bool,
+        inputs: list[Any],
+        /,
+        run_manager: list[AsyncCallbackManagerForChainRun],
+        config: list[RunnableConfig],
+        **kwargs: Any,
+    ) -> list[Any]:
+        outcomes = await self.asking.adecide_each(inputs, kwargs, config)
+        batch = Batch(outcomes, self.failover, return_exceptions)
+        for place, decision in batch.decisions.items():
+            await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
+
+        async def answer(model: str) -> list[Any]:
+            mine = shares[model]
+            children = [
+                for_child(config[place], run_manager[place], model, listening=batch.attempts(place)) for place in mine
+            ]
+            values = [inputs[place] for place in mine]
+            return await self.routes[model].abatch(values, children, return_exceptions=True, **kwargs)
+
+        while shares := batch.shares():
+            for place, decision, attempts in batch.fallbacks():
+                await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config[place])
+            batch.take(shares, await gather_with_concurrency(_shares_at_once(config), *map(answer, shares)))
+        return batch.results
+
+    def batch_as_completed(
+        self,
+        inputs: Sequence[Any],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> Iterator[tuple[int, Any]]:
+        """Route all inputs with one call of the scorer, then invoke for each; gives each answer with its place."""
+        configs = get_config_list(config, len(inputs))
+        decided = _with_decisions(configs, self.asking.decide_each(inputs, kwargs, configs))
+        work: Any = super().batch_as_completed
+        yield from work(inputs, decided, return_exceptions=return_exceptions, **kwargs)
+
+    async def abatch_as_completed(
+        self,
+        inputs: Sequence[Any],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> AsyncIterator[tuple[int, Any]]:
+        """As `batch_as_completed`; the decisions are made in a worker thread."""
+        configs = get_config_list(config, len(inputs))
+        decided = _with_decisions(configs, await self.asking.adecide_each(inputs, kwargs, configs))
+        work: Any = super().abatch_as_completed
+        async for answer in work(inputs, decided, return_exceptions=return_exceptions, **kwargs):
+            yield answer
+
+
+def _with_decisions(configs: Sequence[RunnableConfig], outcomes: Sequence[Decision | CITError]) -> list[RunnableConfig]:
+    """Configs that carry their decisions; where there is none, the call itself finds out why."""
+    return [
+        {**config, "configurable": {**config.get("configurable", {}), DECIDED: outcome}}
+        if isinstance(outcome, Decision)
+        else config
+        for config, outcome in zip(configs, outcomes, strict=True)
+    ]
+
+
+def _shares_at_once(config: Sequence[RunnableConfig]) -> int | None:
+    """A limit is kept inside a share, so under a limit shares go one after the other: together they would exceed it."""
+    return None if config[0].get("max_concurrency") is None else 1

@@ -1,0 +1,336 @@
+"""CITLLM: an LLM that hands every call to the candidate most likely to get it right.
+
+It sends no LLM events and counts no tokens: those of the candidate are all there are, as if it had been called itself.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+    MessageRole,
+)
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.llms import LLM
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import ToolSelection, default_completion_to_prompt
+from llama_index.core.prompts import BasePromptTemplate
+from llama_index.core.tools.types import BaseTool
+from pydantic import Field, PrivateAttr
+
+from cit_core.errors import InvalidInput, UnknownCandidate
+from cit_core.router import Failover, Router, Sticky
+from llamaindex_cit.dispatch import CIT_ROUTE, Dispatch
+from llamaindex_cit.questions import Question, is_made_of_template, made_of_template, of_messages, of_prompt
+
+__all__ = ["CITLLM"]
+
+_conversation: ContextVar[str | None] = ContextVar("cit_conversation", default=None)
+
+
+class CITLLM(FunctionCallingLLM):
+    """Hands every call to the candidate most likely to get it right, and to the next best if that one fails.
+
+    What callers may rely on is what all candidates can do: function calling or chat if each of them can, the shortest
+    context window. A call with tools goes to those that can call functions.
+
+    Args:
+        models: Candidate id to its LLM. Candidates of the router without one do not take part.
+        router: What decides.
+        failover: After which errors the next-best candidate is asked; `Failover(max_attempts=1)` never does. Streams
+            fall back only before their first chunk.
+        sticky: Keeps a conversation with the candidate that it began with; every call is decided anew if not given.
+            A conversation is known by its name, `with llm.conversation(NAME)`, or else by the user's first message.
+        options: As every LlamaIndex LLM takes them: `system_prompt`, `callback_manager`, `output_parser`, ...
+
+    Raises:
+        UnknownCandidate: If a model has an id that is not a candidate of the router.
+        InvalidInput: If there is no model, or one is not a LlamaIndex LLM.
+
+    Example:
+        Settings.llm = CITLLM({"small": small_llm, "large": large_llm}, router)
+    """
+
+    models: dict[str, LLM] = Field(exclude=True, repr=False)
+    router: Router = Field(exclude=True, repr=False)
+    failover: Failover = Field(exclude=True)
+    sticky: Sticky | None = Field(default=None, exclude=True)
+    _own_callbacks: dict[str, CallbackManager] = PrivateAttr()
+    _handed_on: tuple[CallbackManager, list[Any]] | None = PrivateAttr(default=None)
+
+    def __init__(
+        self,
+        models: Mapping[str, LLM],
+        router: Router,
+        *,
+        failover: Failover | None = None,
+        sticky: Sticky | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            models=_check(models, router),
+            router=router,
+            failover=Failover() if failover is None else failover,
+            sticky=sticky,
+            **options,
+        )
+        self._own_callbacks = {id_: llm.callback_manager for id_, llm in self.models.items()}
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Its name in what LlamaIndex writes down."""
+        return "CITLLM"
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What all candidates can do, and the least of what they can take."""
+        every = [llm.metadata for llm in self.models.values()]
+        roles = {one.system_role for one in every}
+        return LLMMetadata(
+            context_window=min(one.context_window for one in every),
+            num_output=min((one.num_output for one in every if one.num_output > 0), default=-1),
+            is_chat_model=all(one.is_chat_model for one in every),
+            is_function_calling_model=len(self._dispatch.callers) == len(every),
+            model_name="cit-router",
+            system_role=roles.pop() if len(roles) == 1 else MessageRole.SYSTEM,
+        )
+
+    def to_payload(self) -> dict[str, Any]:
+        """What traces may know of it."""
+        return {**super().to_payload(), "candidates": list(self.models), "policy": self.router.policy.name}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """LlamaIndex leaves out silently what does not pickle; without its parts there is no router to come back."""
+        state = super().__getstate__()
+        if missing := {"models", "router", "failover"} - state["__dict__"].keys():
+            raise pickle.PicklingError(
+                f"a CITLLM pickles if its parts do, and its {', '.join(sorted(missing))} did not"
+            )
+        return state
+
+    @contextmanager
+    def conversation(self, name: str) -> Iterator[None]:
+        """Calls inside, also those of tasks that are started inside, belong to the conversation of this name."""
+        token = _conversation.set(name)
+        try:
+            yield
+        finally:
+            _conversation.reset(token)
+
+    # -- chat and completion ------------------------------------------------------------------------------------------
+
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Route, then chat with the chosen candidate."""
+        return self._ready.ask(of_messages(messages), _conversation.get(), lambda llm: llm.chat(messages, **kwargs))
+
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """As `chat`, in chunks; the first one is here when this returns."""
+        return self._ready.stream(
+            of_messages(messages), _conversation.get(), lambda llm: llm.stream_chat(messages, **kwargs)
+        )
+
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """As `chat`; deciding never blocks the event loop."""
+        return await self._ready.aask(
+            of_messages(messages), _conversation.get(), lambda llm: llm.achat(messages, **kwargs)
+        )
+
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        """As `stream_chat`; deciding never blocks the event loop."""
+        return await self._ready.astream(
+            of_messages(messages), _conversation.get(), lambda llm: llm.astream_chat(messages, **kwargs)
+        )
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Route, then let the chosen candidate complete the prompt."""
+        done = self._is_formatted(prompt, formatted)
+        return self._ready.ask(
+            of_prompt(prompt), _conversation.get(), lambda llm: llm.complete(prompt, formatted=done, **kwargs)
+        )
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
+        """As `complete`, in chunks; the first one is here when this returns."""
+        done = self._is_formatted(prompt, formatted)
+        return self._ready.stream(
+            of_prompt(prompt), _conversation.get(), lambda llm: llm.stream_complete(prompt, formatted=done, **kwargs)
+        )
+
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """As `complete`; deciding never blocks the event loop."""
+        done = self._is_formatted(prompt, formatted)
+        return await self._ready.aask(
+            of_prompt(prompt), _conversation.get(), lambda llm: llm.acomplete(prompt, formatted=done, **kwargs)
+        )
+
+    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
+        """As `stream_complete`; deciding never blocks the event loop."""
+        done = self._is_formatted(prompt, formatted)
+        return await self._ready.astream(
+            of_prompt(prompt), _conversation.get(), lambda llm: llm.astream_complete(prompt, formatted=done, **kwargs)
+        )
+
+    # -- tools --------------------------------------------------------------------------------------------------------
+
+    def chat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        """Route among those that can call functions, then let the chosen candidate do all of it."""
+        given = tools, user_msg, chat_history, *args
+        return self._ready.ask(
+            _with_tools(user_msg, chat_history),
+            _conversation.get(),
+            lambda llm: _caller(llm).chat_with_tools(*given, **kwargs),
+        )
+
+    def stream_chat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> ChatResponseGen:
+        """As `chat_with_tools`, in chunks; the first one is here when this returns."""
+        given = tools, user_msg, chat_history, *args
+        return self._ready.stream(
+            _with_tools(user_msg, chat_history),
+            _conversation.get(),
+            lambda llm: _caller(llm).stream_chat_with_tools(*given, **kwargs),
+        )
+
+    async def achat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        """As `chat_with_tools`; deciding never blocks the event loop."""
+        given = tools, user_msg, chat_history, *args
+        return await self._ready.aask(
+            _with_tools(user_msg, chat_history),
+            _conversation.get(),
+            lambda llm: _caller(llm).achat_with_tools(*given, **kwargs),
+        )
+
+    async def astream_chat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> ChatResponseAsyncGen:
+        """As `stream_chat_with_tools`; deciding never blocks the event loop."""
+        given = tools, user_msg, chat_history, *args
+        return await self._ready.astream(
+            _with_tools(user_msg, chat_history),
+            _conversation.get(),
+            lambda llm: _caller(llm).astream_chat_with_tools(*given, **kwargs),
+        )
+
+    def get_tool_calls_from_response(
+        self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
+    ) -> list[ToolSelection]:
+        """As the candidate reads them that gave the response: each provider writes them in its own way."""
+        callers = self._dispatch.callers
+        producer = response.additional_kwargs.get(CIT_ROUTE)
+        if producer not in callers:  # a response that nobody gave, as agents make one for a stream without chunks
+            producer = next(iter(callers), None)
+        if producer is None:
+            raise InvalidInput(
+                f"none of {', '.join(map(repr, self.models))} can call functions, so none can read calls"
+            )
+        return callers[producer].get_tool_calls_from_response(
+            response, error_on_no_tool_call=error_on_no_tool_call, **kwargs
+        )
+
+    def _prepare_chat_with_tools(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        raise NotImplementedError("each candidate prepares calls with tools in its own way; use chat_with_tools")
+
+    # -- what `predict` and its kin fill templates with ---------------------------------------------------------------
+
+    def _get_messages(self, prompt: BasePromptTemplate, **prompt_args: Any) -> list[ChatMessage]:
+        messages = super()._get_messages(prompt, **prompt_args)
+        made_of_template(messages, prompt, prompt_args)
+        return messages
+
+    def _get_prompt(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
+        text = super()._get_prompt(prompt, **prompt_args)
+        made_of_template(text, prompt, prompt_args)
+        return text
+
+    def _is_formatted(self, prompt: str, formatted: bool) -> bool:
+        """`predict` says so of what this LLM left as it was: the candidate's own format is still to come."""
+        as_it_was = is_made_of_template(prompt) and self.completion_to_prompt is default_completion_to_prompt
+        return formatted and not as_it_was
+
+    # -- routing ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _dispatch(self) -> Dispatch:
+        return Dispatch(self.models, self.router, self.failover, self.sticky, self.rate_limiter)
+
+    @property
+    def _ready(self) -> Dispatch:
+        """Once the candidates tell those who listen here: `Settings` gives its callbacks to the outer LLM alone."""
+        manager = self.callback_manager
+        if self._handed_on != (manager, manager.handlers):
+            for id_, llm in self.models.items():
+                llm.callback_manager = _both(self._own_callbacks[id_], manager)
+            self._handed_on = manager, list(manager.handlers)
+        return self._dispatch
+
+
+def _check(models: Mapping[str, LLM], router: Router) -> dict[str, LLM]:
+    if not isinstance(router, Router):
+        raise InvalidInput(f"router is {type(router).__name__}; it must be a cit_core.Router")
+    if not isinstance(models, Mapping) or not models:
+        raise InvalidInput(f"models is {models!r}; it must map at least one candidate id to its LLM")
+    known = [candidate.id for candidate in router.candidates]
+    for id_, llm in models.items():
+        if id_ not in known:
+            raise UnknownCandidate(id_, known, "the router (in models=)")
+        if not isinstance(llm, LLM):
+            raise InvalidInput(f"models[{id_!r}] is {type(llm).__name__}; it must be a LlamaIndex LLM")
+    return dict(models)
+
+
+def _with_tools(user_msg: str | ChatMessage | None, chat_history: Sequence[ChatMessage] | None) -> Question:
+    messages = list(chat_history or [])
+    if user_msg is not None:
+        said = user_msg if isinstance(user_msg, ChatMessage) else ChatMessage(role=MessageRole.USER, content=user_msg)
+        messages.append(said)
+    return of_messages(messages, tools=True)
+
+
+def _caller(llm: LLM) -> FunctionCallingLLM:
+    assert isinstance(llm, FunctionCallingLLM)  # a call with tools is decided among these
+    return llm
+
+
+def _both(own: CallbackManager, given: CallbackManager) -> CallbackManager:
+    """What tells the handlers of both, each of them once."""
+    if all(handler in given.handlers for handler in own.handlers):
+        return given if given.handlers else own
+    both = CallbackManager()
+    both.handlers = [*own.handlers, *(handler for handler in given.handlers if handler not in own.handlers)]
+    return both
