@@ -1,6 +1,6 @@
 """What packing saves: 66 candidates in one row, against 66 rows and against reading the instruction alone.
 
-    python benchmarks/packing.py [--size paper|toy] [--candidates 66] [--repeats 10] [--json]
+    python benchmarks/packing.py [--size paper|toy] [--candidates 66] [--repeats 10] [--output benchmarks/results]
 
 Random weights: time does not depend on them. `paper` is Phi-3-mini (3.8B, bfloat16), and needs a GPU; `toy` is a model
 of 4M that any CPU runs. Medians of interleaved repeats:
@@ -15,18 +15,21 @@ A capability is one soft token, computed before. The inquiry has as many tokens 
 from __future__ import annotations
 
 import argparse
-import json
 import resource
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
 from transformers import AutoModelForCausalLM, BertConfig, BertModel, LlamaConfig, Phi3Config
 
+from cit_core.evaluate.results import Column, Result, Table, facts, write_result
+from cit_core.evaluate.tables import as_rich
 from cit_core.model.config import PaperConfig
 from cit_core.model.paper import PaperNetwork, Words
 
@@ -134,6 +137,38 @@ def peak(call: Callable[[], object], device: str) -> float:
     return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
+def result(options: argparse.Namespace, device: str) -> Result:
+    """All lengths, as the benchmark page shows them."""
+    started = time.monotonic()
+    made = networks(options.size, device)
+    weights = sum(p.numel() for p in made["instruction_first"].lm.parameters())
+    where = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    columns = (
+        Column("what"),
+        Column("ms", "ms"),
+        Column("tokens read", "count"),
+        Column("of the question alone", "ratio"),
+        Column("faster than one by one", "ratio"),
+        Column("MiB", "count"),
+    )
+    tables = []
+    for length in options.lengths:
+        found = measure(made, length, options.candidates, options.repeats, device)
+        rows = tuple((name, *row.values()) for name, row in found.items())
+        ours = tuple(place for place, name in enumerate(found) if name.startswith("packed"))
+        tables.append(Table(f"A question of {length} tokens", columns, rows, emphasis=ours))
+    return Result(
+        experiment="packing",
+        title=f"Packing a language model's candidates ({options.size} size)",
+        question=f"What do {options.candidates} candidates cost in one row of a language model of {weights / 1e6:,.0f}M "
+        f"parameters, with random weights, on {where}?",
+        held_out="Nothing is learned here: time does not depend on weights.",
+        tables=tuple(tables),
+        figures=(),
+        facts=facts(shlex.join(["python", *sys.argv]), data={}, seconds=time.monotonic() - started),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -141,27 +176,13 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=66)
     parser.add_argument("--lengths", type=int, nargs="+", default=[48, 256, 1024] if device == "cuda" else [48, 256])
     parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--output", type=Path, help="folder for packing.json")
     options = parser.parse_args()
-    made = networks(options.size, device)
-    weights = sum(p.numel() for p in made["instruction_first"].lm.parameters())
-    where = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    found = {n: measure(made, n, options.candidates, options.repeats, device) for n in options.lengths}
-    facts = {"size": options.size, "parameters": weights, "device": where, "candidates": options.candidates}
-    if options.json:
-        print(json.dumps({**facts, "torch": torch.__version__, "repeats": options.repeats, "lengths": found}, indent=1))
-        return
-    table = Table(title=f"{options.candidates} candidates, {options.size} size ({weights / 1e6:,.0f}M), {where}")
-    for heading in ("instruction", "what", "tokens", "ms", "x instruction", "x faster than one by one", "MiB"):
-        table.add_column(heading, justify="left" if heading == "what" else "right", no_wrap=heading == "what")
-    for length, rows in found.items():
-        for name, row in rows.items():
-            ratios = f"{row['of_instruction']:.2f}", f"{row['faster_than_one_by_one']:.1f}"
-            table.add_row(
-                str(length), name, f"{row['tokens']:,.0f}", f"{row['ms']:.1f}", *ratios, f"{row['memory_mib']:,.0f}"
-            )
-        table.add_section()
-    Console().print(table)
+    found = result(options, device)
+    if options.output is not None:
+        write_result(found, options.output)
+    for table in found.tables:
+        Console().print(as_rich(table))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ ORDER = (
     "overhead",
     "robustness",
     "decision",
-    "store",
+    "packing",
 )
 """How experiments follow each other on a page; others come after them, by name."""
 PACKAGES = ("cit-router", "numpy", "onnxruntime", "tokenizers", "scikit-learn", "torch")
