@@ -160,8 +160,8 @@ def result(options: argparse.Namespace, device: str) -> Result:
     return Result(
         experiment="packing",
         title=f"Packing a language model's candidates ({options.size} size)",
-        question=f"What do {options.candidates} candidates cost in one row of a language model of {weights / 1e6:,.0f}M "
-        f"parameters, with random weights, on {where}?",
+        question=f"What do {options.candidates} candidates cost in one row of a language model with random weights "
+        f"({weights / 1e6:,.0f}M parameters, {where})?",
         held_out="Nothing is learned here: time does not depend on weights.",
         tables=tuple(tables),
         figures=(),
