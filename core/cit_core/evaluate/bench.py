@@ -303,8 +303,14 @@ class Bench:
             return predict(setting, [method], self.folder, self.tell)[name]
 
         zoos = random_zoos(setting_of(ASKED[-1], 0).aptitude)
-        step = len(ASKED) - 1 if self.quick else 1  # the first and the last, or all
-        return onboarding(setting_of, score, zoos, ASKED[::step], LOGGED[::step])
+        assert self.catalogue is not None
+        core, parts = set(core_suite().item_ids), self.split.items(self.catalogue.item_ids)
+        known = (self.catalogue.item_ids[row] for part in ("train", "validation") for row in parts[part])
+        everything = sum(id_ not in core for id_ in known)
+        asked, logged = list(ASKED), [*(number for number in LOGGED if number < everything), everything]
+        if self.quick:
+            asked, logged = [asked[0], asked[-1]], [logged[0], logged[-1]]
+        return onboarding(setting_of, score, zoos, asked, logged)
 
     def _robustness(self) -> Parts:
         setting, questions = self._compared[0].setting, 40 if self.quick else 300

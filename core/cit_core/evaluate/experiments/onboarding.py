@@ -15,7 +15,7 @@ from cit_core.evaluate.settings import Setting
 __all__ = ["ASKED", "LOGGED", "onboarding"]
 
 ASKED = (50, 100, 200, 500, 1000)
-LOGGED = (0, 250, 1000, 2500, 5000)
+LOGGED = (0, 250, 1000, 2500)
 SHOWN = (SINGLE_BEST, NETWORK, EVIDENCE)
 
 
