@@ -390,7 +390,7 @@ def compared() -> tuple[Setting, dict[str, Any]]:
 
 def test_every_method_stands_in_every_zoo(tmp_path: Path) -> None:
     setting, scores = compared()
-    accuracy, above = zoos(setting, scores)
+    accuracy, above, above_baseline = zoos(setting, scores)
     headings = [column.name for column in accuracy.columns]
     assert headings == [
         "router",
@@ -413,6 +413,8 @@ def test_every_method_stands_in_every_zoo(tmp_path: Path) -> None:
     assert found["random"][pair] == pytest.approx(100 * setting.correct_NK[:, 4:].mean())
     for name, values in found.items():
         assert gained[name] == pytest.approx([a - b for a, b in zip(values, found[SINGLE_BEST], strict=True)])
+    best = np.max([found[name] for name in ("random", SINGLE_BEST, "baseline")], axis=0)
+    assert rows_of(above_baseline)[EVIDENCE] == pytest.approx(np.subtract(found[EVIDENCE], best))
     assert list(found)[-3:] == sorted(HINDSIGHT, key=lambda name: found[name][-1])
     assert [accuracy.rows[place][0] for place in accuracy.emphasis] == [n for n in found if n in (NETWORK, EVIDENCE)]
     assert "high-performance: model-4, model-5" in accuracy.note

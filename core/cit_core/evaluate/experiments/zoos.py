@@ -14,8 +14,8 @@ from cit_core.evaluate.zoos import named_zoos, random_zoos
 __all__ = ["zoos"]
 
 
-def zoos(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Table]:
-    """Accuracy of every method in every zoo, and what it is above always taking the best by aptitude.
+def zoos(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Table, Table]:
+    """Accuracy of every method in every zoo, and what it is above the best by aptitude and above the best baseline.
 
     Args:
         setting: With all models.
@@ -46,4 +46,5 @@ def zoos(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Table]:
     return (
         table("Accuracy, %", "percent", "accuracy", f"{setting.held_out} {who}."),
         table("Points above always taking the best by aptitude", "points", "above_single_best", ""),
+        table("Points above the best baseline of the zoo, chosen in hindsight", "points", "above_best_baseline", ""),
     )
