@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from cit_core.evaluate.figures import write_figures
+from cit_core.evaluate.goals import goals
 from cit_core.evaluate.results import Result, read_results
 from cit_core.evaluate.tables import benchmarks_page, written
 
@@ -16,7 +17,9 @@ TABLE = re.compile(r"((?:^\|.*\|\n)+)", re.M)
 
 def test_the_page_is_made_from_the_results(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
-    assert page == benchmarks_page(RESULTS, "figures"), "run `cit bench --output benchmarks/results --docs docs`"
+    assert page == benchmarks_page(RESULTS, "figures", goals(RESULTS)), (
+        "run `cit bench --output benchmarks/results --docs docs`"
+    )
     drawn = {path.name for path in write_figures(RESULTS, tmp_path)}
     assert drawn == {path.name for path in (ROOT / "docs" / "figures").glob("*.svg")}
 

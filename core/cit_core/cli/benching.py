@@ -163,14 +163,16 @@ def _record(result: Result) -> object:
 
 
 def _write_pages(found: list[Result], docs: Path | None, html: Path | None) -> None:
+    from cit_core.evaluate.goals import goals
+
     if docs is not None:
         from cit_core.evaluate.figures import write_figures
         from cit_core.evaluate.tables import benchmarks_page
 
         write_figures(found, docs / "figures")
-        (docs / "benchmarks.md").write_text(benchmarks_page(found, "figures"), encoding="utf-8")
+        (docs / "benchmarks.md").write_text(benchmarks_page(found, "figures", goals(found)), encoding="utf-8")
     if html is not None:
         from cit_core.evaluate.page import html_page
 
         html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(html_page(found), encoding="utf-8")
+        html.write_text(html_page(found, goals(found)), encoding="utf-8")

@@ -47,11 +47,12 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """What a browser may load for this page: nothing."""
 
 
-def html_page(results: Sequence[Result]) -> str:
+def html_page(results: Sequence[Result], summary: Table | None = None) -> str:
     """The page of all benchmarks as one HTML file.
 
     Args:
         results: In the order of the page.
+        summary: Stands before everything else.
 
     Raises:
         InvalidInput: If two figures have one name.
@@ -74,7 +75,7 @@ def html_page(results: Sequence[Result]) -> str:
 <p>{_text(HOW_TO_READ)}</p>
 <nav><ul>
 {_lines(contents)}
-</ul></nav>
+</ul></nav>{"" if summary is None else _table(summary)}
 </header>
 <main>
 {_lines(_section(result) for result in results)}

@@ -101,12 +101,13 @@ def as_markdown(table: Table) -> str:
     return "\n".join([*lines, *(["", _plain(table.note)] if table.note else [])]) + "\n"
 
 
-def benchmarks_page(results: Sequence[Result], figures_folder: str) -> str:
+def benchmarks_page(results: Sequence[Result], figures_folder: str, summary: Table | None = None) -> str:
     """The page of all benchmarks in Markdown.
 
     Args:
         results: In the order of the page.
         figures_folder: Where `write_figures` has put the figures, as seen from the page.
+        summary: Stands before everything else.
     """
     contents = [f"- [{_plain(result.title)}](#{result.experiment})" for result in results]
     head = [
@@ -114,6 +115,7 @@ def benchmarks_page(results: Sequence[Result], figures_folder: str) -> str:
         "# Benchmarks",
         HOW_TO_READ,
         "\n".join(contents),
+        *([] if summary is None else [as_markdown(summary).rstrip("\n")]),
     ]
     return "\n\n".join([*head, *(_section(result, figures_folder) for result in results)]) + "\n"
 
