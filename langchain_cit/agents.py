@@ -23,7 +23,7 @@ from cit_core.router import Attempts, Failover, Query, Router, Sticky
 from langchain_cit.asking import Asking
 from langchain_cit.building import as_context, as_failover, as_router, as_routes, as_sticky
 from langchain_cit.chat_routes import as_chat_models, without_tools
-from langchain_cit.first_token import FirstToken
+from langchain_cit.first_token import FirstToken, followed
 from langchain_cit.tracing import CIT_FALLBACK, CIT_ROUTE, fallback_event, route_event
 from langchain_cit.unanswered import Unanswered
 
@@ -118,7 +118,7 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
             with self._unanswered.until_answered(request), attempts:
                 if attempts.fell_back:
                     _tell(CIT_FALLBACK, fallback_event(decision, attempts))
-                with _as_route(attempts):
+                with _as_route(attempts, self.routes[attempts.model]):
                     return handler(request.override(model=self.routes[attempts.model]))
 
     async def _aanswer(
@@ -132,7 +132,7 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
             with self._unanswered.until_answered(request), attempts:
                 if attempts.fell_back:
                     await _atell(CIT_FALLBACK, fallback_event(decision, attempts))
-                with _as_route(attempts):
+                with _as_route(attempts, self.routes[attempts.model]):
                     return await handler(request.override(model=self.routes[attempts.model]))
 
 
@@ -259,14 +259,15 @@ def _recorded(decision: Decision, response: ModelResponse[Any]) -> ExtendedModel
 
 
 @contextmanager
-def _as_route(attempts: Attempts) -> Iterator[None]:
-    """The model that is called within bears the candidate's id in its run, and is listened to for its first token."""
+def _as_route(attempts: Attempts, model: BaseChatModel) -> Iterator[None]:
+    """The model that is called within bears the candidate's id in its run; its first token is noticed, if followed."""
+    around = ensure_config()
     more: RunnableConfig = {
-        "callbacks": [FirstToken(attempts)],
+        "callbacks": [FirstToken(attempts)] if followed(around.get("callbacks"), model) else [],
         "tags": [f"{CIT_ROUTE}:{attempts.model}"],
         "metadata": {CIT_ROUTE: attempts.model},
     }
-    before = var_child_runnable_config.set(merge_configs(ensure_config(), more))
+    before = var_child_runnable_config.set(merge_configs(around, more))
     try:
         yield
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +11,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from cit_core.errors import CITError, UnknownCandidate
 from cit_core.records import Decision
 from cit_core.router import Query, Router, Sticky
+from cit_core.router.aside import aside
 from langchain_cit.abilities import reasons_against
 from langchain_cit.knobs import forced_model, policy_of, thread_of
 from langchain_cit.query import read_query
@@ -91,7 +91,7 @@ class Asking:
         self, values: Sequence[Any], kwargs: Mapping[str, Any], configs: Sequence[RunnableConfig]
     ) -> list[Decision | CITError]:
         """As `decide_each`, in a worker thread."""
-        return await asyncio.to_thread(self.decide_each, values, kwargs, configs)
+        return await aside("decisions", self.decide_each, values, kwargs, configs)
 
     def _query_or_error(self, value: Any, kwargs: Mapping[str, Any], config: RunnableConfig) -> Query | CITError:
         try:

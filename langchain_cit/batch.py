@@ -34,6 +34,14 @@ class Batch:
         self.results: list[Any] = list(outcomes)
         self._open = {place: failover.attempts(decision) for place, decision in self.decisions.items()}
 
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Where it came to an untimely end, whoever was being asked has not failed."""
+        for attempts in self._open.values():
+            attempts.abandoned()
+
     def shares(self) -> dict[str, list[int]]:
         """Candidate id to the places of the inputs that it is to answer in this round; empty when all is done."""
         shares: dict[str, list[int]] = {}

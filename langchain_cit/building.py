@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import coerce_to_runnable
+from pydantic import BaseModel
 
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.router import Failover, Router, Sticky
 from cit_core.router.config import failover_from_config, router_from_config, sticky_from_config
 
-__all__ = ["as_context", "as_failover", "as_router", "as_routes", "as_sticky"]
+__all__ = ["as_context", "as_failover", "as_router", "as_routes", "as_sticky", "check_options"]
+
+
+STANDARD = {"api_key", "base_url", "max_retries", "max_tokens", "model", "stop", "streaming", "temperature", "timeout"}
+"""What LangChain passes to chat models of any kind; here each candidate has its own."""
 
 
 def as_router(given: Any) -> Router:
@@ -84,6 +90,19 @@ def as_failover(given: Any) -> Failover:
     if isinstance(given, Mapping):
         return failover_from_config(given)
     raise InvalidInput(f"failover is {given!r}; use Failover(fallback_on=..., max_attempts=...) of cit_core.router")
+
+
+def check_options(given: Mapping[str, Any], model: type[BaseModel]) -> None:
+    """Refuse what pydantic would pass over in silence.
+
+    Raises:
+        InvalidInput: If an option is no field of the model; names the closest.
+    """
+    known = STANDARD | {alias for name, field in model.model_fields.items() for alias in (name, field.alias) if alias}
+    for name in given:
+        if name not in known and model.model_config.get("extra") != "allow":
+            close = get_close_matches(name, known, n=3, cutoff=0.0)
+            raise InvalidInput(f"{model.__name__} has no option {name!r}; closest: {', '.join(map(repr, close))}")
 
 
 def _as_runnable(id_: str, route: Any) -> Runnable[Any, Any]:

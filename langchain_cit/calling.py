@@ -26,7 +26,8 @@ from cit_core.records import Decision
 from cit_core.router import Failover, Router, Sticky
 from langchain_cit.asking import DECIDED, Asking
 from langchain_cit.batch import Batch
-from langchain_cit.chunks import END, join
+from langchain_cit.chunks import END, closing, join
+from langchain_cit.query import handed
 from langchain_cit.tracing import CIT_FALLBACK, CIT_ROUTE, fallback_event, for_child, route_event
 
 __all__ = ["RoutedCalls"]
@@ -51,6 +52,9 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         whole = self.context == "conversation"
         return Asking(self.router, self.routes, self.query_key, whole, self.sticky, self.unable)
 
+    def _handed(self, route: Runnable[Any, Any], value: Any) -> Any:
+        return handed(route, value, self.query_key)
+
     # -- one input ----------------------------------------------------------------------------------------------------
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
@@ -67,8 +71,9 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
             with attempts:
                 if attempts.fell_back:
                     dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                child = for_child(config, run_manager, attempts.model, listening=attempts)
-                return self.routes[attempts.model].invoke(value, child, **kwargs)
+                route = self.routes[attempts.model]
+                child = for_child(config, run_manager, attempts.model, listening=attempts, route=route)
+                return route.invoke(self._handed(route, value), child, **kwargs)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """As `invoke`; the decision is made in a worker thread."""
@@ -84,8 +89,9 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
             with attempts:
                 if attempts.fell_back:
                     await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                child = for_child(config, run_manager, attempts.model, listening=attempts)
-                return await self.routes[attempts.model].ainvoke(value, child, **kwargs)
+                route = self.routes[attempts.model]
+                child = for_child(config, run_manager, attempts.model, listening=attempts, route=route)
+                return await route.ainvoke(self._handed(route, value), child, **kwargs)
 
     # -- streams ------------------------------------------------------------------------------------------------------
 
@@ -110,8 +116,8 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
             with attempts:
                 if attempts.fell_back:
                     dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                child = for_child(config, run_manager, attempts.model)
-                chunks = iter(self.routes[attempts.model].stream(value, child, **kwargs))
+                route, child = self.routes[attempts.model], for_child(config, run_manager, attempts.model)
+                chunks = iter(route.stream(self._handed(route, value), child, **kwargs))
                 first = next(chunks, END)
                 attempts.begun()
                 if first is not END:
@@ -125,8 +131,9 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         async def once() -> AsyncIterator[Any]:
             yield input
 
-        async for chunk in self.atransform(once(), config, **kwargs):
-            yield chunk
+        async with closing(self.atransform(once(), config, **kwargs)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def atransform(
         self,
@@ -135,8 +142,9 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
         """As `transform`; the decision is made in a worker thread."""
-        async for chunk in self._atransform_stream_with_config(input, self._atransform, config, **kwargs):
-            yield chunk
+        async with closing(self._atransform_stream_with_config(input, self._atransform, config, **kwargs)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def _atransform(
         self,
@@ -156,14 +164,14 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
             with attempts:
                 if attempts.fell_back:
                     await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                child = for_child(config, run_manager, attempts.model)
-                chunks = aiter(self.routes[attempts.model].astream(value, child, **kwargs))
-                first = await anext(chunks, END)
-                attempts.begun()
-                if first is not END:
-                    yield first
-                    async for chunk in chunks:
-                        yield chunk
+                route, child = self.routes[attempts.model], for_child(config, run_manager, attempts.model)
+                async with closing(aiter(route.astream(self._handed(route, value), child, **kwargs))) as chunks:
+                    first = await anext(chunks, END)
+                    attempts.begun()
+                    if first is not END:
+                        yield first
+                        async for chunk in chunks:
+                            yield chunk
                 return
 
     # -- batches ------------------------------------------------------------------------------------------------------
@@ -190,23 +198,25 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         **kwargs: Any,
     ) -> list[Any]:
         outcomes = self.asking.decide_each(inputs, kwargs, config)
-        batch = Batch(outcomes, self.failover, return_exceptions)
-        for place, decision in batch.decisions.items():
-            dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
+        with Batch(outcomes, self.failover, return_exceptions) as batch:
+            for place, decision in batch.decisions.items():
+                dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
 
-        def answer(model: str) -> list[Any]:
-            mine = shares[model]
-            children = [
-                for_child(config[place], run_manager[place], model, listening=batch.attempts(place)) for place in mine
-            ]
-            return self.routes[model].batch([inputs[p] for p in mine], children, return_exceptions=True, **kwargs)
+            def answer(model: str) -> list[Any]:
+                route, mine = self.routes[model], shares[model]
+                children = [
+                    for_child(config[place], run_manager[place], model, listening=batch.attempts(place), route=route)
+                    for place in mine
+                ]
+                values = [self._handed(route, inputs[place]) for place in mine]
+                return route.batch(values, children, return_exceptions=True, **kwargs)
 
-        while shares := batch.shares():
-            for place, decision, attempts in batch.fallbacks():
-                dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config[place])
-            with get_executor_for_config({"max_concurrency": _shares_at_once(config)}) as executor:
-                batch.take(shares, list(executor.map(answer, shares)))
-        return batch.results
+            while shares := batch.shares():
+                for place, decision, attempts in batch.fallbacks():
+                    dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config[place])
+                with get_executor_for_config({"max_concurrency": _shares_at_once(config)}) as executor:
+                    batch.take(shares, list(executor.map(answer, shares)))
+            return batch.results
 
     async def abatch(
         self,
@@ -230,23 +240,24 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         **kwargs: Any,
     ) -> list[Any]:
         outcomes = await self.asking.adecide_each(inputs, kwargs, config)
-        batch = Batch(outcomes, self.failover, return_exceptions)
-        for place, decision in batch.decisions.items():
-            await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
+        with Batch(outcomes, self.failover, return_exceptions) as batch:
+            for place, decision in batch.decisions.items():
+                await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
 
-        async def answer(model: str) -> list[Any]:
-            mine = shares[model]
-            children = [
-                for_child(config[place], run_manager[place], model, listening=batch.attempts(place)) for place in mine
-            ]
-            values = [inputs[place] for place in mine]
-            return await self.routes[model].abatch(values, children, return_exceptions=True, **kwargs)
+            async def answer(model: str) -> list[Any]:
+                route, mine = self.routes[model], shares[model]
+                children = [
+                    for_child(config[place], run_manager[place], model, listening=batch.attempts(place), route=route)
+                    for place in mine
+                ]
+                values = [self._handed(route, inputs[place]) for place in mine]
+                return await route.abatch(values, children, return_exceptions=True, **kwargs)
 
-        while shares := batch.shares():
-            for place, decision, attempts in batch.fallbacks():
-                await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config[place])
-            batch.take(shares, await gather_with_concurrency(_shares_at_once(config), *map(answer, shares)))
-        return batch.results
+            while shares := batch.shares():
+                for place, decision, attempts in batch.fallbacks():
+                    await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config[place])
+                batch.take(shares, await gather_with_concurrency(_shares_at_once(config), *map(answer, shares)))
+            return batch.results
 
     def batch_as_completed(
         self,

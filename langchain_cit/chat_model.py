@@ -24,11 +24,11 @@ from pydantic import ConfigDict, Field
 from cit_core.records import Decision
 from cit_core.router import Attempts, Failover, Router, Sticky
 from langchain_cit.asking import Asking
-from langchain_cit.building import as_context, as_failover, as_router, as_routes, as_sticky
+from langchain_cit.building import as_context, as_failover, as_router, as_routes, as_sticky, check_options
 from langchain_cit.chat_profile import conjunction
 from langchain_cit.chat_routes import AnyTool, Tools, as_chat_models, bound, without_tools
 from langchain_cit.chat_stamps import Stamp, Unstamped, whole
-from langchain_cit.chunks import END
+from langchain_cit.chunks import END, closing
 from langchain_cit.first_token import watched
 from langchain_cit.knobs import KNOBS, THREAD_ID
 
@@ -81,6 +81,7 @@ class ChatCIT(BaseChatModel):
         annotate: bool = True,
         **options: Any,
     ) -> None:
+        check_options(options, type(self))
         router = as_router(router)
         models = as_chat_models(as_routes(routes, router))
         formats = {model.output_version for model in models.values()}
@@ -146,6 +147,27 @@ class ChatCIT(BaseChatModel):
         """
         return self.bind(tools=Tools(tools), tool_choice=tool_choice, **kwargs)
 
+    # -- how long a text is: a limit that is kept by this count is kept for whoever is chosen ------------------------
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Of the candidate that needs the most."""
+        if self.custom_get_token_ids is not None:
+            return self.custom_get_token_ids(text)
+        return max((model.get_token_ids(text) for model in self.routes.values()), key=len)
+
+    def get_num_tokens(self, text: str) -> int:
+        """Those of the candidate that counts the most."""
+        if self.custom_get_token_ids is not None:
+            return super().get_num_tokens(text)
+        return max(model.get_num_tokens(text) for model in self.routes.values())
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """Those of the candidate that counts the most; tools count for those that know what they take."""
+        if self.custom_get_token_ids is not None:
+            return super().get_num_tokens_from_messages(messages, tools)
+        given = {} if tools is None else {"tools": tools}
+        return max(model.get_num_tokens_from_messages(messages, **given) for model in self.routes.values())
+
     # -- calls: what the config sets becomes an argument, which is all that a chat model's inside gets to see ----------
 
     def invoke(
@@ -191,6 +213,30 @@ class ChatCIT(BaseChatModel):
     ) -> AsyncIterator[AIMessageChunk]:
         """As `stream`; the decision is made in a worker thread."""
         return super().astream(input, config, stop=stop, **{**self._set_by(config), **kwargs})
+
+    def stream_events(
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v1", "v2", "v3"] = "v2",
+        **kwargs: Any,
+    ) -> Any:
+        """As any chat model; only `v3` gets past `stream`, which takes from the config what it sets."""
+        given = self._set_by(config) if version == "v3" else {}
+        return super().stream_events(input, config, version=version, **{**given, **kwargs})
+
+    def astream_events(
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v1", "v2", "v3"] = "v2",
+        **kwargs: Any,
+    ) -> Any:
+        """As `stream_events`."""
+        given = self._set_by(config) if version == "v3" else {}
+        return super().astream_events(input, config, version=version, **{**given, **kwargs})
 
     def _set_by(self, config: RunnableConfig | None) -> dict[str, Any]:
         known = {spec.id for spec in self.config_specs}
@@ -268,15 +314,17 @@ class ChatCIT(BaseChatModel):
         while True:
             with attempts:
                 stamp = self._stamp(decision, attempts)
-                chunks = _achunks(self.routes[attempts.model], messages, stop, run_manager, kwargs)
-                first = await anext(chunks, END)
-                attempts.begun()
-                if first is not END:
-                    yield stamp.chunk(first)
-                    async for chunk in chunks:
-                        yield stamp.chunk(chunk)
-                    for chunk in stamp.rest():
-                        yield chunk
+                async with closing(
+                    _achunks(self.routes[attempts.model], messages, stop, run_manager, kwargs)
+                ) as chunks:
+                    first = await anext(chunks, END)
+                    attempts.begun()
+                    if first is not END:
+                        yield stamp.chunk(first)
+                        async for chunk in chunks:
+                            yield stamp.chunk(chunk)
+                        for chunk in stamp.rest():
+                            yield chunk
                 return
 
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
@@ -344,5 +392,6 @@ async def _achunks(
     if model.rate_limiter is not None:
         await model.rate_limiter.aacquire(blocking=True)
     run = {} if run_manager is None else {"run_manager": run_manager}
-    async for chunk in model._astream(messages, stop=stop, **run, **options):
-        yield chunk
+    async with closing(model._astream(messages, stop=stop, **run, **options)) as chunks:
+        async for chunk in chunks:
+            yield chunk

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from enum import Enum
 from functools import reduce
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-__all__ = ["END", "join"]
+__all__ = ["END", "closing", "join"]
+
+T = TypeVar("T")
 
 
 class _End(Enum):
@@ -27,3 +30,14 @@ def join(parts: Sequence[Any]) -> Any:
         return reduce(operator.add, parts)
     except TypeError:  # as everywhere in LangChain: what cannot be added is replaced by what came last
         return parts[-1]
+
+
+@asynccontextmanager
+async def closing(pieces: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """A stream that is closed when its reader is, not when the garbage collector comes: a connection hangs on it."""
+    try:
+        yield pieces
+    finally:
+        close = getattr(pieces, "aclose", None)
+        if close is not None:
+            await close()

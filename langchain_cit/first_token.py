@@ -5,12 +5,22 @@ from __future__ import annotations
 import copy
 from typing import Any, TypeVar
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseCallbackHandler, CallbackManagerForLLMRun
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    BaseCallbackHandler,
+    BaseCallbackManager,
+    CallbackManagerForLLMRun,
+    Callbacks,
+)
+from langchain_core.tracers._streaming import _StreamingCallbackHandler
+from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
 
 from cit_core.router import Attempts
 
-__all__ = ["FirstToken", "watched"]
+__all__ = ["FirstToken", "followed", "watched"]
 
+THEIR_BASE = BaseCallbackHandler.__module__
+OF_A_TOKEN = ("on_llm_new_token", "on_stream_event")
 Run = TypeVar("Run", bound=CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun)
 
 
@@ -38,8 +48,32 @@ class FirstToken(BaseCallbackHandler):
         self.on_llm_new_token()
 
 
+def followed(callbacks: Callbacks, route: object = None) -> bool:
+    """Whether somebody may see an answer token by token; tracers, which keep what they see, are nobody.
+
+    Args:
+        callbacks: Those that the candidate's run is going to have from further out.
+        route: The candidate, which may have callbacks of its own.
+    """
+    return any(
+        _follows(handler) for given in (callbacks, getattr(route, "callbacks", None)) for handler in _each(given)
+    )
+
+
+def _each(callbacks: Callbacks) -> list[BaseCallbackHandler]:
+    return callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
+
+
+def _follows(handler: BaseCallbackHandler) -> bool:
+    if isinstance(handler, _StreamingCallbackHandler):
+        return True
+    methods = (getattr(handler, name, None) for name in OF_A_TOKEN)
+    theirs = any(getattr(method, "__module__", THEIR_BASE) != THEIR_BASE for method in methods)
+    return theirs and not isinstance(handler, BaseTracer | AsyncBaseTracer)
+
+
 def watched(run: Run | None, attempts: Attempts) -> Run | None:
-    """The run manager of a model call, with somebody who notices the first token.
+    """The run manager of a model call, with somebody who notices the first token if it has followers.
 
     Args:
         run: Of the call, if there is one.
@@ -47,6 +81,8 @@ def watched(run: Run | None, attempts: Attempts) -> Run | None:
     """
     if run is None:
         return None
+    if not followed(run.handlers):
+        return run
     watching = copy.copy(run)
     watching.handlers = [FirstToken(attempts), *run.handlers]
     return watching

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
+from langchain_core.runnables.utils import ConfigurableFieldSpec
 
 from cit_core.errors import CITError
 from cit_core.records import Decision
@@ -26,6 +27,11 @@ class Picker(RunnableSerializable[Any, Any]):
 
     routing: RoutedCalls
     gives: Literal["decision", "key"]
+
+    @property
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        """What a call may set about the decision."""
+        return self.routing.config_specs
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Decide."""

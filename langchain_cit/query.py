@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from langchain_core.language_models import BaseLanguageModel
 from langchain_core.messages import BaseMessage, ChatMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.base import RunnableBindingBase
 
 from cit_core.errors import InvalidInput
 from cit_core.policy import QueryFacts
 from cit_core.router import CHARACTERS_PER_TOKEN, Query
 
-__all__ = ["read_query"]
+__all__ = ["handed", "read_query"]
 
 _MODALITY_OF_PART = {
     "image": "image",
@@ -61,6 +64,23 @@ def read_query(
     facts = QueryFacts(tokens=tokens, modalities=media | {"text"}, tools=tools, structured_output=schema)
     turn = _choose(texts, media or _attached(messages))
     return Query(_whole(turn, [text for _, text in texts]) if whole else turn, facts)
+
+
+def handed(route: Runnable[Any, Any], value: Any, query_key: str | None = None) -> Any:
+    """What a route is given of an input: all of it, but a chat model, which takes no less than messages, only those.
+
+    Args:
+        route: Whose turn it is.
+        value: What `read_query` could read.
+        query_key: As there.
+    """
+    while isinstance(route, RunnableBindingBase):
+        route = route.bound
+    if not isinstance(route, BaseLanguageModel):
+        return value
+    if isinstance(value, Mapping):
+        value = _pick(value, query_key)
+    return [value] if isinstance(value, BaseMessage) else value
 
 
 def _pick(value: Mapping[Any, Any], query_key: str | None) -> object:

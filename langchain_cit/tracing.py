@@ -10,7 +10,7 @@ from langchain_core.runnables.config import patch_config
 
 from cit_core.records import Decision
 from cit_core.router import Attempts
-from langchain_cit.first_token import FirstToken
+from langchain_cit.first_token import FirstToken, followed
 
 __all__ = ["CIT_FALLBACK", "CIT_ROUTE", "consumed", "fallback_event", "for_child", "route_event"]
 
@@ -39,6 +39,7 @@ def for_child(
     model: str,
     *,
     listening: Attempts | None = None,
+    route: object = None,
 ) -> RunnableConfig:
     """The config for a candidate's run inside the router's.
 
@@ -48,9 +49,10 @@ def for_child(
         model: Whose turn it is.
         listening: The attempts that end with its first token, where the answer is asked for in one piece and yet
             somebody may follow it token by token (LangGraph's `stream_mode="messages"`, `astream_events`).
+        route: The candidate itself, whose own callbacks may be what follows it.
     """
     callbacks = run.get_child(f"{CIT_ROUTE}:{model}")
-    if listening is not None:
+    if listening is not None and followed(callbacks, route):
         callbacks.add_handler(FirstToken(listening))
     child = patch_config(config, callbacks=callbacks)
     return consumed({**child, "metadata": {**child.get("metadata", {}), CIT_ROUTE: model}})

@@ -36,10 +36,15 @@ def candidates_of(
 
     Raises:
         UnknownCandidate: If a choice matches no candidate.
-        InvalidInput: If there are no choices, a name cannot tell them apart, or two of them share a candidate.
+        InvalidInput: If there are no choices, a name cannot tell them apart, two of them share a candidate, or one is
+            mapped that is not there.
     """
     if not choices:
         raise InvalidInput("there are no choices to select from; pass at least one tool")
+    for place in mapping:
+        if isinstance(place, int) and not 0 <= place < len(choices):
+            last = len(choices) - 1
+            raise InvalidInput(f"mapping has {place!r}, but there are only choices 0 to {last}; map those, or names")
     ids = []
     for place, id_ in enumerate(matches(choices, known, mapping)):
         if id_ is None:

@@ -5,11 +5,12 @@ It sends no LLM events and counts no tokens: those of the candidate are all ther
 
 from __future__ import annotations
 
+import difflib
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -32,8 +33,12 @@ from pydantic import Field, PrivateAttr
 
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.router import Failover, Router, Sticky
-from llamaindex_cit.dispatch import CIT_ROUTE, Dispatch
+from llamaindex_cit.callbacks import both
+from llamaindex_cit.dispatch import CIT_ROUTE, Dispatch, unstamped
 from llamaindex_cit.questions import Question, is_made_of_template, made_of_template, of_messages, of_prompt
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["CITLLM"]
 
@@ -47,17 +52,19 @@ class CITLLM(FunctionCallingLLM):
     context window. A call with tools goes to those that can call functions.
 
     Args:
-        models: Candidate id to its LLM. Candidates of the router without one do not take part.
+        models: Candidate id to its LLM. Candidates of the router without one do not take part. Shallow copies are
+            kept, which share clients and caches, because they are given the callbacks of this LLM.
         router: What decides.
         failover: After which errors the next-best candidate is asked; `Failover(max_attempts=1)` never does. Streams
             fall back only before their first chunk.
-        sticky: Keeps a conversation with the candidate that it began with; every call is decided anew if not given.
-            A conversation is known by its name, `with llm.conversation(NAME)`, or else by the user's first message.
+        sticky: Keeps a conversation with the candidate that it began with: a `Sticky`, or `conversation` for one with
+            its defaults; every call is decided anew if not given. A conversation is known by its name,
+            `with llm.conversation(NAME)`, or else by the user's first message.
         options: As every LlamaIndex LLM takes them: `system_prompt`, `callback_manager`, `output_parser`, ...
 
     Raises:
         UnknownCandidate: If a model has an id that is not a candidate of the router.
-        InvalidInput: If there is no model, or one is not a LlamaIndex LLM.
+        InvalidInput: If there is no model, one is not a LlamaIndex LLM, or there is no such option.
 
     Example:
         Settings.llm = CITLLM({"small": small_llm, "large": large_llm}, router)
@@ -76,14 +83,15 @@ class CITLLM(FunctionCallingLLM):
         router: Router,
         *,
         failover: Failover | None = None,
-        sticky: Sticky | None = None,
+        sticky: Literal["conversation"] | Sticky | None = None,
         **options: Any,
     ) -> None:
+        _check_options(options, type(self).model_fields)
         super().__init__(
             models=_check(models, router),
             router=router,
             failover=Failover() if failover is None else failover,
-            sticky=sticky,
+            sticky=_sticky(sticky),
             **options,
         )
         self._own_callbacks = {id_: llm.callback_manager for id_, llm in self.models.items()}
@@ -111,6 +119,13 @@ class CITLLM(FunctionCallingLLM):
         """What traces may know of it."""
         return {**super().to_payload(), "candidates": list(self.models), "policy": self.router.policy.name}
 
+    def __copy__(self) -> Self:
+        """With candidates of its own: who listens to the copy does not listen to the original."""
+        copied = super().__copy__()
+        copied.models = {id_: llm.model_copy() for id_, llm in self.models.items()}
+        copied._handed_on = None
+        return copied
+
     def __getstate__(self) -> dict[str, Any]:
         """LlamaIndex leaves out silently what does not pickle; without its parts there is no router to come back."""
         state = super().__getstate__()
@@ -122,7 +137,11 @@ class CITLLM(FunctionCallingLLM):
 
     @contextmanager
     def conversation(self, name: str) -> Iterator[None]:
-        """Calls inside, also those of tasks that are started inside, belong to the conversation of this name."""
+        """Calls inside belong to the conversation of this name.
+
+        So do those of tasks that are started inside, and those to other routed LLMs. A thread pool's threads know of it
+        only by `pool.submit(contextvars.copy_context().run, llm.complete, PROMPT)`.
+        """
         token = _conversation.set(name)
         try:
             yield
@@ -260,7 +279,7 @@ class CITLLM(FunctionCallingLLM):
                 f"none of {', '.join(map(repr, self.models))} can call functions, so none can read calls"
             )
         return callers[producer].get_tool_calls_from_response(
-            response, error_on_no_tool_call=error_on_no_tool_call, **kwargs
+            unstamped(response), error_on_no_tool_call=error_on_no_tool_call, **kwargs
         )
 
     def _prepare_chat_with_tools(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -295,7 +314,7 @@ class CITLLM(FunctionCallingLLM):
         manager = self.callback_manager
         if self._handed_on != (manager, manager.handlers):
             for id_, llm in self.models.items():
-                llm.callback_manager = _both(self._own_callbacks[id_], manager)
+                llm.callback_manager = both(self._own_callbacks[id_], manager)
             self._handed_on = manager, list(manager.handlers)
         return self._dispatch
 
@@ -311,7 +330,23 @@ def _check(models: Mapping[str, LLM], router: Router) -> dict[str, LLM]:
             raise UnknownCandidate(id_, known, "the router (in models=)")
         if not isinstance(llm, LLM):
             raise InvalidInput(f"models[{id_!r}] is {type(llm).__name__}; it must be a LlamaIndex LLM")
-    return dict(models)
+    return {id_: llm.model_copy() for id_, llm in models.items()}
+
+
+def _check_options(options: Collection[str], known: Collection[str]) -> None:
+    """LlamaIndex's LLMs ignore what they do not know, and with it what was misspelt."""
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=3) or sorted(known)
+            raise InvalidInput(f"CITLLM has no option {name!r}; there is {', '.join(close)}")
+
+
+def _sticky(given: object) -> Sticky | None:
+    if given is None or isinstance(given, Sticky):
+        return given
+    if given == "conversation":
+        return Sticky()
+    raise InvalidInput(f"sticky is {given!r}; use 'conversation', or Sticky(margin=...) of cit_core.router")
 
 
 def _with_tools(user_msg: str | ChatMessage | None, chat_history: Sequence[ChatMessage] | None) -> Question:
@@ -325,12 +360,3 @@ def _with_tools(user_msg: str | ChatMessage | None, chat_history: Sequence[ChatM
 def _caller(llm: LLM) -> FunctionCallingLLM:
     assert isinstance(llm, FunctionCallingLLM)  # a call with tools is decided among these
     return llm
-
-
-def _both(own: CallbackManager, given: CallbackManager) -> CallbackManager:
-    """What tells the handlers of both, each of them once."""
-    if all(handler in given.handlers for handler in own.handlers):
-        return given if given.handlers else own
-    both = CallbackManager()
-    both.handlers = [*own.handlers, *(handler for handler in given.handlers if handler not in own.handlers)]
-    return both

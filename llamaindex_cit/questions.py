@@ -22,8 +22,9 @@ NOT_THE_USER = ("Observation: ", "Error while parsing the output", "FAILURE: You
 """How ReAct agents begin what they say in the user's place: what a tool gave, and that the LLM has to try again."""
 _MODALITIES = {"image": "image", "audio": "audio", "video": "video"}
 
-_last_template: ContextVar[tuple[object, str | None]] = ContextVar("cit_last_template", default=(None, None))
-"""What was made of a template last, and the query in it. LlamaIndex hands it to the LLM at once, as the same object."""
+_last_template: ContextVar[tuple[object, int, str | None]] = ContextVar("cit_last_template", default=(None, 0, None))
+"""What was made of a template last, its length, and the query in it. LlamaIndex hands it to the LLM at once, as
+the same object; if that has another length, something was said since."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,21 @@ class Question:
     opening: str | None = None
 
 
-def made_of_template(made: object, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> None:
+def made_of_template(made: Sequence[ChatMessage] | str, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> None:
     """Note the query that messages or a prompt were made of: in them, it drowns among retrieved texts."""
     query = ChainMap(arguments, prompt.kwargs).get(QUERY)
-    _last_template.set((made, query if isinstance(query, str) and query.strip() else None))
+    _last_template.set((made, len(made), query if isinstance(query, str) and query.strip() else None))
 
 
-def is_made_of_template(given: object) -> bool:
+def is_made_of_template(given: Sequence[ChatMessage] | str) -> bool:
     """Whether these messages, or this prompt, were just made of a template."""
-    return _last_template.get()[0] is given
+    made, length, _ = _last_template.get()
+    return made is given and len(given) == length
 
 
 def of_prompt(prompt: str) -> Question:
     """The question in a prompt to complete: the query that its template was filled with, or all of it."""
-    query = _last_template.get()[1] if is_made_of_template(prompt) else None
+    query = _last_template.get()[2] if is_made_of_template(prompt) else None
     return Question(query or prompt, QueryFacts(tokens=_tokens(prompt)))
 
 
@@ -72,7 +74,7 @@ def of_messages(messages: Sequence[ChatMessage], *, tools: bool = False) -> Ques
     media = {modality for mine in blocks for block in mine if (modality := _modality(block)) is not None}
     facts = QueryFacts(tokens=_tokens("".join(texts)), modalities=frozenset(media | {"text"}), tools=tools)
     if is_made_of_template(messages):
-        return Question(_last_template.get()[1] or _last_turn(messages, texts, media), facts)
+        return Question(_last_template.get()[2] or _last_turn(messages, texts, media), facts)
     opening = next((text for message, text in zip(messages, texts, strict=True) if _asks(message, text)), None)
     return Question(_last_turn(messages, texts, media), facts, opening)
 

@@ -1,7 +1,10 @@
 """Calls that coincide are scored together, from threads and event loops, and each gets its own answer."""
 
 import asyncio
+import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -119,6 +122,27 @@ async def test_who_is_cancelled_is_not_scored_and_harms_nobody(scorer: FakeScore
     leaving.cancel()
     assert (await staying).model == "large"
     assert scorer.calls == [("1",)]
+
+
+FORKS = """
+import os, sys, threading, time
+from cit_core.records import Candidate
+from cit_core.router import Batching, FakeScorer, Query, Router
+router = Router(FakeScorer({"one": 0.5}), [Candidate(id="one")], batching=Batching(max_wait_s=1.0))
+waiting = router._batcher.submit(Query("q"))
+while not router._batcher._working.locked() or not router._batcher._waiting.empty():
+    time.sleep(0.001)
+child = os.fork()
+if child == 0:
+    os._exit(0 if router._batcher.submit(Query("q")).result(timeout=20).model == "one" else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert waiting.result(timeout=20).model == "one"
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_fork_while_somebody_waits_decides_by_itself() -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], check=True, timeout=60)
 
 
 def test_no_thread_is_left_behind(scorer: FakeScorer) -> None:

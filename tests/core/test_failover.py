@@ -239,6 +239,59 @@ def test_who_stops_listening_to_a_stream_says_nothing_against_the_candidate(deci
     assert failover.state("a") == "closed"
 
 
+def test_who_dies_in_the_middle_of_every_stream_is_left_alone(decision: Decision) -> None:
+    failover = Failover(failures=3)
+    for _ in range(3):
+        assert failover.state("a") == "closed"
+        with pytest.raises(TimeoutError):
+            list(Backend().stream(failover, decision, breaks=TimeoutError()))
+    assert failover.state("a") == "open"
+
+
+@pytest.mark.parametrize("how", ["read to its end", "left early"])
+def test_a_streams_end_closes_the_breaker_and_its_beginning_does_not(
+    decision: Decision, clock: Clock, how: str
+) -> None:
+    failover = Failover(failures=1, cool_down_s=10, clock=clock)
+    failover.attempts(decision).failed(TimeoutError())
+    clock.now += 10
+    stream = Backend().stream(failover, decision)
+    assert next(stream) == "a's answer"
+    assert failover.state("a") == "half-open"
+    assert failover.attempts(decision).model == "b"
+    list(stream) if how == "read to its end" else stream.close()
+    assert failover.state("a") == "closed"
+
+
+def test_a_stream_that_was_cancelled_tells_nothing_and_gives_its_probe_back(decision: Decision, clock: Clock) -> None:
+    failover = Failover(failures=1, cool_down_s=10, clock=clock)
+    failover.attempts(decision).failed(TimeoutError())
+    clock.now += 10
+    with pytest.raises(asyncio.CancelledError):
+        list(Backend().stream(failover, decision, breaks=asyncio.CancelledError()))
+    assert failover.state("a") == "half-open"
+    assert failover.attempts(decision).model == "a"
+
+
+def test_a_stream_may_be_opened_here_and_read_elsewhere(decision: Decision) -> None:
+    failover, backend = Failover(failures=2), Backend(a=TimeoutError())
+
+    def opened() -> Any:
+        attempts = failover.attempts(decision)
+        while True:
+            with attempts.opening():
+                return attempts, backend.ask(attempts.model)
+
+    for _ in range(2):
+        attempts, first = opened()
+        assert (first, backend.asked[-2:]) == ("b's answer", ["a", "b"])
+        with pytest.raises(TimeoutError), attempts:
+            raise TimeoutError
+    assert failover.state("b") == "open", "to have opened it was no success"
+    with pytest.raises(ValueError, match="mine"), failover.attempts(decision).opening():
+        raise ValueError("mine")
+
+
 # -- the cool-down ----------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +353,21 @@ def test_only_the_probe_itself_can_give_its_place_back(decision: Decision, clock
     assert failover.attempts(decision).model == "a"
 
 
+def test_late_failures_of_calls_from_before_do_not_prolong_the_cool_down(decision: Decision, clock: Clock) -> None:
+    failover = Failover(failures=1, cool_down_s=10, clock=clock)
+    early = [failover.attempts(decision) for _ in range(3)]
+    early[0].failed(TimeoutError())
+    clock.now += 9
+    early[1].failed(TimeoutError())
+    clock.now += 1
+    probe = failover.attempts(decision)
+    assert probe.model == "a"
+    early[2].failed(TimeoutError())
+    assert failover.state("a") == "half-open"
+    probe.failed(TimeoutError())
+    assert failover.state("a") == "open"
+
+
 def test_a_probe_that_never_reports_is_replaced(decision: Decision, clock: Clock) -> None:
     failover = Failover(failures=1, cool_down_s=10, clock=clock)
     failover.attempts(decision).failed(TimeoutError())
@@ -333,7 +401,8 @@ def test_an_open_breaker_admits_nobody_before_its_time(events: list[tuple[str, b
     failures, until = dict.fromkeys("abc", 0), dict.fromkeys("abc", 0.0)
     for model, good, wait in events:
         clock.now += wait
-        admitted = breakers.admits(model, object())
+        caller = object()
+        admitted = breakers.admits(model, caller)
         assert admitted == (failures[model] < 2 or clock.now >= until[model])
         if not admitted:
             continue
@@ -341,7 +410,7 @@ def test_an_open_breaker_admits_nobody_before_its_time(events: list[tuple[str, b
             breakers.succeeded(model)
             failures[model] = 0
         else:
-            breakers.failed(model)
+            breakers.failed(model, caller)
             failures[model] += 1
             until[model] = clock.now + 10.0
 

@@ -352,6 +352,23 @@ async def test_async_routing_never_blocks_the_loop() -> None:
     assert sorted(scorer.calls) == [("a", "b"), ("q",)]
 
 
+async def test_a_decision_waits_for_nobody_in_the_loops_own_threads(router: Router) -> None:
+    """Frameworks run sync candidates there: some are slow, and some wait for a decision themselves."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+
+    def candidate() -> str:
+        return asyncio.run_coroutine_threadsafe(router.aroute("q"), loop).result(timeout=20).model
+
+    assert await asyncio.wait_for(loop.run_in_executor(None, candidate), 30) == "large"
+    answering = threading.Event()
+    busy = loop.run_in_executor(None, answering.wait, 30)
+    decided = await asyncio.wait_for(asyncio.gather(router.aroute("q"), router.aroute_many(["q", "q"])), 20)
+    assert (decided[0].model, len(decided[1]), answering.is_set()) == ("large", 2, False)
+    answering.set()
+    assert await busy
+
+
 async def test_async_routing_decides_and_refuses_as_the_other(router: Router) -> None:
     options: dict[str, Any] = {"policy": Threshold(0.5), "constraints": Constraints(deny=frozenset({"small"}))}
     facts = QueryFacts(tokens=7)

@@ -19,6 +19,7 @@ from cit_core.records import Candidate
 from cit_core.router import Batching, Failover, FakeScorer, Query, Router, Sticky, telling
 
 SECRET = "my secret question"
+ZOO = [Candidate(id="small"), Candidate(id="large")]
 
 
 @pytest.fixture
@@ -176,3 +177,27 @@ def test_without_opentelemetry_nothing_is_missed() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+@pytest.mark.parametrize("batching", [None, Batching(max_wait_s=0.0)], ids=["alone", "batched"])
+async def test_what_listens_and_breaks_costs_nobody_a_decision(
+    batching: Batching | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: logging.LogRecord) -> bool:
+        raise RuntimeError("a broken filter")
+
+    router = Router(FakeScorer({"small": 0.5, "large": 0.6}), ZOO, batching=batching)
+    logger = logging.getLogger("cit_core.router")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addFilter(broken)
+    try:
+        decision = await asyncio.wait_for(router.aroute(SECRET), 20)
+        assert decision.model == "large"
+        assert Failover().attempts(decision).failed(TimeoutError())
+    finally:
+        logger.removeFilter(broken)
+        logger.setLevel(before)
+    told = capsys.readouterr().err
+    assert told.count("RuntimeError: a broken filter") == 2
+    assert SECRET not in told

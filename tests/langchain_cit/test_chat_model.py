@@ -3,6 +3,7 @@
 import asyncio
 import operator
 import pickle
+import warnings
 from collections.abc import Iterator
 from functools import reduce
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.globals import set_llm_cache
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, trim_messages
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
@@ -498,6 +499,50 @@ def test_a_router_may_be_a_candidate_of_another(chat, router) -> None:
     assert answer.text == "large-2024 says: hard"
     nested = ChatCIT({"small": Parrot(called="p"), "large": chat}, router)
     assert nested.invoke("hard", model="large").text == "large-2024 says: hard"
+
+
+class Counting(Scripted):
+    """Has a tokenizer of its own: so many tokens for a character."""
+
+    tokens: int
+
+    def get_token_ids(self, text: str) -> list[int]:
+        return [ord(character) for character in text] * self.tokens
+
+    def get_num_tokens_from_messages(self, messages: Any, tools: Any = None) -> int:
+        return sum(self.get_num_tokens(message.text) for message in messages) + (10 * len(tools) if tools else 0)
+
+
+def test_tokens_are_counted_by_the_candidate_that_needs_the_most(router) -> None:
+    chat = ChatCIT({id_: Counting(model_name=id_, tokens=n) for id_, n in {"small": 3, "large": 2}.items()}, router)
+    assert chat.get_num_tokens("four") == 12
+    assert chat.get_token_ids("ab") == [97, 98] * 3
+    messages = [HumanMessage("four"), AIMessage("a")]
+    assert chat.get_num_tokens_from_messages(messages) == 15
+    assert chat.get_num_tokens_from_messages(messages, tools=[add]) == 25
+    assert trim_messages(messages, max_tokens=5, token_counter=chat) == messages[1:]
+    own = ChatCIT(chat.routes, router, custom_get_token_ids=lambda text: [1] * len(text))
+    assert (own.get_num_tokens("four"), own.get_token_ids("ab")) == (4, [1, 1])
+    assert own.get_num_tokens_from_messages([HumanMessage("four")]) == len("Human: four")
+
+
+def test_an_option_that_there_is_not_is_refused(candidates, router) -> None:
+    with pytest.raises(InvalidInput, match="ChatCIT has no option 'stiky'; closest: 'sticky'"):
+        ChatCIT(candidates, router, stiky="conversation")
+    chat = ChatCIT(candidates, router, name="n", tags=["t"], metadata={"m": 1}, disable_streaming=True, verbose=False)
+    assert chat.tags == ["t"]
+
+
+async def test_what_a_config_sets_counts_for_its_own_events_too(chat) -> None:
+    forced: Any = {"configurable": {"cit_model": "large"}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # LangChain calls them beta
+        stream = chat.stream_events("easy", forced, version="v3")
+        astream = await chat.astream_events("easy", forced, version="v3")
+        assert stream.output.text == "large-2024 says: easy"
+        assert (await astream.output).text == "large-2024 says: easy"
+        events = [event async for event in chat.astream_events("easy", forced, version="v2")]
+    assert events[-1]["data"]["output"].text == "large-2024 says: easy"
 
 
 async def test_nothing_blocks_the_event_loop(chat) -> None:

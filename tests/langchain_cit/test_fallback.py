@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.exceptions import ModelRateLimitError, ModelTimeoutError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -20,7 +21,7 @@ from pydantic import Field
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
 from cit_core.router import Failover, FakeScorer, Router
-from langchain_cit import RunnableRouter
+from langchain_cit import ChatCIT, RunnableRouter
 
 REQUEST = httpx.Request("POST", "http://localhost")
 ERRORS = [
@@ -163,6 +164,66 @@ async def test_an_answer_that_somebody_follows_token_by_token_is_not_begun_again
         await follow()
     assert seen["on_chat_model_stream"] == 1
     assert models["second"].asked == []
+
+
+class Streaming(Moody):
+    """Streams even where it is asked for an answer in one piece, as providers' models do once this is set."""
+
+    streaming: bool = False
+
+
+class Following(BaseCallbackHandler):
+    """Follows tokens."""
+
+    def on_llm_new_token(self, *_: Any, **__: Any) -> None:
+        """Shows it to somebody."""
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "batch", "abatch"])
+@pytest.mark.parametrize("kind", [RunnableRouter, ChatCIT])
+async def test_pieces_that_nobody_follows_are_no_beginning(router, listener, kind: Any, how: str) -> None:
+    models = {**zoo_of(), "best": Streaming(called="best", streaming=True, error=TimeoutError("midway"), after=1)}
+    quiet: RunnableConfig = {"callbacks": [RunCollectorCallbackHandler(), listener, UsageMetadataCallbackHandler()]}
+    assert await answer(kind(models, router), how, quiet) == "I am second"
+    with pytest.raises(TimeoutError, match="midway"):
+        await answer(kind(models, router), how, {"callbacks": [Following()]})
+
+
+async def test_a_candidates_own_callbacks_may_follow_it(router) -> None:
+    midway = Streaming(called="best", streaming=True, error=TimeoutError("midway"), after=1, callbacks=[Following()])
+    with pytest.raises(TimeoutError, match="midway"):
+        RunnableRouter({**zoo_of(), "best": midway}, router).invoke("q")
+
+
+@pytest.mark.parametrize("kind", [RunnableRouter, ChatCIT])
+@pytest.mark.parametrize("how", ["stream", "astream"])
+async def test_who_dies_in_the_middle_of_every_stream_is_left_alone(router, kind: Any, how: str) -> None:
+    models, failover = zoo_of(best=TimeoutError("midway")), Failover(failures=2)
+    models["best"].after = 1
+    routing = kind(models, router, failover=failover)
+    for _ in range(2):
+        with pytest.raises(TimeoutError, match="midway"):
+            await answer(routing, how)
+    assert failover.state("best") == "open"
+    assert await answer(routing, how) == "I am second"
+
+
+async def test_who_stops_listening_closes_the_candidates_stream_at_once(router) -> None:
+    closed = []
+
+    async def words(_: AsyncIterator[Any]) -> AsyncIterator[str]:
+        try:
+            for word in ("one", "two"):
+                yield word
+        finally:
+            await asyncio.sleep(0)  # as a connection takes its time to close
+            closed.append(True)
+
+    failover = Failover()
+    stream = RunnableRouter({"best": RunnableGenerator(words)}, router, failover=failover).astream("q")
+    assert await anext(stream) == "one"
+    await stream.aclose()
+    assert (closed, failover.state("best")) == ([True], "closed")
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -346,3 +407,27 @@ async def test_a_cancelled_call_asks_nobody_else_and_says_nothing_against_the_ca
         await task
     assert asked == ["q"]
     assert failover.state("best") == "closed"
+
+
+async def test_a_cancelled_batch_gives_its_probe_back(router) -> None:
+    now, asked = [0.0], []
+
+    async def slowly(value: str) -> str:
+        asked.append(value)
+        if len(asked) == 1:
+            raise TimeoutError
+        await asyncio.sleep(3600)
+        return value
+
+    routes = {"best": RunnableLambda(slowly), "second": RunnableLambda(lambda _: "second")}
+    failover = Failover(failures=1, cool_down_s=60, clock=lambda: now[0])
+    routing = RunnableRouter(routes, router, failover=failover)
+    assert await routing.ainvoke("q") == "second"
+    now[0] = 60.0
+    task = asyncio.create_task(routing.abatch(["q"]))
+    while len(asked) < 2:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert failover.attempts(await router.aroute("q")).model == "best", "the next call is the probe"

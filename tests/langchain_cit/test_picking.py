@@ -79,6 +79,13 @@ def test_with_keys_it_is_langchains_pick(router) -> None:
     assert RunnableRouter(routes, router).pick(["text"]).invoke("hard") == {"text": "hard"}
 
 
+def test_it_declares_what_a_call_may_set(routing) -> None:
+    wanted = [spec.id for spec in routing.config_specs]
+    assert "cit_model" in wanted
+    for picker in (routing.pick(), routing.as_key()):
+        assert [spec.id for spec in picker.config_specs] == wanted
+
+
 def test_it_pickles(models) -> None:
     router = Router(FakeScorer({"small": 0.2, "large": 0.8}), [Candidate(id="small"), Candidate(id="large")])
     again = pickle.loads(pickle.dumps(RunnableRouter(models, router).as_key()))

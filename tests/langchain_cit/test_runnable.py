@@ -439,8 +439,7 @@ def test_its_own_fields_can_be_made_configurable(router, models) -> None:
     routing = RunnableRouter(models, router, query_key="a").configurable_fields(query_key=ConfigurableField(id="key"))
     values = {"a": "easy", "b": "hard"}
     choose = routing.with_config(configurable={"key": "b"})
-    with pytest.raises(ValueError, match="Invalid input type"):  # a bare model takes no dict, but was chosen by key
-        choose.invoke(values)
+    assert (routing.invoke(values).text, choose.invoke(values).text) == ("small heard easy", "large heard hard")
 
 
 def test_the_graph_has_an_edge_for_every_candidate(router, models, chain) -> None:
@@ -493,3 +492,24 @@ def test_a_runnable_lambda_routes_too(router, models) -> None:
     assert [run.run_type for run in tracer.traced_runs[0].child_runs] == ["llm"]
     chunks: Iterator[Any] = choose.stream("hard one")
     assert [chunk.text for chunk in chunks][:2] == ["large", " heard"]
+
+
+@pytest.mark.parametrize(
+    ("value", "options"),
+    [
+        (HumanMessage("hard"), {}),
+        ({"messages": [HumanMessage("hard")], "other": 1}, {"query_key": "messages"}),
+        ({"only": "hard"}, {}),
+    ],
+    ids=["a message", "a state", "a single key"],
+)
+@pytest.mark.parametrize("bare", [True, False], ids=["bare", "bound"])
+async def test_a_chat_model_is_handed_what_it_can_take(router, models, value, options, bare) -> None:
+    routes = models if bare else {id_: model.with_config(tags=["x"]) for id_, model in models.items()}
+    routing = RunnableRouter(routes, router, **options)
+    assert routing.invoke(value).text == "large heard hard"
+    assert (await routing.ainvoke(value)).text == "large heard hard"
+    assert "".join(chunk.text for chunk in routing.stream(value)) == "large heard hard"
+    assert "".join([chunk.text async for chunk in routing.astream(value)]) == "large heard hard"
+    assert [answer.text for answer in routing.batch([value])] == ["large heard hard"]
+    assert [answer.text for answer in await routing.abatch([value])] == ["large heard hard"]

@@ -63,12 +63,14 @@ def test_tools_that_share_a_name_cannot_be_told_apart() -> None:
         ([tool(None, "org/small"), tool(None, "org/small")], {}, r"choices 0, 1 all stand for"),
         ([], {}, "no choices"),
         ([tool("query_engine_tool")], {}, "no candidate 'query_engine_tool'"),
-        ([tool("org/small")], {-1: "org/large", 7: "org/large"}, None),
+        (
+            [tool("org/small")],
+            {-1: "org/large"},
+            "mapping has -1, but there are only choices 0 to 0; map those, or names",
+        ),
+        ([tool("org/small"), tool("org/large")], {0: "org/small", 2: "org/huge"}, "mapping has 2, .* choices 0 to 1"),
     ],
 )
 def test_nothing_is_guessed(choices, mapping, message) -> None:
-    if message is None:
-        assert candidates_of(choices, KNOWN, mapping) == ["org/small"]
-    else:
-        with pytest.raises(InvalidInput, match=message):
-            candidates_of(choices, KNOWN, mapping)
+    with pytest.raises(InvalidInput, match=message):
+        candidates_of(choices, KNOWN, mapping)

@@ -2,11 +2,13 @@
 
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import pytest
 from llama_calls import CHATS, COMPLETIONS, DOUBLE, WITH_TOOLS, call, drained, said_by, settled, user
 from llama_index.core import Settings
-from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, MessageRole
 from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler, TokenCountingHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.events.llm import (
@@ -88,6 +90,35 @@ async def test_tool_calls_are_read_by_who_wrote_them(llm, text) -> None:
     assert llm.get_tool_calls_from_response(plain, error_on_no_tool_call=False) == []
     with pytest.raises(ValueError, match="finds no tool call"):
         llm.get_tool_calls_from_response(plain)
+
+
+async def test_a_routed_llm_may_be_a_candidate(voices, router) -> None:
+    inner = CITLLM({"small": Voice(called="other small"), "large": Voice(called="other large")}, router)
+    outer = CITLLM({"small": voices["small"], "large": CITLLM({"large": inner}, router)}, router)
+    for method in WITH_TOOLS:
+        for response in await call(outer, method, "hard"):
+            assert response.additional_kwargs["cit_route"] == "large"
+            assert response.additional_kwargs["cit_inner"]["cit_inner"]["cit_route"] == "large"
+            assert [call.tool_name for call in outer.get_tool_calls_from_response(response)] == ["double"]
+    assert response.message.content == "other large: hard"
+    assert "cit_inner" not in outer.chat([user("easy")]).additional_kwargs
+
+
+async def test_a_candidates_own_response_is_left_as_it_is(router) -> None:
+    kept = ChatResponse(message=said_by(MessageRole.ASSISTANT, "always this"), additional_kwargs={"own": 1})
+
+    class Cached(Voice):
+        def chat(self, messages, **kwargs) -> ChatResponse:
+            return kept
+
+        def stream_chat(self, messages, **kwargs):
+            return iter([kept, kept])
+
+    llm = CITLLM({id_: Cached(called=id_) for id_ in IDS}, router)
+    first, second = llm.chat([user("easy")]), llm.chat([user("hard")])
+    chunks = list(llm.stream_chat([user("easy")]))
+    given = [response.additional_kwargs["cit_route"] for response in (first, second, *chunks)]
+    assert (given, kept.additional_kwargs) == (["small", "large", "small", "small"], {"own": 1})
 
 
 def test_calls_with_tools_go_to_those_who_can_call(router) -> None:
@@ -196,6 +227,19 @@ def test_a_router_is_a_router(voices) -> None:
         CITLLM(voices, "mini")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"contxt": 1}, "CITLLM has no option 'contxt'; there is "),
+        ({"stiky": "conversation"}, "no option 'stiky'; there is sticky"),
+        ({"sticky": "conversations"}, "sticky is 'conversations'; use 'conversation', or Sticky"),
+    ],
+)
+def test_what_is_misspelt_is_refused(voices, router, options, message) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        CITLLM(voices, router, **options)
+
+
 # -- events, spans and tokens: once -----------------------------------------------------------------------------------
 
 
@@ -259,6 +303,35 @@ def test_candidates_tell_those_who_listen_to_the_router_and_their_own(router) ->
     assert [len(handler.llm_token_counts) for handler in (own, given, later)] == [3, 4, 1]  # `given` is its own too
 
 
+def test_llms_that_share_candidates_keep_what_they_tell_apart(voices, router) -> None:
+    own, first, second, third, fourth = (TokenCountingHandler(tokenizer=str.split) for _ in range(5))
+    voices["small"].callback_manager = manager = CallbackManager([own])
+    llms = [CITLLM(voices, router, callback_manager=CallbackManager([handler])) for handler in (first, second)]
+    llms.append(llms[0].model_copy())
+    llms[2].callback_manager = CallbackManager([third])
+    llms.append(CITLLM({"small": llms[0]}, router, callback_manager=CallbackManager([fourth])))
+    for place in (0, 1, 0, 2, 0, 3):
+        llms[place].complete("easy")
+    voices["small"].complete("easy")
+    heard = [len(handler.llm_token_counts) for handler in (first, second, third, fourth, own)]
+    assert heard == [4, 1, 1, 1, 7]  # the last of the first is told by the nested one
+    assert voices["small"].callback_manager is manager
+
+
+@pytest.mark.parametrize("handlers", [0, 1])
+def test_a_call_is_in_the_trace_that_it_is_made_in(voices, router, handlers) -> None:
+    debug = LlamaDebugHandler(print_trace_on_end=False)
+    manager = CallbackManager([debug])
+    own = CallbackManager([LlamaDebugHandler(print_trace_on_end=False) for _ in range(handlers)])
+    voices["large"].callback_manager = own
+    llm = CITLLM(voices, router, callback_manager=manager)
+    for _ in range(2):
+        with manager.as_trace("outer"):
+            llm.complete("hard")
+        started, _ = debug.get_llm_inputs_outputs()[-1]
+        assert debug._trace_map == {"root": [started.id_]}
+
+
 def test_settings_hand_their_callbacks_on(llm, monkeypatch) -> None:
     for name in ("_llm", "_callback_manager"):
         monkeypatch.setattr(Settings, name, None)
@@ -293,6 +366,12 @@ def test_what_was_made_of_a_template_says_nothing_about_the_next_call(llm) -> No
     llm.predict(PromptTemplate("{query_str} {context}"), query_str="easy", context="hard")
     assert llm.chat([user("hard")]).additional_kwargs["cit_route"] == "large"
     assert llm.complete("hard").additional_kwargs["cit_route"] == "large"
+
+
+def test_a_template_says_nothing_about_what_was_said_since(llm) -> None:
+    messages = llm._get_messages(PromptTemplate("{query_str}"), query_str="easy")
+    messages += [said_by(MessageRole.ASSISTANT, "yes"), user("hard")]
+    assert llm.chat(messages).additional_kwargs["cit_route"] == "large"
 
 
 def test_each_candidate_puts_its_own_format_around_a_prompt(voices, router) -> None:
@@ -350,6 +429,15 @@ def test_a_conversation_may_have_a_name(voices, drifting) -> None:
     with llm.conversation("8"):
         assert llm.chat(turns("one", "yes", "two")).additional_kwargs["cit_route"] == "large"
     assert llm.complete("two").text == "large: two"  # no conversation
+
+
+def test_a_named_conversation_reaches_other_llms_and_with_its_context_threads(voices, drifting) -> None:
+    llm, other = (CITLLM(voices, drifting, sticky="conversation") for _ in range(2))
+    assert llm.sticky is not other.sticky
+    with llm.conversation("7"), ThreadPoolExecutor(1) as pool:
+        assert other.complete("one").text == "small: one"
+        assert pool.submit(copy_context().run, llm.complete, "one").result().text == "small: one"
+    assert [list(routed.sticky._chosen) for routed in (llm, other)] == [[("name", "7")]] * 2
 
 
 def test_a_template_is_no_conversation(voices, drifting) -> None:

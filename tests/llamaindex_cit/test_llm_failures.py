@@ -58,29 +58,75 @@ async def test_a_stream_that_has_begun_is_not_begun_again(voices, router, method
     assert llm.failover.state("large") == "open"  # it counts against the candidate all the same
 
 
-async def test_a_stream_that_nobody_reads_to_its_end_is_closed(router) -> None:
-    class Plain(Voice):
-        async def astream_chat(self, messages: Any, **kwargs: Any) -> Any:  # LlamaIndex's callbacks leave theirs open
-            async def chunks() -> Any:
-                try:
-                    while True:
-                        yield ChatResponse(message=user("on and on"))
-                finally:
-                    self.closed += 1
+class Endless(Voice):
+    """Without LlamaIndex's callbacks, which leave what they wrap open."""
 
-            return chunks()
+    def stream_chat(self, messages: Any, **kwargs: Any) -> Any:
+        try:
+            while True:
+                yield ChatResponse(message=user("on and on"))
+        finally:
+            self.closed += 1
 
-    voice = Plain(called="large")
-    llm = CITLLM({"large": voice}, router)
+    async def astream_chat(self, messages: Any, **kwargs: Any) -> Any:
+        async def chunks() -> Any:
+            try:
+                while True:
+                    yield ChatResponse(message=user("on and on"))
+            finally:
+                self.closed += 1
+
+        return chunks()
+
+
+@pytest.mark.parametrize("read", [0, 1])
+async def test_a_stream_that_nobody_reads_to_its_end_is_closed(router, read) -> None:
+    llm = CITLLM({"large": Endless(called="large")}, router, failover=Failover(failures=1))
     stream = llm.stream_chat([user("hard")])
-    next(stream)
+    for _ in range(read):
+        next(stream)
     stream.close()
-    assert voice.closed == 1
+    assert llm.models["large"].closed == 1
     stream = await llm.astream_chat([user("hard")])
-    await anext(stream)
+    for _ in range(read):
+        await anext(stream)
     await stream.aclose()
-    assert voice.closed == 2
+    assert llm.models["large"].closed == 2
     assert llm.failover.state("large") == "closed"
+
+
+@pytest.mark.parametrize("method", ["stream_chat", "astream_chat"])
+async def test_who_dies_in_every_stream_is_left_alone(voices, router, method) -> None:
+    voices["large"].fails_with, voices["large"].fails_after = TimeoutError("cut off"), 1
+    llm = CITLLM(voices, router, failover=Failover(failures=3))
+    for _ in range(3):
+        assert llm.failover.state("large") == "closed"
+        with pytest.raises(TimeoutError, match="cut off"):
+            await call(llm, method, "hard")
+    assert llm.failover.state("large") == "open"
+
+
+@pytest.mark.parametrize("method", ["stream_chat", "astream_chat"])
+@pytest.mark.parametrize(("ending", "after"), [("read", "closed"), ("closed", "closed"), ("broken", "open")])
+async def test_a_probe_ends_with_its_stream(voices, router, method, ending, after) -> None:
+    now = [0.0]
+    failover = Failover(failures=1, cool_down_s=30, clock=lambda: now[0])
+    voices["large"].fails_with = TimeoutError("no answer")
+    llm = CITLLM(voices, router, failover=failover)
+    large = llm.models["large"]
+    llm.chat([user("hard")])
+    large.fails_with, large.fails_after = (TimeoutError("cut off") if ending == "broken" else None), 1
+    now[0] = 31.0
+    stream = await settled(getattr(llm, method)([user("hard")]))
+    assert failover.state("large") == "half-open"
+    if ending == "closed":
+        await stream.aclose() if method == "astream_chat" else stream.close()
+    elif ending == "read":
+        await drained(stream)
+    else:
+        with pytest.raises(TimeoutError, match="cut off"):
+            await drained(stream)
+    assert failover.state("large") == after
 
 
 @pytest.mark.parametrize("method", ["stream_chat", "astream_chat"])
@@ -122,6 +168,26 @@ async def test_its_rate_limiter_is_honoured_beside_the_candidates(voices, router
     for method in CHATS + COMPLETIONS:
         await call(llm, method, "hard")
     assert (outer.sync, outer.asynchronous) == (inner.sync, inner.asynchronous) == (4, 4)
+
+
+@pytest.mark.parametrize("method", ["achat", "acomplete", "astream_chat", "astream_complete"])
+async def test_a_call_cancelled_while_it_is_rate_limited_takes_no_probe(voices, router, method) -> None:
+    class Full:
+        async def async_acquire(self) -> None:
+            await asyncio.Event().wait()
+
+    now = [0.0]
+    failover = Failover(failures=1, cool_down_s=30, clock=lambda: now[0])
+    llm = CITLLM(voices, router, failover=failover)
+    llm.models["large"].fails_with = TimeoutError("no answer")
+    llm.complete("hard")
+    llm.models["large"].fails_with = None
+    now[0] = 31.0
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(
+            call(CITLLM(voices, router, failover=failover, rate_limiter=Full()), method, "hard"), 0.05
+        )
+    assert llm.complete("hard").additional_kwargs["cit_route"] == "large"
 
 
 async def test_two_hundred_at_once_do_not_mix(llm) -> None:

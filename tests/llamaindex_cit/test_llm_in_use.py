@@ -126,8 +126,8 @@ def test_a_selector_and_an_llm_may_share_a_router(llm, router) -> None:
 
 
 @pytest.fixture
-def cities(voices) -> None:
-    for voice, name in zip(voices.values(), ("Ulm", "Tokyo"), strict=True):
+def cities(llm) -> None:
+    for voice, name in zip(llm.models.values(), ("Ulm", "Tokyo"), strict=True):
         voice.arguments = {"name": name, "people": 3}
 
 

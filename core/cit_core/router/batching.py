@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -68,6 +70,11 @@ class Batcher:
     ) -> None:
         self._settings = settings
         self._decide = decide
+        self.begin_anew()
+        _alive.add(self)
+
+    def begin_anew(self) -> None:
+        """Nobody waits and nobody works: as when it was made, and in a forked process, which has no worker."""
         self._waiting: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._working = threading.Lock()
 
@@ -123,3 +130,15 @@ class Batcher:
                 waiting.answer.set_result(outcome)
             else:
                 waiting.answer.set_exception(outcome)
+
+
+_alive: weakref.WeakSet[Batcher] = weakref.WeakSet()
+
+
+def _begin_all_anew() -> None:
+    for batcher in list(_alive):
+        batcher.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_begin_all_anew)

@@ -65,10 +65,12 @@ class Breakers:
         with self._lock:
             self._breakers.pop(model, None)
 
-    def failed(self, model: str) -> None:
-        """It failed to answer."""
+    def failed(self, model: str, caller: object) -> None:
+        """It failed to answer; where it is left alone already, the probe's failure alone is news."""
         with self._lock:
             breaker = self._breakers.setdefault(model, _Breaker())
+            if breaker.blocked_until is not None and breaker.probe is not caller:
+                return
             breaker.failures += 1
             if breaker.failures >= self._failures:
                 self._block(breaker)

@@ -14,7 +14,8 @@ The `with` takes in an error after which another candidate is to be asked; any o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
@@ -135,13 +136,30 @@ class Attempts:
         return self.model != self._decision.model
 
     def begun(self) -> None:
-        """The first part of an answer is about to be handed on: from here on, an error is the caller's."""
+        """The first part of an answer is about to be handed on: from here on, an error is the caller's.
+
+        Whether the candidate has answered is known when the answer is complete, or nobody wants the rest.
+        """
         self._begun = True
-        self.answered()
 
     def answered(self) -> None:
         """The candidate has answered."""
         self._breakers.succeeded(self.model)
+
+    def abandoned(self) -> None:
+        """The candidate was not asked to the end, so nothing was learned: a probe is the next call's."""
+        self._breakers.abandoned(self.model, self)
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """As `with attempts`, for a stream that is read elsewhere: within, its first part is waited for."""
+        try:
+            yield
+        except BaseException as error:
+            if not self.failed(error):
+                raise
+        else:
+            self.begun()
 
     def failed(self, error: BaseException) -> bool:
         """The candidate has failed.
@@ -150,10 +168,13 @@ class Attempts:
             Whether `model` is now another one to ask; if not, the error is the caller's.
         """
         if not self._failover.covers(error):
-            self._breakers.abandoned(self.model, self)
+            if self._begun and isinstance(error, GeneratorExit):  # whoever listened has heard enough
+                self.answered()
+            else:
+                self.abandoned()
             return False
         failed, before = self.model, self.failures
-        self._breakers.failed(failed)
+        self._breakers.failed(failed, self)
         self.failures = (*before, Failure(failed, type(error).__name__))
         goes_on = not self._begun and len(self.failures) < self._failover.max_attempts
         following = self._next() if goes_on else None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.policy import Best, Constraints, Policy, QueryFacts
 from cit_core.records import Candidate, Capability, Decision, Item, Outcome, Suite, require_unique
+from cit_core.router.aside import aside
 from cit_core.router.batching import Batcher, Batching
 from cit_core.router.deciding import Asked, Decider
 from cit_core.router.feedback import Feedback
@@ -283,11 +284,11 @@ class Router:
         """As `decide`; the event loop is never blocked."""
         if self._batcher is not None:
             return await asyncio.wrap_future(self._batcher.submit(query))
-        return await asyncio.to_thread(self.decide, query)
+        return await aside("decisions", self.decide, query)
 
     async def adecide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
         """As `decide_each`, in a worker thread: the event loop is never blocked."""
-        return await asyncio.to_thread(self.decide_each, queries)
+        return await aside("decisions", self.decide_each, queries)
 
     async def aroute(
         self,
@@ -309,8 +310,8 @@ class Router:
         facts: Sequence[QueryFacts | None] | None = None,
     ) -> list[Decision]:
         """As `route_many`, in a worker thread: the event loop is never blocked."""
-        return await asyncio.to_thread(
-            self.route_many, instructions, policy=policy, constraints=constraints, facts=facts
+        return await aside(
+            "decisions", self.route_many, instructions, policy=policy, constraints=constraints, facts=facts
         )
 
     def feedback(self, about: Decision | str | Item, candidate: str, correct: float) -> Outcome:
@@ -335,7 +336,7 @@ class Router:
 
     async def afeedback(self, about: Decision | str | Item, candidate: str, correct: float) -> Outcome:
         """As `feedback`, in a worker thread: the event loop is never blocked."""
-        return await asyncio.to_thread(self.feedback, about, candidate, correct)
+        return await aside("feedback", self.feedback, about, candidate, correct)
 
     def _decide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
         outcomes = [self._ask(query) for query in queries]

@@ -2,13 +2,16 @@
 
 Logging: logger `cit_core.router`, INFO for a decision and WARNING for a failure, with the facts as `extra` in fields
 that begin with `cit_`. OpenTelemetry: a span `route MODEL` for a decision, an event `cit.failure` on the caller's span
-for a failure; names of the GenAI semantic conventions where they have one.
+for a failure; names of the GenAI semantic conventions where they have one. What goes wrong in a filter or a span
+processor is reported as logging reports its own errors, on stderr, and fails no call.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +26,16 @@ __all__ = ["tell_decision", "tell_failure"]
 logger = logging.getLogger("cit_core.router")
 
 
+@contextmanager
+def _harmless() -> Iterator[None]:
+    try:
+        yield
+    except Exception:  # noqa: BLE001  # code of anybody's: a decision that was made is never lost to what listens
+        what = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, "could not tell of a call", (), None)
+        logging.Handler().handleError(what)
+
+
+@_harmless()
 def tell_decision(query: Query, decision: Decision, started_ns: int) -> None:
     """Tell of a decision.
 
@@ -42,6 +55,7 @@ def tell_decision(query: Query, decision: Decision, started_ns: int) -> None:
     span.end(time.time_ns())
 
 
+@_harmless()
 def tell_failure(decision: Decision, model: str, error: BaseException, following: str | None) -> None:
     """Tell that a candidate failed, and who is asked instead; None if the caller gets the error."""
     kind = type(error).__name__

@@ -1,0 +1,29 @@
+"""Who listens to a routed LLM hears its candidates, too."""
+
+from __future__ import annotations
+
+from llama_index.core.callbacks import CallbackManager
+
+__all__ = ["both"]
+
+
+def both(own: CallbackManager, given: CallbackManager) -> CallbackManager:
+    """What tells the handlers of both, each of them once; a candidate's own, and those given to the routed LLM."""
+    if all(handler in given.handlers for handler in own.handlers):
+        return given if given.handlers else own
+    return _Both(own, given)
+
+
+class _Both(CallbackManager):
+    """Keeps no trace of its own: a call belongs to the trace that it is made in, which `given` keeps."""
+
+    def __init__(self, own: CallbackManager, given: CallbackManager) -> None:
+        self.handlers = [*own.handlers, *(handler for handler in given.handlers if handler not in own.handlers)]
+        self._given = given
+
+    @property
+    def _trace_map(self) -> dict[str, list[str]]:  # type: ignore[override]  # `given` makes a new one for every trace
+        return self._given.trace_map
+
+    def _reset_trace_events(self) -> None:
+        self._given._reset_trace_events()
