@@ -62,6 +62,8 @@ CHUNK = 64
 
 OF_THE_CATALOGUE = ("zoos", "releases", "coverage", "onboarding")
 """Experiments that want sizes, release dates and answers to the core set."""
+QUICKLY_FITTED = (SINGLE_BEST, "k nearest neighbours", "clusters", "ridge")
+"""Baselines of onboarding."""
 ONLY_ZOOS = ("known-models-held-out-categories", "all-models-held-out-categories")
 """Settings that have no table among the learners: they say there what others say."""
 
@@ -279,6 +281,12 @@ class Bench:
         names = [method.name for method in self._methods]
         return tuple(name for name in (SINGLE_BEST, "k nearest neighbours", "ridge", *OURS) if name in names)
 
+    @property
+    def _quickly_fitted(self) -> tuple[str, ...]:
+        """What can be fitted for every step of an experiment: seconds, not minutes."""
+        names = [method.name for method in self._methods]
+        return tuple(name for name in (*QUICKLY_FITTED, *OURS) if name in names)
+
     # -- experiments of several settings ------------------------------------------------------------------------------
 
     def _learners(self) -> Parts:
@@ -310,7 +318,7 @@ class Bench:
         asked, logged = list(ASKED), [*(number for number in LOGGED if number < everything), everything]
         if self.quick:
             asked, logged = [asked[0], asked[-1]], [logged[0], logged[-1]]
-        return onboarding(setting_of, score, zoos, asked, logged)
+        return onboarding(setting_of, score, zoos, self._quickly_fitted, asked, logged)
 
     def _robustness(self) -> Parts:
         setting, questions = self._compared[0].setting, 40 if self.quick else 300

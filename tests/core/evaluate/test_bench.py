@@ -15,7 +15,8 @@ from cit_core.catalogue import core_suite
 from cit_core.errors import InvalidInput
 from cit_core.evaluate import EXPERIMENTS, Bench, Result, thin
 from cit_core.evaluate.bench import OF_THE_CATALOGUE
-from cit_core.evaluate.predicting import NETWORK
+from cit_core.evaluate.comparing import SINGLE_BEST
+from cit_core.evaluate.predicting import EVIDENCE, NETWORK
 from cit_core.evaluate.results import ORDER, read_results, write_result
 from cit_core.records import Candidate, Capability, Usage
 from cit_core.train.data import OutcomeTable, Split
@@ -85,12 +86,15 @@ def test_learners_are_compared_in_every_setting(results: dict[str, Result]) -> N
 
 def test_onboarding_asks_little_and_much_and_is_the_same_where_both_are_all(results: dict[str, Result]) -> None:
     questions, answers = results["onboarding"].tables
-    assert [row[0] for row in questions.rows] == [50, 1000]
     others = len(CATALOGUE.item_ids) - len(Split().items(CATALOGUE.item_ids)["test"])
     others -= len({*core_suite().item_ids} & {*CATALOGUE.item_ids})
-    assert [row[0] for row in answers.rows] == [0, others]
-    assert questions.rows[1][1:] == answers.rows[0][1:]
-    assert questions.rows[0][1] != questions.rows[1][1] or questions.rows[0][2] != questions.rows[1][2]
+    routers = list(dict.fromkeys(row[1] for row in questions.rows))
+    assert set(routers) >= {SINGLE_BEST, NETWORK, EVIDENCE}
+    assert [row[:2] for row in questions.rows] == [(number, router) for number in (50, 1000) for router in routers]
+    assert [row[:2] for row in answers.rows] == [(number, router) for number in (0, others) for router in routers]
+    little, much = questions.rows[: len(routers)], questions.rows[len(routers) :]
+    assert [row[1:] for row in much] == [row[1:] for row in answers.rows[: len(routers)]]
+    assert [row[2] for row in little] != [row[2] for row in much]
 
 
 def test_a_seed_gives_the_same_numbers_again(results: dict[str, Result]) -> None:

@@ -149,8 +149,13 @@ def test_the_zoo_of_each_release_by_hand(tmp_path: Path) -> None:
     assert figure.series[0].x == (2, 3, 4, 5, 6, 7, 8)
     found = rows_of(table)
     mean = {name: 10 * sum(values) / 7 for name, values in drawn.items()}
+    best = max(mean[SINGLE_BEST], mean[NETWORK])  # "unseen", a baseline, scores as the network does
     for name, value in mean.items():
-        assert found[name] == pytest.approx([value, value - mean[SINGLE_BEST]])
+        assert found[name][:2] == pytest.approx([value, value - mean[SINGLE_BEST]])
+    assert [found[name][2] for name in (NETWORK, EVIDENCE)] == pytest.approx(
+        [mean[NETWORK] - best, mean[EVIDENCE] - best]
+    )
+    assert (found[SINGLE_BEST][2], found["oracle"][2]) == (None, None), "a baseline and a bound"
     assert [table.rows[place][0] for place in table.emphasis] == [NETWORK, EVIDENCE]
     survives([table], [figure], tmp_path)
 
@@ -185,9 +190,9 @@ def test_cost_on_two_models_by_hand(tmp_path: Path) -> None:
     mixed = (3 * weak + strong) / 4
     area = (mixed - weak) * (0.5 + 0.75) / 2 + (strong - mixed) * 0.75
     arena = 100 * max(arena_score(0.5, 1000 * weak), arena_score(0.75, 1000 * mixed))
-    assert found[NETWORK] == pytest.approx([100 * area / (strong - weak), 100 * mixed / strong, 75.0, arena], rel=1e-3)
-    assert found["single models, mixed at random"][:3] == pytest.approx([62.5, 100.0, 75.0], rel=1e-3)
-    assert found["blind"][:3] == [pytest.approx(50.0), None, 50.0], "it takes the cheaper one, and never gets there"
+    assert found[NETWORK] == pytest.approx([100 * area / (strong - weak), 100 * mixed / strong, arena], rel=1e-3)
+    assert found["single models, mixed at random"][:2] == pytest.approx([62.5, 100.0], rel=1e-3)
+    assert found["blind"][:2] == [pytest.approx(50.0), None], "it takes the cheaper one, and never gets there"
     assert rows_of(tables[2]) == {
         SINGLE_BEST: [0.5, 50.0, 100.0],  # blind to the query: as a random order, in steps of a quarter
         NETWORK: [0.875, 25.0, 25.0],
@@ -344,24 +349,29 @@ def test_onboarding_asks_for_what_is_known_and_draws_what_it_is_worth(tmp_path: 
 
     def score(setting: Setting, name: str) -> Any:
         asked, logged = map(int, setting.name.split())
-        if name == SINGLE_BEST:
-            return np.tile([0.4, 0.6], (20, 1))
+        if name in {SINGLE_BEST, "baseline"}:
+            return np.tile([0.4, 0.6] if name == SINGLE_BEST else [0.5, 0.5], (20, 1))
         right = (asked // 100 if name == NETWORK else asked // 100 + logged // 10) * np.ones(20) > np.arange(20)
         return np.column_stack([right, ~right]).astype(float)
 
-    tables, figures = onboarding(setting_for, score, [(0, 1)], (100, 500), (0, 50))
+    names = (SINGLE_BEST, "baseline", NETWORK, EVIDENCE)
+    tables, figures = onboarding(setting_for, score, [(0, 1)], names, (100, 500), (0, 50))
     assert asked_for == [(100, 0), (500, 0), (ASKED[-1], 0), (ASKED[-1], 50)]
     assert [numbers(row) for row in tables[0].rows] == [
-        [100, 0.0, 5.0, 5.0, 5.0, 5.0],
-        [500, 0.0, 25.0, 25.0, 25.0, 25.0],
+        [100, SINGLE_BEST, 0.0, 0.0, None],
+        [100, "baseline", 50.0, 50.0, None],
+        [100, NETWORK, 5.0, 5.0, -45.0],
+        [100, EVIDENCE, 5.0, 5.0, -45.0],
+        [500, SINGLE_BEST, 0.0, 0.0, None],
+        [500, "baseline", 50.0, 50.0, None],
+        [500, NETWORK, 25.0, 25.0, -25.0],
+        [500, EVIDENCE, 25.0, 25.0, -25.0],
     ]
-    assert [numbers(row) for row in tables[1].rows] == [
-        [0, 0.0, 50.0, 50.0, 50.0, 50.0],
-        [50, 0.0, 50.0, 50.0, 75.0, 75.0],
-    ]
-    assert [series.name for series in figures[0].series] == [SINGLE_BEST, NETWORK, EVIDENCE]
-    assert figures[1].series[2].y == pytest.approx((50.0, 75.0))
-    assert figures[1].series[2].low is not None
+    assert [numbers(row)[2:] for row in tables[1].rows if row[1] == EVIDENCE] == [[50.0, 50.0, 0.0], [75.0, 75.0, 25.0]]
+    assert [tables[0].rows[place][1] for place in tables[0].emphasis] == [NETWORK, EVIDENCE] * 2
+    assert [series.name for series in figures[0].series] == list(names)
+    assert figures[1].series[3].y == pytest.approx((50.0, 75.0))
+    assert figures[1].series[3].low is not None
     assert figures[0].x_log
     assert not figures[1].x_log, "nothing logged has no logarithm"
     survives(tables, figures, tmp_path)

@@ -304,7 +304,7 @@ def test_a_stage_ends_when_routing_gets_no_better(tmp_path: Path, monkeypatch: p
 
 
 def test_tensorboard_is_told_through_the_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorboard", reason="pip install tensorboard: it comes with no extra of ours")
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
     run(tmp_path / "run", recipe(stages=(Stage(steps=2),), report_to=("tensorboard",)))
     (events,) = (tmp_path / "board").rglob("events.out.tfevents.*")

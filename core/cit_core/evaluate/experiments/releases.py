@@ -7,16 +7,17 @@ from datetime import date
 
 import numpy as np
 
-from cit_core.evaluate.comparing import SINGLE_BEST, Zoo, values_of
+from cit_core.evaluate.comparing import ORACLE, SINGLE_BEST, Zoo, hindsight, judge, values_of
+from cit_core.evaluate.experiments.learners import OURS, baselines_of
 from cit_core.evaluate.metrics import Interval, paired_interval
-from cit_core.evaluate.predicting import EVIDENCE, NETWORK, Scores
+from cit_core.evaluate.predicting import Scores
 from cit_core.evaluate.results import Column, Figure, Series, Table
 from cit_core.evaluate.settings import Setting
 from cit_core.evaluate.zoos import SMALL_B
 
 __all__ = ["coverage", "releases"]
 
-SHOWN = (SINGLE_BEST, NETWORK, EVIDENCE)
+SHOWN = (SINGLE_BEST, *OURS)
 BEST_SO_FAR = 5
 
 
@@ -33,22 +34,24 @@ def releases(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Fig
     for last in range(2, len(order) + 1):
         before = sorted(order[: last - 1], key=lambda k: -setting.aptitude[k])[:BEST_SO_FAR]
         steps.append(tuple(sorted({*before, order[last - 1]})))
-    values = {name: values_of(scores[name], setting.correct_NK, steps) for name in SHOWN if name in scores}
-    values["oracle"] = np.stack([setting.correct_NK[:, list(zoo)].max(axis=1) for zoo in steps])
-    mean = {name: value.mean(axis=0) for name, value in values.items()}
+    values = {name: values_of(given, setting.correct_NK, steps) for name, given in scores.items()}
+    values |= hindsight(setting.correct_NK, setting.groups, steps)
+    judged = {row.name: row for row in judge(values, baselines_of(scores))}
+    shown = [name for name in (*SHOWN, ORACLE) if name in judged]
     table = Table(
         title=f"Mean over {len(steps)} steps",
         columns=(
             Column("router", "text"),
             Column("accuracy %", "percent"),
             Column("above current best single", "points"),
+            Column("above best baseline", "points"),
         ),
         rows=tuple(
-            (name, paired_interval(100 * value), paired_interval(100 * (value - mean[SINGLE_BEST])))
-            for name, value in mean.items()
+            (name, judged[name].accuracy, judged[name].above_single_best, judged[name].above_best_baseline)
+            for name in shown
         ),
         note=setting.held_out,
-        emphasis=tuple(place for place, name in enumerate(mean) if name in SHOWN[1:]),
+        emphasis=tuple(place for place, name in enumerate(shown) if name in OURS),
     )
     ticks = tuple(float(step) for step in range(2, len(order) + 1))
     # Only who took the lead has a label: with all names nothing could be read.
@@ -63,11 +66,11 @@ def releases(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Fig
             Series(
                 name,
                 ticks,
-                tuple(float(100 * step.mean()) for step in value),
-                ours=name in SHOWN[1:],
+                tuple(float(100 * step.mean()) for step in values[name]),
+                ours=name in OURS,
                 labels=names if name == SINGLE_BEST else None,
             )
-            for name, value in values.items()
+            for name in shown
         ),
         kind="step",
     )
