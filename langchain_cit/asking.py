@@ -16,7 +16,7 @@ from langchain_cit.abilities import reasons_against
 from langchain_cit.knobs import forced_model, policy_of, thread_of
 from langchain_cit.query import read_query
 
-__all__ = ["DECIDED", "Asking"]
+__all__ = ["DECIDED", "Asking", "with_decisions"]
 
 DECIDED = "__cit_decision"
 """Configurable entry with a decision that was made before the call."""
@@ -108,3 +108,13 @@ class Asking:
     def _without_route(self) -> dict[str, str]:
         here = self.routes.keys()
         return {c.id: self.unable.get(c.id, "no route leads to it") for c in self.router.candidates if c.id not in here}
+
+
+def with_decisions(configs: Sequence[RunnableConfig], outcomes: Sequence[Decision | CITError]) -> list[RunnableConfig]:
+    """Configs that carry their decisions; where there is none, the call itself finds out why."""
+    return [
+        {**config, "configurable": {**config.get("configurable", {}), DECIDED: outcome}}
+        if isinstance(outcome, Decision)
+        else config
+        for config, outcome in zip(configs, outcomes, strict=True)
+    ]

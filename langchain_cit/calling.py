@@ -21,10 +21,8 @@ from langchain_core.runnables.config import get_config_list, get_executor_for_co
 from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import ConfigDict, Field
 
-from cit_core.errors import CITError
-from cit_core.records import Decision
 from cit_core.router import Failover, Router, Sticky
-from langchain_cit.asking import DECIDED, Asking
+from langchain_cit.asking import Asking, with_decisions
 from langchain_cit.batch import Batch
 from langchain_cit.chunks import END, closing, join
 from langchain_cit.query import handed
@@ -269,7 +267,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     ) -> Iterator[tuple[int, Any]]:
         """Route all inputs with one call of the scorer, then invoke for each; gives each answer with its place."""
         configs = get_config_list(config, len(inputs))
-        decided = _with_decisions(configs, self.asking.decide_each(inputs, kwargs, configs))
+        decided = with_decisions(configs, self.asking.decide_each(inputs, kwargs, configs))
         work: Any = super().batch_as_completed
         yield from work(inputs, decided, return_exceptions=return_exceptions, **kwargs)
 
@@ -283,20 +281,10 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     ) -> AsyncIterator[tuple[int, Any]]:
         """As `batch_as_completed`; the decisions are made in a worker thread."""
         configs = get_config_list(config, len(inputs))
-        decided = _with_decisions(configs, await self.asking.adecide_each(inputs, kwargs, configs))
+        decided = with_decisions(configs, await self.asking.adecide_each(inputs, kwargs, configs))
         work: Any = super().abatch_as_completed
         async for answer in work(inputs, decided, return_exceptions=return_exceptions, **kwargs):
             yield answer
-
-
-def _with_decisions(configs: Sequence[RunnableConfig], outcomes: Sequence[Decision | CITError]) -> list[RunnableConfig]:
-    """Configs that carry their decisions; where there is none, the call itself finds out why."""
-    return [
-        {**config, "configurable": {**config.get("configurable", {}), DECIDED: outcome}}
-        if isinstance(outcome, Decision)
-        else config
-        for config, outcome in zip(configs, outcomes, strict=True)
-    ]
 
 
 def _shares_at_once(config: Sequence[RunnableConfig]) -> int | None:
