@@ -172,32 +172,36 @@ class CITLLM(FunctionCallingLLM):
             of_messages(messages), _conversation.get(), lambda llm: llm.astream_chat(messages, **kwargs)
         )
 
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+    def complete(self, prompt: str | None = None, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Route, then let the chosen candidate complete the prompt."""
-        done = self._is_formatted(prompt, formatted)
+        text, done = self._given(prompt, formatted)
         return self._ready.ask(
-            of_prompt(prompt), _conversation.get(), lambda llm: llm.complete(prompt, formatted=done, **kwargs)
+            of_prompt(text), _conversation.get(), lambda llm: llm.complete(text, formatted=done, **kwargs)
         )
 
-    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
+    def stream_complete(
+        self, prompt: str | None = None, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseGen:
         """As `complete`, in chunks; the first one is here when this returns."""
-        done = self._is_formatted(prompt, formatted)
+        text, done = self._given(prompt, formatted)
         return self._ready.stream(
-            of_prompt(prompt), _conversation.get(), lambda llm: llm.stream_complete(prompt, formatted=done, **kwargs)
+            of_prompt(text), _conversation.get(), lambda llm: llm.stream_complete(text, formatted=done, **kwargs)
         )
 
-    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+    async def acomplete(self, prompt: str | None = None, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """As `complete`; deciding never blocks the event loop."""
-        done = self._is_formatted(prompt, formatted)
+        text, done = self._given(prompt, formatted)
         return await self._ready.aask(
-            of_prompt(prompt), _conversation.get(), lambda llm: llm.acomplete(prompt, formatted=done, **kwargs)
+            of_prompt(text), _conversation.get(), lambda llm: llm.acomplete(text, formatted=done, **kwargs)
         )
 
-    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
+    async def astream_complete(
+        self, prompt: str | None = None, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseAsyncGen:
         """As `stream_complete`; deciding never blocks the event loop."""
-        done = self._is_formatted(prompt, formatted)
+        text, done = self._given(prompt, formatted)
         return await self._ready.astream(
-            of_prompt(prompt), _conversation.get(), lambda llm: llm.astream_complete(prompt, formatted=done, **kwargs)
+            of_prompt(text), _conversation.get(), lambda llm: llm.astream_complete(text, formatted=done, **kwargs)
         )
 
     # -- tools --------------------------------------------------------------------------------------------------------
@@ -297,10 +301,18 @@ class CITLLM(FunctionCallingLLM):
         made_of_template(text, prompt, prompt_args)
         return text
 
-    def _is_formatted(self, prompt: str, formatted: bool) -> bool:
-        """`predict` says so of what this LLM left as it was: the candidate's own format is still to come."""
+    def _given(self, prompt: str | None, formatted: bool) -> tuple[str, bool]:
+        """The prompt, and whether it is formatted.
+
+        `predict` says so of what this LLM left as it was: the candidate's own format is still to come.
+
+        Raises:
+            InvalidInput: If there is none; a ValueError, as LlamaIndex's LLMs raise then.
+        """
+        if prompt is None:
+            raise InvalidInput("there is no prompt; pass the text that the LLM is to complete")
         as_it_was = is_made_of_template(prompt) and self.completion_to_prompt is default_completion_to_prompt
-        return formatted and not as_it_was
+        return prompt, formatted and not as_it_was
 
     # -- routing ------------------------------------------------------------------------------------------------------
 

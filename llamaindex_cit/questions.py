@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.base.llms.types import ChatMessage, DocumentBlock, MessageRole
 from llama_index.core.prompts import BasePromptTemplate
 
 from cit_core.policy import QueryFacts
@@ -20,6 +20,8 @@ QUERY = "query_str"
 """What LlamaIndex's prompts call the user's query."""
 NOT_THE_USER = ("Observation: ", "Error while parsing the output", "FAILURE: Your previous response was empty")
 """How ReAct agents begin what they say in the user's place: what a tool gave, and that the LLM has to try again."""
+TOOLS_ALONE = "Call a tool."
+"""What is asked where tools are handed over and nothing is said, as `predict_and_call` may."""
 _MODALITIES = {"image": "image", "audio": "audio", "video": "video"}
 
 _last_template: ContextVar[tuple[object, int, str | None]] = ContextVar("cit_last_template", default=(None, 0, None))
@@ -73,10 +75,12 @@ def of_messages(messages: Sequence[ChatMessage], *, tools: bool = False) -> Ques
     texts = ["\n".join(filter(None, (getattr(block, "text", None) for block in mine))).strip() for mine in blocks]
     media = {modality for mine in blocks for block in mine if (modality := _modality(block)) is not None}
     facts = QueryFacts(tokens=_tokens("".join(texts)), modalities=frozenset(media | {"text"}), tools=tools)
+    files = {"file" for mine in blocks for block in mine if isinstance(block, DocumentBlock)}
+    last_turn = _last_turn(messages, texts, media or files) or (TOOLS_ALONE if tools else "")
     if is_made_of_template(messages):
-        return Question(_last_template.get()[2] or _last_turn(messages, texts, media), facts)
+        return Question(_last_template.get()[2] or last_turn, facts)
     opening = next((text for message, text in zip(messages, texts, strict=True) if _asks(message, text)), None)
-    return Question(_last_turn(messages, texts, media), facts, opening)
+    return Question(last_turn, facts, opening)
 
 
 def _last_turn(messages: Sequence[ChatMessage], texts: Sequence[str], media: Iterable[str]) -> str:

@@ -61,11 +61,17 @@ async def test_what_is_asked_may_be_given_by_name_and_once(llm) -> None:
     assert llm.complete(prompt="easy").text == (await llm.acomplete(prompt="easy")).text == "small: easy"
     assert [chunk.text for chunk in llm.stream_complete(prompt="hard")][-1] == "large: hard"
     assert llm.chat(messages=[user("hard")]).message.content == "large: hard"
-    for wrong in (lambda: llm.complete("q", prompt="q"), llm.complete, llm.stream_complete):
-        with pytest.raises(TypeError):
-            wrong()
+    with pytest.raises(TypeError):
+        llm.complete("q", prompt="q")
     with pytest.raises(InvalidInput, match="the query is empty"):
         llm.complete(" ")
+
+
+@pytest.mark.parametrize("method", COMPLETIONS)
+async def test_no_prompt_is_the_error_that_llamaindexs_llms_raise(llm, method) -> None:
+    for any_llm in (MockLLM(), llm):
+        with pytest.raises(ValueError, match=r"(?i)no prompt"):
+            await settled(getattr(any_llm, method)())
 
 
 async def test_options_of_tool_calls_go_through(llm, voices) -> None:

@@ -30,6 +30,9 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
+INCREMENT = FunctionTool.from_defaults(lambda number=0: number + 1, name="increment", description="One more.")
+
+
 def memory() -> ChatMemoryBuffer:
     """In memory; the one that agents make for themselves is in SQLite, and leaves its connection open."""
     return ChatMemoryBuffer.from_defaults(token_limit=3000)
@@ -171,6 +174,12 @@ async def test_predict_and_call(llm, voices) -> None:
     assert [len(voices[id_].heard) for id_ in IDS] == [1, 1]
 
 
+async def test_predict_and_call_needs_no_words(router) -> None:
+    llm = CITLLM({id_: MockFunctionCallingLLM() for id_ in IDS}, router)
+    assert llm.predict_and_call([INCREMENT]).response == "1"
+    assert (await llm.apredict_and_call([INCREMENT], chat_history=[])).response == "1"
+
+
 # -- agents -----------------------------------------------------------------------------------------------------------
 
 
@@ -194,9 +203,8 @@ async def test_function_agent_wants_all_to_call_functions(voices, router) -> Non
 
 
 async def test_function_agent_with_llamaindexs_own_fake(router) -> None:
-    zero = FunctionTool.from_defaults(lambda number=0: number + 1, name="increment", description="One more.")
     fakes = {id_: MockFunctionCallingLLM() for id_ in IDS}
-    output = await FunctionAgent(tools=[zero], llm=CITLLM(fakes, router)).run("hard", memory=memory())
+    output = await FunctionAgent(tools=[INCREMENT], llm=CITLLM(fakes, router)).run("hard", memory=memory())
     assert ([str(call.tool_output) for call in output.tool_calls], str(output)) == (["1"], "Tool calls complete.")
 
 

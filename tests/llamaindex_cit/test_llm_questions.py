@@ -25,6 +25,7 @@ def says(role: MessageRole, *blocks: object) -> ChatMessage:
 
 SYSTEM, USER, ASSISTANT, TOOL = (MessageRole(role) for role in ("system", "user", "assistant", "tool"))
 PICTURE = ImageBlock(image=b"", image_mimetype="image/png")
+NOTES = DocumentBlock(data=b"x", document_mimetype="text/plain", title="d")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,8 @@ PICTURE = ImageBlock(image=b"", image_mimetype="image/png")
         ([says(USER, "look"), says(USER, PICTURE)], "look", "look"),
         ([says(SYSTEM, "Describe it."), says(USER, PICTURE)], "Describe it.", None),
         ([says(USER, PICTURE)], "Look at the attached image and answer.", None),
+        ([says(USER, NOTES)], "Look at the attached file and answer.", None),
+        ([says(USER, NOTES, PICTURE)], "Look at the attached image and answer.", None),
         ([says(ASSISTANT, ThinkingBlock(content="hm"), "so")], "so", None),
         ([says(USER, CitableBlock(title="t", source="s", content=[TextBlock(text="cited")]))], "cited", "cited"),
         ([], "", None),
@@ -57,7 +60,7 @@ def test_the_last_turn_of_the_user_decides(messages, text, opening) -> None:
         (AudioBlock(audio=b"", format="mp3"), {"text", "audio"}),
         (VideoBlock(video=b"", video_mimetype="video/mp4"), {"text", "video"}),
         (DocumentBlock(data=b"x", document_mimetype="application/pdf", title="d"), {"text", "pdf"}),
-        (DocumentBlock(data=b"x", document_mimetype="text/plain", title="d"), {"text"}),
+        (NOTES, {"text"}),
         (CitableBlock(title="t", source="s", content=[PICTURE]), {"text", "image"}),
     ],
 )
@@ -65,6 +68,11 @@ def test_the_facts_are_of_the_whole_conversation(block, modalities) -> None:
     facts = of_messages([says(USER, "x" * 400, block), says(ASSISTANT, "y" * 400), says(USER, "z")], tools=True).facts
     assert (facts.modalities, facts.tokens, facts.tools) == (modalities, 200, True)
     assert not of_messages([says(USER, "z")]).facts.tools
+
+
+@pytest.mark.parametrize(("messages", "text"), [([], "Call a tool."), ([says(USER, " ")], "Call a tool.")])
+def test_tools_may_be_handed_over_without_a_word(messages, text) -> None:
+    assert (of_messages(messages, tools=True).text, of_messages(messages).text) == (text, "")
 
 
 def test_a_template_tells_the_query_for_what_was_made_of_it_alone() -> None:

@@ -12,7 +12,7 @@ def reasons() -> dict[str, str]:
     found, reason = {}, ""
     for line in KNOWN.read_text("utf-8").splitlines():
         if line.endswith(":"):
-            reason = line
+            reason = line[:-1]
         elif line and not line.startswith("#"):
             found[line] = reason
     return found
