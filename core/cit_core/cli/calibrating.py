@@ -53,7 +53,8 @@ def calibrate(
             }
         )
         return
-    found = ", ".join(f"{name} {value:g}" for name, value in asdict(done.fit.settings).items())
+    chosen = asdict(done.fit.settings)
+    found = ", ".join(f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in chosen.items())
     output.say(
         f"{asked:,} questions, each left out in turn: evidence saves {saved:.4f} +- {error:.4f} nats of log-loss"
     )

@@ -9,7 +9,8 @@ kernel weights w_i, say how far to go from the network's log-odds n_k:
 
     n_k + s_k a (theta_k + b(x) - n_k) + s_k c delta_k(x) + g_k(x)
     a = W / (W + difficulty)            W = sum of w_i: how much evidence there is
-    b(x), delta_k(x)                    weighted means over the neighbours; c = W / (W + 1)
+    b(x)                                weighted mean over the neighbours; c = W / (W + 1)
+    delta_k(x)                          the same, or the mean over the tasks by `TaskClassifier`'s p(t | x)
     s_k = m_k / (m_k + 30)              m_k: outcomes of k at all, so that one of them does not move it everywhere
     g_k(x) = sum w_i (y_ik - p_ik) / (sum w_i p_ik (1 - p_ik) + local)     what the three effects leave, one Newton step
 
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from cit_core.errors import InvalidInput
 from cit_core.records import Capability
 from cit_core.runtime.calibration import sigmoid
 from cit_core.runtime.effects import Array, Effects, Outcomes, fit_effects
+from cit_core.runtime.task_classifier import TaskClassifier
 
 __all__ = ["Evidence", "EvidenceScorer", "EvidenceSettings", "Reader"]
 
@@ -56,6 +58,9 @@ class EvidenceSettings:
         difficulty: Kernel weight at which the network's idea of a question's difficulty counts one half.
         task: Ridge on a candidate's way with a task [inverse variance in log-odds].
         local: Ridge on what is left around the question [the same].
+        task_from: Whose ways with tasks a question takes: its neighbours', or those of the tasks that a classifier
+            takes it for. That is better where tasks have a cast of their own, as data sets do, and worse where they
+            overlap.
     """
 
     neighbours: int = 400
@@ -63,11 +68,15 @@ class EvidenceSettings:
     difficulty: float = 300.0
     task: float = 30.0
     local: float = 10.0
+    task_from: Literal["neighbours", "classifier"] = "neighbours"
 
     def __post_init__(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if not 0.0 < value < float("inf"):
+            if entry.name == "task_from":
+                if value not in ("neighbours", "classifier"):
+                    raise InvalidInput(f"evidence takes task_from neighbours or classifier, got {value!r}")
+            elif not 0.0 < value < float("inf"):
                 raise InvalidInput(f"evidence needs {entry.name} above 0 and finite, got {value!r}")
 
 
@@ -102,7 +111,9 @@ class Evidence:
         known_IK = ~np.isnan(outcomes.correct_IK)
         way_IK = effects.way_TK[outcomes.task_I]
         expected_IK = sigmoid(effects.level_K + effects.easiness_I[:, None] + way_IK)
-        self._way_IK = way_IK.astype(np.float32)
+        self._way_IK, self._way_TK = way_IK.astype(np.float32), effects.way_TK[:-1]
+        by_class = settings.task_from == "classifier"
+        self._classifier = TaskClassifier(vectors_ID, outcomes.task_I) if by_class else None
         self._residual_IK = np.where(known_IK, outcomes.correct_IK - expected_IK, 0.0).astype(np.float32)
         self._weight_IK = (expected_IK * (1.0 - expected_IK) * known_IK).astype(np.float32)
         self._measured_K = known_IK.any(axis=0)
@@ -132,7 +143,7 @@ class Evidence:
         if len(self) and place_k:
             for row, vector_D in zip(updated_NK, vectors_ND, strict=True):
                 neighbours_J, weight_J = self.neighbours(vector_D)
-                row[place_k] = self._corrected(row[place_k], neighbours_J, weight_J, column_k)
+                row[place_k] = self._corrected(row[place_k], vector_D, neighbours_J, weight_J, column_k)
         return updated_NK
 
     def neighbours(self, vector_D: NDArray[np.floating]) -> tuple[NDArray[np.intp], Array]:
@@ -164,7 +175,12 @@ class Evidence:
         return np.argpartition(differing_I, number)[:number] if number < len(self) else np.arange(len(self))
 
     def _corrected(
-        self, network_K: Array, neighbours_J: NDArray[np.intp], weight_J: Array, column_K: NDArray[np.intp]
+        self,
+        network_K: Array,
+        vector_D: NDArray[np.floating],
+        neighbours_J: NDArray[np.intp],
+        weight_J: Array,
+        column_K: NDArray[np.intp],
     ) -> Array:
         total = weight_J.sum()
         if not total > 0.0:
@@ -174,7 +190,11 @@ class Evidence:
         a, c = total / (total + self.settings.difficulty), total / (total + 1.0)
         expected_K = self._level_K[column_K] + share_J @ self._easiness_I[neighbours_J]
         local_K = (weight_J @ self._residual_IK[cells]) / (weight_J @ self._weight_IK[cells] + self.settings.local)
-        global_K = a * (expected_K - network_K) + c * (share_J @ self._way_IK[cells])
+        if self._classifier is None:
+            way_K = share_J @ self._way_IK[cells]
+        else:
+            way_K = self._classifier.probabilities(vector_D) @ self._way_TK[:, column_K]
+        global_K = a * (expected_K - network_K) + c * way_K
         corrected_K: Array = network_K + self._trust_K[column_K] * global_K + local_K
         return corrected_K
 

@@ -16,6 +16,7 @@ from cit_core.runtime.evidence import Evidence, EvidenceSettings
 __all__ = ["FEWEST", "Fit", "fit_settings"]
 
 GRID: Mapping[str, tuple[Any, ...]] = {
+    "task_from": ("neighbours", "classifier"),
     "task": (1.0, 3.0, 10.0, 30.0, 100.0),
     "neighbours": (25, 50, 100, 200, 400),
     "bandwidth": (0.6, 0.8, 1.0),

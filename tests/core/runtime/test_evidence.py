@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from cit_core.runtime import evidence as evidence_module
 from cit_core.runtime.calibration import sigmoid
 from cit_core.runtime.effects import fit_effects
 from cit_core.runtime.evidence_fitting import fit_settings
+from cit_core.runtime.task_classifier import TaskClassifier
 
 NAMES = ("a", "b", "c")
 
@@ -62,6 +64,9 @@ def by_the_formula(
         a, c = trust * total / (total + chosen.difficulty), trust * total / (total + 1.0)
         b = sum(w * e for w, e in zip(weight, easiness, strict=True)) / total
         delta = sum(w * way[t, k] for w, t in zip(weight, outcomes.task_I, strict=True)) / total
+        if chosen.task_from == "classifier":
+            shares = TaskClassifier(outcomes.vectors_ID, outcomes.task_I).probabilities(vector)
+            delta = sum(share * way[t, k] for t, share in enumerate(shares))
         above, below = 0.0, chosen.local
         for i, w in enumerate(weight):
             y = outcomes.correct_IK[i, k]
@@ -79,10 +84,13 @@ def by_the_formula(
     neighbours=st.sampled_from([3, 10, 100]),
     bandwidth=st.sampled_from([0.3, 0.7, 1.0]),
     difficulty=st.sampled_from([1.0, 100.0]),
+    task_from=st.sampled_from(["neighbours", "classifier"]),
 )
-def test_the_update_is_the_formula(seed: int, neighbours: int, bandwidth: float, difficulty: float) -> None:
+def test_the_update_is_the_formula(
+    seed: int, neighbours: int, bandwidth: float, difficulty: float, task_from: Any
+) -> None:
     outcomes = random_outcomes(seed=seed)
-    chosen = EvidenceSettings(neighbours=neighbours, bandwidth=bandwidth, difficulty=difficulty, task=3.0, local=2.0)
+    chosen = EvidenceSettings(neighbours, bandwidth, difficulty, task=3.0, local=2.0, task_from=task_from)
     draw = np.random.default_rng(seed + 1)
     vectors, network = unit(draw.normal(size=(3, 6))), draw.normal(size=(3, 3))
     updated = Evidence(outcomes, chosen).update(network, vectors, NAMES)
@@ -175,6 +183,8 @@ def test_settings_must_be_positive_numbers() -> None:
         EvidenceSettings(bandwidth=float("nan"))
     with pytest.raises(InvalidInput, match="neighbours above 0 and finite, got 0"):
         EvidenceSettings(neighbours=0)
+    with pytest.raises(InvalidInput, match="task_from neighbours or classifier, got 'oracle'"):
+        EvidenceSettings(task_from="oracle")  # type: ignore[arg-type]
 
 
 # -- effects ----------------------------------------------------------------------------------------------------------
@@ -230,6 +240,19 @@ def test_fitted_settings_help_where_tasks_matter() -> None:
     assert fit.loss_N == pytest.approx(loss.mean(axis=1))
     again = fit_settings(outcomes, prior)
     assert (again.settings, again.gain) == (fit.settings, fit.gain)
+
+
+def test_a_classifier_is_chosen_where_it_tells_tasks_apart_and_neighbours_do_not() -> None:
+    """Two tasks that differ along one quiet direction among nineteen loud ones, and candidates that each can do one."""
+    draw = np.random.default_rng(0)
+    task_I = draw.integers(0, 2, 600)
+    vectors = draw.normal(size=(600, 20))
+    vectors[:, 0] = 0.2 * vectors[:, 0] + np.where(task_I == 1, 0.5, -0.5)
+    can = np.where(task_I[:, None] == np.arange(2), 0.9, 0.2)
+    correct = (draw.random(can.shape) < can).astype(float)
+    fit = fit_settings(Outcomes(unit(vectors), task_I, correct, ("a", "b")), np.zeros((600, 2)))
+    assert fit.settings.task_from == "classifier"
+    assert fit.gain[0] > 0.1
 
 
 def test_where_there_is_nothing_to_learn_little_is_believed() -> None:
