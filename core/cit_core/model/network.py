@@ -3,10 +3,12 @@
 - the trunk is a BERT-style encoder; its layers below `join_layer` (the reader) are frozen and see the instruction alone
 - psi, the capability encoder, is the whole frozen trunk: one mean-pooled vector for every task line
 - the connector turns a set of (task vector, accuracy, count) into soft tokens: no order, no cut at 512 tokens (eq. 2)
-- phi is a trained copy of the trunk's layers from `join_layer` on; it reads `[x | c_1 p | ... | c_K p]` (eq. 3)
+- phi is a trained copy of the trunk's layers from `join_layer` on; it reads `[x | c_1 p | ... | c_K p]` (eq. 3), the
+  capabilities once and for all instructions
 - the score is P('Yes') over {'Yes', 'No'} at each block's last token (eq. 4), beside the candidate's level as a number
 
-Axes: N queries, K candidates, L instruction tokens, T tokens of a block, S task lines, D width, H heads, E head width.
+Axes: N queries, K candidates, P inquiries (1, then K), L instruction tokens, T tokens of a capability, S task lines, D
+width, H heads, E head width, M what phi's layers keep of a capability: keys and values of each.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 
 from cit_core.errors import InvalidInput
 from cit_core.model.config import ModelConfig
-from cit_core.model.packing import attend, attend_blocks
+from cit_core.model.packing import attend, attend_inquiries
 
 __all__ = ["Connector", "Encoder", "Layer", "ModelSAT", "Phi", "Reader"]
 
@@ -143,35 +145,49 @@ class Phi(nn.Module):
             self.answer.bias.zero_()
         self.level_gain = nn.Parameter(torch.tensor(1.0))
 
-    def forward(self, x_NLD: Tensor, mask_NL: Tensor, tokens_KTD: Tensor, level_K: Tensor) -> Tensor:
-        """Log-odds of 'Yes' against 'No', NK, before calibration."""
-        N, L = mask_NL.shape
-        K, block = tokens_KTD.shape[0], tokens_KTD.shape[1] + 1
-        inquiry_K1D = self.inquiry_norm(self.inquiry_D).expand(K, 1, -1)
-        blocks_NRD = torch.cat([tokens_KTD, inquiry_K1D], dim=1).flatten(0, 1).expand(N, -1, -1)
-        row_NRD = torch.cat([x_NLD, blocks_NRD], dim=1)  # [x | c_1 p | c_2 p | ... | c_K p]
+    def remember(self, tokens_KTD: Tensor) -> Tensor:
+        """Read capabilities, which see no instruction: soft tokens to each layer's keys and values, KMHTE."""
+        kept = []
+        mask_KT = torch.ones_like(tokens_KTD[..., 0])
+        for place, module in enumerate(self.layers):
+            layer = cast(Layer, module)
+            k, v = layer.split(layer.key(tokens_KTD)), layer.split(layer.value(tokens_KTD))
+            kept += [k, v]
+            if place < len(self.layers) - 1:
+                mixed = attend(layer.split(layer.query(tokens_KTD)), k, v, mask_KT)
+                tokens_KTD = layer.finish(tokens_KTD, mixed)
+        return torch.stack(kept, dim=1)
+
+    def forward(self, x_NLD: Tensor, mask_NL: Tensor, known_KMHTE: Tensor, level_K: Tensor) -> Tensor:
+        """Log-odds of 'Yes' against 'No', NK, before calibration.
+
+        Args:
+            x_NLD: The reader's hidden states.
+            mask_NL: 1 for a token, 0 for padding.
+            known_KMHTE: The candidates as `remember` read them.
+            level_K: Their levels.
+        """
+        (N, L), K = mask_NL.shape, level_K.shape[0]
+        P, p_NPD = 1, self.inquiry_norm(self.inquiry_D).expand(N, 1, -1)
         for place, module in enumerate(self.layers):
             layer = cast(Layer, module)
             last = place == len(self.layers) - 1
-            # Only each inquiry's last state is read: the last layer computes keys and values for the rest, no more.
-            asking_NRD = torch.unflatten(row_NRD[:, L:], 1, (K, block))[:, :, -1] if last else row_NRD
-            q, k, v = (
-                layer.split(layer.query(asking_NRD)),
-                layer.split(layer.key(row_NRD)),
-                layer.split(layer.value(row_NRD)),
-            )
-            prefix_k, prefix_v = k[:, :, :L], v[:, :, :L]
-            own_k, own_v = (torch.unflatten(part[:, :, L:], 2, (K, block)) for part in (k, v))
+            # One product for the whole row; and only the inquiries' last states are read, so there x asks nothing.
+            row_NRD = torch.cat([p_NPD, x_NLD], dim=1)
+            q = layer.split(layer.query(p_NPD if last else row_NRD))
+            k, v = layer.split(layer.key(row_NRD)), layer.split(layer.value(row_NRD))
+            own, of_x = ((k.narrow(2, at, size), v.narrow(2, at, size)) for at, size in ((0, P), (P, L)))
+            known = known_KMHTE[:, 2 * place], known_KMHTE[:, 2 * place + 1]
+            mixed = attend_inquiries(q.narrow(2, 0, P), own, of_x, known, mask_NL)
+            p_NPD = p_NPD.expand(-1, K, -1)
             if last:
-                mixed = attend_blocks(q.unsqueeze(3), prefix_k, prefix_v, own_k, own_v, mask_NL).flatten(2, 3)
+                p_NPD = layer.finish(p_NPD, mixed)
             else:
-                on_x = attend(q[:, :, :L], prefix_k, prefix_v, mask_NL)
-                on_blocks = attend_blocks(
-                    torch.unflatten(q[:, :, L:], 2, (K, block)), prefix_k, prefix_v, own_k, own_v, mask_NL
-                )
-                mixed = torch.cat([on_x, on_blocks.flatten(2, 3)], dim=2)
-            row_NRD = layer.finish(asking_NRD, mixed)
-        answers_NK2 = self.answer(row_NRD)
+                mixed = torch.cat([mixed, attend(q.narrow(2, P, L), *of_x, mask_NL)], dim=2)
+                row_NRD = layer.finish(torch.cat([p_NPD, x_NLD], dim=1), mixed)
+                p_NPD, x_NLD = row_NRD.narrow(1, 0, K), row_NRD.narrow(1, K, L)
+            P = K
+        answers_NK2 = self.answer(p_NPD)
         return cast(Tensor, answers_NK2[..., 1] - answers_NK2[..., 0] + self.level_gain * level_K)
 
 
@@ -227,12 +243,17 @@ class ModelSAT(nn.Module):
         """psi: texts to unit vectors ND."""
         return cast(Tensor, self.encoder(self.reader(ids_NL, mask_NL), mask_NL))
 
+    def know(self, vectors_KSD: Tensor, accuracy_KS: Tensor, count_KS: Tensor) -> tuple[Tensor, Tensor]:
+        """All that phi needs to have of capabilities: what it remembers of them, KMHTE, and their levels K."""
+        tokens_KTD, level_K = self.connector(vectors_KSD, accuracy_KS, count_KS)
+        return self.phi.remember(tokens_KTD), level_K
+
     def forward(
         self, ids_NL: Tensor, mask_NL: Tensor, vectors_KSD: Tensor, accuracy_KS: Tensor, count_KS: Tensor
     ) -> Tensor:
         """Log-odds of 'Yes', NK, for N instructions and K capabilities."""
-        tokens_KTD, level_K = self.connector(vectors_KSD, accuracy_KS, count_KS)
-        return cast(Tensor, self.phi(self.reader(ids_NL, mask_NL), mask_NL, tokens_KTD, level_K))
+        known = self.know(vectors_KSD, accuracy_KS, count_KS)
+        return cast(Tensor, self.phi(self.reader(ids_NL, mask_NL), mask_NL, *known))
 
 
 def _copy_layer(source: Any, shape: Any) -> Layer:

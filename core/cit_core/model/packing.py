@@ -1,10 +1,13 @@
 """Attention for one packed row `[x | c_1 p | c_2 p | ... | c_K p]` under the prefix mask.
 
-An instruction token sees the instruction. A block's token sees the instruction and its own block. Nothing sees another
-candidate, so a packed score equals the score of `[x | c_k p]` alone, whoever else is in the row. The mask is never
-built: each block attends to two short lists of keys, so work grows with K x (L + T), not with the square of the row.
+An instruction token sees the instruction, a capability's tokens see each other, and an inquiry sees the instruction,
+its candidate's capability and itself. Nothing sees another candidate, so a packed score equals the score of
+`[x | c_k p]` alone, whoever else is in the row. And no capability sees the instruction, so what becomes of it in every
+layer is known before there is one: a decision computes one token for each candidate, the inquiry. The mask is never
+built.
 
-Axes: N queries, K candidates, L instruction tokens, T tokens of a block, H heads, E width of a head.
+Axes: N queries, K candidates, P inquiries (1 until candidates make a difference, then K), L instruction tokens, R the
+row's (L + P), T tokens of a capability, H heads, E width of a head.
 """
 
 from __future__ import annotations
@@ -14,11 +17,11 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["attend", "attend_blocks"]
+__all__ = ["attend", "attend_inquiries"]
 
 
 def attend(q_NHLE: Tensor, k_NHLE: Tensor, v_NHLE: Tensor, mask_NL: Tensor) -> Tensor:
-    """Instruction tokens to instruction tokens.
+    """Tokens of a text, or of a capability, to each other.
 
     Args:
         q_NHLE: Queries.
@@ -33,32 +36,36 @@ def attend(q_NHLE: Tensor, k_NHLE: Tensor, v_NHLE: Tensor, mask_NL: Tensor) -> T
     return (scores_NHLL + _bias(mask_NL, scores_NHLL)).softmax(-1) @ v_NHLE
 
 
-def attend_blocks(
-    q_NHKTE: Tensor, prefix_k_NHLE: Tensor, prefix_v_NHLE: Tensor, k_NHKTE: Tensor, v_NHKTE: Tensor, mask_NL: Tensor
+def attend_inquiries(
+    q_NHPE: Tensor,
+    own_NHPE: tuple[Tensor, Tensor],
+    x_NHLE: tuple[Tensor, Tensor],
+    known_KHTE: tuple[Tensor, Tensor],
+    mask_NL: Tensor,
 ) -> Tensor:
-    """Block tokens to the instruction and to their own block, under one softmax.
+    """Inquiries to the instruction, to themselves and to their candidate's capability, under one softmax.
 
     Args:
-        q_NHKTE: Queries of the blocks; T may be the last token alone.
-        prefix_k_NHLE: Keys of the instruction.
-        prefix_v_NHLE: Values of the instruction.
-        k_NHKTE: Keys of the blocks.
-        v_NHKTE: Values of the blocks.
+        q_NHPE: Queries of the inquiries.
+        own_NHPE: Their own keys and values.
+        x_NHLE: Keys and values of the instruction.
+        known_KHTE: Keys and values of the capabilities.
         mask_NL: 1 for an instruction token, 0 for padding.
 
     Returns:
-        The mixed values, shaped as the queries.
+        The mixed values, NHKE.
     """
-    # All blocks of a query share the instruction's keys: one matrix product for all of them.
-    q_NHRE = q_NHKTE.flatten(2, 3)
-    to_prefix_NHRL = q_NHRE @ prefix_k_NHLE.transpose(-1, -2) / math.sqrt(q_NHRE.shape[-1])
-    to_prefix_NHRL = to_prefix_NHRL + _bias(mask_NL, to_prefix_NHRL)
-    to_prefix_NHKTL = torch.unflatten(to_prefix_NHRL, 2, (-1, q_NHKTE.shape[3]))
-    to_block_NHKTT = q_NHKTE @ k_NHKTE.transpose(-1, -2) / math.sqrt(q_NHKTE.shape[-1])
-    weights = torch.cat([to_prefix_NHKTL, to_block_NHKTT], dim=-1).softmax(-1)
-    L = prefix_k_NHLE.shape[-2]
-    from_prefix_NHRE = weights[..., :L].flatten(2, 3) @ prefix_v_NHLE
-    return torch.unflatten(from_prefix_NHRE, 2, (-1, q_NHKTE.shape[3])) + weights[..., L:] @ v_NHKTE
+    (own_k, own_v), (x_k, x_v) = own_NHPE, x_NHLE
+    known_k_HKTE, known_v_HKTE = (part.transpose(0, 1) for part in known_KHTE)
+    K, T = known_k_HKTE.shape[1:3]
+    q_NHPE = q_NHPE / math.sqrt(q_NHPE.shape[-1])
+    to_known_NHKT = (q_NHPE.unsqueeze(3) * known_k_HKTE).sum(-1)  # a handful of numbers: no matrix product is quicker
+    to_self_NHP1 = (q_NHPE * own_k).sum(-1, keepdim=True)
+    to_x_NHPL = q_NHPE @ x_k.transpose(-1, -2)
+    shared = torch.cat([to_self_NHP1, to_x_NHPL + _bias(mask_NL, to_x_NHPL)], dim=-1).expand(-1, -1, K, -1)
+    weights = torch.cat([to_known_NHKT, shared], dim=-1).softmax(-1)
+    from_known_NHKE = (weights[..., :T].unsqueeze(-1) * known_v_HKTE).sum(3)
+    return from_known_NHKE + weights[..., T : T + 1] * own_v + weights[..., T + 1 :] @ x_v
 
 
 def _bias(mask_NL: Tensor, like: Tensor) -> Tensor:

@@ -4,10 +4,10 @@ Four graphs, each run only when its answer is not known yet:
 
 - reader   token ids -> hidden states            once a query (and once a new task line)
 - encoder  hidden states -> unit vector          once a new task line; psi
-- connector (task vectors, accuracies, counts) -> soft tokens    once a capability, cached by its content hash
-- phi      hidden states + all candidates' tokens -> log-odds    once a query, whatever the size of the zoo
+- connector (task vectors, accuracies, counts) -> what phi keeps of it    once a capability, cached by its content hash
+- phi      hidden states + what is kept of all candidates -> log-odds    once a query, whatever the size of the zoo
 
-Axes: N queries, K candidates, L tokens, T soft tokens, S task lines, D width.
+Axes: N queries, K candidates, L tokens, S task lines, D width; M H T E of what phi keeps are `model.network`'s.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ from cit_core.runtime.checkpoint import GRAPHS, Checkpoint
 __all__ = ["OnnxScorer"]
 
 CACHED_CAPABILITIES = 4096
-Tokens = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Soft tokens TD and the level, of one capability."""
+SLOW_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion"]
+"""Of onnxruntime (seen in 1.32): on a CPU the fused operation takes longer than its parts."""
+Known = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Keys and values MHTE in phi's layers and the level, of one capability."""
 
 
 class OnnxScorer:
@@ -62,10 +64,10 @@ class OnnxScorer:
             _session(self.checkpoint.folder / graph, threads) for graph in GRAPHS
         )
         self._lock = threading.Lock()
-        self._tokens: OrderedDict[str, Tokens] = OrderedDict()
+        self._known: OrderedDict[str, Known] = OrderedDict()
         self._task_vectors: dict[str, NDArray[np.float32]] = {}
         empty = np.empty(0, np.float32)
-        self._last_zoo: tuple[tuple[str, ...], Tokens] = ((), (empty, empty))
+        self._last_zoo: tuple[tuple[str, ...], Known] = ((), (empty, empty))
 
     def __reduce__(self) -> tuple[Callable[[], OnnxScorer], tuple[()]]:
         return partial(OnnxScorer, self.checkpoint.folder, threads=self._threads), ()
@@ -88,12 +90,12 @@ class OnnxScorer:
         """What `score` and `encode` say, in one pass over the texts: calibrated log-odds (N, K) and vectors (N, D)."""
         odds_NK = np.empty((len(instructions), len(capabilities)), np.float32)
         vectors_ND = np.empty((len(instructions), self.checkpoint.config["network"]["width"]), np.float32)
-        tokens = self._capability_tokens(capabilities) if capabilities else None
+        known = self._known_zoo(capabilities) if capabilities else None
         for place, text in enumerate(instructions):
             states = self._read(text)
             vectors_ND[place] = _run(self._encoder, *states)[0][0]
-            if tokens is not None:
-                odds_NK[place] = _run(self._phi, *states, *tokens)[0][0]
+            if known is not None:
+                odds_NK[place] = _run(self._phi, *states, *known)[0][0]
         return self._calibration.log_odds(odds_NK), vectors_ND
 
     def log_odds(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float32]:
@@ -101,10 +103,10 @@ class OnnxScorer:
         rows = np.empty((len(instructions), len(capabilities)), np.float32)
         if not capabilities:
             return rows
-        tokens_KTD, level_K = self._capability_tokens(capabilities)
+        known_KMHTE, level_K = self._known_zoo(capabilities)
         for place, text in enumerate(instructions):
             x_1LD, mask_1L = self._read(text)
-            rows[place] = _run(self._phi, x_1LD, mask_1L, tokens_KTD, level_K)[0][0]
+            rows[place] = _run(self._phi, x_1LD, mask_1L, known_KMHTE, level_K)[0][0]
         return rows
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -121,29 +123,29 @@ class OnnxScorer:
         mask_1L = np.ones_like(ids_1L)
         return _run(self._reader, ids_1L, mask_1L)[0], mask_1L
 
-    def _capability_tokens(self, capabilities: Sequence[Capability]) -> Tokens:
+    def _known_zoo(self, capabilities: Sequence[Capability]) -> Known:
         zoo = tuple(capability.fingerprint for capability in capabilities)
         known_zoo, stacked = self._last_zoo  # one read: another thread may set another zoo at any time
         if zoo != known_zoo:
-            found = [self._tokens_of(capability) for capability in capabilities]
-            stacked = np.stack([tokens for tokens, _ in found]), np.stack([level for _, level in found])
+            found = [self._known_of(capability) for capability in capabilities]
+            stacked = np.stack([kept for kept, _ in found]), np.stack([level for _, level in found])
             self._last_zoo = (zoo, stacked)
         return stacked
 
-    def _tokens_of(self, capability: Capability) -> Tokens:
+    def _known_of(self, capability: Capability) -> Known:
         with self._lock:
-            known = self._tokens.get(capability.fingerprint)
+            known = self._known.get(capability.fingerprint)
             if known is not None:
-                self._tokens.move_to_end(capability.fingerprint)
+                self._known.move_to_end(capability.fingerprint)
                 return known
-        tokens = self._connect(capability)  # outside the lock: two threads may do it twice, none waits for a network
+        known = self._connect(capability)  # outside the lock: two threads may do it twice, none waits for a network
         with self._lock:
-            self._tokens[capability.fingerprint] = tokens
-            while len(self._tokens) > CACHED_CAPABILITIES:
-                self._tokens.popitem(last=False)
-        return tokens
+            self._known[capability.fingerprint] = known
+            while len(self._known) > CACHED_CAPABILITIES:
+                self._known.popitem(last=False)
+        return known
 
-    def _connect(self, capability: Capability) -> Tokens:
+    def _connect(self, capability: Capability) -> Known:
         results = capability.results
         if results:
             vectors_SD = np.stack([self._task_vector(result.task.description) for result in results])
@@ -152,8 +154,8 @@ class OnnxScorer:
         else:  # one padding line: the connector then answers with what it expects of a model it knows nothing of
             vectors_SD = np.zeros((1, self.checkpoint.config["network"]["width"]), np.float32)
             accuracy_S, count_S = np.zeros(1, np.float32), np.zeros(1, np.float32)
-        tokens_KTD, level_K = _run(self._connector, vectors_SD[None], accuracy_S[None], count_S[None])
-        return tokens_KTD[0], level_K[0]
+        known_KMHTE, level_K = _run(self._connector, vectors_SD[None], accuracy_S[None], count_S[None])
+        return known_KMHTE[0], level_K[0]
 
     def _task_vector(self, description: str) -> NDArray[np.float32]:
         with self._lock:
@@ -185,7 +187,9 @@ def _session(path: Path, threads: int | None) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW_FUSIONS
+        )
     except (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented) as error:
         raise CheckpointError(f"onnxruntime {onnxruntime.__version__} cannot load {path}: {error}") from error
 

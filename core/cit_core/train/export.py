@@ -67,7 +67,7 @@ def export_graphs(network: ModelSAT, folder: Path) -> None:
     parts: dict[str, nn.Module] = {
         "reader": network.reader,
         "encoder": network.encoder,
-        "connector": network.connector,
+        "connector": _Capability(network),
         "phi": network.phi,
     }
     examples = _examples(network)
@@ -89,6 +89,17 @@ def export_graphs(network: ModelSAT, folder: Path) -> None:
         _forget_origin(folder / f"{name}.onnx")
 
 
+class _Capability(nn.Module):
+    """A capability as far as it can be read before there is a query: connector and phi's own pass."""
+
+    def __init__(self, network: ModelSAT) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, vectors_KSD: Tensor, accuracy_KS: Tensor, count_KS: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.know(vectors_KSD, accuracy_KS, count_KS)
+
+
 def _forget_origin(path: Path) -> None:
     """Drop what the exporter notes about source files and their lines: the same network gives the same bytes."""
     model = onnx.load(path)
@@ -106,7 +117,8 @@ def _examples(network: ModelSAT) -> dict[str, Example]:
     mask = torch.ones(N, L, dtype=torch.int64)
     x = torch.randn(N, L, D)
     vectors = nn.functional.normalize(torch.randn(K, S, D), dim=-1)
-    tokens = torch.randn(K, network.config.soft_tokens, D)
+    with torch.no_grad():
+        known, level = network.know(torch.randn(K, S, D), torch.rand(K, S), torch.full((K, S), 20.0))
     mask_shape, x_shape = {0: n, 1: length}, {0: n, 1: length}
     return {
         "reader": ({"ids": ids, "mask": mask}, {"ids": mask_shape, "mask": mask_shape}, ["states"]),
@@ -114,11 +126,11 @@ def _examples(network: ModelSAT) -> dict[str, Example]:
         "connector": (
             {"vectors": vectors, "accuracy": torch.rand(K, S), "count": torch.full((K, S), 20.0)},
             {"vectors": {0: k, 1: s}, "accuracy": {0: k, 1: s}, "count": {0: k, 1: s}},
-            ["tokens", "level"],
+            ["known", "level"],
         ),
         "phi": (
-            {"states": x, "mask": mask, "tokens": tokens, "level": torch.randn(K)},
-            {"states": x_shape, "mask": mask_shape, "tokens": {0: k}, "level": {0: k}},
+            {"states": x, "mask": mask, "known": known, "level": level},
+            {"states": x_shape, "mask": mask_shape, "known": {0: k}, "level": {0: k}},
             ["odds"],
         ),
     }

@@ -134,10 +134,10 @@ def torch_log_odds(
     accuracy_KS = torch.tensor([[line[t.id].accuracy if t.id in line else 0.0 for t in tasks] for line in lines])
     count_KS = torch.tensor([[float(line[t.id].count) if t.id in line else 0.0 for t in tasks] for line in lines])
     vectors_KSD = vectors_SD.expand(len(capabilities), -1, -1)
-    tokens_KTD, level_K = network.connector(vectors_KSD, accuracy_KS, count_KS)
+    known = network.know(vectors_KSD, accuracy_KS, count_KS)
     rows = []
     for text in texts:
         ids = tokenizer(text, truncation=True, max_length=network.config.max_length, return_tensors="pt")
         mask = ids["attention_mask"]
-        rows.append(network.phi(network.reader(ids["input_ids"], mask), mask, tokens_KTD, level_K)[0].numpy())
+        rows.append(network.phi(network.reader(ids["input_ids"], mask), mask, *known)[0].numpy())
     return np.stack(rows)

@@ -168,8 +168,7 @@ def _require_enough(table: OutcomeTable, config: TrainConfig) -> None:
 
 def _odds(network: ModelSAT, x_NLD: Tensor, mask_NL: Tensor, profiles: Profiles) -> Tensor:
     with torch.autocast("cpu", dtype=torch.bfloat16):  # a few times faster where the CPU has AMX, harmless elsewhere
-        tokens_KTD, level_K = network.connector(*profiles)
-        odds_NK: Tensor = network.phi(x_NLD, mask_NL, tokens_KTD, level_K)
+        odds_NK: Tensor = network.phi(x_NLD, mask_NL, *network.know(*profiles))
     return odds_NK.float()
 
 

@@ -78,13 +78,13 @@ def test_how_much_padding_there_is_and_what_stands_in_it_does_not_matter(
 def test_a_poisoned_candidate_or_query_poisons_nobody_else(network: ModelSAT) -> None:
     read, zoo = instructions(3, 10, seed=3), profiles(5, lines=4, seed=3)
     with torch.no_grad():
-        tokens_KTD, level_K = network.connector(*zoo)
+        known_KMHTE, level_K = network.know(*zoo)
         x_NLD = network.reader(*read)
-        clean_NK = network.phi(x_NLD, read[1], tokens_KTD, level_K)
-        bad_KTD, bad_NLD = tokens_KTD.clone(), x_NLD.clone()
-        bad_KTD[2], bad_NLD[1] = float("nan"), float("nan")
-        by_candidate_NK = network.phi(x_NLD, read[1], bad_KTD, level_K)
-        by_query_NK = network.phi(bad_NLD, read[1], tokens_KTD, level_K)
+        clean_NK = network.phi(x_NLD, read[1], known_KMHTE, level_K)
+        bad_KMHTE, bad_NLD = known_KMHTE.clone(), x_NLD.clone()
+        bad_KMHTE[2], bad_NLD[1] = float("nan"), float("nan")
+        by_candidate_NK = network.phi(x_NLD, read[1], bad_KMHTE, level_K)
+        by_query_NK = network.phi(bad_NLD, read[1], known_KMHTE, level_K)
     assert by_candidate_NK.isnan()[:, 2].all()
     assert by_query_NK.isnan()[1].all()
     others = [0, 1, 3, 4]
@@ -130,16 +130,19 @@ def test_phi_is_hugging_faces_layers_under_a_dense_mask(
     for n in range(N):
         for row in range(R):
             for column in range(R):
-                in_x = column < L and bool(mask_NL[n, column])
+                capability, inquiry = row >= L and (row - L) % T < T - 1, row >= L and (row - L) % T == T - 1
+                in_x = column < L and bool(mask_NL[n, column]) and not capability
                 in_own_block = row >= L and column >= L and (row - L) // T == (column - L) // T
-                may_see_NRR[n, row, column] = in_x or in_own_block
+                is_inquiry = column >= L and (column - L) % T == T - 1
+                may_see_NRR[n, row, column] = in_x or (in_own_block and (inquiry or not is_inquiry))
     dense_N1RR = torch.zeros(N, 1, R, R).masked_fill(~may_see_NRR.unsqueeze(1), torch.finfo(torch.float32).min)
 
     seen: list[Tensor] = []
     network.phi.answer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.no_grad():
-        tokens_KTD, level_K = network.connector(*profiles(candidates, lines=5, seed=candidates))
-        network.phi(network.reader(ids_NL, mask_NL), mask_NL, tokens_KTD, level_K)
+        zoo = profiles(candidates, lines=5, seed=candidates)
+        network(ids_NL, mask_NL, *zoo)
+        tokens_KTD, _ = network.connector(*zoo)
         # x by Hugging Face alone, up to the join; then the row, by the layers above it
         row_NRD = bert(ids_NL, attention_mask=mask_NL, output_hidden_states=True).hidden_states[2]
         inquiry_D = network.phi.inquiry_norm(network.phi.inquiry_D)
@@ -154,20 +157,25 @@ def test_phi_is_hugging_faces_layers_under_a_dense_mask(
 
 
 @pytest.mark.parametrize("k", [0, 4])
-def test_phi_is_the_plain_trunk_on_one_candidates_row_whose_instruction_was_read_before_the_block(
+def test_an_inquiry_reads_an_instruction_and_a_capability_that_were_each_read_alone(
     network: ModelSAT, bert: BertModel, k: int
 ) -> None:
-    """`[x | c p]` alone: x's keys come from a run without the block, so the block can only look, never be looked at."""
+    """By the plain trunk: x by itself, c by itself, then `[x | c | p]`, of which p's state alone is kept."""
+
+    def through(layer: torch.nn.Module, row_1RD: Tensor) -> Tensor:
+        out = layer(row_1RD)
+        return out[0] if isinstance(out, tuple) else out
+
     ids_1L, mask_1L = instructions(1, 9, seed=k)
     seen: list[Tensor] = []
     network.phi.answer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.no_grad():
         zoo = profiles(5, lines=6, seed=k)
         network(ids_1L, mask_1L, *zoo)
-        tokens_KTD, _ = network.connector(*zoo)
         states = bert(ids_1L, attention_mask=mask_1L, output_hidden_states=True).hidden_states
-        block_1TD = torch.cat([tokens_KTD[k], network.phi.inquiry_norm(network.phi.inquiry_D)[None]])[None]
+        c_1TD = network.connector(*zoo)[0][k : k + 1]
+        p_11D = network.phi.inquiry_norm(network.phi.inquiry_D)[None, None]
         for depth, layer in enumerate(bert.encoder.layer[2:], start=2):
-            out = layer(torch.cat([states[depth], block_1TD], dim=1))
-            block_1TD = (out[0] if isinstance(out, tuple) else out)[:, 9:]
-    torch.testing.assert_close(seen[0][:, k], block_1TD[:, -1], rtol=0, atol=2e-5)
+            p_11D = through(layer, torch.cat([states[depth], c_1TD, p_11D], dim=1))[:, -1:]
+            c_1TD = through(layer, c_1TD)
+    torch.testing.assert_close(seen[0][:, k], p_11D[:, 0], rtol=0, atol=2e-5)

@@ -237,7 +237,7 @@ def test_equal_results_are_one_entry_whatever_the_id(fresh: OnnxScorer, capabili
     results = [(0.5, 20), (0.75, 20)]
     first, second, other = capability(results, "a"), capability(results, "b"), capability([(0.5, 20), (0.8, 20)], "a")
     scores = fresh.score(["q"], [first, second, other])
-    assert runs(fresh)["connector"] == len(fresh._tokens) == 2
+    assert runs(fresh)["connector"] == len(fresh._known) == 2
     assert scores[0, 0] == scores[0, 1] != scores[0, 2]
 
 
@@ -248,10 +248,10 @@ def test_the_cache_is_bounded_and_forgets_the_oldest(
     profiles = [capability([(n / 10, 20)]) for n in range(6)]
     expected = load_scorer("mini").score(["q"], profiles)
     assert np.array_equal(fresh.score(["q"], profiles), expected), "more candidates than the cache holds"
-    assert len(fresh._tokens) == 3
+    assert len(fresh._known) == 3
     fresh.score(["q"], profiles[3:4])  # used again: now the youngest
     fresh.score(["q"], profiles[:2])
-    assert list(fresh._tokens) == [profiles[n].fingerprint for n in (3, 0, 1)]
+    assert list(fresh._known) == [profiles[n].fingerprint for n in (3, 0, 1)]
 
 
 def test_eight_threads_get_what_one_gets(zoo: Zoo, queries: tuple[str, ...]) -> None:
