@@ -91,16 +91,19 @@ def test_one_recipe_is_one_run(whole: tuple[Path, Any], recipe: Path) -> None:
 def test_two_processes_learn_what_one_does(
     whole: tuple[Path, Any], data: Path, recipe: Path, tmp_path: Path, launch: str
 ) -> None:
-    """On gloo: the same groups, the same losses, the same weights up to the order of a sum."""
-    out, paths = tmp_path / "two", os.pathsep.join(sys.path)
+    """On gloo: the same groups, the same losses, the same weights up to the order of a sum; one of the two reports."""
+    out, paths, told = tmp_path / "two", os.pathsep.join(sys.path), tmp_path / "told.yaml"
+    write_recipe(read_recipe(recipe).model_copy(update={"report_to": ("wandb",)}), told)
     script = tmp_path / "cit.py"
     script.write_text("from cit_core.cli import main\n\nmain()\n")
     command = [sys.executable, "-m", *launch.split(), sys.executable, str(script), "train"]
-    command += ["--data", str(data), "--config", str(recipe), "--out", str(out), "--json"]
+    command += ["--data", str(data), "--config", str(told), "--out", str(out), "--json"]
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment |= {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_CACHE_DIR": str(tmp_path / "cache")}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads((out / "run.json").read_text())["processes"] == 2
+    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 2, "one of each stage"
     assert losses(out) == pytest.approx(losses(whole[0]), rel=1e-4)
     (line,) = done.stdout.strip().splitlines()
     said, expected = json.loads(line), json.loads(whole[1].stdout)
