@@ -106,10 +106,13 @@ def _open(
     if quick:
         catalogue = None if catalogue is None else thin(catalogue, split)
         logs = [thin(log, split) for log in logs]
+    scorer = open_scorer(checkpoint)
+    if checkpoint != "mini":
+        output.note(f"rows that are named `mini` are of {scorer.name}")
     return Bench(
         catalogue=catalogue,
         logs=logs,
-        scorer=open_scorer(checkpoint),
+        scorer=scorer,
         command=shlex.join(["cit", *sys.argv[1:]]),
         told=told,
         learnt=learnt,

@@ -72,10 +72,9 @@ class RunScorer:
 
 
 def is_run(checkpoint: str | Path) -> bool:
-    """Whether this is the folder of a finished paper-style run and not an exported checkpoint."""
-    folder = Path(checkpoint)
-    exported = str(checkpoint) in shipped_checkpoints() or (folder / "config.json").is_file()
-    return not exported and all((folder / name).is_file() for name in ("model.json", "calibration.json"))
+    """Whether this is the folder of a finished paper-style run: an exported checkpoint has no model.json."""
+    there = (Path(checkpoint, name).is_file() for name in ("model.json", "calibration.json"))
+    return str(checkpoint) not in shipped_checkpoints() and all(there)
 
 
 def open_scorer(checkpoint: str | Path = "mini") -> Network:
