@@ -30,7 +30,7 @@ from transformers import (
 )
 
 from cit_core.model.config import PaperConfig
-from cit_core.model.loading import Parts, new_paper
+from cit_core.model.loading import Parts, new_paper, save_paper
 from cit_core.model.paper import PaperNetwork
 from cit_core.model.prompt import INQUIRY
 from cit_core.model.reading import PaperReader
@@ -139,6 +139,16 @@ def save_parts(folder: Path, lm: str = "llama") -> tuple[str, str]:
         model.save_pretrained(folder / name)
         words.save_pretrained(folder / name)
     return str(folder / "lm"), str(folder / "psi")
+
+
+def save_run(folder: Path, **config: Any) -> Path:
+    """What `cit train` leaves for use, around models on disk; returns the run's folder."""
+    lm, encoder = save_parts(folder / "models")
+    network, _ = new_paper(tiny_config(lm=lm, encoder=encoder, **config))
+    emphasised(network).unfreeze("connector")
+    save_paper(network, folder / "mine")
+    (folder / "mine" / "calibration.json").write_text(json.dumps({"slope": 0.5, "intercept": 0.25}))
+    return folder / "mine"
 
 
 def zoo(number: int, tasks: Sequence[str] = ("algebra", "history", "cell", "law")) -> list[Capability]:

@@ -18,7 +18,7 @@ from cit_core.errors import InvalidInput
 if TYPE_CHECKING:
     from cit_core.evaluate import Bench, Result
     from cit_core.records import Capability
-    from cit_core.train.data import OutcomeTable
+    from cit_core.train.data import OutcomeTable, Split
 
 __all__ = ["bench"]
 
@@ -93,30 +93,48 @@ def _open(
 ) -> Bench:
     from cit_core.evaluate.bench import Bench, thin
     from cit_core.evaluate.learners import learners, quick_learners
-    from cit_core.runtime import load_scorer
+    from cit_core.router.checkpoints import open_scorer
     from cit_core.train.data import Split
 
-    scorer, split = load_scorer(checkpoint), Split()
+    split = Split()
     catalogue, logs = (None, []) if data is None else _tables(data)
     told: dict[str, Capability] = {}
     if store is not None:
         log, told = _stored(store)
         logs.append(log)
+    learnt = _learnt_from(checkpoint, split, catalogue, logs)
     if quick:
         catalogue = None if catalogue is None else thin(catalogue, split)
         logs = [thin(log, split) for log in logs]
+    scorer = open_scorer(checkpoint)
+    if checkpoint != "mini":
+        output.note(f"rows that are named `mini` are of {scorer.name}")
     return Bench(
         catalogue=catalogue,
         logs=logs,
         scorer=scorer,
         command=shlex.join(["cit", *sys.argv[1:]]),
         told=told,
+        learnt=learnt,
         folder=work,
         split=split,
         chosen=quick_learners() if quick else learners(),
         quick=quick,
         tell=tell,
     )
+
+
+def _learnt_from(
+    checkpoint: str, split: Split, catalogue: OutcomeTable | None, logs: list[OutcomeTable]
+) -> tuple[str, ...]:
+    """The logs that the network has learnt from; what is exported is taken to have learnt from none."""
+    from cit_core.router.checkpoints import is_run
+
+    if not is_run(checkpoint):
+        return ()
+    from cit_core.evaluate.seen import logs_learnt_from  # needs torch, as the run does
+
+    return logs_learnt_from(Path(checkpoint), split, catalogue, logs)
 
 
 def _tables(data: Path) -> tuple[OutcomeTable, list[OutcomeTable]]:

@@ -29,12 +29,12 @@ def calibrate(
     Items without a vector get one first. Where evidence does not help, routers go without it, and this says so.
     """
     from cit_core.router.calibrating import calibrate_evidence
-    from cit_core.runtime import load_scorer
+    from cit_core.router.checkpoints import open_scorer
 
     if not evidence:
         raise InvalidInput("say what to calibrate: --evidence")
     with open_store(store) as opened, output.counting() as progress:
-        done = calibrate_evidence(opened, load_scorer(checkpoint), questions=questions, seed=seed, progress=progress)
+        done = calibrate_evidence(opened, open_scorer(checkpoint), questions=questions, seed=seed, progress=progress)
         url = opened.url
     saved, error = done.fit.gain
     asked = len(done.fit.asked_N)

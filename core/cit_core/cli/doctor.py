@@ -84,13 +84,16 @@ def _version(name: str) -> str | None:
 
 
 def _works(checkpoint: str) -> Iterator[Check]:
-    from cit_core.runtime import OnnxScorer, load_scorer
+    from cit_core.router.checkpoints import open_scorer
+    from cit_core.runtime import OnnxScorer
 
-    scorers: list[OnnxScorer] = []
+    scorers: list[Scorer] = []
 
     def load() -> Check:
-        scorer = load_scorer(checkpoint)
+        scorer = open_scorer(checkpoint)
         scorers.append(scorer)
+        if not isinstance(scorer, OnnxScorer):
+            return Check("checkpoint", f"{scorer.name}, a run of `cit train --preset paper`")
         return Check("checkpoint", f"{scorer.name}, sha256 {scorer.checkpoint.sha256}, every file matches its own")
 
     yield _guarded("catalogue", _catalogue)

@@ -38,7 +38,7 @@ StoreOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 CheckpointOption = Annotated[
     str,
-    typer.Option("--checkpoint", metavar="NAME|FOLDER", help="The network that predicts: a shipped name or a folder."),
+    typer.Option("--checkpoint", metavar="NAME|FOLDER", help="The network: a shipped name, an export or a paper run."),
 ]
 
 OpenRouter = Callable[[str, str | None, Sequence[str] | None, "Policy"], "Router"]
@@ -53,12 +53,12 @@ def open_router(checkpoint: str, store: str | None, models: Sequence[str] | None
         NoCandidate: If the store holds no candidate.
     """
     from cit_core.router import Router
-    from cit_core.runtime import load_scorer
+    from cit_core.router.checkpoints import open_scorer
 
     if store is None:
         return Router.from_pretrained(checkpoint, models=models, policy=policy)
     with open_store(store) as opened:
-        return Router.from_store(opened, load_scorer(checkpoint), models=models, policy=policy)
+        return Router.from_store(opened, open_scorer(checkpoint), models=models, policy=policy)
 
 
 def open_store(url: str | None, *, create: bool = False) -> CapabilityStore:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,9 +56,9 @@ def train_paper(
         raise InvalidInput("--preset paper learns from --data FOLDER or from --store URL: give one of them")
     recipe = _recipe(recipe_file, out if resume else None, overrides)
 
-    from cit_core.train.run import train
+    with output.counting() as count, redirect_stdout(sys.stderr):  # where reporters may print what they like
+        from cit_core.train.run import train
 
-    with output.counting() as count:
         metrics = train(_outcomes(data, name, store), out, recipe, resume=resume, progress=count)
     if os.environ.get("RANK", "0") != "0":
         return

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,7 @@ from cit_core.evaluate.settings import (
 )
 from cit_core.evaluate.zoos import random_zoos
 from cit_core.records import Capability
+from cit_core.router.checkpoints import Network
 from cit_core.runtime import OnnxScorer
 from cit_core.train.data import OutcomeTable, Split
 
@@ -102,6 +103,7 @@ class Bench:
         scorer: The network under test.
         command: How this was called, for the record.
         told: What is known of models of the logs besides their outcomes.
+        learnt: Logs that the network has learnt from: of these, questions alone can be held out.
         folder: Keeps vectors and scores; nothing is kept if not given.
         split: What is held out.
         chosen: Learners in place of all.
@@ -111,9 +113,10 @@ class Bench:
 
     catalogue: OutcomeTable | None
     logs: Sequence[OutcomeTable]
-    scorer: OnnxScorer
+    scorer: Network
     command: str
     told: Mapping[str, Capability] = field(default_factory=dict)
+    learnt: Collection[str] = ()
     folder: Path | None = None
     split: Split = field(default_factory=Split)
     chosen: Sequence[Learner] | None = None
@@ -184,6 +187,10 @@ class Bench:
     def _tables(self) -> list[OutcomeTable]:
         return ([] if self.catalogue is None else [self.catalogue]) + list(self.logs)
 
+    @property
+    def _network(self) -> OnnxScorer:
+        return cast(OnnxScorer, self.scorer)  # what makes scores asks for no more than a `Network` has
+
     # -- what is slow: vectors and scores -----------------------------------------------------------------------------
 
     @cached_property
@@ -214,7 +221,7 @@ class Bench:
         def encode(texts: Sequence[str]) -> NDArray[np.float32]:
             return np.stack([self._vectors[rows[text][0]][rows[text][1]] for text in texts])
 
-        return methods(self.scorer, encode, chosen=self.chosen)
+        return methods(self._network, encode, chosen=self.chosen)
 
     @cached_property
     def _scores(self) -> Callable[[Setting], dict[str, Scores]]:
@@ -249,7 +256,8 @@ class Bench:
             parts = catalogue_parts(whole, self.split, hidden)
             found += [_Compared(part.setting, partial(self._scores_of_part, part, whole)) for part in parts]
             if not hidden:
-                others = filter(None, (other_dataset_setting(whole, log) for log in self.logs))
+                unseen = (log for log in self.logs if log.name not in self.learnt)
+                others = filter(None, (other_dataset_setting(whole, log) for log in unseen))
                 found += [_Compared(setting, partial(self._scores, setting)) for setting in others]
         return found
 
@@ -263,10 +271,11 @@ class Bench:
             table, place = measured_alike(log), {id_: row for row, id_ in enumerate(log.item_ids)}
             vectors = self._vectors[log.name][[place[id_] for id_ in table.item_ids]]
             choices: list[tuple[str, ...]] = [()]
-            if len(set(table.tasks)) > 1:
+            learnt = log.name in self.learnt
+            if len(set(table.tasks)) > 1 and not learnt:
                 choices.append(tasks_held_out(table, self.split))
             for hidden in choices:
-                setting = own_tasks_setting(table, vectors, self.split, hidden=hidden, told=self.told)
+                setting = own_tasks_setting(table, vectors, self.split, hidden=hidden, told=self.told, learnt=learnt)
                 found.append(_Compared(setting, partial(self._scores, setting)))
         return found
 
@@ -322,7 +331,7 @@ class Bench:
 
     def _robustness(self) -> Parts:
         setting, questions = self._compared[0].setting, 40 if self.quick else 300
-        scorers = {NETWORK: self.scorer, EVIDENCE: with_evidence(setting, self.scorer)}
+        scorers = {NETWORK: self.scorer, EVIDENCE: with_evidence(setting, self._network)}
         return [robustness(setting, name, scorer, questions) for name, scorer in scorers.items()], ()
 
 

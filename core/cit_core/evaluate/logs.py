@@ -102,6 +102,7 @@ def own_tasks_setting(
     *,
     hidden: Collection[str] = (),
     told: Mapping[str, Capability] | None = None,
+    learnt: bool = False,
 ) -> Setting:
     """Models with a log of their answers.
 
@@ -111,6 +112,7 @@ def own_tasks_setting(
         split: Which items are held out.
         hidden: Tasks of which nothing is known: their questions are routed, and no others.
         told: What is known of a model besides: facts, prices, what its answers took.
+        learnt: Whether the network has learnt from the questions that are not held out.
 
     Raises:
         InvalidInput: If there is nothing to route, or nothing to learn from.
@@ -134,11 +136,12 @@ def own_tasks_setting(
         fact = (told or {}).get(model, Capability(candidate=Candidate(id=model)))
         profile = profile_of(fact.candidate, tasks, of_seen, table.correct_IM[seen, column])
         profiles.append(profile.model_copy(update={"usage": fact.usage}))
+    network = "has learnt from it too" if learnt else "knows none of it"
     what = f"The questions of {', '.join(sorted(hidden))}, and all else of these" if hidden else "The questions"
     return Setting(
         name=f"{table.name}-held-out-datasets" if hidden else table.name,
         title=f"Held-out datasets: {table.name}" if hidden else f"Models with a log: {table.name}",
-        held_out=f"{what}. Profiles and evidence come from the rest of the log; the network knows none of it.",
+        held_out=f"{what}. Profiles and evidence come from the rest of the log; the network {network}.",
         instructions=tuple(table.instructions[row] for row in rows),
         groups=tuple(table.tasks[row] for row in rows),
         correct_NK=table.correct_IM[rows],

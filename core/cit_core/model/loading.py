@@ -86,7 +86,7 @@ def load_paper(folder: Path, parts: Parts | None = None) -> tuple[PaperNetwork, 
     try:
         fields = json.loads((folder / "model.json").read_text())
         if not isinstance(fields, dict) or fields.pop("network", None) != "paper":
-            raise CheckpointError(f"{folder} holds no network of the paper's kind; `load_network` reads `mini`")
+            raise CheckpointError(f"{folder} holds no network of the paper's kind; `load_network` reads `mini`'s run")
         config = PaperConfig.model_validate(fields)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder} is not a trained network (model.json, model.safetensors): {error}") from error

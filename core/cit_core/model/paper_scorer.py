@@ -5,6 +5,7 @@ Axes: N queries, K candidates, T soft tokens, D width.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -56,13 +57,13 @@ class PaperScorer:
         self._tokens: OrderedDict[str, tuple[Tensor, Tensor]] = OrderedDict()
 
     @classmethod
-    def from_run(cls, folder: str | Path, parts: Parts | None = None, *, device: str = "cpu") -> PaperScorer:
+    def from_run(cls, folder: str | Path, parts: Parts | None = None, *, device: str | None = None) -> PaperScorer:
         """Open what `cit train --preset paper` has written.
 
         Args:
             folder: The run's.
             parts: The models the network is made of, where they are loaded already.
-            device: Where it runs, as torch calls it.
+            device: Where it runs, as torch calls it; a GPU, where there is one, if not given.
 
         Raises:
             CheckpointError: If files are missing or do not fit.
@@ -74,12 +75,19 @@ class PaperScorer:
             slope, intercept = float(calibration["slope"]), float(calibration["intercept"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{folder}: the run has no calibration.json, or a bad one: {error!r}") from error
-        return cls(network.to(device), reader, folder.resolve().name, slope=slope, intercept=intercept)
+        network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        name = f"{folder.resolve().name}@{_digest(folder)}"
+        return cls(network, reader, name, slope=slope, intercept=intercept)
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
         """Calibrated P(correct) of N queries for K candidates, (N, K)."""
-        z_NK = self._slope * self.log_odds(instructions, capabilities) + self._intercept
-        return np.exp(-np.logaddexp(0.0, -z_NK))
+        return np.exp(-np.logaddexp(0.0, -self.calibrated_log_odds(instructions, capabilities)))
+
+    def calibrated_log_odds(
+        self, instructions: Sequence[str], capabilities: Sequence[Capability]
+    ) -> NDArray[np.float64]:
+        """Of what `score` says, (N, K)."""
+        return self._slope * self.log_odds(instructions, capabilities) + self._intercept
 
     @torch.no_grad()
     def log_odds(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
@@ -132,6 +140,16 @@ class PaperScorer:
         while len(self._tokens) > CACHED_CAPABILITIES:
             self._tokens.popitem(last=False)
         return found
+
+
+def _digest(folder: Path) -> str:
+    """Eight hex digits of a hash of the run's own files: what was scored with other weights is not taken for theirs."""
+    whole = hashlib.sha256()
+    for name in ("model.json", "model.safetensors", "calibration.json"):
+        with (folder / name).open("rb") as file:
+            while chunk := file.read(1 << 20):
+                whole.update(chunk)
+    return whole.hexdigest()[:8]
 
 
 def _pad(x: Tensor, length: int) -> Tensor:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.aptitude.encoding import Encoder, encode_items
+from cit_core.aptitude.encoding import encode_items
 from cit_core.records import Capability
+from cit_core.router.checkpoints import Network
 from cit_core.router.opening import EVIDENCE, outcomes_of
 from cit_core.runtime.evidence import Reader
 from cit_core.runtime.evidence_fitting import Fit, fit_settings
@@ -22,12 +23,6 @@ __all__ = ["Calibrated", "calibrate_evidence"]
 
 CHUNK = 16
 """Questions that are read between two reports of progress."""
-
-
-class ReaderAndEncoder(Reader, Encoder, Protocol):
-    """A scorer that evidence can correct, `OnnxScorer` for one."""
-
-    encoder: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,7 @@ class Calibrated:
 
 def calibrate_evidence(
     store: CapabilityStore,
-    scorer: ReaderAndEncoder,
+    scorer: Network,
     *,
     questions: int = 1000,
     seed: int = 0,

@@ -56,11 +56,13 @@ def from_catalogue(checkpoint: str | Path, *, evidence: bool) -> Opened:
 
     Raises:
         CheckpointError: If the checkpoint is missing or damaged.
+        MissingExtra: If it is a run and torch is not installed.
     """
     from cit_core.catalogue import VECTORS_OF, catalogue_capabilities, core_suite
-    from cit_core.runtime import Evidence, EvidenceScorer, load_scorer
+    from cit_core.router.checkpoints import open_scorer
+    from cit_core.runtime import Evidence, EvidenceScorer
 
-    suite, scorer = core_suite(), load_scorer(checkpoint)
+    suite, scorer = core_suite(), open_scorer(checkpoint)
     opened = Opened(scorer, catalogue_capabilities(), f"catalogue:{suite.name}@{suite.version}", scorer)
     if not evidence or getattr(scorer, "encoder", None) != VECTORS_OF:  # vectors of another trunk cannot be compared
         return opened

@@ -96,7 +96,7 @@ class Router:
         """The shipped network over the shipped catalogue: offline, on the CPU, without a key.
 
         Args:
-            checkpoint: Name of a shipped checkpoint, or a folder that holds one.
+            checkpoint: Name of a shipped checkpoint, or a folder: one that was exported, or a paper-style run.
             models: Ids from the catalogue; all of it if not given.
             policy: What to maximise.
             constraints: Who may be chosen at all.
@@ -106,6 +106,7 @@ class Router:
         Raises:
             UnknownCandidate: If a model is not in the catalogue; the message names the closest ids.
             CheckpointError: If the checkpoint is missing or damaged.
+            MissingExtra: If it is a run and torch is not installed.
         """
         opened = from_catalogue(checkpoint, evidence=evidence)
         zoo = _pick(opened.capabilities, models, "the catalogue")

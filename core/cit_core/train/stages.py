@@ -10,7 +10,8 @@ import importlib.util
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -107,7 +108,8 @@ def run_stage(trainer: StageTrainer, *, resume: bool) -> None:
     if resume and (folder / DONE).exists():
         load_weights(trainer.model, folder)
         return
-    trainer.train(resume_from_checkpoint=_last_checkpoint(folder) if resume else None)
+    with _closed_reports(trainer.ours[0]):
+        trainer.train(resume_from_checkpoint=_last_checkpoint(folder) if resume else None)
     # What mixed precision has put around `forward` is taken off again: the next stage puts it there itself.
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
     if trainer.args.should_save:
@@ -268,6 +270,23 @@ def _arguments(recipe: Recipe, stage: int, folder: Path) -> TrainingArguments:
         arguments.n_gpu, 1
     )  # several GPUs are for `torchrun`: grids cannot be cut by their first axis
     return arguments
+
+
+@contextmanager
+def _closed_reports(recipe: Recipe) -> Iterator[None]:
+    """A stage is a W&B run of its own, which the Trainer leaves open; one that was open before is its owner's."""
+    if "wandb" not in recipe.report_to:
+        yield
+        return
+    import wandb
+
+    before, failed = wandb.run, 1
+    try:
+        yield
+        failed = 0
+    finally:
+        if before is None and wandb.run is not None:
+            wandb.run.finish(exit_code=failed)
 
 
 def _last_checkpoint(folder: Path) -> str | None:

@@ -24,6 +24,12 @@ from cit_core.train.recipe import Recipe, Stage, read_recipe, write_recipe
 
 Cit = Callable[..., Any]
 
+LAUNCHERS = {
+    "torchrun": "torch.distributed.run --standalone --nproc-per-node 2 --no-python",
+    "accelerate": "accelerate.commands.launch --multi_gpu --num_processes 2 --main_process_port 0 --no_python",
+}
+"""`torchrun` and `accelerate launch`, which begins several processes for `--multi_gpu` alone, GPUs or not."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> None:
@@ -81,17 +87,23 @@ def test_one_recipe_is_one_run(whole: tuple[Path, Any], recipe: Path) -> None:
     assert len(losses(out)) == 4
 
 
-def test_two_processes_learn_what_one_does(whole: tuple[Path, Any], data: Path, recipe: Path, tmp_path: Path) -> None:
-    """By `torchrun`, on gloo: the same groups, the same losses, the same weights up to the order of a sum."""
-    out, paths = tmp_path / "two", os.pathsep.join(sys.path)
+@pytest.mark.parametrize("launch", LAUNCHERS.values(), ids=LAUNCHERS)
+def test_two_processes_learn_what_one_does(
+    whole: tuple[Path, Any], data: Path, recipe: Path, tmp_path: Path, launch: str
+) -> None:
+    """On gloo: the same groups, the same losses, the same weights up to the order of a sum; one of the two reports."""
+    out, paths, told = tmp_path / "two", os.pathsep.join(sys.path), tmp_path / "told.yaml"
+    write_recipe(read_recipe(recipe).model_copy(update={"report_to": ("wandb",)}), told)
     script = tmp_path / "cit.py"
     script.write_text("from cit_core.cli import main\n\nmain()\n")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    command = [*launch, "train", "--data", str(data), "--config", str(recipe), "--out", str(out), "--json"]
+    command = [sys.executable, "-m", *launch.split(), sys.executable, str(script), "train"]
+    command += ["--data", str(data), "--config", str(told), "--out", str(out), "--json"]
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment |= {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_CACHE_DIR": str(tmp_path / "cache")}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads((out / "run.json").read_text())["processes"] == 2
+    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 2, "one of each stage"
     assert losses(out) == pytest.approx(losses(whole[0]), rel=1e-4)
     (line,) = done.stdout.strip().splitlines()
     said, expected = json.loads(line), json.loads(whole[1].stdout)

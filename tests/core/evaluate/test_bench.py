@@ -84,6 +84,18 @@ def test_learners_are_compared_in_every_setting(results: dict[str, Result]) -> N
     assert len(zoos) == 6, "accuracy and two gains, on all items and on categories that are held out"
 
 
+def test_of_a_log_that_the_network_has_learnt_from_questions_alone_are_held_out() -> None:
+    (whole,) = bench()[0].run(["learners"])
+    (result,) = bench(learnt=("log",))[0].run(["learners"])
+    kept = [table for table in whole.tables if not table.title.startswith("Held-out datasets")]
+    assert len(kept) == len(whole.tables) - 2
+    assert [table.title for table in result.tables] == [table.title for table in kept]
+    assert [table.rows for table in result.tables] == [table.rows for table in kept]
+    said = [next(table.note for table in of.tables if "with a log" in table.title) for of in (whole, result)]
+    assert "the network knows none of it" in said[0]
+    assert "the network has learnt from it too" in said[1]
+
+
 def test_onboarding_asks_little_and_much_and_is_the_same_where_both_are_all(results: dict[str, Result]) -> None:
     questions, answers = results["onboarding"].tables
     others = len(CATALOGUE.item_ids) - len(Split().items(CATALOGUE.item_ids)["test"])

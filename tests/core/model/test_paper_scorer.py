@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny_paper import TEXTS, paper, parts, zoo
+from safetensors.torch import load_file, save_file
+from tiny_paper import TEXTS, paper, parts, save_run, zoo
 
 from cit_core.errors import CheckpointError
 from cit_core.model import paper_scorer
@@ -102,6 +104,21 @@ def test_a_run_opens_as_a_scorer_that_routes(tmp_path: Path) -> None:
     models = zoo(5)
     decision = Router(scorer, models, policy=Best()).route("solve algebra")
     expected = 1.0 / (1.0 + np.exp(1.0 - 2.0 * PaperScorer(network, reader).log_odds(["solve algebra"], models)[0]))
-    assert decision.scorer == "mine"
+    assert re.fullmatch(r"mine@[0-9a-f]{8}", decision.scorer)
     assert decision.model == f"m{expected.argmax()}"
     assert decision.probability == pytest.approx(expected.max(), abs=1e-5)
+
+
+@pytest.mark.parametrize("file", ["model.json", "model.safetensors", "calibration.json"])
+def test_a_run_that_scores_otherwise_has_another_name(tmp_path: Path, file: str) -> None:
+    folder = save_run(tmp_path)
+    before = PaperScorer.from_run(folder).name
+    assert PaperScorer.from_run(folder).name == before
+    if file == "model.safetensors":
+        weights = load_file(folder / file)
+        save_file({name: weight + 1.0 for name, weight in weights.items()}, folder / file, metadata={"format": "pt"})
+    else:
+        fields = json.loads((folder / file).read_text())
+        changed = {"max_length": 8} if file == "model.json" else {"slope": 0.25}
+        (folder / file).write_text(json.dumps({**fields, **changed}))
+    assert PaperScorer.from_run(folder).name != before

@@ -303,20 +303,6 @@ def test_a_stage_ends_when_routing_gets_no_better(tmp_path: Path, monkeypatch: p
     assert same_weights(tmp_path, tmp_path / "stage-1" / "checkpoint-4"), "those of the best are kept"
 
 
-def test_tensorboard_is_told_through_the_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tensorboard", reason="pip install tensorboard: it comes with no extra of ours")
-    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
-    run(tmp_path / "run", recipe(stages=(Stage(steps=2),), report_to=("tensorboard",)))
-    (events,) = (tmp_path / "board").rglob("events.out.tfevents.*")
-    assert b"eval/routing_accuracy" in events.read_bytes()
-
-
-def test_a_report_without_its_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InvalidInput, match="report_to 'wandb' needs its package: pip install wandb"):
-        run(tmp_path, recipe(report_to=("wandb",)))
-
-
 def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
     wild = (Stage(steps=20, learning_rate=1e30, lm_learning_rate=1e30),)
     with pytest.raises(InvalidInput, match=r"training diverged: .* lower the learning rates"):

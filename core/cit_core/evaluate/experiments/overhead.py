@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from cit_core.evaluate.results import Column, Figure, Series, Table
 from cit_core.records import Candidate, Capability
-from cit_core.runtime import OnnxScorer
+from cit_core.router import Scorer
 
 __all__ = ["overhead"]
 
@@ -18,7 +18,7 @@ SENTENCE = "A second train leaves the same station an hour later and follows the
 
 
 def overhead(
-    scorer: OnnxScorer, profiles: Sequence[Capability], repeats: int = 30
+    scorer: Scorer, profiles: Sequence[Capability], repeats: int = 30
 ) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
     """One pass for the whole zoo, as here, beside a forward for every candidate, as in the paper.
 
@@ -53,7 +53,7 @@ def _zoo(profiles: Sequence[Capability], size: int) -> list[Capability]:
     ]
 
 
-def _both(scorer: OnnxScorer, text: str, zoo: list[Capability], repeats: int) -> tuple[float, float]:
+def _both(scorer: Scorer, text: str, zoo: list[Capability], repeats: int) -> tuple[float, float]:
     def one_pass() -> None:
         scorer.score([text], zoo)
 
