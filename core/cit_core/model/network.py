@@ -146,25 +146,25 @@ class Phi(nn.Module):
         self.level_gain = nn.Parameter(torch.tensor(1.0))
 
     def remember(self, tokens_KTD: Tensor) -> Tensor:
-        """Read capabilities, which see no instruction: soft tokens to each layer's keys and values, KMHTE."""
+        """Read capabilities, which see no instruction: soft tokens to each layer's keys and values, MHKTE."""
         kept = []
         mask_KT = torch.ones_like(tokens_KTD[..., 0])
         for place, module in enumerate(self.layers):
             layer = cast(Layer, module)
             k, v = layer.split(layer.key(tokens_KTD)), layer.split(layer.value(tokens_KTD))
-            kept += [k, v]
+            kept += [k.transpose(0, 1), v.transpose(0, 1)]
             if place < len(self.layers) - 1:
                 mixed = attend(layer.split(layer.query(tokens_KTD)), k, v, mask_KT)
                 tokens_KTD = layer.finish(tokens_KTD, mixed)
-        return torch.stack(kept, dim=1)
+        return torch.stack(kept)
 
-    def forward(self, x_NLD: Tensor, mask_NL: Tensor, known_KMHTE: Tensor, level_K: Tensor) -> Tensor:
+    def forward(self, x_NLD: Tensor, mask_NL: Tensor, known_MHKTE: Tensor, level_K: Tensor) -> Tensor:
         """Log-odds of 'Yes' against 'No', NK, before calibration.
 
         Args:
             x_NLD: The reader's hidden states.
             mask_NL: 1 for a token, 0 for padding.
-            known_KMHTE: The candidates as `remember` read them.
+            known_MHKTE: The candidates as `remember` read them.
             level_K: Their levels.
         """
         (N, L), K = mask_NL.shape, level_K.shape[0]
@@ -177,7 +177,7 @@ class Phi(nn.Module):
             q = layer.split(layer.query(p_NPD if last else row_NRD))
             k, v = layer.split(layer.key(row_NRD)), layer.split(layer.value(row_NRD))
             own, of_x = ((k.narrow(2, at, size), v.narrow(2, at, size)) for at, size in ((0, P), (P, L)))
-            known = known_KMHTE[:, 2 * place], known_KMHTE[:, 2 * place + 1]
+            known = known_MHKTE[2 * place], known_MHKTE[2 * place + 1]
             mixed = attend_inquiries(q.narrow(2, 0, P), own, of_x, known, mask_NL)
             p_NPD = p_NPD.expand(-1, K, -1)
             if last:
@@ -244,7 +244,7 @@ class ModelSAT(nn.Module):
         return cast(Tensor, self.encoder(self.reader(ids_NL, mask_NL), mask_NL))
 
     def know(self, vectors_KSD: Tensor, accuracy_KS: Tensor, count_KS: Tensor) -> tuple[Tensor, Tensor]:
-        """All that phi needs to have of capabilities: what it remembers of them, KMHTE, and their levels K."""
+        """All that phi needs to have of capabilities: what it remembers of them, MHKTE, and their levels K."""
         tokens_KTD, level_K = self.connector(vectors_KSD, accuracy_KS, count_KS)
         return self.phi.remember(tokens_KTD), level_K
 

@@ -40,7 +40,7 @@ def attend_inquiries(
     q_NHPE: Tensor,
     own_NHPE: tuple[Tensor, Tensor],
     x_NHLE: tuple[Tensor, Tensor],
-    known_KHTE: tuple[Tensor, Tensor],
+    known_HKTE: tuple[Tensor, Tensor],
     mask_NL: Tensor,
 ) -> Tensor:
     """Inquiries to the instruction, to themselves and to their candidate's capability, under one softmax.
@@ -49,22 +49,21 @@ def attend_inquiries(
         q_NHPE: Queries of the inquiries.
         own_NHPE: Their own keys and values.
         x_NHLE: Keys and values of the instruction.
-        known_KHTE: Keys and values of the capabilities.
+        known_HKTE: Keys and values of the capabilities.
         mask_NL: 1 for an instruction token, 0 for padding.
 
     Returns:
         The mixed values, NHKE.
     """
-    (own_k, own_v), (x_k, x_v) = own_NHPE, x_NHLE
-    known_k_HKTE, known_v_HKTE = (part.transpose(0, 1) for part in known_KHTE)
-    K, T = known_k_HKTE.shape[1:3]
+    (own_k, own_v), (x_k, x_v), (known_k, known_v) = own_NHPE, x_NHLE, known_HKTE
+    K, T = known_k.shape[1:3]
     q_NHPE = q_NHPE / math.sqrt(q_NHPE.shape[-1])
-    to_known_NHKT = (q_NHPE.unsqueeze(3) * known_k_HKTE).sum(-1)  # a handful of numbers: no matrix product is quicker
+    to_known_NHKT = (q_NHPE.unsqueeze(3) * known_k).sum(-1)  # a handful of numbers: no matrix product is quicker
     to_self_NHP1 = (q_NHPE * own_k).sum(-1, keepdim=True)
     to_x_NHPL = q_NHPE @ x_k.transpose(-1, -2)
     shared = torch.cat([to_self_NHP1, to_x_NHPL + _bias(mask_NL, to_x_NHPL)], dim=-1).expand(-1, -1, K, -1)
     weights = torch.cat([to_known_NHKT, shared], dim=-1).softmax(-1)
-    from_known_NHKE = (weights[..., :T].unsqueeze(-1) * known_v_HKTE).sum(3)
+    from_known_NHKE = (weights[..., :T].unsqueeze(-1) * known_v).sum(3)
     return from_known_NHKE + weights[..., T : T + 1] * own_v + weights[..., T + 1 :] @ x_v
 
 

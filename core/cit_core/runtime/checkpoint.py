@@ -19,7 +19,7 @@ from cit_core.errors import CheckpointError
 
 __all__ = ["FILES", "FORMAT", "Checkpoint", "shipped_checkpoints", "write_config"]
 
-FORMAT = 1
+FORMAT = 2
 ENCODER_FILES = ("reader.onnx", "encoder.onnx", "tokenizer.json")
 """What makes a text's vector: the same files, the same vectors."""
 GRAPHS = ("reader.onnx", "encoder.onnx", "connector.onnx", "phi.onnx")
@@ -60,8 +60,10 @@ class Checkpoint:
             ) from error
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             found = config.get("format") if isinstance(config, dict) else None
+            older = isinstance(found, int) and found < FORMAT
+            help_ = "export it again, `cit train --only-export`" if older else "pip install -U cit-router"
             raise CheckpointError(
-                f"checkpoint {folder} has format {found!r}, this release reads {FORMAT}: pip install -U cit-router"
+                f"checkpoint {folder} has format {found!r}, this release reads {FORMAT}: {help_}"
             )
         shape = {"name": str, "network": dict, "files": dict}
         absent = [field for field, kind in shape.items() if not isinstance(config.get(field), kind)]

@@ -16,6 +16,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import is_
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from cit_core.runtime.checkpoint import GRAPHS, Checkpoint
 __all__ = ["OnnxScorer"]
 
 CACHED_CAPABILITIES = 4096
+RECENT_ZOOS = 8
 SLOW_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion"]
 """Of onnxruntime (seen in 1.32): on a CPU the fused operation takes longer than its parts."""
 Known = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -66,8 +68,7 @@ class OnnxScorer:
         self._lock = threading.Lock()
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._task_vectors: dict[str, NDArray[np.float32]] = {}
-        empty = np.empty(0, np.float32)
-        self._last_zoo: tuple[tuple[str, ...], Known] = ((), (empty, empty))
+        self._zoos: tuple[tuple[tuple[Capability, ...], Known], ...] = ()
 
     def __reduce__(self) -> tuple[Callable[[], OnnxScorer], tuple[()]]:
         return partial(OnnxScorer, self.checkpoint.folder, threads=self._threads), ()
@@ -103,10 +104,10 @@ class OnnxScorer:
         rows = np.empty((len(instructions), len(capabilities)), np.float32)
         if not capabilities:
             return rows
-        known_KMHTE, level_K = self._known_zoo(capabilities)
+        known_MHKTE, level_K = self._known_zoo(capabilities)
         for place, text in enumerate(instructions):
             x_1LD, mask_1L = self._read(text)
-            rows[place] = _run(self._phi, x_1LD, mask_1L, known_KMHTE, level_K)[0][0]
+            rows[place] = _run(self._phi, x_1LD, mask_1L, known_MHKTE, level_K)[0][0]
         return rows
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -124,13 +125,14 @@ class OnnxScorer:
         return _run(self._reader, ids_1L, mask_1L)[0], mask_1L
 
     def _known_zoo(self, capabilities: Sequence[Capability]) -> Known:
-        zoo = tuple(capability.fingerprint for capability in capabilities)
-        known_zoo, stacked = self._last_zoo  # one read: another thread may set another zoo at any time
-        if zoo != known_zoo:
-            found = [self._known_of(capability) for capability in capabilities]
-            stacked = np.stack([kept for kept, _ in found]), np.stack([level for _, level in found])
-            self._last_zoo = (zoo, stacked)
-        return stacked
+        recent = self._zoos  # one read: another thread may add a zoo at any time
+        for zoo, known in recent:
+            if len(zoo) == len(capabilities) and all(map(is_, zoo, capabilities)):  # 128 fingerprints take a while
+                return known
+        found = [self._known_of(capability) for capability in capabilities]
+        known = np.stack([kept for kept, _ in found], axis=2), np.stack([level for _, level in found])
+        self._zoos = ((tuple(capabilities), known), *recent[: RECENT_ZOOS - 1])
+        return known
 
     def _known_of(self, capability: Capability) -> Known:
         with self._lock:
@@ -154,8 +156,8 @@ class OnnxScorer:
         else:  # one padding line: the connector then answers with what it expects of a model it knows nothing of
             vectors_SD = np.zeros((1, self.checkpoint.config["network"]["width"]), np.float32)
             accuracy_S, count_S = np.zeros(1, np.float32), np.zeros(1, np.float32)
-        known_KMHTE, level_K = _run(self._connector, vectors_SD[None], accuracy_S[None], count_S[None])
-        return known_KMHTE[0], level_K[0]
+        known_MHKTE, level_K = _run(self._connector, vectors_SD[None], accuracy_S[None], count_S[None])
+        return known_MHKTE[:, :, 0], level_K[0]
 
     def _task_vector(self, description: str) -> NDArray[np.float32]:
         with self._lock:

@@ -130,7 +130,7 @@ def _examples(network: ModelSAT) -> dict[str, Example]:
         ),
         "phi": (
             {"states": x, "mask": mask, "known": known, "level": level},
-            {"states": x_shape, "mask": mask_shape, "known": {0: k}, "level": {0: k}},
+            {"states": x_shape, "mask": mask_shape, "known": {2: k}, "level": {0: k}},
             ["odds"],
         ),
     }

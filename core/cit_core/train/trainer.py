@@ -39,7 +39,7 @@ class TrainConfig(BaseModel):
 
     network: ModelConfig = MINI
     split: Split = Split()
-    steps: int = 600
+    steps: int = 450
     items: int = 32
     """Items of one step."""
     candidates: int = 12
@@ -60,7 +60,7 @@ class TrainConfig(BaseModel):
     average_over: int = 100
     """Steps that the running average of the weights looks back on."""
     evaluate_every: int = 100
-    seed: int = 0
+    seed: int = 2
 
 
 def routing_loss(odds_NK: Tensor, correct_NK: Tensor, ranking_weight: float) -> Tensor:

@@ -78,13 +78,13 @@ def test_how_much_padding_there_is_and_what_stands_in_it_does_not_matter(
 def test_a_poisoned_candidate_or_query_poisons_nobody_else(network: ModelSAT) -> None:
     read, zoo = instructions(3, 10, seed=3), profiles(5, lines=4, seed=3)
     with torch.no_grad():
-        known_KMHTE, level_K = network.know(*zoo)
+        known_MHKTE, level_K = network.know(*zoo)
         x_NLD = network.reader(*read)
-        clean_NK = network.phi(x_NLD, read[1], known_KMHTE, level_K)
-        bad_KMHTE, bad_NLD = known_KMHTE.clone(), x_NLD.clone()
-        bad_KMHTE[2], bad_NLD[1] = float("nan"), float("nan")
-        by_candidate_NK = network.phi(x_NLD, read[1], bad_KMHTE, level_K)
-        by_query_NK = network.phi(bad_NLD, read[1], known_KMHTE, level_K)
+        clean_NK = network.phi(x_NLD, read[1], known_MHKTE, level_K)
+        bad_MHKTE, bad_NLD = known_MHKTE.clone(), x_NLD.clone()
+        bad_MHKTE[:, :, 2], bad_NLD[1] = float("nan"), float("nan")
+        by_candidate_NK = network.phi(x_NLD, read[1], bad_MHKTE, level_K)
+        by_query_NK = network.phi(bad_NLD, read[1], known_MHKTE, level_K)
     assert by_candidate_NK.isnan()[:, 2].all()
     assert by_query_NK.isnan()[1].all()
     others = [0, 1, 3, 4]

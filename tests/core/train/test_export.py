@@ -62,14 +62,14 @@ def test_float32_graphs_agree_with_torch_for_all_sizes(
     zoo = tuple(part.contiguous() for part in zoo)
     with torch.no_grad():
         x_NLD, vectors_ND = network.reader(ids_NL, mask_NL), network.encode(ids_NL, mask_NL)
-        known_KMHTE, level_K = network.know(*zoo)
-        odds_NK = network.phi(x_NLD, mask_NL, known_KMHTE, level_K)
+        known_MHKTE, level_K = network.know(*zoo)
+        odds_NK = network.phi(x_NLD, mask_NL, known_MHKTE, level_K)
     pairs = [
         (exact["reader"](ids_NL, mask_NL)[0], x_NLD),
         (exact["encoder"](x_NLD, mask_NL)[0], vectors_ND),
-        (exact["connector"](*zoo)[0], known_KMHTE),
+        (exact["connector"](*zoo)[0], known_MHKTE),
         (exact["connector"](*zoo)[1], level_K),
-        (exact["phi"](x_NLD, mask_NL, known_KMHTE, level_K)[0], odds_NK),
+        (exact["phi"](x_NLD, mask_NL, known_MHKTE, level_K)[0], odds_NK),
     ]
     for found, expected in pairs:
         assert found.shape == expected.shape
