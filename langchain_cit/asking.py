@@ -16,10 +16,19 @@ from langchain_cit.abilities import reasons_against
 from langchain_cit.knobs import forced_model, policy_of, thread_of
 from langchain_cit.query import read_query
 
-__all__ = ["DECIDED", "Asking", "with_decisions"]
+__all__ = ["Asking"]
 
 DECIDED = "__cit_decision"
 """Configurable entry with a decision that was made before the call."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision, by whom and for what: configs are inherited, and a router inside a candidate has its own to make."""
+
+    routes: Mapping[str, Runnable[Any, Any]]
+    value: Any
+    decision: Decision
 
 
 @dataclass(frozen=True)
@@ -71,12 +80,12 @@ class Asking:
             InvalidInput: As `query`.
             NoCandidate: If every candidate is excluded.
         """
-        decided: Decision | None = config.get("configurable", {}).get(DECIDED)
+        decided = self._decided(value, config)
         return self.router.decide(self.query(value, kwargs, config)) if decided is None else decided
 
     async def adecide(self, value: Any, kwargs: Mapping[str, Any], config: RunnableConfig) -> Decision:
         """As `decide`; the event loop is never blocked."""
-        decided: Decision | None = config.get("configurable", {}).get(DECIDED)
+        decided = self._decided(value, config)
         return await self.router.adecide(self.query(value, kwargs, config)) if decided is None else decided
 
     def decide_each(
@@ -93,6 +102,25 @@ class Asking:
         """As `decide_each`, in a worker thread."""
         return await aside("decisions", self.decide_each, values, kwargs, configs)
 
+    def with_decisions(
+        self, values: Sequence[Any], configs: Sequence[RunnableConfig], outcomes: Sequence[Decision | CITError]
+    ) -> list[RunnableConfig]:
+        """Configs that carry what was decided for each value; where it failed, the call itself finds out why."""
+        return [
+            {
+                **config,
+                "configurable": {**config.get("configurable", {}), DECIDED: Decided(self.routes, value, outcome)},
+            }
+            if isinstance(outcome, Decision)
+            else config
+            for value, config, outcome in zip(values, configs, outcomes, strict=True)
+        ]
+
+    def _decided(self, value: Any, config: RunnableConfig) -> Decision | None:
+        found: Decided | None = config.get("configurable", {}).get(DECIDED)
+        mine = found is not None and found.routes is self.routes and found.value is value
+        return found.decision if found is not None and mine else None
+
     def _query_or_error(self, value: Any, kwargs: Mapping[str, Any], config: RunnableConfig) -> Query | CITError:
         try:
             return self.query(value, kwargs, config)
@@ -108,13 +136,3 @@ class Asking:
     def _without_route(self) -> dict[str, str]:
         here = self.routes.keys()
         return {c.id: self.unable.get(c.id, "no route leads to it") for c in self.router.candidates if c.id not in here}
-
-
-def with_decisions(configs: Sequence[RunnableConfig], outcomes: Sequence[Decision | CITError]) -> list[RunnableConfig]:
-    """Configs that carry their decisions; where there is none, the call itself finds out why."""
-    return [
-        {**config, "configurable": {**config.get("configurable", {}), DECIDED: outcome}}
-        if isinstance(outcome, Decision)
-        else config
-        for config, outcome in zip(configs, outcomes, strict=True)
-    ]

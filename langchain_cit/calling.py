@@ -22,7 +22,7 @@ from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import ConfigDict, Field
 
 from cit_core.router import Failover, Router, Sticky
-from langchain_cit.asking import Asking, with_decisions
+from langchain_cit.asking import Asking
 from langchain_cit.batch import Batch
 from langchain_cit.chunks import END, closing, join
 from langchain_cit.query import handed
@@ -267,7 +267,8 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     ) -> Iterator[tuple[int, Any]]:
         """Route all inputs with one call of the scorer, then invoke for each; gives each answer with its place."""
         configs = get_config_list(config, len(inputs))
-        decided = with_decisions(configs, self.asking.decide_each(inputs, kwargs, configs))
+        asking = self.asking
+        decided = asking.with_decisions(inputs, configs, asking.decide_each(inputs, kwargs, configs))
         work: Any = super().batch_as_completed
         yield from work(inputs, decided, return_exceptions=return_exceptions, **kwargs)
 
@@ -281,7 +282,8 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     ) -> AsyncIterator[tuple[int, Any]]:
         """As `batch_as_completed`; the decisions are made in a worker thread."""
         configs = get_config_list(config, len(inputs))
-        decided = with_decisions(configs, await self.asking.adecide_each(inputs, kwargs, configs))
+        asking = self.asking
+        decided = asking.with_decisions(inputs, configs, await asking.adecide_each(inputs, kwargs, configs))
         work: Any = super().abatch_as_completed
         async for answer in work(inputs, decided, return_exceptions=return_exceptions, **kwargs):
             yield answer

@@ -17,22 +17,21 @@ from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config, get_config_list
+from langchain_core.runnables.config import ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from cit_core.records import Decision
 from cit_core.router import Attempts, Failover, Router, Sticky
-from cit_core.router.aside import aside
-from langchain_cit.asking import DECIDED, Asking, with_decisions
+from langchain_cit.asking import Asking
 from langchain_cit.building import as_context, as_failover, as_router, as_routes, as_sticky, check_options
 from langchain_cit.chat_profile import conjunction
 from langchain_cit.chat_routes import AnyTool, Tools, as_chat_models, bound, without_tools
 from langchain_cit.chat_stamps import Stamp, Unstamped, whole
 from langchain_cit.chunks import END, closing
 from langchain_cit.first_token import watched
+from langchain_cit.flights import Flights, same_call
 from langchain_cit.knobs import KNOBS, THREAD_ID
-from langchain_cit.turns import Turns
 
 __all__ = ["ChatCIT"]
 
@@ -71,7 +70,7 @@ class ChatCIT(BaseChatModel):
     failover: Failover = Field(exclude=True)
     annotate: bool = True
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
-    _turns: Turns = PrivateAttr(default_factory=Turns)
+    _flights: Flights = PrivateAttr(default_factory=Flights)
 
     def __init__(
         self,
@@ -149,12 +148,6 @@ class ChatCIT(BaseChatModel):
             kwargs: Go to the candidate's own `bind_tools`.
         """
         return self.bind(tools=Tools(tools), tool_choice=tool_choice, **kwargs)
-
-    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-        return super()._get_invocation_params(stop, **_undecided(kwargs))
-
-    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        return super()._get_llm_string(stop, **_undecided(kwargs))
 
     # -- how long a text is: a limit that is kept by this count is kept for whoever is chosen ------------------------
 
@@ -250,70 +243,7 @@ class ChatCIT(BaseChatModel):
     def _set_by(self, config: RunnableConfig | None) -> dict[str, Any]:
         known = {spec.id for spec in self.config_specs}
         given = {k: v for k, v in ensure_config(config).get("configurable", {}).items() if k in known and v is not None}
-        given |= {k: v for k, v in (config or {}).get("configurable", {}).items() if k == DECIDED}  # never inherited
         return {"configurable": given} if given else {}
-
-    # -- batches: one call of the scorer, then a call for each input with its decision in the config ------------------
-
-    def batch(
-        self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[AIMessage]:
-        """Route all inputs with one call of the scorer, then call for each as `invoke` does."""
-        decided = self._decided(inputs, config, kwargs)
-        return super().batch(inputs, decided, return_exceptions=return_exceptions, **kwargs)
-
-    async def abatch(
-        self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[AIMessage]:
-        """As `batch`; the decisions are made in a worker thread."""
-        decided = await aside("decisions", self._decided, inputs, config, kwargs)
-        return await super().abatch(inputs, decided, return_exceptions=return_exceptions, **kwargs)
-
-    def batch_as_completed(
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> Iterator[tuple[int, Any]]:
-        """As `batch`; gives each answer with its place as soon as it is there."""
-        work: Any = super().batch_as_completed
-        yield from work(inputs, self._decided(inputs, config, kwargs), return_exceptions=return_exceptions, **kwargs)
-
-    async def abatch_as_completed(
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> AsyncIterator[tuple[int, Any]]:
-        """As `batch_as_completed`; the decisions are made in a worker thread."""
-        work: Any = super().abatch_as_completed
-        decided = await aside("decisions", self._decided, inputs, config, kwargs)
-        async for answer in work(inputs, decided, return_exceptions=return_exceptions, **kwargs):
-            yield answer
-
-    def _decided(
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: RunnableConfig | Sequence[RunnableConfig] | None,
-        kwargs: Mapping[str, Any],
-    ) -> list[RunnableConfig]:
-        configs = get_config_list(config, len(inputs))
-        asked = [_apart({**self._set_by(one), **kwargs})[0] for one in configs]
-        return with_decisions(configs, self._asking(kwargs).decide_each(inputs, _apart(kwargs)[1], asked))
 
     # -- what LangChain calls inside ----------------------------------------------------------------------------------
 
@@ -326,14 +256,14 @@ class ChatCIT(BaseChatModel):
     ) -> ChatResult:
         config, kwargs = _apart(kwargs)
         decision = self._asking(kwargs).decide(messages, kwargs, config)
-        attempts = self.failover.attempts(decision)
-        while True:
-            with attempts:
-                model, options = bound(self.routes[attempts.model], kwargs)
-                watching = watched(run_manager, attempts)
-                with self._turns.wait(attempts.model, model, messages, stop, options):
+        with self._flights.follow(same_call(decision.model, self.routes, messages, stop, kwargs)):
+            attempts = self.failover.attempts(decision)
+            while True:
+                with attempts:
+                    model, options = bound(self.routes[attempts.model], kwargs)
+                    watching = watched(run_manager, attempts)
                     result = model._generate_with_cache(messages, stop=stop, run_manager=watching, **options)
-                return self._stamp(decision, attempts).result(result)
+                    return self._stamp(decision, attempts).result(result)
 
     async def _agenerate(
         self,
@@ -344,14 +274,14 @@ class ChatCIT(BaseChatModel):
     ) -> ChatResult:
         config, kwargs = _apart(kwargs)
         decision = await self._asking(kwargs).adecide(messages, kwargs, config)
-        attempts = self.failover.attempts(decision)
-        while True:
-            with attempts:
-                model, options = bound(self.routes[attempts.model], kwargs)
-                watching = watched(run_manager, attempts)
-                async with self._turns.await_(attempts.model, model, messages, stop, options):
+        async with self._flights.afollow(same_call(decision.model, self.routes, messages, stop, kwargs)):
+            attempts = self.failover.attempts(decision)
+            while True:
+                with attempts:
+                    model, options = bound(self.routes[attempts.model], kwargs)
+                    watching = watched(run_manager, attempts)
                     result = await model._agenerate_with_cache(messages, stop=stop, run_manager=watching, **options)
-                return self._stamp(decision, attempts).result(result)
+                    return self._stamp(decision, attempts).result(result)
 
     def _stream(
         self,
@@ -433,12 +363,6 @@ def _apart(kwargs: Mapping[str, Any]) -> tuple[RunnableConfig, dict[str, Any]]:
         configurable["cit_model"] = kwargs["model"]
     rest = {name: value for name, value in kwargs.items() if name not in {"configurable", "model"}}
     return RunnableConfig(configurable=configurable), rest
-
-
-def _undecided(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Without a decision, which every call has another of: a cache and a trace want what was asked for."""
-    asked = {name: value for name, value in kwargs.get("configurable", {}).items() if name != DECIDED}
-    return {**{k: v for k, v in kwargs.items() if k != "configurable"}, **({"configurable": asked} if asked else {})}
 
 
 def _chunks(

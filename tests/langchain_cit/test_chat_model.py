@@ -2,7 +2,9 @@
 
 import asyncio
 import operator
+import os
 import pickle
+import signal
 import time
 import warnings
 from collections.abc import Iterator
@@ -19,7 +21,6 @@ from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackH
 from langchain_core.globals import set_llm_cache
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, trim_messages
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.prompt_values import ChatPromptValue
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableBinding
@@ -364,103 +365,94 @@ async def test_the_rate_limit_of_who_answers_is_kept(router) -> None:
 
 
 class Slow(Scripted):
-    """Takes its time, and knows how many calls it had at once."""
+    """Takes its time; `at_once` says for every call how many were under way when it began."""
 
     at_once: list[int] = Field(default_factory=list)
 
+    going: list[None] = Field(default_factory=list)
+
     def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
-        self.at_once.append(1)
-        time.sleep(0.05)
-        result = super()._generate(*args, **kwargs)
-        self.heard[-1]["at_once"] = len(self.at_once)
-        self.at_once.pop()
-        return result
+        self.going.append(None)
+        self.at_once.append(len(self.going))
+        try:
+            time.sleep(0.05)
+            return super()._generate(*args, **kwargs)
+        finally:
+            self.going.pop()
+
+
+async def at_once(chat: ChatCIT, questions: list[str], method: str) -> list[AIMessage]:
+    """Answers to questions that are asked at the same time."""
+    if method == "batch":
+        return chat.batch(questions, {"max_concurrency": len(questions)})
+    if method == "abatch":
+        return await chat.abatch(questions)
+    with ThreadPoolExecutor(len(questions)) as pool:
+        return list(pool.map(chat.invoke, questions))
 
 
 @pytest.mark.parametrize("method", ["batch", "abatch", "threads"])
 async def test_same_calls_that_coincide_are_paid_once_where_the_candidate_caches(router, method) -> None:
     chat = ChatCIT({"small": Slow(model_name="s", cache=InMemoryCache()), "large": Slow(model_name="l")}, router)
     easy, hard = ["easy"] * 4 + ["easy too"], ["hard"] * 3
-    if method == "batch":
-        answers = chat.batch(easy + hard)
-    elif method == "abatch":
-        answers = await chat.abatch(easy + hard)
-    else:
-        with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(chat.invoke, easy + hard))
+    answers = await at_once(chat, easy + hard, method)
     assert [answer.text for answer in answers] == [f"s says: {q}" for q in easy] + [f"l says: {q}" for q in hard]
     assert len(chat.routes["small"].heard) == 2
     assert len(chat.routes["large"].heard) == 3  # it has no cache: who asks thrice wants three answers
-    assert max(call["at_once"] for model in chat.routes.values() for call in model.heard) > 1
-    assert not chat._turns._locks
+    assert not chat._flights._under_way
 
 
-async def test_who_waited_asks_itself_when_the_first_call_failed(router) -> None:
-    small = Scripted(model_name="s", cache=InMemoryCache(), fails=ValueError("no"))
-    chat = ChatCIT({"small": small, "large": Scripted(model_name="l")}, router)
-    answers = await chat.abatch(["easy", "easy"], return_exceptions=True)
-    assert [type(answer) for answer in answers] == [ValueError, ValueError]
-    small.fails = None
-    assert [answer.text for answer in await chat.abatch(["easy", "easy"])] == ["s says: easy"] * 2
-    assert len(small.heard) == 1
+class Forgetful(InMemoryCache):
+    """Keeps nothing."""
+
+    def update(self, *_: Any) -> None:
+        """Forget it."""
 
 
-# -- batches ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("method", ["batch", "abatch", "threads"])
+async def test_who_waited_in_vain_asks_at_once_with_all_the_others(router, method) -> None:
+    chat = ChatCIT({"small": Slow(model_name="s", cache=Forgetful()), "large": Slow(model_name="l")}, router)
+    answers = await at_once(chat, ["easy"] * 6, method)
+    assert [answer.text for answer in answers] == ["s says: easy"] * 6
+    assert len(chat.routes["small"].at_once) == 6
+    assert max(chat.routes["small"].at_once) > 2, "nobody queues behind those who queued"
 
 
-async def every_batch(chat: Any, questions: list[Any], config: Any = None, **kwargs: Any) -> list[list[Any]]:
-    """The answers of batch, abatch, batch_as_completed and abatch_as_completed, in input order."""
-    done = dict(chat.batch_as_completed(questions, config, **kwargs))
-    adone = {place: answer async for place, answer in chat.abatch_as_completed(questions, config, **kwargs)}
-    in_order = [[answers[place] for place in range(len(questions))] for answers in (done, adone)]
-    return [chat.batch(questions, config, **kwargs), await chat.abatch(questions, config, **kwargs), *in_order]
+async def test_after_a_failure_all_who_waited_go_to_the_next_best_and_none_waits_again(router) -> None:
+    small = Slow(model_name="s", cache=InMemoryCache(), fails=TimeoutError("no"))
+    chat = ChatCIT({"small": small, "large": Scripted(model_name="l")}, router, failover=Failover(failures=1))
+    answers = await chat.abatch(["easy"] * 5)
+    assert {answer.text for answer in answers} == {"l says: easy"}
+    assert len(small.at_once) == 1, "the breaker had opened before the others went on"
+    assert not chat._flights._under_way
 
 
-async def test_a_batch_is_decided_with_one_call_of_the_scorer(chat, scorer) -> None:
-    questions = ["easy", [("human", "hard")], ChatPromptValue(messages=[HumanMessage("easy too")])]
-    for answers in await every_batch(chat, questions):
-        assert [answer.text for answer in answers] == [
-            "small-0125 says: easy",
-            "large-2024 says: hard",
-            "small-0125 says: easy too",
-        ]
-        assert len({answer.response_metadata["cit_route"]["id"] for answer in answers}) == 3
-    assert [len(call) for call in scorer.calls] == [3, 3, 3, 3]
-    assert chat.batch([]) == await chat.abatch([]) == []
+async def test_a_call_that_is_cancelled_lets_the_next_one_pass(router) -> None:
+    chat = ChatCIT({"small": Slow(model_name="s", cache=InMemoryCache()), "large": Slow(model_name="l")}, router)
+    first = asyncio.create_task(chat.ainvoke("easy"))
+    while not chat._flights._under_way:
+        await asyncio.sleep(0.001)
+    second = asyncio.create_task(chat.ainvoke("easy"))
+    await asyncio.sleep(0.005)
+    first.cancel()
+    assert (await asyncio.wait_for(second, 5)).text == "s says: easy"
+    assert not chat._flights._under_way
 
 
-async def test_every_input_of_a_batch_has_its_own_config(chat) -> None:
-    configs: list[Any] = [{"configurable": {"cit_model": "large"}}, {"tags": ["t"]}]
-    for answers in await every_batch(chat, ["easy 1", "easy 2"], configs):
-        assert [answer.text for answer in answers] == ["large-2024 says: easy 1", "small-0125 says: easy 2"]
-    for answers in await every_batch(chat.bind(model="large"), ["easy 1", "easy 2"]):
-        assert {answer.response_metadata["model_name"] for answer in answers} == {"large-2024"}
-
-
-async def test_an_input_that_cannot_be_routed_leaves_the_rest_of_a_batch_alone(chat) -> None:
-    configs: list[Any] = [{}, {"configurable": {"cit_model": "huge"}}, {}]
-    for answers in await every_batch(chat, ["easy", "easy", "hard"], configs, return_exceptions=True):
-        assert isinstance(answers[1], UnknownCandidate)
-        assert [answers[0].text, answers[2].text] == ["small-0125 says: easy", "large-2024 says: hard"]
-    with pytest.raises(UnknownCandidate, match="huge"):
-        chat.batch(["easy", "easy"], configs[:2])
-
-
-def test_the_decision_of_a_batch_is_in_no_cache_key_and_no_trace(candidates, router, global_cache) -> None:
-    chat, traced = ChatCIT(candidates, router, cache=True), RunCollectorCallbackHandler()
-    first = chat.batch(["easy"], {"callbacks": [traced]})
-    assert chat.batch(["easy"])[0].text == chat.invoke("easy").text == first[0].text
-    assert len(candidates["small"].heard) == 1
-    assert "__cit_decision" not in str(traced.traced_runs[0].extra)
-    assert "__cit_decision" not in str(global_cache._cache)
-
-
-def test_a_router_inside_a_routed_batch_decides_for_itself(chat, router) -> None:
-    outer = RunnableRouter({"small": Scripted(model_name="s"), "large": chat}, router)
-    answers = dict(outer.batch_as_completed(["hard", "hard but easy"], {"configurable": {"cit_model": "large"}}))
-    assert {answer.response_metadata["model_name"] for answer in answers.values()} == {"large-2024"}
-    inner = {answer.response_metadata["cit_route"]["id"] for answer in answers.values()}
-    assert len(inner) == 2
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_does_not_wait_for_a_call_of_its_parent(router) -> None:
+    chat = ChatCIT({"small": Slow(model_name="s", cache=InMemoryCache()), "large": Slow(model_name="l")}, router)
+    with ThreadPoolExecutor(1) as pool:
+        parents = pool.submit(chat.invoke, "easy")
+        while not chat._flights._under_way:
+            time.sleep(0.001)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            os._exit(0 if chat.invoke("easy").text == "s says: easy" else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert parents.result().text == "s says: easy"
 
 
 # -- failure ----------------------------------------------------------------------------------------------------------

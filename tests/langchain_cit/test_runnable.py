@@ -16,6 +16,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import ConfigurableField, RunnableConfig, RunnableLambda, RunnablePassthrough
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+from parrot import Parrot
 
 from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.policy import Constraints
@@ -513,3 +514,24 @@ async def test_a_chat_model_is_handed_what_it_can_take(router, models, value, op
     assert "".join([chunk.text async for chunk in routing.astream(value)]) == "large heard hard"
     assert [answer.text for answer in routing.batch([value])] == ["large heard hard"]
     assert [answer.text for answer in await routing.abatch([value])] == ["large heard hard"]
+
+
+# -- a router inside a candidate --------------------------------------------------------------------------------------
+
+
+class Asks(Parrot):
+    """A chat model that asks another router, as anybody's may, without handing its config on."""
+
+    inner: Any
+
+    def _answer(self, messages: Any, stop: Any, kwargs: Any) -> str:
+        return self.inner.invoke(messages[-1].text).text
+
+
+async def test_a_router_inside_a_candidate_of_a_batch_makes_its_own_decisions(models, router) -> None:
+    asks = Asks(called="asks", inner=RunnableRouter(models, router))
+    outer = RunnableRouter({"only": asks}, Router(FakeScorer({"only": 0.9}), [Candidate(id="only")]))
+    questions = [HumanMessage("hard one"), HumanMessage("easy one")]
+    expected = {0: "large heard hard one", 1: "small heard easy one"}
+    assert {place: answer.text for place, answer in outer.batch_as_completed(questions)} == expected
+    assert {place: answer.text async for place, answer in outer.abatch_as_completed(questions)} == expected

@@ -62,9 +62,7 @@ class Checkpoint:
             found = config.get("format") if isinstance(config, dict) else None
             older = isinstance(found, int) and found < FORMAT
             help_ = "export it again, `cit train --only-export`" if older else "pip install -U cit-router"
-            raise CheckpointError(
-                f"checkpoint {folder} has format {found!r}, this release reads {FORMAT}: {help_}"
-            )
+            raise CheckpointError(f"checkpoint {folder} has format {found!r}, this release reads {FORMAT}: {help_}")
         shape = {"name": str, "network": dict, "files": dict}
         absent = [field for field, kind in shape.items() if not isinstance(config.get(field), kind)]
         if absent:
