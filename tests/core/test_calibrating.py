@@ -12,6 +12,7 @@ from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Capability, Item, Outcome, Task
 from cit_core.router import Router
 from cit_core.router.calibrating import calibrate_evidence
+from cit_core.runtime import EvidenceSettings
 from cit_core.store import UNASSIGNED, CapabilityStore
 
 TOPICS = ("algebra", "botany")
@@ -74,7 +75,7 @@ def test_fitted_settings_are_kept_and_used(store: CapabilityStore) -> None:
     assert done.routed > 0.85 > 0.6 > done.routed_network
     assert told[0] == ("items encoded", 200)
     assert told[-1] == ("items read", 200)
-    kept = store.setting("evidence")
+    kept = store.setting("evidence:fake")
     assert (kept["encoder"], kept["questions"], done.version) == ("topics", 200, store.version)
     router = Router.from_store(store, FakeTrunk())
     assert router.route("algebra of course").model == "a"
@@ -98,6 +99,20 @@ def test_settings_of_another_encoder_are_not_used(store: CapabilityStore) -> Non
     assert Router.from_store(store, another).route("algebra").scorer == "fake+evidence"
 
 
+def test_what_was_fitted_for_one_network_is_not_anothers_but_its_next_versions(store: CapabilityStore) -> None:
+    fill(store, 200, skill=0.4)
+    mine, other, again = FakeTrunk(), FakeTrunk(), FakeTrunk()
+    mine.name, other.name, again.name = "mine@1a", "other@2b", "mine@3c"
+    fitted = calibrate_evidence(store, mine).fit.settings
+    calibrate_evidence(store, other, questions=60)
+
+    def settings(trunk: FakeTrunk) -> EvidenceSettings:
+        return Router.from_store(store, trunk).scorer.evidence.settings  # type: ignore[attr-defined, no-any-return]
+
+    assert settings(mine) == settings(again) == fitted
+    assert settings(FakeTrunk()) == EvidenceSettings() != fitted
+
+
 def test_a_draw_is_read_and_no_more(store: CapabilityStore) -> None:
     fill(store, 200, skill=0.4)
     trunk, again, other = FakeTrunk(), FakeTrunk(), FakeTrunk()
@@ -112,4 +127,4 @@ def test_too_few_questions_keep_nothing(store: CapabilityStore) -> None:
     fill(store, 49, skill=0.4)
     with pytest.raises(InvalidInput, match="at least 50 questions"):
         calibrate_evidence(store, FakeTrunk())
-    assert store.setting("evidence") is None
+    assert store.setting("evidence:fake") is None

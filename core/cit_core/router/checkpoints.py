@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cit_core.errors import CheckpointError
 from cit_core.records import Capability
 from cit_core.router.scorer import Scorer
 from cit_core.runtime.calibration import sigmoid
@@ -89,4 +90,12 @@ def open_scorer(checkpoint: str | Path = "mini") -> Network:
     """
     from cit_core.runtime import load_scorer
 
-    return RunScorer(checkpoint) if is_run(checkpoint) else load_scorer(checkpoint)
+    if is_run(checkpoint):
+        return RunScorer(checkpoint)
+    recipe = Path(checkpoint, "recipe.yaml")
+    if recipe.is_file():
+        raise CheckpointError(
+            f"the run in {checkpoint} is not finished; to go on with it: "
+            f"cit train --config {recipe} --out {checkpoint} --resume"
+        )
+    return load_scorer(checkpoint)

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from cit_core.runtime import Outcomes
     from cit_core.store import CapabilityStore, Snapshot, StoredEvidence
 
-__all__ = ["EVIDENCE", "Opened", "Origin", "from_catalogue", "from_store", "outcomes_of"]
-
-EVIDENCE = "evidence"
-"""Name of the setting in which a store keeps what `cit calibrate --evidence` fitted."""
+__all__ = ["Opened", "Origin", "evidence_setting", "from_catalogue", "from_store", "outcomes_of"]
 
 
 @dataclass(frozen=True)
@@ -86,8 +83,13 @@ def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | Non
     snapshot = store.snapshot(suite, encoder=encoder)
     network = scorer
     if snapshot.evidence is not None and len(snapshot.evidence.items):
-        scorer = _corrected(scorer, snapshot.evidence, store.setting(EVIDENCE))
+        scorer = _corrected(scorer, snapshot.evidence, store.setting(evidence_setting(scorer)))
     return Opened(scorer, snapshot.capabilities, f"store:{snapshot.version}", network, _unmeasured(snapshot))
+
+
+def evidence_setting(scorer: Scorer) -> str:
+    """Name under which a store keeps what `cit calibrate --evidence` fitted for a network, in whatever version."""
+    return f"evidence:{getattr(scorer, 'name', type(scorer).__name__).partition('@')[0]}"
 
 
 def _unmeasured(snapshot: Snapshot) -> dict[str, str]:

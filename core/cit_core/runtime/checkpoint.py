@@ -61,7 +61,7 @@ class Checkpoint:
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             found = config.get("format") if isinstance(config, dict) else None
             older = isinstance(found, int) and found < FORMAT
-            help_ = "export it again, `cit train --only-export`" if older else "pip install -U cit-router"
+            help_ = "train it again, `cit train`" if older else "pip install -U cit-router"
             raise CheckpointError(f"checkpoint {folder} has format {found!r}, this release reads {FORMAT}: {help_}")
         shape = {"name": str, "network": dict, "files": dict}
         absent = [field for field, kind in shape.items() if not isinstance(config.get(field), kind)]

@@ -32,6 +32,7 @@ __all__ = ["OnnxScorer"]
 
 CACHED_CAPABILITIES = 4096
 RECENT_ZOOS = 8
+"""Zoos in a row of which each finds its capabilities stacked; a ninth pushes the oldest out."""
 SLOW_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion"]
 """Of onnxruntime (seen in 1.32): on a CPU the fused operation takes longer than its parts."""
 Known = tuple[NDArray[np.float32], NDArray[np.float32]]

@@ -145,6 +145,9 @@ def _begin(data: TrainingData, folder: Path, recipe: Recipe, suite: Suite) -> No
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
     }
     (folder / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
+    parts = recipe.split.items(data.table.item_ids)
+    seen = [data.table.item_ids[row] for part in ("train", "validation") for row in parts[part]]
+    (folder / "items.json").write_text(json.dumps(seen) + "\n")
 
 
 def _calibration(odds_NK: NDArray[np.float64], validation: Validation) -> Calibration:

@@ -19,11 +19,11 @@ CATALOGUE, LOGS = core_table(), (log_table("mine"), log_table("other"))
 PARTS = Split().models(CATALOGUE.models)
 
 
-def run_of(folder: Path, asked: str, split: Split | None = None, **models: Any) -> Path:
+def run_of(folder: Path, item: str, split: Split | None = None, **models: Any) -> Path:
     """A run that says it has learnt from models and, among others, from an item."""
     write_recipe(Recipe(split=split or Split()), folder / "recipe.yaml")
-    facts = {"models": {**PARTS, **models}, "aptitude_test": {"t": ["i1", asked], "u": ["i2"]}}
-    (folder / "run.json").write_text(json.dumps(facts))
+    (folder / "run.json").write_text(json.dumps({"models": {**PARTS, **models}}))
+    (folder / "items.json").write_text(json.dumps(["i1", item, "i2"]))
     return folder
 
 
@@ -70,5 +70,8 @@ def test_a_run_of_another_split_is_judged_if_it_holds_out_as_much(
 def test_a_run_that_does_not_say_what_it_has_seen_is_refused(tmp_path: Path, facts: str) -> None:
     folder = run_of(tmp_path, "i")
     (folder / "run.json").write_text(facts)
-    with pytest.raises(InvalidInput, match=r"run.json does not say what the run has learnt from"):
+    with pytest.raises(InvalidInput, match=r"does not say in run.json and items.json what the run has learnt from"):
+        logs_learnt_from(folder, Split(), CATALOGUE, LOGS)
+    (run_of(tmp_path, "i") / "items.json").unlink()
+    with pytest.raises(InvalidInput, match=r"what the run has learnt from: FileNotFoundError"):
         logs_learnt_from(folder, Split(), CATALOGUE, LOGS)

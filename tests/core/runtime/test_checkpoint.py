@@ -75,7 +75,7 @@ def test_the_shipped_checkpoint_is_complete_and_small() -> None:
         (lambda folder: (folder / "config.json").write_bytes(b"\xff"), "no readable config.json"),
         (lambda folder: (folder / "config.json").write_text("[1]"), "has format None, this release reads 2"),
         (edit(format=3), "has format 3, this release reads 2: pip install -U cit-router"),
-        (edit(format=1), "has format 1, this release reads 2: export it again, `cit train --only-export`"),
+        (edit(format=1), "has format 1, this release reads 2: train it again, `cit train`"),
         (edit(format=None), "has format None"),
         (edit(files=None), "lacks files"),
         (edit(files=["phi.onnx"]), "lacks files"),

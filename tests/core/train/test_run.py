@@ -69,7 +69,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, flo
 def test_a_run_leaves_all_it_takes_to_use_it_and_to_make_it_again(whole: Any) -> None:
     folder, found, _ = whole
     assert {path.name for path in folder.iterdir()} == {
-        "recipe.yaml", "run.json", "metrics.jsonl", "model.json", "model.safetensors", "calibration.json",
+        "recipe.yaml", "run.json", "items.json", "metrics.jsonl", "model.json", "model.safetensors", "calibration.json",
         "stage-1", "stage-2",
     }  # fmt: skip
     assert read_recipe(folder / "recipe.yaml") == recipe()
@@ -78,6 +78,12 @@ def test_a_run_leaves_all_it_takes_to_use_it_and_to_make_it_again(whole: Any) ->
     assert {part: tuple(models) for part, models in facts["models"].items()} == recipe().split.models(
         data().table.models
     )
+    seen = [
+        data().table.item_ids[row]
+        for part in ("train", "validation")
+        for row in recipe().split.items(data().table.item_ids)[part]
+    ]
+    assert json.loads((folder / "items.json").read_text()) == seen
     assert {len(items) for items in facts["aptitude_test"].values()} == {8}
     assert facts["versions"].keys() == {"torch", "transformers", "accelerate"}
     assert found.keys() == {"routing_accuracy", "best_by_aptitude", "log_loss"}
