@@ -10,7 +10,8 @@ kernel weights w_i, say how far to go from the network's log-odds n_k:
     n_k + s_k a (theta_k + b(x) - n_k) + s_k c delta_k(x) + g_k(x)
     a = W / (W + difficulty)            W = sum of w_i: how much evidence there is
     b(x)                                weighted mean over the neighbours; c = W / (W + 1)
-    delta_k(x)                          the same, or the mean over the tasks by `TaskClassifier`'s p(t | x)
+    delta_k(x)                          the same; or the mean over the tasks by `TaskClassifier`'s p(t | x), and for
+                                        its p(none | x) the same
     s_k = m_k / (m_k + 30)              m_k: outcomes of k at all, so that one of them does not move it everywhere
     g_k(x) = sum w_i (y_ik - p_ik) / (sum w_i p_ik (1 - p_ik) + local)     what the three effects leave, one Newton step
 
@@ -59,8 +60,8 @@ class EvidenceSettings:
         task: Ridge on a candidate's way with a task [inverse variance in log-odds].
         local: Ridge on what is left around the question [the same].
         task_from: Whose ways with tasks a question takes: its neighbours', or those of the tasks that a classifier
-            takes it for. That is better where tasks have a cast of their own, as data sets do, and worse where they
-            overlap.
+            takes it for, and its neighbours' where that takes it for none. That is better where tasks have a cast of
+            their own, as data sets do, and worse where they overlap.
     """
 
     neighbours: int = 400
@@ -190,10 +191,10 @@ class Evidence:
         a, c = total / (total + self.settings.difficulty), total / (total + 1.0)
         expected_K = self._level_K[column_K] + share_J @ self._easiness_I[neighbours_J]
         local_K = (weight_J @ self._residual_IK[cells]) / (weight_J @ self._weight_IK[cells] + self.settings.local)
-        if self._classifier is None:
-            way_K = share_J @ self._way_IK[cells]
-        else:
-            way_K = self._classifier.probabilities(vector_D) @ self._way_TK[:, column_K]
+        way_K = share_J @ self._way_IK[cells]
+        if self._classifier is not None:
+            probability_T = self._classifier.probabilities(vector_D)
+            way_K = probability_T @ self._way_TK[:, column_K] + (1.0 - probability_T.sum()) * way_K
         global_K = a * (expected_K - network_K) + c * way_K
         corrected_K: Array = network_K + self._trust_K[column_K] * global_K + local_K
         return corrected_K
