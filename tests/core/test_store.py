@@ -5,7 +5,9 @@ Writers take turns, in threads and processes, and readers see whole transactions
 
 from __future__ import annotations
 
+import gc
 import itertools
+import os
 import sqlite3
 import subprocess
 import sys
@@ -29,6 +31,7 @@ from cit_core.records import Candidate, Item, Outcome, Suite, Task
 from cit_core.schema import candidates as candidates_table
 from cit_core.schema import metadata
 from cit_core.store import CapabilityStore, database, reading
+from cit_core.store.capability_store import _let_go
 
 ALGEBRA = Task(id="algebra", keywords=("equations", "groups"))
 LAW = Task(id="law", keywords=("contracts",))
@@ -608,3 +611,17 @@ def test_the_switch_to_wal_waits_its_turn(monkeypatch: pytest.MonkeyPatch, tmp_p
         monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             database._write_ahead(connection)
+
+
+def test_a_store_that_nobody_holds_lets_go_of_its_connections(store_url: str) -> None:
+    store = CapabilityStore(store_url)
+    pool = store._engine.pool
+    assert store.version >= 0
+    assert pool.checkedin() > 0
+    engine = store._engine
+    _let_go(engine, os.getpid() + 1)
+    assert pool.checkedin() > 0, "a fork leaves its parent's connections alone"
+    del store
+    gc.collect()
+    assert pool is not engine.pool, "disposing of an engine leaves it with a new pool"
+    assert pool.checkedin() == 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -59,6 +61,7 @@ class CapabilityStore:
     def __init__(self, url: str | None = None) -> None:
         self._url = parse_url(url)
         self._engine = open_engine(self._url)
+        weakref.finalize(self, _let_go, self._engine, os.getpid())  # for whoever does not close it
         self._turn = threading.Lock()
         self._writing: int | None = None
         try:
@@ -84,7 +87,7 @@ class CapabilityStore:
         return CapabilityStore, (self._url.render_as_string(hide_password=False),)
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection; a store that nobody holds any more does so by itself."""
         self._engine.dispose()
 
     @property
@@ -328,3 +331,8 @@ class CapabilityStore:
 
 def _version(connection: Connection) -> int:
     return connection.scalar(select(func.max(versions.c.number))) or 0
+
+
+def _let_go(engine: Engine, process: int) -> None:
+    if os.getpid() == process:  # a fork's connections are its parent's, who may be using them
+        engine.dispose()
