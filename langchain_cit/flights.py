@@ -38,37 +38,30 @@ class Flights:
         return Flights, ()
 
     @contextmanager
-    def follow(self, call: Hashable | None) -> Iterator[None]:
-        """Make a call, after the same one of another thread if there is one; `None` follows nobody."""
-        if call is None:
+    def follow(self, call: Hashable) -> Iterator[None]:
+        """Make a call, after the same one of another thread if there is one."""
+        with self._joined((os.getpid(), call), threading.Event()) as leading:
+            if leading is not None:
+                leading.wait()
             yield
-            return
-        place, own = (os.getpid(), call), threading.Event()
-        leading = self._under_way.setdefault(place, own)
-        if leading is not own:
-            leading.wait()
-            yield
-            return
-        try:
-            yield
-        finally:
-            del self._under_way[place]
-            own.set()
 
     @asynccontextmanager
-    async def afollow(self, call: Hashable | None) -> AsyncIterator[None]:
+    async def afollow(self, call: Hashable) -> AsyncIterator[None]:
         """As `follow`, for the tasks of an event loop."""
-        if call is None:
+        with self._joined((asyncio.get_running_loop(), call), asyncio.Event()) as leading:
+            if leading is not None:
+                await leading.wait()
             yield
-            return
-        place, own = (asyncio.get_running_loop(), call), asyncio.Event()
+
+    @contextmanager
+    def _joined(self, place: Hashable, own: Any) -> Iterator[Any]:
+        """What tells when the one ahead has ended; None for who is first, whose `own` tells the others."""
         leading = self._under_way.setdefault(place, own)
         if leading is not own:
-            await leading.wait()
-            yield
+            yield leading
             return
         try:
-            yield
+            yield None
         finally:
             del self._under_way[place]
             own.set()
@@ -80,8 +73,8 @@ def same_call(
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
     options: Mapping[str, Any],
-) -> Hashable | None:
-    """What calls have in common that a cache answers alike; None where there is no cache.
+) -> Hashable:
+    """What calls have in common that a cache answers alike; where there is no cache, a call is like no other.
 
     Args:
         id_: The candidate that is called.
@@ -92,6 +85,6 @@ def same_call(
     """
     model = routes[id_]
     if not (isinstance(model.cache, BaseCache) or (model.cache is not False and get_llm_cache() is not None)):
-        return None
+        return object()
     asked = [message.model_copy(update={"id": None}) for message in messages]
     return id_, dumps(asked), model._get_llm_string(stop, **options)
