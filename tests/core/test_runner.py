@@ -353,7 +353,7 @@ def test_nothing_new_is_asked_after_a_cancellation_whenever_it_comes(sqlite: Cap
         asked = run_virtually(cancelled(client, ticks))
         assert len(client.calls) <= asked + 3
         early += asked + 3 < 30  # how far a tick gets depends on the release of Python
-    assert early > 10
+    assert early > 5
 
 
 def test_two_runs_of_one_test_find_each_other_out(sqlite: CapabilityStore) -> None:
