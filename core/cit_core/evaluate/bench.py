@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,6 @@ from cit_core.evaluate.settings import (
 from cit_core.evaluate.zoos import random_zoos
 from cit_core.records import Capability
 from cit_core.router.checkpoints import Network
-from cit_core.runtime import OnnxScorer
 from cit_core.train.data import OutcomeTable, Split
 
 __all__ = ["EXPERIMENTS", "Bench", "thin"]
@@ -187,10 +186,6 @@ class Bench:
     def _tables(self) -> list[OutcomeTable]:
         return ([] if self.catalogue is None else [self.catalogue]) + list(self.logs)
 
-    @property
-    def _network(self) -> OnnxScorer:
-        return cast(OnnxScorer, self.scorer)  # what makes scores asks for no more than a `Network` has
-
     # -- what is slow: vectors and scores -----------------------------------------------------------------------------
 
     @cached_property
@@ -221,7 +216,7 @@ class Bench:
         def encode(texts: Sequence[str]) -> NDArray[np.float32]:
             return np.stack([self._vectors[rows[text][0]][rows[text][1]] for text in texts])
 
-        return methods(self._network, encode, chosen=self.chosen)
+        return methods(self.scorer, encode, chosen=self.chosen)
 
     @cached_property
     def _scores(self) -> Callable[[Setting], dict[str, Scores]]:
@@ -331,7 +326,7 @@ class Bench:
 
     def _robustness(self) -> Parts:
         setting, questions = self._compared[0].setting, 40 if self.quick else 300
-        scorers = {NETWORK: self.scorer, EVIDENCE: with_evidence(setting, self._network)}
+        scorers = {NETWORK: self.scorer, EVIDENCE: with_evidence(setting, self.scorer)}
         return [robustness(setting, name, scorer, questions) for name, scorer in scorers.items()], ()
 
 

@@ -22,7 +22,8 @@ from cit_core.evaluate.learners import Known, Learner, learners
 from cit_core.evaluate.settings import Setting
 from cit_core.records import Capability
 from cit_core.router import Scorer
-from cit_core.runtime import Evidence, EvidenceScorer, EvidenceSettings, OnnxScorer, Outcomes
+from cit_core.router.checkpoints import Network
+from cit_core.runtime import Evidence, EvidenceScorer, EvidenceSettings, Outcomes
 from cit_core.runtime.evidence_fitting import FEWEST, fit_settings
 
 __all__ = [
@@ -59,7 +60,7 @@ class Method:
     """What else the scores depend on: the checkpoint, or what a learner may choose from."""
 
 
-def methods(scorer: OnnxScorer, encode: Encode, *, chosen: Sequence[Learner] | None = None) -> tuple[Method, ...]:
+def methods(scorer: Network, encode: Encode, *, chosen: Sequence[Learner] | None = None) -> tuple[Method, ...]:
     """All learners, the network alone and with evidence, and its two controls.
 
     Args:
@@ -68,8 +69,11 @@ def methods(scorer: OnnxScorer, encode: Encode, *, chosen: Sequence[Learner] | N
         chosen: Learners in place of all.
     """
 
+    def asked(who: Scorer, setting: Setting, capabilities: Sequence[Capability]) -> Scores:
+        return np.asarray(who.score(setting.instructions, capabilities), np.float64)
+
     def network(change: Callable[[Capability], Capability]) -> Callable[[Setting], Scores]:
-        return lambda setting: scorer.score(setting.instructions, [change(c) for c in setting.capabilities])
+        return lambda setting: asked(scorer, setting, [change(c) for c in setting.capabilities])
 
     def learned(learner: Learner) -> Callable[[Setting], Scores]:
         fitted: list[tuple[Known, Scorer]] = []  # the last one: settings that know the same come one after the other
@@ -77,13 +81,12 @@ def methods(scorer: OnnxScorer, encode: Encode, *, chosen: Sequence[Learner] | N
         def score(setting: Setting) -> Scores:
             if not fitted or fitted[0][0] is not setting.known:
                 fitted[:] = [(setting.known, learner.fit(setting.known, encode))]
-            return np.asarray(fitted[0][1].score(setting.instructions, setting.capabilities), np.float64)
+            return asked(fitted[0][1], setting, setting.capabilities)
 
         return score
 
     def evidence(setting: Setting) -> Scores:
-        corrected = with_evidence(setting, scorer)
-        return np.asarray(corrected.score(setting.instructions, setting.capabilities), np.float64)
+        return asked(with_evidence(setting, scorer), setting, setting.capabilities)
 
     baselines = tuple(
         Method(learner.name, learner.uses, learned(learner), repr(vars(learner)))
@@ -158,7 +161,7 @@ def tasks_shuffled(capability: Capability) -> Capability:
     return capability.model_copy(update={"results": results})
 
 
-def with_evidence(setting: Setting, scorer: OnnxScorer) -> Scorer:
+def with_evidence(setting: Setting, scorer: Network) -> Scorer:
     """The network corrected by what is known.
 
     Settings are fitted on validation items where the candidates' own answers to enough of them are known; for new
