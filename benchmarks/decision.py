@@ -28,7 +28,8 @@ from cit_core import Candidate, Capability, Router, load_scorer
 from cit_core.catalogue import catalogue_capabilities
 from cit_core.evaluate.results import Column, Result, Table, facts, write_result
 from cit_core.evaluate.tables import as_rich
-from cit_core.runtime import Evidence, OnnxScorer, Outcomes
+from cit_core.evidence import Evidence, Outcomes
+from cit_core.runtime import OnnxScorer
 
 WORDS = (
     "A train leaves the station at nine and travels north at sixty miles per hour while a second train follows an hour "

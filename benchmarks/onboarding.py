@@ -23,14 +23,14 @@ from rich.progress import track
 from rich.table import Table
 
 from cit_core import CapabilityStore, Router, load_scorer
-from cit_core.aptitude.encoding import encode_items
-from cit_core.aptitude.importers.catalogue import add_from_catalogue
+from cit_core.aptitude.importers.catalogue_answers import add_from_catalogue
 from cit_core.aptitude.importers.table import import_table
+from cit_core.aptitude.item_vectors import encode_items
 from cit_core.catalogue import catalogue_capabilities, core_suite
 from cit_core.evaluate.metrics import paired_interval
 from cit_core.evaluate.settings import unseen_items
+from cit_core.outcomes import OutcomeTable, Split, read_outcomes
 from cit_core.runtime import OnnxScorer
-from cit_core.train.data import OutcomeTable, Split, read_outcomes
 
 NEAR, MOST = 0.10, 5
 

@@ -30,8 +30,8 @@ from transformers import AutoModelForCausalLM, BertConfig, BertModel, LlamaConfi
 
 from cit_core.evaluate.results import Column, Result, Table, facts, write_result
 from cit_core.evaluate.tables import as_rich
-from cit_core.model.config import PaperConfig
-from cit_core.model.paper import PaperNetwork, Words
+from cit_core.paper.config import PaperConfig
+from cit_core.paper.network import PaperNetwork, Words
 
 INQUIRY_TOKENS = 29
 ORDERS = ("capability_first", "instruction_first", "capability_last")

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from cit_core import Candidate, FakeScorer, Router
-from langchain_cit.agents import CITRunMiddleware
+from langchain_cit.middleware import CITRunMiddleware
 
 
 class StandIn(FakeMessagesListChatModel):

@@ -12,7 +12,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langgraph.checkpoint.memory import InMemorySaver
 
 from cit_core import Candidate, FakeScorer, Router
-from cit_core.router import Failover
+from cit_core.router import Fallback
 from langchain_cit import RunnableRouter
 
 
@@ -59,7 +59,7 @@ def main() -> None:
     likely_right = FakeScorer(lambda text, id_: 0.9 if (id_ == "large") == ("why" in text.lower()) else 0.85)
     router = Router(likely_right, [Candidate(id="small"), Candidate(id="large")])
     models = {"small": Assistant(called="small"), "large": Assistant(called="large", reachable=False)}
-    model = RunnableRouter(models, router, sticky="conversation", failover=Failover(max_attempts=2))
+    model = RunnableRouter(models, router, sticky="conversation", fallback=Fallback(max_attempts=2))
     agent = create_agent(model, tools=[weather], checkpointer=InMemorySaver())
 
     for thread, question in (("one", "What is the weather?"), ("one", "Why?"), ("two", "Why does it rain?")):

@@ -10,7 +10,7 @@ except ImportError as error:
     raise MissingExtra("langchain-core", "langchain") from error
 
 if TYPE_CHECKING:
-    from langchain_cit.chat_model import ChatCIT
+    from langchain_cit.chat_models import ChatCIT
     from langchain_cit.runnable import RunnableRouter
 
 __all__ = ["ChatCIT", "RunnableRouter"]
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> object:
 
         return RunnableRouter
     if name == "ChatCIT":
-        from langchain_cit.chat_model import ChatCIT
+        from langchain_cit.chat_models import ChatCIT
 
         return ChatCIT
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

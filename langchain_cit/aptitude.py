@@ -14,8 +14,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from cit_core.aptitude.clients import Answer, token_count
-from cit_core.aptitude.clients.failures import answering, from_library, http_status, require_text
 from cit_core.errors import InvalidInput, MissingExtra, Refused, Transient
+from cit_core.provider_errors import answering, from_library, http_status, require_text
 
 if TYPE_CHECKING:
     from pathlib import Path

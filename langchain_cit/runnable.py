@@ -17,13 +17,13 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_con
 
 from cit_core.errors import InvalidInput
 from cit_core.policy import QueryFacts
-from cit_core.router import Failover, Router, Sticky
-from cit_core.router.config import failover_to_config, router_from_config, router_to_config, sticky_to_config
-from langchain_cit import building
-from langchain_cit.abilities import bind_each
-from langchain_cit.calling import RoutedCalls
-from langchain_cit.knobs import KNOBS, THREAD_ID
-from langchain_cit.picking import Picker
+from cit_core.router import Fallback, Router, Sticky
+from cit_core.router.serialization import fallback_to_config, router_from_config, router_to_config, sticky_to_config
+from langchain_cit import _options
+from langchain_cit._configurable import KNOBS, THREAD_ID
+from langchain_cit._invocation import RoutedCalls
+from langchain_cit._picker import Picker
+from langchain_cit._profiles import bind_each
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -43,7 +43,7 @@ class RunnableRouter(RoutedCalls):
         query_key: For dict inputs, the key under which the query stands; the only key if not given.
         context: Route on the last human `turn`, or on the whole `conversation`.
         sticky: `conversation`, or a `Sticky`: a conversation (`thread_id` in the config) keeps its candidate.
-        failover: After which errors another candidate is asked, how often, and how long who fails is left alone.
+        fallback: After which errors another candidate is asked, how often, and how long who fails is left alone.
         unable: Why candidates without a route have none, for decisions.
         name: Name of its runs in traces.
 
@@ -63,18 +63,18 @@ class RunnableRouter(RoutedCalls):
         query_key: str | None = None,
         context: Literal["turn", "conversation"] = "turn",
         sticky: Literal["conversation"] | Sticky | Mapping[str, Any] | None = None,
-        failover: Failover | Mapping[str, Any] | None = None,
+        fallback: Fallback | Mapping[str, Any] | None = None,
         unable: Mapping[str, str] | None = None,
         name: str | None = None,
     ) -> None:
-        decides = building.as_router(router)
+        decides = _options.as_router(router)
         super().__init__(
-            routes=building.as_routes(routes, decides),
+            routes=_options.as_routes(routes, decides),
             router=decides,
             query_key=query_key,
-            context=building.as_context(context),
-            sticky=building.as_sticky(sticky),
-            failover=building.as_failover(failover),
+            context=_options.as_context(context),
+            sticky=_options.as_sticky(sticky),
+            fallback=_options.as_fallback(fallback),
             unable=dict(unable or {}),
             name=name,
         )
@@ -215,7 +215,7 @@ class RunnableRouter(RoutedCalls):
             "query_key": self.query_key,
             "context": self.context,
             "sticky": None if self.sticky is None else sticky_to_config(self.sticky),
-            "failover": failover_to_config(self.failover),
+            "fallback": fallback_to_config(self.fallback),
         }
 
 

@@ -9,8 +9,8 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageR
 from llama_index.core.llms import LLM
 
 from cit_core.aptitude.clients import Answer, load_object, token_count
-from cit_core.aptitude.clients.failures import answering, from_library, require_text
 from cit_core.errors import InvalidInput
+from cit_core.provider_errors import answering, from_library, require_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -32,10 +32,10 @@ from llama_index.core.tools.types import BaseTool
 from pydantic import Field, PrivateAttr
 
 from cit_core.errors import InvalidInput, UnknownCandidate
-from cit_core.router import Failover, Router, Sticky
-from llamaindex_cit.callbacks import both
-from llamaindex_cit.dispatch import CIT_ROUTE, Dispatch, unstamped
-from llamaindex_cit.questions import Question, is_made_of_template, made_of_template, of_messages, of_prompt
+from cit_core.router import Fallback, Router, Sticky
+from llamaindex_cit._callbacks import both
+from llamaindex_cit._dispatch import CIT_ROUTE, Dispatch, unstamped
+from llamaindex_cit._inputs import Question, is_made_of_template, made_of_template, of_messages, of_prompt
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -55,7 +55,7 @@ class CITLLM(FunctionCallingLLM):
         models: Candidate id to its LLM. Candidates of the router without one do not take part. Shallow copies are
             kept, which share clients and caches, because they are given the callbacks of this LLM.
         router: What decides.
-        failover: After which errors the next-best candidate is asked; `Failover(max_attempts=1)` never does. Streams
+        fallback: After which errors the next-best candidate is asked; `Fallback(max_attempts=1)` never does. Streams
             fall back only before their first chunk.
         sticky: Keeps a conversation with the candidate that it began with: a `Sticky`, or `conversation` for one with
             its defaults; every call is decided anew if not given. A conversation is known by its name,
@@ -72,7 +72,7 @@ class CITLLM(FunctionCallingLLM):
 
     models: dict[str, LLM] = Field(exclude=True, repr=False)
     router: Router = Field(exclude=True, repr=False)
-    failover: Failover = Field(exclude=True)
+    fallback: Fallback = Field(exclude=True)
     sticky: Sticky | None = Field(default=None, exclude=True)
     _own_callbacks: dict[str, CallbackManager] = PrivateAttr()
     _handed_on: tuple[CallbackManager, list[Any]] | None = PrivateAttr(default=None)
@@ -82,7 +82,7 @@ class CITLLM(FunctionCallingLLM):
         models: Mapping[str, LLM],
         router: Router,
         *,
-        failover: Failover | None = None,
+        fallback: Fallback | None = None,
         sticky: Literal["conversation"] | Sticky | None = None,
         **options: Any,
     ) -> None:
@@ -90,7 +90,7 @@ class CITLLM(FunctionCallingLLM):
         super().__init__(
             models=_check(models, router),
             router=router,
-            failover=Failover() if failover is None else failover,
+            fallback=Fallback() if fallback is None else fallback,
             sticky=_sticky(sticky),
             **options,
         )
@@ -129,7 +129,7 @@ class CITLLM(FunctionCallingLLM):
     def __getstate__(self) -> dict[str, Any]:
         """LlamaIndex leaves out silently what does not pickle; without its parts there is no router to come back."""
         state = super().__getstate__()
-        if missing := {"models", "router", "failover"} - state["__dict__"].keys():
+        if missing := {"models", "router", "fallback"} - state["__dict__"].keys():
             raise pickle.PicklingError(
                 f"a CITLLM pickles if its parts do, and its {', '.join(sorted(missing))} did not"
             )
@@ -318,7 +318,7 @@ class CITLLM(FunctionCallingLLM):
 
     @property
     def _dispatch(self) -> Dispatch:
-        return Dispatch(self.models, self.router, self.failover, self.sticky, self.rate_limiter)
+        return Dispatch(self.models, self.router, self.fallback, self.sticky, self.rate_limiter)
 
     @property
     def _ready(self) -> Dispatch:

@@ -16,7 +16,7 @@ from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.policy import QueryFacts
 from cit_core.records import Decision, Ranked
 from cit_core.router import CHARACTERS_PER_TOKEN, Query, Router
-from llamaindex_cit.choices import candidates_of, matches
+from llamaindex_cit._choices import candidates_of, matches
 from llamaindex_cit.events import CITSelectionEvent
 
 __all__ = ["CITMultiSelector", "CITSelectorResult", "CITSingleSelector"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from benchmarks.goals import goals
 from cit_core.evaluate.figures import write_figures
-from cit_core.evaluate.goals import goals
 from cit_core.evaluate.results import Result, read_results
 from cit_core.evaluate.tables import benchmarks_page, written
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from cit_core.calibration import Calibration, fit_calibration
 from cit_core.errors import InvalidInput
-from cit_core.runtime.calibration import Calibration, fit_calibration
 
 
 def drawn(slope: float, intercept: float, *, scale: float = 3.0, size: int = 20_000) -> tuple[NDArray[np.float64], ...]:

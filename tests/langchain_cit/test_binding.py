@@ -148,7 +148,7 @@ def test_a_mistake_in_the_tools_is_not_taken_for_a_candidate_without_tools(route
 def test_the_copy_keeps_its_settings_and_the_original_its_routes(router, handy) -> None:
     routing = RunnableRouter(handy, router, sticky="conversation", name="mine")
     bound = routing.bind_tools([weather])
-    assert (bound.sticky, bound.failover, bound.get_name()) == (routing.sticky, routing.failover, "mine")
+    assert (bound.sticky, bound.fallback, bound.get_name()) == (routing.sticky, routing.fallback, "mine")
     assert routing.routes == handy
 
 

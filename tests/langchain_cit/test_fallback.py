@@ -20,7 +20,7 @@ from pydantic import Field
 
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
-from cit_core.router import Failover, FakeScorer, Router
+from cit_core.router import FakeScorer, Fallback, Router
 from langchain_cit import ChatCIT, RunnableRouter
 
 REQUEST = httpx.Request("POST", "http://localhost")
@@ -111,13 +111,13 @@ async def test_an_error_of_the_question_or_the_code_is_the_callers(router, how: 
 @pytest.mark.parametrize("how", WAYS)
 async def test_fallback_on_and_max_attempts_decide(router, how: str) -> None:
     models = zoo_of(best=KeyError("b"), second=KeyError("s"))
-    routing = RunnableRouter(models, router, failover=Failover(KeyError, max_attempts=2))
+    routing = RunnableRouter(models, router, fallback=Fallback(KeyError, max_attempts=2))
     with pytest.raises(KeyError, match="s"):
         await answer(routing, how)
     assert [len(model.asked) for model in models.values()] == [1, 1, 0]
-    assert await answer(RunnableRouter(models, router, failover=Failover(KeyError)), how) == "I am third"
+    assert await answer(RunnableRouter(models, router, fallback=Fallback(KeyError)), how) == "I am third"
     with pytest.raises(KeyError, match="b"):
-        await answer(RunnableRouter(models, router, failover=Failover(KeyError, max_attempts=1)), how)
+        await answer(RunnableRouter(models, router, fallback=Fallback(KeyError, max_attempts=1)), how)
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -198,13 +198,13 @@ async def test_a_candidates_own_callbacks_may_follow_it(router) -> None:
 @pytest.mark.parametrize("kind", [RunnableRouter, ChatCIT])
 @pytest.mark.parametrize("how", ["stream", "astream"])
 async def test_who_dies_in_the_middle_of_every_stream_is_left_alone(router, kind: Any, how: str) -> None:
-    models, failover = zoo_of(best=TimeoutError("midway")), Failover(failures=2)
+    models, fallback = zoo_of(best=TimeoutError("midway")), Fallback(failures=2)
     models["best"].after = 1
-    routing = kind(models, router, failover=failover)
+    routing = kind(models, router, fallback=fallback)
     for _ in range(2):
         with pytest.raises(TimeoutError, match="midway"):
             await answer(routing, how)
-    assert failover.state("best") == "open"
+    assert fallback.state("best") == "open"
     assert await answer(routing, how) == "I am second"
 
 
@@ -219,20 +219,20 @@ async def test_who_stops_listening_closes_the_candidates_stream_at_once(router) 
             await asyncio.sleep(0)  # as a connection takes its time to close
             closed.append(True)
 
-    failover = Failover()
-    stream = RunnableRouter({"best": RunnableGenerator(words)}, router, failover=failover).astream("q")
+    fallback = Fallback()
+    stream = RunnableRouter({"best": RunnableGenerator(words)}, router, fallback=fallback).astream("q")
     assert await anext(stream) == "one"
     await stream.aclose()
-    assert (closed, failover.state("best")) == ([True], "closed")
+    assert (closed, fallback.state("best")) == ([True], "closed")
 
 
 @pytest.mark.parametrize("how", WAYS)
 async def test_an_interrupt_of_a_graph_is_no_failure(router, how: str) -> None:
-    failover = Failover(fallback_on=Exception)
+    fallback = Fallback(fallback_on=Exception)
     models = zoo_of(best=GraphInterrupt())
     with pytest.raises(GraphInterrupt):
-        await answer(RunnableRouter(models, router, failover=failover), how)
-    assert (models["second"].asked, failover.state("best")) == ([], "closed")
+        await answer(RunnableRouter(models, router, fallback=fallback), how)
+    assert (models["second"].asked, fallback.state("best")) == ([], "closed")
 
 
 async def test_chunks_come_as_they_are_made(router) -> None:
@@ -300,7 +300,7 @@ async def test_in_a_batch_what_failed_goes_to_the_next_as_one_batch(how: str) ->
     scorer = FakeScorer(scores)
     router = Router(scorer, [Candidate(id=id_) for id_ in scores])
     routes = {"best": sometimes("best", "b", "c", "d"), "second": sometimes("second", "d"), "third": sometimes("third")}
-    routing = RunnableRouter(routes, router, failover=Failover(failures=99))
+    routing = RunnableRouter(routes, router, fallback=Fallback(failures=99))
     if how == "batch":
         answers = routing.batch(["a", "b", "c", "d"])
     else:
@@ -344,8 +344,8 @@ async def test_as_completed_scores_once_and_says_which(how: str) -> None:
 def test_who_is_down_is_left_alone_then_probed_and_the_event_says_so(router, listener) -> None:
     now = [0.0]
     models = zoo_of(best=TimeoutError())
-    failover = Failover(failures=2, cool_down_s=60, clock=lambda: now[0])
-    routing = RunnableRouter(models, router, failover=failover)
+    fallback = Fallback(failures=2, cool_down_s=60, clock=lambda: now[0])
+    routing = RunnableRouter(models, router, fallback=fallback)
     for _ in range(5):
         assert routing.invoke("q").text == "I am second"
     assert len(models["best"].asked) == 2
@@ -356,33 +356,33 @@ def test_who_is_down_is_left_alone_then_probed_and_the_event_says_so(router, lis
     models["best"].error = None
     now[0] = 60.0
     assert routing.invoke("q").text == "I am best"
-    assert failover.state("best") == "closed"
+    assert fallback.state("best") == "closed"
 
 
 @pytest.mark.parametrize("how", WAYS)
 async def test_an_answer_closes_the_breaker_in_every_way_to_call(router, how: str) -> None:
     now = [0.0]
-    failover = Failover(failures=1, cool_down_s=60, clock=lambda: now[0])
+    fallback = Fallback(failures=1, cool_down_s=60, clock=lambda: now[0])
     models = zoo_of(best=TimeoutError())
-    routing = RunnableRouter(models, router, failover=failover)
+    routing = RunnableRouter(models, router, fallback=fallback)
     await answer(routing, how)
-    assert failover.state("best") == "open"
+    assert fallback.state("best") == "open"
     models["best"].error, now[0] = None, 60.0
     assert await answer(routing, how) == "I am best"
-    assert failover.state("best") == "closed"
+    assert fallback.state("best") == "closed"
 
 
-async def test_one_failover_may_serve_several_routers(router) -> None:
-    failover = Failover(failures=1)
+async def test_one_fallback_may_serve_several_routers(router) -> None:
+    fallback = Fallback(failures=1)
     down, up = zoo_of(best=TimeoutError()), zoo_of()
-    await RunnableRouter(down, router, failover=failover).ainvoke("q")
-    assert (await RunnableRouter(up, router, failover=failover).ainvoke("q")).text == "I am second"
+    await RunnableRouter(down, router, fallback=fallback).ainvoke("q")
+    assert (await RunnableRouter(up, router, fallback=fallback).ainvoke("q")).text == "I am second"
     assert (await RunnableRouter(up, router).ainvoke("q")).text == "I am best"
 
 
 async def test_copies_of_a_router_share_its_cool_downs(router) -> None:
     models = zoo_of(best=TimeoutError())
-    routing = RunnableRouter(models, router, failover=Failover(failures=1))
+    routing = RunnableRouter(models, router, fallback=Fallback(failures=1))
     routing.with_config(tags=["x"]).invoke("q")
     routing.bind(stop=["x"]).invoke("q")
     await routing.with_retry().ainvoke("q")
@@ -398,15 +398,15 @@ async def test_a_cancelled_call_asks_nobody_else_and_says_nothing_against_the_ca
         return value
 
     routes = {id_: RunnableLambda(lambda x: x, forever) for id_ in ("best", "second")}
-    failover = Failover(lambda _: True, failures=1)
-    task = asyncio.create_task(RunnableRouter(routes, router, failover=failover).ainvoke("q"))
+    fallback = Fallback(lambda _: True, failures=1)
+    task = asyncio.create_task(RunnableRouter(routes, router, fallback=fallback).ainvoke("q"))
     while not asked:
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert asked == ["q"]
-    assert failover.state("best") == "closed"
+    assert fallback.state("best") == "closed"
 
 
 async def test_a_cancelled_batch_gives_its_probe_back(router) -> None:
@@ -420,8 +420,8 @@ async def test_a_cancelled_batch_gives_its_probe_back(router) -> None:
         return value
 
     routes = {"best": RunnableLambda(slowly), "second": RunnableLambda(lambda _: "second")}
-    failover = Failover(failures=1, cool_down_s=60, clock=lambda: now[0])
-    routing = RunnableRouter(routes, router, failover=failover)
+    fallback = Fallback(failures=1, cool_down_s=60, clock=lambda: now[0])
+    routing = RunnableRouter(routes, router, fallback=fallback)
     assert await routing.ainvoke("q") == "second"
     now[0] = 60.0
     task = asyncio.create_task(routing.abatch(["q"]))
@@ -430,4 +430,4 @@ async def test_a_cancelled_batch_gives_its_probe_back(router) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert failover.attempts(await router.aroute("q")).model == "best", "the next call is the probe"
+    assert fallback.attempts(await router.aroute("q")).model == "best", "the next call is the probe"

@@ -15,9 +15,9 @@ from langchain_core.runnables import RunnablePassthrough, RunnableSequence
 from cit_core import Best, CapabilityStore, Constraints, Threshold
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
-from cit_core.router import Batching, Failover, FakeScorer, Router, Sticky
-from cit_core.router.config import failover_from_config, failover_to_config, router_from_config, router_to_config
-from cit_core.router.opening import Origin
+from cit_core.router import Batching, FakeScorer, Fallback, Router, Sticky
+from cit_core.router.loading import Origin
+from cit_core.router.serialization import fallback_from_config, fallback_to_config, router_from_config, router_to_config
 from langchain_cit import RunnableRouter
 
 SMALL, LARGE = "Meta-Llama-3.1-8B-Instruct", "gemini-1.5-pro-002"
@@ -52,7 +52,7 @@ def routing(shipped, routes) -> RunnableRouter:
         query_key="q",
         context="conversation",
         sticky=Sticky(0.3, remembered=5),
-        failover=Failover((OwnError, TimeoutError), max_attempts=2, failures=4, cool_down_s=9.0),
+        fallback=Fallback((OwnError, TimeoutError), max_attempts=2, failures=4, cool_down_s=9.0),
         name="mine",
     )
 
@@ -76,7 +76,7 @@ def test_a_router_comes_back_from_its_config(routing, routes) -> None:
         "query_key": "q",
         "context": "conversation",
         "sticky": {"margin": 0.3, "remembered": 5},
-        "failover": {
+        "fallback": {
             "fallback_on": [f"{__name__}:OwnError", "builtins:TimeoutError"],
             "max_attempts": 2,
             "failures": 4,
@@ -87,7 +87,7 @@ def test_a_router_comes_back_from_its_config(routing, routes) -> None:
     }
     again = RunnableRouter.from_config(config, routes)
     assert same(again, routing)
-    assert again.failover.fallback_on == (OwnError, TimeoutError)
+    assert again.fallback.fallback_on == (OwnError, TimeoutError)
     assert again.router.constraints == routing.router.constraints
     value = {"q": "What is 2 + 2?"}
     assert again.pick().invoke(value).scores == routing.pick().invoke(value).scores
@@ -97,7 +97,7 @@ def test_defaults_come_back_too(routes) -> None:
     routing = RunnableRouter(routes, Router.from_pretrained(models=[SMALL, LARGE], evidence=False))
     again = RunnableRouter.from_config(json.loads(json.dumps(routing.to_config())), routes)
     assert same(again, routing)
-    assert (again.sticky, again.failover.fallback_on, again.router.policy) == (None, None, Best())
+    assert (again.sticky, again.fallback.fallback_on, again.router.policy) == (None, None, Best())
 
 
 def test_a_router_of_a_store_comes_back_with_what_is_in_it_now(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_store_stands_in_it_under_its_address_without_password() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"failover": Failover(lambda _: True)}, "fallback_on is .* which JSON cannot hold; use exception classes"),
+        ({"fallback": Fallback(lambda _: True)}, "fallback_on is .* which JSON cannot hold; use exception classes"),
         ({}, "put together from parts"),
     ],
 )
@@ -152,10 +152,10 @@ def test_configs_that_are_none_are_refused(routing, routes) -> None:
     with pytest.raises(InvalidInput, match=r"no config of a router: \{\}"):
         RunnableRouter.from_config({**config, "router": {}}, routes)
     with pytest.raises(InvalidInput, match="no exception class 'os:system' among what is imported"):
-        failover_from_config({"fallback_on": ["os:system"]})
+        fallback_from_config({"fallback_on": ["os:system"]})
     with pytest.raises(InvalidInput, match="`import not_imported_module` before"):
-        failover_from_config({"fallback_on": ["not_imported_module:Error"]})
-    assert failover_from_config(failover_to_config(Failover(OwnError))).fallback_on == (OwnError,)
+        fallback_from_config({"fallback_on": ["not_imported_module:Error"]})
+    assert fallback_from_config(fallback_to_config(Fallback(OwnError))).fallback_on == (OwnError,)
     with pytest.raises(InvalidInput, match="no config"):
         router_from_config("mini")  # type: ignore[arg-type]
 

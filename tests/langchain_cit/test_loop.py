@@ -16,7 +16,7 @@ import cit_core
 import langchain_cit
 from cit_core import CapabilityStore, Router
 from cit_core.records import Candidate
-from cit_core.router import Batching, Failover, FakeScorer, Sticky
+from cit_core.router import Batching, FakeScorer, Fallback, Sticky
 from langchain_cit import RunnableRouter
 
 SMALL, LARGE = "Meta-Llama-3.1-8B-Instruct", "gemini-1.5-pro-002"
@@ -112,7 +112,7 @@ async def test_a_thousand_calls_at_once(batching: Batching | None, guarded: Bloc
         {c.id: Parrot(called=c.id) for c in zoo},
         Router(scorer, zoo, batching=batching),
         sticky=Sticky(remembered=10),
-        failover=Failover(failures=1),
+        fallback=Fallback(failures=1),
     )
     answers = await asyncio.gather(
         *(routing.ainvoke(f"{QUERIES[n % 4]} {n}", {"configurable": {"thread_id": str(n)}}) for n in range(1000))

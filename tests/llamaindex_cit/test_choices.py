@@ -4,7 +4,7 @@ import pytest
 from llama_index.core.tools import ToolMetadata
 
 from cit_core.errors import InvalidInput, UnknownCandidate
-from llamaindex_cit.choices import candidates_of
+from llamaindex_cit._choices import candidates_of
 
 KNOWN = ["org/small", "org/large", "org/huge"]
 

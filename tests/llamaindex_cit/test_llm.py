@@ -27,7 +27,7 @@ from llama_zoo import IDS
 from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.policy import Constraints
 from cit_core.records import Candidate
-from cit_core.router import Failover, FakeScorer, Router, Sticky
+from cit_core.router import FakeScorer, Fallback, Router, Sticky
 from llamaindex_cit import CITLLM, CITRouteEvent
 
 # -- dispatch ---------------------------------------------------------------------------------------------------------
@@ -198,13 +198,13 @@ def test_it_pickles() -> None:
     sent = CITLLM(
         {id_: Voice(called=id_) for id_ in IDS},
         router,
-        failover=Failover(max_attempts=2),
+        fallback=Fallback(max_attempts=2),
         sticky=Sticky(0.3),
         system_prompt="Be brief.",
     )
     came = pickle.loads(pickle.dumps(sent))
     assert came.complete("q").text == "large: q"
-    assert (came.failover.max_attempts, came.sticky.margin, came.system_prompt) == (2, 0.3, "Be brief.")
+    assert (came.fallback.max_attempts, came.sticky.margin, came.system_prompt) == (2, 0.3, "Be brief.")
     assert came.model_copy().complete("q").text == "large: q"
 
 

@@ -13,22 +13,22 @@ from llama_zoo import IDS
 
 from cit_core.errors import Transient
 from cit_core.records import Candidate
-from cit_core.router import Failover, FakeScorer, Router, Sticky
+from cit_core.router import FakeScorer, Fallback, Router, Sticky
 from llamaindex_cit import CITLLM
 
 
 @pytest.mark.parametrize("method", CHATS + COMPLETIONS + WITH_TOOLS)
 async def test_after_a_failure_the_next_best_answers(voices, router, method) -> None:
     voices["large"].fails_with = TimeoutError("no answer")
-    failover = Failover(failures=2)
-    llm = CITLLM(voices, router, failover=failover)
+    fallback = Fallback(failures=2)
+    llm = CITLLM(voices, router, fallback=fallback)
     for asked in (1, 2, 2):  # after two failures it is left alone
         last = (await call(llm, method, "hard"))[-1]
         assert (last.text if "complete" in method else last.message.content) == "small: hard"
         assert last.additional_kwargs["cit_route"] == "small"
         assert last.additional_kwargs["cit_decision"]["model"] == "large"
         assert len(voices["large"].heard) == asked
-    assert failover.state("large") == "open"
+    assert fallback.state("large") == "open"
 
 
 @pytest.mark.parametrize("method", CHATS + COMPLETIONS + WITH_TOOLS)
@@ -38,7 +38,7 @@ async def test_other_errors_and_the_last_one_come_through(voices, router, method
         await call(CITLLM(voices, router), method, "hard")
     voices["large"].fails_with = TimeoutError("no answer")
     with pytest.raises(TimeoutError, match="no answer"):
-        await call(CITLLM(voices, router, failover=Failover(max_attempts=1)), method, "hard")
+        await call(CITLLM(voices, router, fallback=Fallback(max_attempts=1)), method, "hard")
     assert not voices["small"].heard
     voices["small"].fails_with = Transient("neither")
     with pytest.raises(Transient, match="neither"):
@@ -48,14 +48,14 @@ async def test_other_errors_and_the_last_one_come_through(voices, router, method
 @pytest.mark.parametrize("method", ["stream_chat", "astream_chat"])
 async def test_a_stream_that_has_begun_is_not_begun_again(voices, router, method) -> None:
     voices["large"].fails_with, voices["large"].fails_after = TimeoutError("cut off"), 1
-    llm = CITLLM(voices, router, failover=Failover(failures=1))
+    llm = CITLLM(voices, router, fallback=Fallback(failures=1))
     stream = getattr(llm, method)([user("hard")])
     stream = await settled(stream)
     first = await anext(stream) if method == "astream_chat" else next(stream)
     with pytest.raises(TimeoutError, match="cut off"):
         await drained(stream)
     assert (first.delta, voices["small"].heard) == ("large", [])
-    assert llm.failover.state("large") == "open"  # it counts against the candidate all the same
+    assert llm.fallback.state("large") == "open"  # it counts against the candidate all the same
 
 
 class Endless(Voice):
@@ -81,7 +81,7 @@ class Endless(Voice):
 
 @pytest.mark.parametrize("read", [0, 1])
 async def test_a_stream_that_nobody_reads_to_its_end_is_closed(router, read) -> None:
-    llm = CITLLM({"large": Endless(called="large")}, router, failover=Failover(failures=1))
+    llm = CITLLM({"large": Endless(called="large")}, router, fallback=Fallback(failures=1))
     stream = llm.stream_chat([user("hard")])
     for _ in range(read):
         next(stream)
@@ -92,33 +92,33 @@ async def test_a_stream_that_nobody_reads_to_its_end_is_closed(router, read) -> 
         await anext(stream)
     await stream.aclose()
     assert llm.models["large"].closed == 2
-    assert llm.failover.state("large") == "closed"
+    assert llm.fallback.state("large") == "closed"
 
 
 @pytest.mark.parametrize("method", ["stream_chat", "astream_chat"])
 async def test_who_dies_in_every_stream_is_left_alone(voices, router, method) -> None:
     voices["large"].fails_with, voices["large"].fails_after = TimeoutError("cut off"), 1
-    llm = CITLLM(voices, router, failover=Failover(failures=3))
+    llm = CITLLM(voices, router, fallback=Fallback(failures=3))
     for _ in range(3):
-        assert llm.failover.state("large") == "closed"
+        assert llm.fallback.state("large") == "closed"
         with pytest.raises(TimeoutError, match="cut off"):
             await call(llm, method, "hard")
-    assert llm.failover.state("large") == "open"
+    assert llm.fallback.state("large") == "open"
 
 
 @pytest.mark.parametrize("method", ["stream_chat", "astream_chat"])
 @pytest.mark.parametrize(("ending", "after"), [("read", "closed"), ("closed", "closed"), ("broken", "open")])
 async def test_a_probe_ends_with_its_stream(voices, router, method, ending, after) -> None:
     now = [0.0]
-    failover = Failover(failures=1, cool_down_s=30, clock=lambda: now[0])
+    fallback = Fallback(failures=1, cool_down_s=30, clock=lambda: now[0])
     voices["large"].fails_with = TimeoutError("no answer")
-    llm = CITLLM(voices, router, failover=failover)
+    llm = CITLLM(voices, router, fallback=fallback)
     large = llm.models["large"]
     llm.chat([user("hard")])
     large.fails_with, large.fails_after = (TimeoutError("cut off") if ending == "broken" else None), 1
     now[0] = 31.0
     stream = await settled(getattr(llm, method)([user("hard")]))
-    assert failover.state("large") == "half-open"
+    assert fallback.state("large") == "half-open"
     if ending == "closed":
         await stream.aclose() if method == "astream_chat" else stream.close()
     elif ending == "read":
@@ -126,7 +126,7 @@ async def test_a_probe_ends_with_its_stream(voices, router, method, ending, afte
     else:
         with pytest.raises(TimeoutError, match="cut off"):
             await drained(stream)
-    assert failover.state("large") == after
+    assert fallback.state("large") == after
 
 
 @pytest.mark.parametrize("method", ["stream_chat", "astream_chat"])
@@ -138,11 +138,11 @@ async def test_a_stream_may_be_empty(router, method) -> None:
     assert await call(CITLLM({"large": Silent(called="large")}, router), method, "hard") == []
 
 
-def test_llms_that_share_a_failover_share_what_it_knows(voices, router) -> None:
-    failover = Failover(failures=1)
+def test_llms_that_share_a_fallback_share_what_it_knows(voices, router) -> None:
+    fallback = Fallback(failures=1)
     voices["large"].fails_with = TimeoutError()
-    CITLLM(voices, router, failover=failover).complete("hard")
-    CITLLM(voices, router, failover=failover).complete("hard")
+    CITLLM(voices, router, fallback=fallback).complete("hard")
+    CITLLM(voices, router, fallback=fallback).complete("hard")
     assert len(voices["large"].heard) == 1
 
 
@@ -177,15 +177,15 @@ async def test_a_call_cancelled_while_it_is_rate_limited_takes_no_probe(voices, 
             await asyncio.Event().wait()
 
     now = [0.0]
-    failover = Failover(failures=1, cool_down_s=30, clock=lambda: now[0])
-    llm = CITLLM(voices, router, failover=failover)
+    fallback = Fallback(failures=1, cool_down_s=30, clock=lambda: now[0])
+    llm = CITLLM(voices, router, fallback=fallback)
     llm.models["large"].fails_with = TimeoutError("no answer")
     llm.complete("hard")
     llm.models["large"].fails_with = None
     now[0] = 31.0
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(
-            call(CITLLM(voices, router, failover=failover, rate_limiter=Full()), method, "hard"), 0.05
+            call(CITLLM(voices, router, fallback=fallback, rate_limiter=Full()), method, "hard"), 0.05
         )
     assert llm.complete("hard").additional_kwargs["cit_route"] == "large"
 

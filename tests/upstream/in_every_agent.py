@@ -27,7 +27,7 @@ def create_agent(model: Any, *args: Any, **kwargs: Any) -> Any:
     routes, router = {"only": model}, Router(FakeScorer({"only": 0.9}), [Candidate(id="only")])
     if MODE == "model":
         return original(ChatCIT(routes, router, annotate=False), *args, **kwargs)
-    from langchain_cit.agents import CITCallMiddleware
+    from langchain_cit.middleware import CITCallMiddleware
 
     ours, theirs = CITCallMiddleware(routes=routes, router=router), list(kwargs.pop("middleware", None) or ())
     kwargs["middleware"] = [*theirs, ours] if os.environ.get("CIT_POS") == "inner" else [ours, *theirs]

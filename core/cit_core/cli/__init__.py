@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from cit_core.cli import aptitude, benching, calibrating, demo, doctor, importing, models, output, route, training
-from cit_core.cli.group import Group
-from cit_core.cli.options import OpenRouter
+from cit_core.cli import _output, aptitude, bench, calibrate, demo, doctor, import_, models, route, train
+from cit_core.cli._group import Group
+from cit_core.cli._options import OpenRouter
 
 __all__ = ["app", "main"]
 
@@ -23,11 +23,11 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("route")(route.route)
 app.add_typer(models.app, name="models")
-app.add_typer(importing.app, name="import")
+app.add_typer(import_.app, name="import")
 app.add_typer(aptitude.app, name="aptitude")
-app.command("calibrate")(calibrating.calibrate)
-app.command("train")(training.train)
-app.command("bench")(benching.bench)
+app.command("calibrate")(calibrate.calibrate)
+app.command("train")(train.train)
+app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 
 
@@ -35,7 +35,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        output.say(f"cit-router {version('cit-router')}")
+        _output.say(f"cit-router {version('cit-router')}")
         raise typer.Exit
 
 
@@ -52,7 +52,7 @@ def main(open_router: OpenRouter | None = None) -> None:
     """Run the command line and leave with its exit code.
 
     Args:
-        open_router: Builds the router of `cit route` in place of `cit_core.cli.options.open_router`; how a test or a
+        open_router: Builds the router of `cit route` in place of `cit_core.cli._options.open_router`; how a test or a
             tool of your own brings its own scorer.
     """
     for stream in (sys.stdout, sys.stderr):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cit_core.cli import building, measuring, output
-from cit_core.cli.group import REFUSED
-from cit_core.cli.options import JsonOption, StoreOption, open_store, sqlite_file
+from cit_core.cli import _output, _run_progress, aptitude_build
+from cit_core.cli._group import REFUSED
+from cit_core.cli._options import JsonOption, StoreOption, open_store, sqlite_file
 
 if TYPE_CHECKING:
     from cit_core.aptitude.clients import Client
@@ -67,7 +67,7 @@ def aptitude() -> None:
     """Measure a model with a short test, so that it can be chosen."""
 
 
-app.command("build")(building.build)
+app.command("build")(aptitude_build.build)
 
 
 @app.command()
@@ -98,7 +98,7 @@ def run(
     json_: JsonOption = False,
 ) -> None:
     """Ask a model every question of a suite that it has not answered yet, and keep each answer as it comes."""
-    from cit_core.aptitude.encoding import encode_items
+    from cit_core.aptitude.item_vectors import encode_items
     from cit_core.aptitude.runner import RunOptions, run_aptitude
     from cit_core.runtime import load_scorer
 
@@ -109,18 +109,18 @@ def run(
     candidate = _candidate(as_ or client.name, price_in, price_out)
     with open_store(store, create=True) as opened:
         try:
-            with measuring.live() as progress:
+            with _run_progress.live() as progress:
                 report = run_aptitude(
                     client, asked, items, opened, candidate=candidate, options=options, progress=progress
                 )
         except KeyboardInterrupt:
-            output.note(f"stopped; every answer that came is in {opened.url}, and the same command asks the rest")
+            _output.note(f"stopped; every answer that came is in {opened.url}, and the same command asks the rest")
             raise typer.Exit(INTERRUPTED) from None
         if report.published:  # its questions become evidence, too
-            with output.counting() as count:
+            with _output.counting() as count:
                 encode_items(opened, load_scorer(), progress=partial(count, "items encoded"))
         again = f"cit aptitude run {model} --as {candidate.id} --suite {suite}" + (f" --texts {texts}" if texts else "")
-        measuring.tell_run(report, opened.url, again, options, json_=json_)
+        _run_progress.tell_run(report, opened.url, again, options, json_=json_)
     if not report.published or report.stopped is not None:
         raise typer.Exit(REFUSED)
 
@@ -142,7 +142,7 @@ def estimate(
     json_: JsonOption = False,
 ) -> None:
     """Tell what `cit aptitude run` would still take: calls, tokens, money, time. Asks nobody and writes nothing."""
-    from cit_core.aptitude.runner.estimating import estimate as estimated
+    from cit_core.aptitude.runner.estimate import estimate as estimated
     from cit_core.aptitude.runner.runs import RunOptions
 
     options = RunOptions(concurrency, per_minute, circle=circle)
@@ -151,7 +151,7 @@ def estimate(
     file = sqlite_file(store)
     with nullcontext() if file is not None and not file.exists() else open_store(store) as opened:
         found = estimated(asked, items, opened, candidate=_candidate(name, price_in, price_out), options=options)
-    measuring.tell_estimate(found, json_=json_)
+    _run_progress.tell_estimate(found, json_=json_)
 
 
 def _suite(name: str, source: str | None) -> tuple[Suite, tuple[Item, ...]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from cit_core.cli import output
-from cit_core.cli.options import CheckpointOption, JsonOption
+from cit_core.cli import _output
+from cit_core.cli._options import CheckpointOption, JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,13 +43,13 @@ def demo(checkpoint: CheckpointOption = "mini", json_: JsonOption = False) -> No
     router.route(QUESTIONS[0])  # the first decision also reads the capabilities of the whole zoo: not what one costs
     decisions = [router.route(question) for question in QUESTIONS]
     if json_:
-        records = [output.decision_record(decision, place) for place, decision in enumerate(decisions, start=1)]
-        output.as_json([{"question": text, **record} for text, record in zip(QUESTIONS, records, strict=True)])
+        records = [_output.decision_record(decision, place) for place, decision in enumerate(decisions, start=1)]
+        _output.as_json([{"question": text, **record} for text, record in zip(QUESTIONS, records, strict=True)])
         return
-    target = output.console()
+    target = _output.console()
     target.print(_best_table(decisions, f"{len(QUESTIONS)} questions among {len(router.candidates)} models"))
     if len({decision.model for decision in decisions}) == 1:
-        output.say(
+        _output.say(
             f"{decisions[0].model} is ahead on every question here. What differs is by how much, and that decides\n"
             "who is good enough for its price:\n"
         )
@@ -70,9 +70,9 @@ def _best_table(decisions: Sequence[Decision], title: str) -> Table:
         for rank, ranked in enumerate(decision.ranking[:SHOWN]):
             style = "dim" if rank else "bold green"
             models.append(ranked.model + "\n", style)
-            chances.append(output.percent(ranked.probability) + "\n", style)
+            chances.append(_output.percent(ranked.probability) + "\n", style)
         rows.append((str(place), question, models, chances))
-    return output.table(title, {"": "right", "question": "fold", "model": "fold", "P": "right"}, rows)
+    return _output.table(title, {"": "right", "question": "fold", "model": "fold", "P": "right"}, rows)
 
 
 def _policy_table(router: Router, title: str) -> Table:
@@ -83,17 +83,17 @@ def _policy_table(router: Router, title: str) -> Table:
     for place, decisions in enumerate(zip(*chosen, strict=True), start=1):
         for name, one in zip(POLICIES, decisions, strict=True):
             number = str(place) if name == POLICIES[0] else ""
-            rows.append((number, name, one.model, output.percent(one.probability), output.usd(one.expected_cost_usd)))
+            rows.append((number, name, one.model, _output.percent(one.probability), _output.usd(one.expected_cost_usd)))
     columns = {"": "right", "policy": "left", "model": "fold", "P": "right", "a call costs": "right"}
-    return output.table(title, columns, rows)
+    return _output.table(title, columns, rows)
 
 
 def _tell(decisions: Sequence[Decision]) -> None:
     hardest = min(range(len(decisions)), key=lambda place: decisions[place].probability)
     milliseconds = median(decision.latency_ms for decision in decisions)
-    output.say(f"Question {hardest + 1} has the lowest P. Its decision, explained:\n{decisions[hardest].explain()}\n")
-    output.say(
+    _output.say(f"Question {hardest + 1} has the lowest P. Its decision, explained:\n{decisions[hardest].explain()}\n")
+    _output.say(
         f"{milliseconds:.1f} ms for a decision, no LLM called. P is the probability that the answer is correct.\n"
     )
-    output.say("Next: cit route 'a question of yours' --models ID,ID     (the ids: cit models list)")
-    output.say("      cit import table results.csv --store sqlite:///my.db    (your own outcomes count at once)")
+    _output.say("Next: cit route 'a question of yours' --models ID,ID     (the ids: cit models list)")
+    _output.say("      cit import table results.csv --store sqlite:///my.db    (your own outcomes count at once)")

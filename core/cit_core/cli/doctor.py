@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cit_core.cli import output
-from cit_core.cli.group import REFUSED
-from cit_core.cli.options import CheckpointOption, JsonOption, StoreOption
+from cit_core.cli import _output
+from cit_core.cli._group import REFUSED
+from cit_core.cli._options import CheckpointOption, JsonOption, StoreOption
 from cit_core.errors import CITError
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ def doctor(store: StoreOption = None, checkpoint: CheckpointOption = "mini", jso
     """Check what is installed, the checkpoint, the catalogue, the store and the time of a decision."""
     checks = [*_installed(), *_works(checkpoint), _store(store)]
     if json_:
-        output.as_json([asdict(check) for check in checks])
+        _output.as_json([asdict(check) for check in checks])
     else:
         rows = [(_mark(check), check.what, check.found, check.remedy or "") for check in checks]
-        output.console().print(
-            output.table("cit doctor", {"": "left", "what": "left", "found": "fold", "remedy": "fold"}, rows)
+        _output.console().print(
+            _output.table("cit doctor", {"": "left", "what": "left", "found": "fold", "remedy": "fold"}, rows)
         )
     if any(check.broken for check in checks):
         raise typer.Exit(REFUSED)
@@ -84,7 +84,7 @@ def _version(name: str) -> str | None:
 
 
 def _works(checkpoint: str) -> Iterator[Check]:
-    from cit_core.router.checkpoints import open_scorer
+    from cit_core.router.loading import open_scorer
     from cit_core.runtime import OnnxScorer
 
     scorers: list[Scorer] = []
@@ -132,7 +132,7 @@ def _decision(scorer: Scorer) -> Check:
 
 
 def _store(url: str | None) -> Check:
-    from cit_core.cli.options import is_default, open_store, sqlite_file
+    from cit_core.cli._options import is_default, open_store, sqlite_file
 
     path = sqlite_file(url)
     if is_default(url) and path is not None and not path.exists():

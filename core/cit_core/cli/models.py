@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cit_core.cli import output
-from cit_core.cli.adding import add
-from cit_core.cli.describe import by_accuracy, facts_table, models_table, summary, task_table
-from cit_core.cli.options import IdArgument, JsonOption, StoreOption, open_store
-from cit_core.errors import UnknownCandidate
+from cit_core.cli import _output
+from cit_core.cli._model_tables import by_accuracy, facts_table, models_table, summary, task_table
+from cit_core.cli._options import IdArgument, JsonOption, StoreOption, open_store
+from cit_core.errors import InvalidInput, UnknownCandidate
 
 if TYPE_CHECKING:
-    from cit_core.records import Capability
+    from cit_core.records import Candidate, Capability
+    from cit_core.store import CapabilityStore
 
-__all__ = ["app"]
+__all__ = ["add", "app"]
 
 app = typer.Typer(no_args_is_help=True, help="Show, add and remove the LLMs that may be chosen.")
 
@@ -26,11 +26,11 @@ def list_(store: StoreOption = None, json_: JsonOption = False) -> None:
     where, found = _capabilities(store)
     capabilities = sorted(found, key=by_accuracy)
     if json_:
-        output.as_json([summary(capability) for capability in capabilities])
+        _output.as_json([summary(capability) for capability in capabilities])
     elif capabilities:
-        output.console().print(models_table(f"{len(capabilities)} models in {where}", capabilities))
+        _output.console().print(models_table(f"{len(capabilities)} models in {where}", capabilities))
     else:
-        output.note("the store holds no model yet; `cit models add ID` and `cit import` put some in")
+        _output.note("the store holds no model yet; `cit models add ID` and `cit import` put some in")
 
 
 @app.command()
@@ -43,14 +43,11 @@ def show(id_: IdArgument, store: StoreOption = None, json_: JsonOption = False) 
     provenance = _provenance(id_) if store is None else None
     if json_:
         tasks = [{"task": r.task.id, "accuracy": r.accuracy, "count": r.count} for r in known[id_].results]
-        output.as_json({**summary(known[id_]), "results": tasks, "provenance": provenance})
+        _output.as_json({**summary(known[id_]), "results": tasks, "provenance": provenance})
         return
-    target = output.console()
+    target = _output.console()
     target.print(facts_table(known[id_].candidate, provenance))
     target.print(task_table(known[id_]))
-
-
-app.command()(add)
 
 
 @app.command()
@@ -59,7 +56,9 @@ def remove(id_: IdArgument, store: StoreOption = None, json_: JsonOption = False
     with open_store(store) as opened:
         opened.remove_candidate(id_)
         url = opened.url
-    output.as_json({"done": "removed", "id": id_, "store": url}) if json_ else output.say(f"removed: {id_} from {url}")
+    _output.as_json({"done": "removed", "id": id_, "store": url}) if json_ else _output.say(
+        f"removed: {id_} from {url}"
+    )
 
 
 def _capabilities(store: str | None) -> tuple[str, tuple[Capability, ...]]:
@@ -76,3 +75,82 @@ def _provenance(id_: str) -> dict[str, str]:
     from cit_core.catalogue import provenance
 
     return provenance(id_)
+
+
+@app.command()
+def add(
+    id_: IdArgument,
+    store: StoreOption = None,
+    context_window: Annotated[int | None, typer.Option(help="Longest input and output together [tokens].")] = None,
+    price_in: Annotated[float | None, typer.Option(help="USD per 1M prompt tokens.")] = None,
+    price_out: Annotated[float | None, typer.Option(help="USD per 1M completion tokens.")] = None,
+    params_b: Annotated[float | None, typer.Option(help="Parameters in all [billions].")] = None,
+    released: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Day of its release.")] = None,
+    tools: Annotated[bool | None, typer.Option(help="Whether it can call tools.", show_default=False)] = None,
+    structured_output: Annotated[
+        bool | None, typer.Option(help="Whether it can be held to a JSON schema.", show_default=False)
+    ] = None,
+    modality: Annotated[
+        list[str] | None, typer.Option(help="What it reads: text, image, audio, video, pdf; once for each.")
+    ] = None,
+    license_: Annotated[str | None, typer.Option("--license", help="Its licence.")] = None,
+    notes: Annotated[str | None, typer.Option(help="Free text; becomes part of its capability.")] = None,
+    from_catalogue: Annotated[
+        bool, typer.Option("--from-catalogue", help="Copy its answers on the core set too, so that it is measured.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Change a model that is there; other facts stay.")] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Put a model into a store. Facts that are not given come from the catalogue if it knows the model."""
+    given: dict[str, Any] = {
+        "context_window": context_window,
+        "price_in": price_in,
+        "price_out": price_out,
+        "params_b": params_b,
+        "released": released,
+        "tools": tools,
+        "structured_output": structured_output,
+        "modalities": tuple(modality) if modality else None,
+        "license": license_,
+        "notes": notes,
+    }
+    facts = {name: value for name, value in given.items() if value is not None}
+    _check(id_, facts, from_catalogue)  # refused before a store is made for it
+    with open_store(store, create=True) as opened:
+        done, candidate, outcomes = _save(opened, id_, facts, replace=replace, from_catalogue=from_catalogue)
+        url = opened.url
+    if json_:
+        record = candidate.model_dump(mode="json")
+        _output.as_json({"done": done, "candidate": record, "new_outcomes": outcomes, "store": url})
+    else:
+        _output.say(f"{done}: {id_} in {url}" + (f", with {outcomes:,} new outcomes" if from_catalogue else ""))
+
+
+def _check(id_: str, facts: dict[str, Any], from_catalogue: bool) -> None:
+    from cit_core.catalogue import catalogue_candidates
+    from cit_core.errors import UnknownCandidate
+    from cit_core.records import Candidate
+
+    Candidate(id=id_, **facts)
+    known = [candidate.id for candidate in catalogue_candidates()]
+    if from_catalogue and id_ not in known:
+        raise UnknownCandidate(id_, known, "the catalogue")
+
+
+def _save(
+    store: CapabilityStore, id_: str, facts: dict[str, Any], *, replace: bool, from_catalogue: bool
+) -> tuple[str, Candidate, int]:
+    """Everything in one transaction; returns what was done, the candidate, and how many outcomes are new."""
+    from cit_core.aptitude.importers.catalogue_answers import copy_profile
+    from cit_core.catalogue import catalogue_candidates
+    from cit_core.records import Candidate
+
+    with store.transaction() as writer:
+        there = next((candidate for candidate in writer.candidates() if candidate.id == id_), None)
+        begin = [there] if there is not None and replace else [c for c in catalogue_candidates() if c.id == id_]
+        candidate = Candidate(**{"id": id_, **(begin[0].model_dump() if begin else {}), **facts})
+        if there is not None and there != candidate and not replace:
+            raise InvalidInput(f"{id_!r} is in {store.url} with other facts; --replace changes the facts that you give")
+        writer.add_candidates([candidate], replace=replace)
+        outcomes = copy_profile(writer, id_) if from_catalogue else 0
+    return "added" if there is None else "unchanged" if there == candidate else "changed", candidate, outcomes

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 import typer
 
-from cit_core.cli import output
-from cit_core.cli.locking import lock
-from cit_core.cli.options import CheckpointOption, JsonOption, StoreOption, open_router, split_ids
+from cit_core.cli import _output
+from cit_core.cli._lock import lock
+from cit_core.cli._options import CheckpointOption, JsonOption, StoreOption, open_router, split_ids
 from cit_core.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from cit_core.cli.batch import Tally
+    from cit_core.cli._decision_file import Tally
     from cit_core.router import Router
 
 __all__ = ["route"]
@@ -54,7 +54,7 @@ def route(
     json_: JsonOption = False,
 ) -> None:
     """Choose the LLM for a query, or for every query in a file, among the catalogue or the candidates of a store."""
-    from cit_core.cli.queries import require_text
+    from cit_core.cli._query_file import require_text
     from cit_core.policy import parse_policy
 
     if (text is None) == (source is None):
@@ -66,14 +66,14 @@ def route(
     router = (ctx.obj or open_router)(checkpoint, store, split_ids(models), parse_policy(policy))
     if text is not None:
         decision = router.route(text)
-        output.as_json(output.decision_record(decision)) if json_ else output.say(decision.explain())
+        _output.as_json(_output.decision_record(decision)) if json_ else _output.say(decision.explain())
     elif source is not None:
         _report(_route_file(router, source, target), target, json_=json_)
 
 
 def _route_file(router: Router, source: Path, target: Path) -> Tally:
-    from cit_core.cli.batch import DecisionFile, decide
-    from cit_core.cli.queries import read_queries
+    from cit_core.cli._decision_file import DecisionFile, decide
+    from cit_core.cli._query_file import read_queries
 
     if PIPE not in (source, target) and target.exists() and source.exists() and target.samefile(source):
         raise InvalidInput(f"--output {target} is the input itself; decisions need a file of their own")
@@ -90,7 +90,7 @@ def _open_input(path: Path) -> Iterator[BinaryIO]:
     if path == PIPE:
         yield sys.stdin.buffer
         return
-    console = output.console(stderr=True)
+    console = _output.console(stderr=True)
     with _open(path, "rb", "--input") as stream, Progress(console=console, disable=not console.is_terminal) as progress:
         yield progress.wrap_file(stream, total=path.stat().st_size, description=path.name)
 
@@ -125,8 +125,8 @@ def _open(path: Path, mode: Literal["rb", "ab", "wb", "r+b"], option: str) -> Bi
 def _report(tally: Tally, target: Path, *, json_: bool) -> None:
     """Say what was done: on stderr, or as JSON on stdout where no decisions go there."""
     if json_ and target != PIPE:
-        output.as_json({"decided": tally.decided, "resumed": tally.resumed, "output": str(target)})
+        _output.as_json({"decided": tally.decided, "resumed": tally.resumed, "output": str(target)})
         return
     before = f", {tally.resumed:,} were decided before" if tally.resumed else ""
     nothing = "nothing to do: " if not tally.decided else ""
-    output.note(f"{nothing}{tally.decided:,} queries decided{before}")
+    _output.note(f"{nothing}{tally.decided:,} queries decided{before}")

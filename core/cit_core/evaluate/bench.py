@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 
 from cit_core.catalogue import catalogue_capabilities, core_suite
 from cit_core.errors import InvalidInput
-from cit_core.evaluate.comparing import SINGLE_BEST
+from cit_core.evaluate.baselines import Baseline
+from cit_core.evaluate.comparison import SINGLE_BEST
+from cit_core.evaluate.experiments.baselines import OURS, baselines
 from cit_core.evaluate.experiments.cost import cost, prices_of
-from cit_core.evaluate.experiments.learners import OURS, learners
 from cit_core.evaluate.experiments.onboarding import ASKED, LOGGED, onboarding
 from cit_core.evaluate.experiments.overhead import overhead
 from cit_core.evaluate.experiments.releases import coverage, releases
 from cit_core.evaluate.experiments.robustness import robustness
 from cit_core.evaluate.experiments.zoos import zoos
-from cit_core.evaluate.learners import Learner
-from cit_core.evaluate.logs import measured_alike, own_tasks_setting, tasks_held_out
-from cit_core.evaluate.predicting import (
+from cit_core.evaluate.log_settings import measured_alike, own_tasks_setting, tasks_held_out
+from cit_core.evaluate.predictions import (
     EVIDENCE,
     NETWORK,
     Method,
@@ -48,10 +48,9 @@ from cit_core.evaluate.settings import (
     categories_held_out,
     other_dataset_setting,
 )
-from cit_core.evaluate.zoos import random_zoos
+from cit_core.outcomes import OutcomeTable, Split, random_zoos
 from cit_core.records import Capability
-from cit_core.router.checkpoints import Network
-from cit_core.train.data import OutcomeTable, Split
+from cit_core.router.loading import Network
 
 __all__ = ["EXPERIMENTS", "Bench", "thin"]
 
@@ -65,7 +64,7 @@ OF_THE_CATALOGUE = ("zoos", "releases", "coverage", "onboarding")
 QUICKLY_FITTED = (SINGLE_BEST, "k nearest neighbours", "clusters", "ridge")
 """Baselines of onboarding."""
 ONLY_ZOOS = ("known-models-held-out-categories", "all-models-held-out-categories")
-"""Settings that have no table among the learners: they say there what others say."""
+"""Settings that have no table among the baselines: they say there what others say."""
 
 Parts = tuple[Sequence[Table], Sequence[Figure]]
 
@@ -79,7 +78,7 @@ class Experiment:
 
 
 EXPERIMENTS: Mapping[str, Experiment] = {
-    "learners": Experiment(
+    "baselines": Experiment(
         "Every scorer on the same outcomes", "Which way to choose is right most often, from the same knowledge?"
     ),
     "zoos": Experiment("Zoos by size and date", "What is routing worth in small, mixed and strong zoos?"),
@@ -105,7 +104,7 @@ class Bench:
         learnt: Logs that the network has learnt from: of these, questions alone can be held out.
         folder: Keeps vectors and scores; nothing is kept if not given.
         split: What is held out.
-        chosen: Learners in place of all.
+        chosen: Baselines in place of all.
         quick: Measure fewer times, ask fewer questions, take fewer steps.
         tell: Told what is being done.
     """
@@ -118,7 +117,7 @@ class Bench:
     learnt: Collection[str] = ()
     folder: Path | None = None
     split: Split = field(default_factory=Split)
-    chosen: Sequence[Learner] | None = None
+    chosen: Sequence[Baseline] | None = None
     quick: bool = False
     tell: Callable[[str], None] = lambda _what: None
 
@@ -153,7 +152,7 @@ class Bench:
     @property
     def _parts(self) -> Mapping[str, Callable[[], Parts]]:
         return {
-            "learners": self._learners,
+            "baselines": self._baselines,
             "zoos": self._zoos,
             "releases": lambda: _one(releases(self._everyone.setting, self._everyone.scores())),
             "coverage": lambda: _one(coverage(self._everyone.setting)),
@@ -293,10 +292,10 @@ class Bench:
 
     # -- experiments of several settings ------------------------------------------------------------------------------
 
-    def _learners(self) -> Parts:
+    def _baselines(self) -> Parts:
         shown = [one for one in self._compared if one.setting.name not in ONLY_ZOOS]
         uses = {method.name: method.uses for method in self._methods}
-        return learners([one.setting for one in shown], {one.setting.name: one.scores() for one in shown}, uses)
+        return baselines([one.setting for one in shown], {one.setting.name: one.scores() for one in shown}, uses)
 
     def _zoos(self) -> Parts:
         whole = [one for one in self._compared if one.setting.name.startswith("all-models")]

@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 ORDER = (
-    "learners",
+    "baselines",
     "zoos",
     "releases",
     "coverage",

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from cit_core.capability import capability_from_outcomes
 from cit_core.catalogue import catalogue_candidates, core_suite
-from cit_core.evaluate.learners import Known
+from cit_core.evaluate.baselines import Known
+from cit_core.outcomes import OutcomeTable, Split
 from cit_core.records import Candidate, Capability, Task
-from cit_core.train.data import OutcomeTable, Split
 
 __all__ = [
     "Part",

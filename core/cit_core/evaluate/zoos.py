@@ -6,19 +6,14 @@ from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cit_core.evaluate.comparing import Zoo
+from cit_core.evaluate.comparison import Zoo
 from cit_core.records import Candidate
 
-__all__ = ["described", "named_zoos", "random_zoos"]
+__all__ = ["described", "named_zoos"]
 
 SMALL_B, LARGE_B = 10.0, 60.0
 """Billions of parameters: below, a model is small; from the second on, large, as is one whose size is not told."""
-SPREAD = 0.15
-"""Aptitudes of a zoo of similar strength lie within it."""
-TRIES = 200
-"""Draws for each zoo that is wanted."""
 
 
 def named_zoos(candidates: Sequence[Candidate]) -> dict[str, Zoo]:
@@ -43,29 +38,6 @@ def named_zoos(candidates: Sequence[Candidate]) -> dict[str, Zoo]:
         "all": newest,
     }
     return {name: tuple(sorted(zoo)) for name, zoo in zoos.items() if len(zoo) > 1}
-
-
-def random_zoos(
-    aptitude_K: NDArray[np.floating], number: int = 50, sizes: Sequence[int] = (3, 4, 5, 6, 7, 8), seed: int = 0
-) -> list[Zoo]:
-    """Seeded zoos of candidates whose aptitudes lie within 0.15; fewer where there are not so many.
-
-    Where fewer than three are that close, pairs are taken; where no two are, everybody is the one zoo.
-    """
-    draw = np.random.default_rng(seed)
-    found: set[Zoo] = set()
-    for _ in range(TRIES * number):
-        if len(found) == number:
-            break
-        first = int(draw.integers(len(aptitude_K)))
-        near = np.flatnonzero((aptitude_K >= aptitude_K[first]) & (aptitude_K <= aptitude_K[first] + SPREAD))
-        wanted = int(draw.choice(sizes))
-        if len(near) >= wanted:
-            others = near[near != first]
-            found.add(tuple(sorted((first, *map(int, draw.choice(others, wanted - 1, replace=False))))))
-    if not found and len(sizes) > 1:
-        return random_zoos(aptitude_K, number, (2,), seed)
-    return sorted(found) or [tuple(range(len(aptitude_K)))]
 
 
 def described(zoos: Sequence[Zoo]) -> str:

@@ -1,12 +1,12 @@
 """The router, what predicts for it, what adapters need to drive it, and what is told to it afterwards."""
 
 from cit_core.router.batching import Batching
-from cit_core.router.deciding import MAX_CHARACTERS
-from cit_core.router.failover import Attempts, Failover, Failure
+from cit_core.router.engine import MAX_CHARACTERS
+from cit_core.router.fallback import Attempts, Failure, Fallback
 from cit_core.router.query import CHARACTERS_PER_TOKEN, Query
 from cit_core.router.router import Router
 from cit_core.router.scorer import FakeScorer, Scorer
-from cit_core.router.stickiness import Conversation, Sticky
+from cit_core.router.sticky import Conversation, Sticky
 
 __all__ = [
     "CHARACTERS_PER_TOKEN",
@@ -14,9 +14,9 @@ __all__ = [
     "Attempts",
     "Batching",
     "Conversation",
-    "Failover",
     "Failure",
     "FakeScorer",
+    "Fallback",
     "Query",
     "Router",
     "Scorer",

@@ -16,7 +16,7 @@ from typing import Any
 from cit_core.errors import CITError, InvalidInput
 from cit_core.records import Decision
 from cit_core.router.query import Query
-from cit_core.router.telling import tell_decision
+from cit_core.router.telemetry import tell_decision
 
 __all__ = ["Batcher", "Batching"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from cit_core.errors import InvalidInput
 from cit_core.policy import Constraints, Policy, QueryFacts
-from cit_core.router.stickiness import Conversation
+from cit_core.router.sticky import Conversation
 
 __all__ = ["CHARACTERS_PER_TOKEN", "Query", "check_text"]
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.policy import Best, Constraints, Policy, QueryFacts
 from cit_core.records import Candidate, Capability, Decision, Item, Outcome, Suite, require_unique
-from cit_core.router.aside import aside
 from cit_core.router.batching import Batcher, Batching
-from cit_core.router.deciding import Asked, Decider
+from cit_core.router.concurrency import aside
+from cit_core.router.engine import Asked, Decider
 from cit_core.router.feedback import Feedback
-from cit_core.router.opening import Origin, from_catalogue, from_store
+from cit_core.router.loading import Origin, from_catalogue, from_store
 from cit_core.router.query import Query
 from cit_core.router.scorer import Scorer
-from cit_core.router.telling import tell_decision
+from cit_core.router.telemetry import tell_decision
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -145,7 +145,7 @@ class Router:
             models: Ids in the store; all of them if not given.
             policy: What to maximise.
             constraints: Who may be chosen at all.
-            evidence: Let outcomes on similar questions correct a scorer that can be (`cit_core.runtime.evidence`).
+            evidence: Let outcomes on similar questions correct a scorer that can be (`cit_core.evidence.scorer`).
             batching: Score calls that coincide together.
 
         Raises:

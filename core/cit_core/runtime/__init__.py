@@ -1,22 +1,15 @@
-"""Predict, without torch: exported checkpoints on onnxruntime, corrected by evidence."""
+"""Run exported checkpoints on onnxruntime, without torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from cit_core.runtime.checkpoint import Checkpoint, shipped_checkpoints
-from cit_core.runtime.effects import NO_TASK, Outcomes
-from cit_core.runtime.evidence import Evidence, EvidenceScorer, EvidenceSettings
 from cit_core.runtime.onnx_scorer import OnnxScorer
 
 __all__ = [
-    "NO_TASK",
     "Checkpoint",
-    "Evidence",
-    "EvidenceScorer",
-    "EvidenceSettings",
     "OnnxScorer",
-    "Outcomes",
     "load_scorer",
     "shipped_checkpoints",
 ]

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cit_core.calibration import Calibration
 from cit_core.errors import CheckpointError
 from cit_core.records import Capability
-from cit_core.runtime.calibration import Calibration
 from cit_core.runtime.checkpoint import GRAPHS, Checkpoint
 
 __all__ = ["OnnxScorer"]

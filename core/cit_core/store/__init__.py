@@ -12,8 +12,8 @@ wait and never see half a transaction, and each transaction that changed somethi
 """
 
 from cit_core.store.capability_store import CapabilityStore, Snapshot
-from cit_core.store.reading import ASKED, UNASSIGNED, StoredEvidence, in_batches
-from cit_core.store.writing import (
+from cit_core.store.queries import ASKED, UNASSIGNED, StoredEvidence, in_batches
+from cit_core.store.writer import (
     REFUSED_SHOWN,
     BatchResult,
     Conflict,

@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, func, or_, select
 
 from cit_core.errors import CITError, InvalidInput
-from cit_core.migrations import upgrade
 from cit_core.records import Candidate, Capability, Item, Outcome, Suite, Task
-from cit_core.schema import candidates, items, outcomes, settings, sources, tasks, versions
 from cit_core.store.database import open_engine, parse_url, store_errors
-from cit_core.store.reading import (
+from cit_core.store.migrations import upgrade
+from cit_core.store.queries import (
     ASKED,
     UNASSIGNED,
     StoredEvidence,
@@ -29,7 +28,8 @@ from cit_core.store.reading import (
     read_items,
     read_tasks,
 )
-from cit_core.store.writing import REFUSED_SHOWN, ImportSummary, Writer
+from cit_core.store.schema import candidates, items, outcomes, settings, sources, tasks, versions
+from cit_core.store.writer import REFUSED_SHOWN, ImportSummary, Writer
 
 __all__ = ["CapabilityStore", "Snapshot"]
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from cit_core.cli import app
 
-FAKE_CIT = Path(__file__).with_name("fake_cit.py")
+FAKE_CIT = Path(fake_cit.__file__)
 
 
 @pytest.fixture(autouse=True)

@@ -16,21 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scripted_llm
 from rich.console import Console
 from scripted_llm import Request, ScriptedLLM, Trouble, body, by_prompt, cut_off, hang, no_text, reset, status
 from small_suite import number_of, skilled, suite_of, task_of
 
 from cit_core import CapabilityStore
-from cit_core.aptitude.runner import asking
+from cit_core.aptitude.runner import retry as asking
 from cit_core.aptitude.runner.runs import Progress, Tally
 from cit_core.aptitude.suites import save_suite
-from cit_core.cli import measuring, output
+from cit_core.cli import _output, _run_progress
 
 URL = "sqlite:///zoo.db"
 SUITE, ITEMS = suite_of()
 SKILL = {"sums": 8, "letters": 5, "words": 3}
 RIGHT = {"sums": 0.8, "letters": 0.5, "words": 0.3}
-SCRIPTED = Path(__file__).parents[1] / "scripted_llm.py"
+SCRIPTED = Path(scripted_llm.__file__)
 
 
 @pytest.fixture(autouse=True)
@@ -301,8 +302,8 @@ def test_ctrl_c_keeps_everything_and_says_so_in_one_line(start: Callable[..., su
 def test_on_a_terminal_a_run_is_drawn_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100)
-    monkeypatch.setattr(output, "console", lambda *, stderr=False: terminal)
-    with measuring.live() as show:
+    monkeypatch.setattr(_output, "console", lambda *, stderr=False: terminal)
+    with _run_progress.live() as show:
         assert show is not None
         show(Progress(30, 10, 0, 0, 0, 0.0, {}))
         show(Progress(30, 12, 2, 1, 3, 0.25, {"sums": Tally(3, 4), "words": Tally(0, 1)}))
@@ -312,7 +313,7 @@ def test_on_a_terminal_a_run_is_drawn_while_it_goes_on(monkeypatch: pytest.Monke
 
 
 def test_elsewhere_nothing_is_drawn() -> None:
-    with measuring.live() as show:
+    with _run_progress.live() as show:
         assert show is None
 
 

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bench_tables import MODELS, core_table, few_learners, log_table
+from bench_tables import MODELS, core_table, few_baselines, log_table
 from outcome_tables import write_table
 from tiny_paper import save_parts
 
-from cit_core.evaluate.predicting import NETWORK
+from cit_core.evaluate.predictions import NETWORK
 from cit_core.evaluate.settings import catalogue_setting
-from cit_core.model.paper_scorer import PaperScorer
+from cit_core.outcomes import Split
+from cit_core.paper.recipe import Recipe, Stage, write_recipe
+from cit_core.paper.scorer import PaperScorer
 from cit_core.records import Item, Outcome, Task
 from cit_core.runtime import load_scorer
 from cit_core.store import CapabilityStore
-from cit_core.train.data import Split
-from cit_core.train.recipe import Recipe, Stage, write_recipe
 
 Cit = Callable[..., Any]
 TABLE = core_table(core=200, others=200)
@@ -70,13 +70,13 @@ def run(data: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(autouse=True)
-def _two_learners(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cit_core.evaluate.learners.learners", few_learners)
+def _two_baselines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cit_core.evaluate.baselines.baselines", few_baselines)
 
 
 def judged(cit: Cit, run: Path, *outcomes: str) -> dict[str, Any]:
     """The tables by their titles' beginnings."""
-    done = cit("bench", "--checkpoint", str(run), "--only", "learners", "--work", "kept", "--json", *outcomes)
+    done = cit("bench", "--checkpoint", str(run), "--only", "baselines", "--work", "kept", "--json", *outcomes)
     assert done.exit_code == 0, done.stderr
     (result,) = json.loads(done.stdout)
     assert result["facts"]["checkpoint"] == PaperScorer.from_run(run).name
@@ -146,6 +146,6 @@ def test_a_run_routes_and_is_checked(cit: Cit, run: Path) -> None:
 
 
 def _profiles() -> list[Any]:
-    from cit_core.train.data import catalogue_profiles
+    from cit_core.catalogue import catalogue_profiles
 
     return catalogue_profiles(LOG.models)

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench_tables import MODELS, StubLearner, StubNetwork, core_table, few_learners, log_table
+from bench_tables import MODELS, StubBaseline, StubNetwork, core_table, few_baselines, log_table
 
 from cit_core.catalogue import core_suite
 from cit_core.errors import InvalidInput
 from cit_core.evaluate import EXPERIMENTS, Bench, Result, thin
 from cit_core.evaluate.bench import OF_THE_CATALOGUE
-from cit_core.evaluate.comparing import SINGLE_BEST
-from cit_core.evaluate.predicting import EVIDENCE, NETWORK
+from cit_core.evaluate.comparison import SINGLE_BEST
+from cit_core.evaluate.predictions import EVIDENCE, NETWORK
 from cit_core.evaluate.results import ORDER, read_results, write_result
+from cit_core.outcomes import OutcomeTable, Split
 from cit_core.records import Candidate, Capability, Usage
-from cit_core.train.data import OutcomeTable, Split
 
 CATALOGUE = core_table(core=150, others=150)
 LOG = log_table(models=(*MODELS[:3], "stranger"), items=120)
@@ -29,7 +29,7 @@ def bench(
     catalogue: OutcomeTable | None = CATALOGUE, logs: Sequence[OutcomeTable] = (LOG,), **given: Any
 ) -> tuple[Bench, StubNetwork]:
     network = given.pop("network", None) or StubNetwork()
-    chosen = given.pop("chosen", None) or few_learners()
+    chosen = given.pop("chosen", None) or few_baselines()
     return Bench(catalogue, logs, network, "cit bench", chosen=chosen, quick=True, **given), network
 
 
@@ -65,9 +65,9 @@ def test_a_result_says_what_it_stands_on(results: dict[str, Result]) -> None:
         assert result.held_out == f"Questions by a seeded hash of their ids; as new models {', '.join(new)}."
 
 
-def test_learners_are_compared_in_every_setting(results: dict[str, Result]) -> None:
+def test_baselines_are_compared_in_every_setting(results: dict[str, Result]) -> None:
     titles = [
-        table.title.rpartition(" (")[0].rpartition(" (")[0] or table.title for table in results["learners"].tables
+        table.title.rpartition(" (")[0].rpartition(" (")[0] or table.title for table in results["baselines"].tables
     ]
     begins = [
         "Models that were in no training run",
@@ -85,8 +85,8 @@ def test_learners_are_compared_in_every_setting(results: dict[str, Result]) -> N
 
 
 def test_of_a_log_that_the_network_has_learnt_from_questions_alone_are_held_out() -> None:
-    (whole,) = bench()[0].run(["learners"])
-    (result,) = bench(learnt=("log",))[0].run(["learners"])
+    (whole,) = bench()[0].run(["baselines"])
+    (result,) = bench(learnt=("log",))[0].run(["baselines"])
     kept = [table for table in whole.tables if not table.title.startswith("Held-out datasets")]
     assert len(kept) == len(whole.tables) - 2
     assert [table.title for table in result.tables] == [table.title for table in kept]
@@ -128,11 +128,11 @@ def test_other_seeds_hold_out_others() -> None:
 
 
 def test_a_run_goes_on_where_another_one_stopped(tmp_path: Path, results: dict[str, Result]) -> None:
-    class Tired(StubLearner):
+    class Tired(StubBaseline):
         def fit(self, *given: Any) -> Any:
             raise KeyboardInterrupt
 
-    aptitude = few_learners()[0]
+    aptitude = few_baselines()[0]
     stopped, network = bench(folder=tmp_path, chosen=[aptitude, Tired()])
     with pytest.raises(KeyboardInterrupt):
         list(stopped.run(["zoos"]))
@@ -174,12 +174,12 @@ def test_vectors_of_other_texts_are_not_read(tmp_path: Path) -> None:
     assert len(network.encoded) == 300
 
 
-def test_a_learner_is_fitted_once_for_all_zoos_of_what_is_known() -> None:
-    learner = StubLearner()
-    aptitude = few_learners()[0]
-    run, _ = bench(logs=(), chosen=[aptitude, learner])
-    list(run.run(["zoos", "learners", "releases"]))
-    assert len(learner.fits) == 2, "with every category, and without those that are hidden"
+def test_a_baseline_is_fitted_once_for_all_zoos_of_what_is_known() -> None:
+    baseline = StubBaseline()
+    aptitude = few_baselines()[0]
+    run, _ = bench(logs=(), chosen=[aptitude, baseline])
+    list(run.run(["zoos", "baselines", "releases"]))
+    assert len(baseline.fits) == 2, "with every category, and without those that are hidden"
 
 
 def test_it_says_what_it_is_doing() -> None:
@@ -197,7 +197,7 @@ def test_it_says_what_it_is_doing() -> None:
 
 def test_logs_alone_allow_what_needs_no_catalogue() -> None:
     run, _ = bench(None)
-    assert [result.experiment for result in run.run()] == ["learners", "overhead", "robustness"]
+    assert [result.experiment for result in run.run()] == ["baselines", "overhead", "robustness"]
 
 
 def test_prices_that_are_told_of_a_log_allow_cost() -> None:
@@ -206,7 +206,7 @@ def test_prices_that_are_told_of_a_log_allow_cost() -> None:
         for place, model in enumerate(LOG.models)
     }
     run, _ = bench(None, told=told)
-    assert [result.experiment for result in run.run()] == ["learners", "cost", "overhead", "robustness"]
+    assert [result.experiment for result in run.run()] == ["baselines", "cost", "overhead", "robustness"]
     del told[LOG.models[0]]
     with pytest.raises(InvalidInput, match="cost needs prices, costs or sizes"):
         list(bench(None, told=told)[0].run(["cost"]))
@@ -215,17 +215,17 @@ def test_prices_that_are_told_of_a_log_allow_cost() -> None:
 @pytest.mark.parametrize("name", OF_THE_CATALOGUE)
 def test_what_needs_the_catalogue_is_refused_without_it(name: str) -> None:
     with pytest.raises(InvalidInput, match=f"'{name}' needs outcomes of the catalogue's models: `--data FOLDER`"):
-        list(bench(None)[0].run(["learners", name]))
+        list(bench(None)[0].run(["baselines", name]))
 
 
 def test_a_name_that_is_no_experiment_is_refused_before_anything_runs() -> None:
     run, network = bench()
-    with pytest.raises(InvalidInput, match="no experiment 'speed'; there are learners, zoos, releases, coverage,"):
+    with pytest.raises(InvalidInput, match="no experiment 'speed'; there are baselines, zoos, releases, coverage,"):
         list(run.run(["coverage", "speed"]))
     assert not network.encoded
 
 
-@pytest.mark.parametrize("names", [[], ["learners"], ["cost"], ["robustness"]])
+@pytest.mark.parametrize("names", [[], ["baselines"], ["cost"], ["robustness"]])
 def test_no_outcomes_at_all_are_refused(names: list[str]) -> None:
     with pytest.raises(InvalidInput, match="there are no outcomes to compare routers on: `--data FOLDER` or `--store"):
         list(bench(None, logs=())[0].run(names))
@@ -233,7 +233,7 @@ def test_no_outcomes_at_all_are_refused(names: list[str]) -> None:
 
 def test_a_log_of_one_task_has_no_task_to_hold_out() -> None:
     run, _ = bench(None, (log_table(items=120, tasks=1),))
-    (result,) = run.run(["learners"])
+    (result,) = run.run(["baselines"])
     assert [table.title.partition(" (")[0] for table in result.tables] == ["Models with a log: log"]
 
 

@@ -22,8 +22,8 @@ from cit_core.evaluate.settings import (
     profile_of,
     unseen_items,
 )
+from cit_core.outcomes import OutcomeTable, Split
 from cit_core.records import Candidate
-from cit_core.train.data import OutcomeTable, Split
 
 SPLIT = Split()
 seeds = st.integers(0, 10_000)

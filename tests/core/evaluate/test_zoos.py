@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cit_core.catalogue import catalogue_candidates
-from cit_core.evaluate.zoos import SPREAD, described, named_zoos, random_zoos
+from cit_core.evaluate.zoos import described, named_zoos
+from cit_core.outcomes import SPREAD, random_zoos
 from cit_core.records import Candidate
 
 

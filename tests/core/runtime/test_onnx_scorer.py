@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cit_core.calibration import Calibration
 from cit_core.records import Candidate, Capability, TaskResult
 from cit_core.runtime import OnnxScorer, load_scorer, onnx_scorer
-from cit_core.runtime.calibration import Calibration
 
 Zoo = tuple[Capability, ...]
 Make = Callable[..., Capability]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Literal, NamedTuple, TypeVar
 
-from cit_core.aptitude.grading.reading import LETTERS
+from cit_core.aptitude.grading.answers import LETTERS
 
 __all__ = ["ORDINALS", "Dice", "Make", "Question", "Recipe", "Tasks", "choice", "listed", "scaled"]
 

@@ -1,6 +1,5 @@
 """Who is asked: any LLM behind one small protocol, and what its failures mean."""
 
-from cit_core.aptitude.clients.failures import from_exception
 from cit_core.aptitude.clients.protocol import (
     Answer,
     CallableClient,
@@ -10,6 +9,7 @@ from cit_core.aptitude.clients.protocol import (
     load_object,
     token_count,
 )
+from cit_core.provider_errors import from_exception
 
 __all__ = [
     "Answer",

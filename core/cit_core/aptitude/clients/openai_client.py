@@ -6,9 +6,9 @@ import os
 from typing import Any
 from urllib.parse import quote
 
-from cit_core.aptitude.clients.failures import answering, from_library, require_text
 from cit_core.aptitude.clients.protocol import Answer, token_count
 from cit_core.errors import InvalidInput, MissingExtra, Transient
+from cit_core.provider_errors import answering, from_library, require_text
 
 __all__ = ["OpenAIClient"]
 

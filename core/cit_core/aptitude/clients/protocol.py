@@ -19,8 +19,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
 
-from cit_core.aptitude.clients.failures import answering, from_exception
 from cit_core.errors import InvalidInput
+from cit_core.provider_errors import answering, from_exception
 
 __all__ = [
     "Answer",

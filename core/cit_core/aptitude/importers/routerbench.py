@@ -14,8 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from cit_core.aptitude.importers import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad
-from cit_core.aptitude.importers.frames import read_frame
-from cit_core.aptitude.importers.reading import (
+from cit_core.aptitude.importers.files import (
     Fields,
     check_columns,
     check_files,
@@ -25,6 +24,7 @@ from cit_core.aptitude.importers.reading import (
     read_rows,
     spelt_list,
 )
+from cit_core.aptitude.importers.pickled_frames import read_frame
 from cit_core.errors import InvalidInput
 from cit_core.records import Outcome
 from cit_core.store import CapabilityStore

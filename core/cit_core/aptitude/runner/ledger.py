@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cit_core.aptitude.runner.questions import AptitudeTest, Question
+from cit_core.aptitude.runner.plan import AptitudeTest, Question
 from cit_core.catalogue import catalogue_candidates
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Usage

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.aptitude.suites.responses import Responses
-from cit_core.aptitude.suites.sampling import core_suite_from_outcomes
+from cit_core.core_suite import core_suite_from_outcomes
 from cit_core.errors import InvalidInput
 from cit_core.records import Suite, Task
 

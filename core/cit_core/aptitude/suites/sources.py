@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cit_core.aptitude.grading import with_options
-from cit_core.aptitude.grading.reading import LETTERS
-from cit_core.aptitude.importers.reading import (
+from cit_core.aptitude.grading.answers import LETTERS
+from cit_core.aptitude.importers.files import (
     Fields,
     check_files,
     checked,
@@ -25,7 +25,7 @@ from cit_core.aptitude.importers.reading import (
     read_rows,
     spelt_list,
 )
-from cit_core.aptitude.suites.keeping import generated
+from cit_core.aptitude.suites.registry import generated
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Item, Suite
 from cit_core.store import UNASSIGNED

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.errors import InvalidInput
-from cit_core.evaluate.comparing import SINGLE_BEST, Zoo
-from cit_core.evaluate.costs import (
+from cit_core.evaluate.comparison import SINGLE_BEST, Zoo
+from cit_core.evaluate.cost_metrics import (
     Curve,
     aiq,
     apgr,
@@ -20,8 +20,8 @@ from cit_core.evaluate.costs import (
     cost_curve,
     two_model_curve,
 )
-from cit_core.evaluate.experiments.learners import OURS
-from cit_core.evaluate.predicting import Scores
+from cit_core.evaluate.experiments.baselines import OURS
+from cit_core.evaluate.predictions import Scores
 from cit_core.evaluate.results import Cell, Column, Figure, Series, Table
 from cit_core.evaluate.settings import Setting
 from cit_core.evaluate.zoos import SMALL_B, named_zoos

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cit_core.evaluate.comparing import Judged, Zoo, hindsight, judge, values_of
-from cit_core.evaluate.experiments.learners import OURS
-from cit_core.evaluate.predicting import Scores
+from cit_core.evaluate.comparison import Judged, Zoo, hindsight, judge, values_of
+from cit_core.evaluate.experiments.baselines import OURS
+from cit_core.evaluate.predictions import Scores
 from cit_core.evaluate.results import Cell, Column, Figure, Series, Table
 from cit_core.evaluate.settings import Setting
 

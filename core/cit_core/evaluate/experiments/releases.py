@@ -7,10 +7,10 @@ from datetime import date
 
 import numpy as np
 
-from cit_core.evaluate.comparing import ORACLE, SINGLE_BEST, Zoo, hindsight, judge, values_of
-from cit_core.evaluate.experiments.learners import OURS, baselines_of
+from cit_core.evaluate.comparison import ORACLE, SINGLE_BEST, Zoo, hindsight, judge, values_of
+from cit_core.evaluate.experiments.baselines import OURS, baselines_of
 from cit_core.evaluate.metrics import Interval, paired_interval
-from cit_core.evaluate.predicting import Scores
+from cit_core.evaluate.predictions import Scores
 from cit_core.evaluate.results import Column, Figure, Series, Table
 from cit_core.evaluate.settings import Setting
 from cit_core.evaluate.zoos import SMALL_B

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.evaluate.comparing import Zoo
+from cit_core.evaluate.comparison import Zoo
 from cit_core.evaluate.metrics import paired_interval, routed
 from cit_core.evaluate.results import Column, Table
 from cit_core.evaluate.settings import Setting
-from cit_core.evaluate.zoos import described, random_zoos
+from cit_core.evaluate.zoos import described
+from cit_core.outcomes import random_zoos
 from cit_core.router import Scorer
 
 __all__ = ["EDITS", "robustness"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cit_core.evaluate.comparing import HINDSIGHT, Judged, hindsight, judge, values_of
-from cit_core.evaluate.experiments.learners import OURS, baselines_of
-from cit_core.evaluate.predicting import Scores
+from cit_core.evaluate.comparison import HINDSIGHT, Judged, hindsight, judge, values_of
+from cit_core.evaluate.experiments.baselines import OURS, baselines_of
+from cit_core.evaluate.predictions import Scores
 from cit_core.evaluate.results import Column, Table
 from cit_core.evaluate.settings import Setting
-from cit_core.evaluate.zoos import named_zoos, random_zoos
+from cit_core.evaluate.zoos import named_zoos
+from cit_core.outcomes import random_zoos
 
 __all__ = ["zoos"]
 

@@ -1,0 +1,189 @@
+"""Write docs/benchmarks.md with the goals above the results: python -m benchmarks.goals benchmarks/results docs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cit_core.evaluate.comparison import BEST_PER_GROUP, HINDSIGHT
+from cit_core.evaluate.experiments.baselines import CONTROLS, OURS, SHUFFLED
+from cit_core.evaluate.experiments.cost import MIXED
+from cit_core.evaluate.figures import write_figures
+from cit_core.evaluate.metrics import Interval
+from cit_core.evaluate.predictions import EVIDENCE, NETWORK
+from cit_core.evaluate.results import Cell, Column, Kind, Result, Table, read_results
+from cit_core.evaluate.tables import benchmarks_page, written
+
+__all__ = ["goals"]
+
+NEW = "Models that were in no training run ("
+NEW_CATEGORIES = "Models that were in no training run on categories"
+LOG = "Models with a log: llmrouter ("
+GAIN, BEYOND, AUROC = "above best by aptitude", "above best baseline", "AUROC"
+
+
+@dataclass(frozen=True)
+class _Goal:
+    what: str
+    needed: str
+    measured: Callable[[_Results], Cell]
+    reached: Callable[[Interval], bool]
+    kind: Kind
+
+
+class _Results:
+    """Looks cells up by what stands around them."""
+
+    def __init__(self, results: Sequence[Result]) -> None:
+        self._tables = {result.experiment: result.tables for result in results}
+
+    def has(self, experiment: str, begins: str) -> bool:
+        """Whether there is such a table."""
+        return any(table.title.startswith(begins) for table in self._tables.get(experiment, ()))
+
+    def table(self, experiment: str, begins: str) -> Table:
+        """The first table of an experiment whose title begins so."""
+        return next(table for table in self._tables[experiment] if table.title.startswith(begins))
+
+    def cell(self, experiment: str, begins: str, row: str, column: str) -> Cell:
+        """One cell, by the name of its row and its column."""
+        table = self.table(experiment, begins)
+        place = [heading.name for heading in table.columns].index(column)
+        return next(cells[place] for cells in table.rows if cells[0] == row)
+
+    def mean(self, experiment: str, begins: str, row: str, column: str) -> float:
+        """The mean of one cell."""
+        return _interval(self.cell(experiment, begins, row, column)).mean
+
+    def best_baseline(self, begins: str, column: str) -> float:
+        """The highest mean of a column among what is not ours, no control and no hindsight."""
+        others = {*OURS, *CONTROLS, SHUFFLED, *HINDSIGHT}
+        names = [str(cells[0]) for cells in self.table("baselines", begins).rows if cells[0] not in others]
+        return max(self.mean("baselines", begins, name, column) for name in names)
+
+
+def _points(what: str, needed: float, begins: str, column: str) -> _Goal:
+    return _Goal(
+        what,
+        f"{needed:+.1f} or more, interval above 0",
+        lambda results: results.cell("baselines", begins, EVIDENCE, column),
+        lambda found: found.mean >= needed and found.low > 0.0,
+        "points",
+    )
+
+
+def _dearest(results: _Results) -> Cell:
+    """The highest cost at the best single's quality in a mixed zoo; None where it is never reached."""
+    costs = [results.cell("cost", f"{zoo}:", EVIDENCE, "cost at the best single's quality, %") for zoo in MIXED]
+    return None if None in costs else max(_interval(cost).mean for cost in costs)
+
+
+GOALS = (
+    _points("New models: points above the best by aptitude", 1.0, NEW, GAIN),
+    _points("New models, held-out categories: points above the best by aptitude", 1.3, NEW_CATEGORIES, GAIN),
+    _points("New models: points above the best baseline", 0.0, NEW, BEYOND),
+    _Goal(
+        "New models: the worst zoo, points above the best by aptitude",
+        "-0.5 or more",
+        lambda results: results.cell("baselines", NEW, EVIDENCE, "worst zoo"),
+        lambda found: found.mean >= -0.5,
+        "points",
+    ),
+    _points("A log (llmrouter): points above the best baseline", 0.5, LOG, BEYOND),
+    _Goal(
+        "A log (llmrouter): points above the best model per dataset in hindsight",
+        "0 or more",
+        lambda results: (
+            results.mean("baselines", LOG, EVIDENCE, "accuracy %")
+            - results.mean("baselines", LOG, BEST_PER_GROUP, "accuracy %")
+        ),
+        lambda found: found.mean >= 0.0,
+        "points",
+    ),
+    _Goal(
+        "New models: expected calibration error",
+        "0.05 or less",
+        lambda results: results.cell("baselines", NEW, EVIDENCE, "ECE"),
+        lambda found: found.mean <= 0.05,
+        "precise",
+    ),
+    _Goal(
+        "New models: AUROC above the best baseline's",
+        "above 0",
+        lambda results: results.mean("baselines", NEW, EVIDENCE, AUROC) - results.best_baseline(NEW, AUROC),
+        lambda found: found.mean > 0.0,
+        "signed",
+    ),
+    _Goal(
+        "New models: points that the network loses when profiles change hands",
+        "3 or more",
+        lambda results: results.mean("baselines", NEW, NETWORK, GAIN) - results.mean("baselines", NEW, SHUFFLED, GAIN),
+        lambda found: found.mean >= 3.0,
+        "points",
+    ),
+    _Goal(
+        "Mixed zoos: cost at the quality of the best single model, % of its cost, the dearest zoo",
+        "50 or less",
+        _dearest,
+        lambda found: found.mean <= 50.0,
+        "percent",
+    ),
+    _Goal(
+        "A decision among 16, in forwards of the bare trunk",
+        "1.5 or less",
+        lambda results: results.cell("decision", "Ratios", "a decision among 16 / the bare trunk", "measured"),
+        lambda found: found.mean <= 1.5,
+        "ratio",
+    ),
+    _Goal(
+        "A decision among 128, in decisions among 2",
+        "2 or less",
+        lambda results: results.cell("decision", "Ratios", "a decision among 128 / among 2", "measured"),
+        lambda found: found.mean <= 2.0,
+        "ratio",
+    ),
+)
+
+
+def goals(results: Sequence[Result]) -> Table | None:
+    """Every goal, what was measured, and whether it is reached; None without the results that say so."""
+    found = _Results(results)
+    wanted = {
+        "baselines": (NEW, NEW_CATEGORIES, LOG),
+        "cost": tuple(f"{zoo}:" for zoo in MIXED),
+        "decision": ("Ratios",),
+    }
+    if not all(found.has(experiment, begins) for experiment, tables in wanted.items() for begins in tables):
+        return None
+    rows = [_row(goal, goal.measured(found)) for goal in GOALS]
+    return Table(
+        title=f"Goals: {sum(row[-1] == 'yes' for row in rows)} of {len(rows)} are reached",
+        columns=(Column("what"), Column("needed"), Column("measured"), Column("reached")),
+        rows=tuple(rows),
+        note="A cost that is not known stands where the router does not reach that quality at all.",
+    )
+
+
+def _row(goal: _Goal, measured: Cell) -> tuple[str, str, str, str]:
+    reached = measured is not None and goal.reached(_interval(measured))
+    return goal.what, goal.needed, written(measured, goal.kind), "yes" if reached else "no"
+
+
+def _interval(cell: Cell) -> Interval:
+    if isinstance(cell, Interval):
+        return cell
+    assert isinstance(cell, int | float)
+    return Interval(float(cell), float(cell), float(cell))
+
+
+def main() -> None:
+    """Write the page and its figures."""
+    results, docs = read_results(Path(sys.argv[1])), Path(sys.argv[2])
+    write_figures(results, docs / "figures")
+    (docs / "benchmarks.md").write_text(benchmarks_page(results, "figures", goals(results)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

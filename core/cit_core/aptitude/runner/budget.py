@@ -1,0 +1,131 @@
+"""What a test costs: what an answer took, what the next one may take, and a limit that is not passed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from cit_core.aptitude.runner.retry import Brake
+from cit_core.errors import InvalidInput
+from cit_core.records import Candidate
+
+__all__ = ["ASSUMED_COMPLETION_TOKENS", "CHARACTERS_PER_TOKEN", "Budget", "Prices", "require_prices", "tokens_of"]
+
+CHARACTERS_PER_TOKEN = 4.0
+"""Where nobody has counted."""
+ASSUMED_COMPLETION_TOKENS = 256.0
+"""Of an answer, before any was seen; as a router assumes."""
+
+
+class Prices:
+    """What asking a candidate costs, and how long its answers are.
+
+    Args:
+        candidate: Its prices may be unknown.
+        completion_tokens: Of an answer, as measured before on average.
+    """
+
+    def __init__(self, candidate: Candidate, completion_tokens: float | None = None) -> None:
+        self.candidate = candidate
+        self._measured = completion_tokens
+        self._tokens, self._answers = 0.0, 0
+
+    @property
+    def known(self) -> bool:
+        """Whether costs can be told before they arise."""
+        return self.candidate.expected_cost(0, 0) is not None
+
+    @property
+    def completion_tokens(self) -> float:
+        """Of the next answer: the mean of this test's, else what was measured before, else assumed."""
+        if self._answers:
+            return self._tokens / self._answers
+        return ASSUMED_COMPLETION_TOKENS if self._measured is None else self._measured
+
+    @property
+    def measured(self) -> bool:
+        """Whether answers of this candidate have been seen."""
+        return bool(self._answers) or self._measured is not None
+
+    def expected(self, prompt: str) -> float | None:
+        """USD that a prompt may cost; None where prices are not known."""
+        return self.candidate.expected_cost(tokens_of(prompt), self.completion_tokens)
+
+    def learn(self, answer: str, completion_tokens: int | None) -> None:
+        """Remember how long an answer was."""
+        self._tokens += tokens_of(answer) if completion_tokens is None else completion_tokens
+        self._answers += 1
+
+    def of(self, prompt_tokens: int | None, completion_tokens: int | None) -> float | None:
+        """USD for an answer whose tokens were counted; None where they or the prices are not known."""
+        if prompt_tokens is None or completion_tokens is None:
+            return None
+        return self.candidate.expected_cost(prompt_tokens, completion_tokens)
+
+    def guess(self, prompt: str, answer: str) -> float:
+        """USD for an answer whose tokens nobody counted; 0 where prices are not known."""
+        return self.candidate.expected_cost(tokens_of(prompt), tokens_of(answer)) or 0.0
+
+
+class Budget:
+    """Lets a call start only if it, and all that are under way, are expected to stay within the limit.
+
+    Args:
+        limit: USD; None is no limit.
+        spent: USD that went before.
+        brake: Pulled where the next call does not fit.
+    """
+
+    def __init__(self, limit: float | None, spent: float, brake: Brake) -> None:
+        self.spent = spent
+        self._limit = limit
+        self._brake = brake
+        self._reserved = 0.0
+        self._under_way = 0
+        self._landed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def room_for(self, cost: float) -> AsyncIterator[None]:
+        """Wait until a call fits beside those under way, and count it among them within the block.
+
+        Raises:
+            Halted: If it does not fit, and nothing that is under way can change that.
+        """
+        async with self._landed:
+            await self._landed.wait_for(lambda: self._fits(cost) or not self._under_way)
+            if not self._fits(cost):
+                self._brake.pull(
+                    f"the next question may cost ${cost:.3g}; ${self.spent:.4g} of ${self._limit:.4g} are spent"
+                )
+            self._brake.check()
+            self._reserved += cost
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            self._reserved -= cost
+            self._under_way -= 1
+            async with self._landed:
+                self._landed.notify_all()
+
+    def _fits(self, cost: float) -> bool:
+        return self._limit is None or self.spent + self._reserved + cost <= self._limit
+
+
+def require_prices(prices: Prices) -> None:
+    """Refuse a limit where costs cannot be told before they arise.
+
+    Raises:
+        InvalidInput: If a price is not known.
+    """
+    if not prices.known:
+        raise InvalidInput(
+            f"the prices of {prices.candidate.id!r} are not known, so its cost cannot be limited; "
+            "give --price-in and --price-out in USD per 1M tokens"
+        )
+
+
+def tokens_of(text: str) -> float:
+    """About how many tokens a text has."""
+    return len(text) / CHARACTERS_PER_TOKEN

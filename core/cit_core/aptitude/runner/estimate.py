@@ -1,0 +1,95 @@
+"""What a test will take, before it is run: calls, tokens, money, time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from cit_core.aptitude.runner.budget import Prices, tokens_of
+from cit_core.aptitude.runner.ledger import Ledger, measured_usage, settled_candidate
+from cit_core.aptitude.runner.plan import AptitudeTest
+from cit_core.aptitude.runner.runs import DEFAULTS, RunOptions
+from cit_core.records import Candidate, Item, Suite
+from cit_core.store import CapabilityStore
+
+__all__ = ["Estimate", "estimate"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left of a test. A circle test may take less: an item ends with its first wrong answer."""
+
+    candidate: str
+    source: str
+    items: int
+    """Without an outcome."""
+    known: int
+    """With one."""
+    calls: int
+    """At most, if none has to be repeated."""
+    prompt_tokens: int
+    """From the length of the texts."""
+    completion_tokens: int
+    measured: bool
+    """Whether the length of an answer is this candidate's own mean, or an assumption."""
+    cost_usd: float | None
+    """None where the prices are not known."""
+    minutes: float | None
+    """None where neither a latency was measured nor a rate is set."""
+
+
+def estimate(
+    suite: Suite,
+    items: Sequence[Item],
+    store: CapabilityStore | None,
+    *,
+    candidate: str | Candidate,
+    options: RunOptions = DEFAULTS,
+) -> Estimate:
+    """Tell what a run with the same arguments would still take. Asks nobody and writes nothing.
+
+    Args:
+        suite: What the test consists of.
+        items: Exactly the suite's, with texts and answers.
+        store: What is there of the test, and how long the candidate's answers are; None for a new one.
+        candidate: Who would be measured; facts that are given are added to what is stored.
+        options: Of the run.
+
+    Raises:
+        InvalidInput: If the items are not the suite's, one cannot be asked or graded, or the store knows other facts.
+    """
+    known = settled_candidate(candidate, () if store is None else store.candidates())
+    test = AptitudeTest(known.id, suite, tuple(items), options.circle)
+    test.check()
+    ledger, usage = Ledger(test, store), measured_usage(known.id, store)
+    prices = Prices(known, usage.completion_tokens)
+    latencies = [usage.latency_s]
+    for _, outcome in ledger.answered():
+        prices.learn(outcome.answer or "", outcome.completion_tokens)
+        latencies.append(outcome.latency_s)
+    missing = ledger.missing()
+    questions = [q for item in missing for q in test.questions(item) if ledger.find(q) is None]
+    costs = [prices.expected(question.prompt) for question in questions]
+    return Estimate(
+        candidate=known.id,
+        source=test.source,
+        items=len(missing),
+        known=len(test.items) - len(missing),
+        calls=len(questions),
+        prompt_tokens=round(sum(tokens_of(question.prompt) for question in questions)),
+        completion_tokens=round(prices.completion_tokens * len(questions)),
+        measured=prices.measured,
+        cost_usd=sum(cost for cost in costs if cost is not None) if prices.known else None,
+        minutes=_minutes(len(questions), latencies, options),
+    )
+
+
+def _minutes(calls: int, latencies: Sequence[float | None], options: RunOptions) -> float | None:
+    measured = [latency for latency in latencies if latency is not None]
+    bounds = []
+    if measured:
+        bounds.append(calls * fmean(measured) / options.concurrency / 60.0)
+    if options.per_minute is not None:
+        bounds.append(calls / options.per_minute)
+    return max(bounds, default=None)

@@ -1,0 +1,127 @@
+"""Capability profiles of public models, shipped as data: what the router knows before you measure anything.
+
+- `models.json` facts and provenance of every model
+- `tasks.json` five keywords of our own for every MMLU-Pro task
+- `core.json` the core set: 50 tasks x 20 item ids, chosen by distinguishability on training models only, and hashes of
+  their texts, options and answers
+- `responses.json` right (1), wrong (0) or not measured (-) of every model on every core item
+- `vectors.npy` the trunk's unit vector of every core item, float16 (1000, 384); texts are not ours to ship
+
+`python -m cit_core.aptitude.suites.shipped ../shared/data` writes the last three.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.capability import capability_from_outcomes
+from cit_core.errors import UnknownCandidate
+from cit_core.records import Candidate, Capability, Suite, Task
+
+__all__ = [
+    "VECTORS_OF",
+    "catalogue_candidates",
+    "catalogue_capabilities",
+    "catalogue_profiles",
+    "core_responses",
+    "core_suite",
+    "core_vectors",
+    "known_tasks",
+    "provenance",
+]
+
+VECTORS_OF = "54b3006b31d0a4d5"
+"""The encoder that made `core_vectors` (`OnnxScorer.encoder`): the shipped checkpoint's."""
+
+
+def _read(name: str) -> Any:
+    return json.loads(files("cit_core.catalogue").joinpath(name).read_text(encoding="utf-8"))
+
+
+@cache
+def _models() -> dict[str, dict[str, Any]]:
+    return {entry["facts"]["id"]: entry for entry in _read("models.json")}
+
+
+@cache
+def known_tasks() -> tuple[Task, ...]:
+    """Every MMLU-Pro task with its keywords, in and out of the core set."""
+    return tuple(Task(id=id_, keywords=tuple(words)) for id_, words in _read("tasks.json").items())
+
+
+@cache
+def core_suite() -> Suite:
+    """The core set that every profile in the catalogue was measured on."""
+    return Suite(**_read("core.json"))
+
+
+@cache
+def catalogue_candidates() -> tuple[Candidate, ...]:
+    """Every model in the catalogue, with its facts."""
+    return tuple(Candidate(**entry["facts"]) for entry in _models().values())
+
+
+def provenance(candidate: str) -> dict[str, str]:
+    """Where a model's outcomes and facts come from: what to what source.
+
+    Raises:
+        UnknownCandidate: If the catalogue does not hold the model.
+    """
+    if candidate not in _models():
+        raise UnknownCandidate(candidate, _models(), "the catalogue")
+    return dict(_models()[candidate]["provenance"])
+
+
+@cache
+def core_responses() -> dict[str, NDArray[np.float32]]:
+    """Right 1, wrong 0, not measured NaN, for every model and every item of `core_suite().item_ids`, in that order."""
+    value = {"1": 1.0, "0": 0.0, "-": np.nan}
+    return {
+        model: np.array([value[mark] for mark in marks], np.float32) for model, marks in _read("responses.json").items()
+    }
+
+
+@cache
+def core_vectors() -> NDArray[np.float32]:
+    """The trunk's unit vectors of `core_suite().item_ids`, in that order, (1000, 384)."""
+    with files("cit_core.catalogue").joinpath("vectors.npy").open("rb") as file:
+        return np.load(file, allow_pickle=False).astype(np.float32)  # type: ignore[no-any-return]
+
+
+@cache
+def catalogue_capabilities() -> tuple[Capability, ...]:
+    """Every model in the catalogue with its profile, computed from its core responses."""
+    suite, responses = core_suite(), core_responses()
+    task_of = {item: task.id for task in suite.tasks for item in suite.items[task.id]}
+    return tuple(
+        capability_from_outcomes(
+            candidate,
+            suite.tasks,
+            (
+                (task_of[item], float(mark))
+                for item, mark in zip(suite.item_ids, responses[candidate.id], strict=True)
+                if not np.isnan(mark)
+            ),
+        )
+        for candidate in catalogue_candidates()
+    )
+
+
+def catalogue_profiles(models: Sequence[str]) -> list[Capability]:
+    """What the catalogue knows of some models, in their order.
+
+    Raises:
+        UnknownCandidate: If it does not hold one of them.
+    """
+    known = {capability.candidate.id: capability for capability in catalogue_capabilities()}
+    for model in models:
+        if model not in known:
+            raise UnknownCandidate(model, known, "the catalogue")
+    return [known[model] for model in models]

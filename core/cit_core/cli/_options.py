@@ -1,0 +1,116 @@
+"""What the verbs share: options, and how a store and a router are opened from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cit_core.policy import Policy
+    from cit_core.router import Router
+    from cit_core.store import CapabilityStore
+
+__all__ = [
+    "CheckpointOption",
+    "IdArgument",
+    "JsonOption",
+    "OpenRouter",
+    "StoreOption",
+    "open_router",
+    "open_store",
+    "split_ids",
+]
+
+DEFAULT_STORE = "default"
+
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Of the model.", show_default=False)]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="A store: sqlite:///my.db, postgresql://…, or `default` for the one of this user.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+CheckpointOption = Annotated[
+    str,
+    typer.Option("--checkpoint", metavar="NAME|FOLDER", help="The network: a shipped name, an export or a paper run."),
+]
+
+OpenRouter = Callable[[str, str | None, Sequence[str] | None, "Policy"], "Router"]
+"""(checkpoint, store URL, ids of models, policy) to a router."""
+
+
+def open_router(checkpoint: str, store: str | None, models: Sequence[str] | None, policy: Policy) -> Router:
+    """The router that `cit route` uses: over the shipped catalogue, or over a store if one is given.
+
+    Raises:
+        UnknownCandidate: If a model is in neither.
+        NoCandidate: If the store holds no candidate.
+    """
+    from cit_core.router import Router
+    from cit_core.router.loading import open_scorer
+
+    if store is None:
+        return Router.from_pretrained(checkpoint, models=models, policy=policy)
+    with open_store(store) as opened:
+        return Router.from_store(opened, open_scorer(checkpoint), models=models, policy=policy)
+
+
+def open_store(url: str | None, *, create: bool = False) -> CapabilityStore:
+    """The store at a URL; None or `default` is the one of this user.
+
+    Args:
+        url: As `--store` takes it.
+        create: Make a SQLite store that is not there yet. Verbs that only read do not: a slip of the pen in a URL would
+            become an empty store.
+
+    Raises:
+        StoreError: If it cannot be opened, or is not there and must not be made.
+    """
+    from cit_core.errors import StoreError
+    from cit_core.store import CapabilityStore
+
+    url = None if is_default(url) else url
+    if not create:
+        path = sqlite_file(url)
+        if path is not None and not path.exists():
+            raise StoreError(f"no store at {path}; `cit models add`, `cit import` and `cit aptitude run` make one")
+    return CapabilityStore(url)
+
+
+def is_default(url: str | None) -> bool:
+    """Whether a `--store` means the store of this user."""
+    return url is None or url == DEFAULT_STORE
+
+
+def sqlite_file(url: str | None) -> Path | None:
+    """The file behind a `--store`; None for a store that is no file.
+
+    Raises:
+        InvalidInput: If it is not the URL of a store.
+    """
+    from cit_core.store.database import parse_url
+
+    parsed = parse_url(None if is_default(url) else url)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
+
+
+def split_ids(text: str | None) -> list[str] | None:
+    """The ids in `a,b`, or None for no `--models`.
+
+    Raises:
+        InvalidInput: If there is no id in it.
+    """
+    from cit_core.errors import InvalidInput
+
+    if text is None:
+        return None
+    ids = [id_ for part in text.split(",") if (id_ := part.strip())]
+    if not ids:
+        raise InvalidInput(f"--models {text!r} names no model; give ids as in a,b (`cit models list` shows them)")
+    return ids

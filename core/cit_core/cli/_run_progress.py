@@ -1,0 +1,141 @@
+"""What `cit aptitude` shows: a run while it goes on, what became of it, and an estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from cit_core.cli import _output
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from cit_core.aptitude.runner.estimate import Estimate
+    from cit_core.aptitude.runner.runs import Progress, RunOptions, RunReport
+
+__all__ = ["live", "tell_estimate", "tell_run"]
+
+
+@contextmanager
+def live() -> Iterator[Callable[[Progress], None] | None]:
+    """Draws a run on stderr while it goes on; nothing where that is no terminal."""
+    console = _output.console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    from rich.live import Live
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    left = TextColumn("left")
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), left)
+    bar = Bar(*columns, TextColumn("{task.description}"), console=console)
+    with Live(console=console, transient=True) as view:
+
+        def show(progress: Progress) -> None:
+            if not bar.tasks:
+                bar.add_task("", total=progress.total, completed=progress.done)
+            bar.update(bar.task_ids[0], completed=progress.done, description=state(progress))
+            view.update(picture(bar, progress))
+
+        yield show
+
+
+def state(progress: Progress) -> str:
+    """One line: what was spent, what had to be repeated, what failed."""
+    counts = {"repeated": progress.retries, "failed": progress.failed}
+    told = [f"{count:,} {what}" for what, count in counts.items() if count]
+    return " · ".join([f"${progress.cost_usd:.4f}", *told])
+
+
+def picture(bar: RenderableType, progress: Progress) -> RenderableType:
+    """The bar, and below it how many answers were right so far, task by task."""
+    from rich.columns import Columns
+    from rich.console import Group
+    from rich.text import Text
+
+    tasks = sorted(progress.tasks.items())
+    cells = [Text(f"{task} {tally.share:.0%} of {tally.answered}") for task, tally in tasks]
+    return Group(bar, Columns(cells, column_first=True, padding=(0, 3)))
+
+
+def tell_run(report: RunReport, url: str, command: str, options: RunOptions, *, json_: bool) -> None:
+    """What became of a run: the accuracy on stdout, what is missing on stderr, and the command that comes next.
+
+    Args:
+        report: Of the run.
+        url: Of the store.
+        command: That made the run.
+        options: Of the run.
+        json_: As JSON, all of it on stdout.
+    """
+    if json_:
+        _output.as_json(_run_record(report, url))
+        return
+    missing = report.total - report.known - report.answered
+    if report.failed:
+        reasons = "; ".join(f"{count:,} × {reason}" for reason, count in report.reasons.items())
+        _output.note(f"{len(report.failed):,} of {report.total:,} questions failed: {reasons}")
+    if report.stopped is not None:
+        _output.note(f"stopped: {report.stopped}")
+    if not report.asked and not missing:
+        _output.note(f"nothing to do: {report.candidate!r} has answered all {report.total:,} questions")
+    _output.say(_result(report))
+    if not report.published:
+        limit = "" if report.stopped is not None else f", more than the {options.max_failed:.0%} that may fail"
+        _output.note(f"not published: {missing:,} questions have no answer{limit}; what was answered is kept")
+    if not report.published or report.stopped is not None:
+        _output.note(f"Go on with the same command and options: {command} --store {url} …")
+    else:
+        _output.note(f"Next: cit route 'What is 7 times 8?' --store {url}")
+
+
+def _result(report: RunReport) -> str:
+    if report.mean_accuracy is None:
+        return f"{report.candidate}: none of {report.total:,} questions answered"
+    answered = f"{report.known + report.answered:,} of {report.total:,} questions, {len(report.tasks)} tasks"
+    spent = f", {_output.usd(report.cost_usd)} spent" if report.cost_usd else ""
+    return f"{report.candidate}: {_output.percent(report.mean_accuracy)} right in {answered}{spent}"
+
+
+def _run_record(report: RunReport, url: str) -> dict[str, Any]:
+    names = (
+        "candidate",
+        "source",
+        "total",
+        "known",
+        "asked",
+        "answered",
+        "cost_usd",
+        "retries",
+        "stopped",
+        "published",
+    )
+    failed = [{"item": item, "reason": reason} for item, reason in report.failed]
+    facts = {name: getattr(report, name) for name in names}
+    return {**facts, "accuracy": report.mean_accuracy, "tasks": report.right, "failed": failed, "store": url}
+
+
+def tell_estimate(found: Estimate, *, json_: bool) -> None:
+    """What a run would take, on stdout."""
+    if json_:
+        _output.as_json(asdict(found))
+        return
+    length = "measured" if found.measured else "assumed"
+    _output.say(f"{found.candidate}: {found.items:,} questions left, {found.known:,} answered")
+    _output.say(f"calls   {found.calls:,} at most")
+    _output.say(
+        f"tokens  about {found.prompt_tokens:,} in (from the texts), {found.completion_tokens:,} out (length {length})"
+    )
+    _output.say(
+        "cost    not known; give --price-in and --price-out"
+        if found.cost_usd is None
+        else f"cost    about ${found.cost_usd:.4f}"
+    )
+    _output.say(
+        "time    not known; no answer was timed yet"
+        if found.minutes is None
+        else f"time    about {found.minutes:.1f} min"
+    )

@@ -1,0 +1,194 @@
+"""`cit bench`: what the router is worth on outcomes it has not seen, beside what anybody could do without it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cit_core.cli import _output
+from cit_core.cli._options import CheckpointOption, JsonOption, open_store
+from cit_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from cit_core.evaluate import Bench, Result
+    from cit_core.outcomes import OutcomeTable, Split
+    from cit_core.records import Capability
+
+__all__ = ["bench"]
+
+CATALOGUE = "mmlu-pro"
+"""The table that the catalogue's models were measured on."""
+
+
+def bench(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="FOLDER",
+            help="Holds items-NAME.parquet and outcomes-NAME.parquet: mmlu-pro, and any others as logs.",
+        ),
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option("--store", metavar="URL", help="Takes a store's outcomes as a log.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NAME", help="This experiment; may be given more than once.")
+    ] = None,
+    checkpoint: CheckpointOption = "mini",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A smaller run on fewer questions: minutes, and wider intervals.")
+    ] = False,
+    work: Annotated[
+        Path | None,
+        typer.Option("--work", metavar="FOLDER", help="Keeps what is slow, so that a run that was stopped goes on."),
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option("--output", metavar="FOLDER", help="Write each result as JSON; pages show them all.")
+    ] = None,
+    docs: Annotated[
+        Path | None,
+        typer.Option("--docs", metavar="FOLDER", help="Write benchmarks.md and its figures from the results there."),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write one page that opens from disk.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Compare the router with every baseline on outcomes that nobody had seen. Calls no LLM.
+
+    Without --data and --store no experiment runs: pages are made from the results in --output.
+    """
+    from cit_core.evaluate.results import read_results, write_result
+
+    if data is None and store is None and (results is None or (docs is None and html is None)):
+        raise InvalidInput(
+            "say which outcomes: --data FOLDER or --store URL; or make pages from results that are there: "
+            "--output FOLDER with --docs FOLDER or --html FILE"
+        )
+    if docs is not None and results is None:
+        raise InvalidInput("--docs shows the results of a folder: give it as --output")
+    made: list[Result] = []
+    if data is not None or store is not None:
+        with _telling() as tell:
+            for result in _open(data, store, checkpoint, quick, work, tell).run(only or ()):
+                made.append(result)
+                if results is not None:
+                    write_result(result, results)
+                if not json_:
+                    _show(result)
+    if json_:
+        _output.as_json([_record(result) for result in made])
+    _write_pages(made if results is None else read_results(results), docs, html)
+
+
+def _open(
+    data: Path | None, store: str | None, checkpoint: str, quick: bool, work: Path | None, tell: Callable[[str], None]
+) -> Bench:
+    from cit_core.evaluate.baselines import baselines, quick_baselines
+    from cit_core.evaluate.bench import Bench, thin
+    from cit_core.outcomes import Split
+    from cit_core.router.loading import open_scorer
+
+    split = Split()
+    catalogue, logs = (None, []) if data is None else _tables(data)
+    told: dict[str, Capability] = {}
+    if store is not None:
+        log, told = _stored(store)
+        logs.append(log)
+    learnt = _learnt_from(checkpoint, split, catalogue, logs)
+    if quick:
+        catalogue = None if catalogue is None else thin(catalogue, split)
+        logs = [thin(log, split) for log in logs]
+    scorer = open_scorer(checkpoint)
+    if checkpoint != "mini":
+        _output.note(f"rows that are named `mini` are of {scorer.name}")
+    return Bench(
+        catalogue=catalogue,
+        logs=logs,
+        scorer=scorer,
+        command=shlex.join(["cit", *sys.argv[1:]]),
+        told=told,
+        learnt=learnt,
+        folder=work,
+        split=split,
+        chosen=quick_baselines() if quick else baselines(),
+        quick=quick,
+        tell=tell,
+    )
+
+
+def _learnt_from(
+    checkpoint: str, split: Split, catalogue: OutcomeTable | None, logs: list[OutcomeTable]
+) -> tuple[str, ...]:
+    """The logs that the network has learnt from; what is exported is taken to have learnt from none."""
+    from cit_core.router.loading import is_run
+
+    if not is_run(checkpoint):
+        return ()
+    from cit_core.evaluate.leakage import logs_learnt_from  # needs torch, as the run does
+
+    return logs_learnt_from(Path(checkpoint), split, catalogue, logs)
+
+
+def _tables(data: Path) -> tuple[OutcomeTable, list[OutcomeTable]]:
+    from cit_core.outcomes import read_outcomes
+
+    names = sorted(path.stem.removeprefix("outcomes-") for path in data.glob("outcomes-*.parquet"))
+    return read_outcomes(data, CATALOGUE), [read_outcomes(data, name) for name in names if name != CATALOGUE]
+
+
+def _stored(url: str) -> tuple[OutcomeTable, dict[str, Capability]]:
+    from cit_core.evaluate.log_settings import stored_outcomes
+
+    with open_store(url) as opened:
+        told = {capability.candidate.id: capability for capability in opened.capabilities()}
+        return stored_outcomes(opened), told
+
+
+@contextmanager
+def _telling() -> Iterator[Callable[[str], None]]:
+    """Says on stderr what is being done, where there is a terminal."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    stderr = _output.console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda what: bars.update(task, description=what)
+
+
+def _show(result: Result) -> None:
+    from cit_core.evaluate.tables import as_rich, provenance
+
+    console = _output.console()
+    _output.say(f"\n{result.title}. {result.question}\nHeld out: {result.held_out}\n")
+    for table in result.tables:
+        console.print(as_rich(table))
+    _output.say(provenance(result.facts))
+
+
+def _record(result: Result) -> object:
+    from cit_core.evaluate.results import as_record
+
+    return as_record(result)
+
+
+def _write_pages(found: list[Result], docs: Path | None, html: Path | None) -> None:
+    if docs is not None:
+        from cit_core.evaluate.figures import write_figures
+        from cit_core.evaluate.tables import benchmarks_page
+
+        write_figures(found, docs / "figures")
+        (docs / "benchmarks.md").write_text(benchmarks_page(found, "figures"), encoding="utf-8")
+    if html is not None:
+        from cit_core.evaluate.page import html_page
+
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(html_page(found), encoding="utf-8")

@@ -1,0 +1,66 @@
+"""What our router is compared with: baselines from the literature, fitted on the outcomes that we have, on equal terms.
+
+All of them see the same items, the same vectors and the same profiles, learn on training items and choose their
+hyper-parameters on validation items by the ranking of the models to learn from. A baseline whose `uses` is "responses"
+needs a candidate's own item-level outcomes; one that needs "profile" alone scores any candidate with an aptitude test.
+"""
+
+from __future__ import annotations
+
+from cit_core.evaluate.baselines.fixed import Aptitude, BestByAptitude, Random
+from cit_core.evaluate.baselines.known import Known
+from cit_core.evaluate.baselines.latent import IRT, MatrixFactorisation, TextOnly
+from cit_core.evaluate.baselines.local import Clusters, KNearest, Ridge
+from cit_core.evaluate.baselines.profiles import MLP, Forest
+from cit_core.evaluate.baselines.protocol import Baseline, Fitted
+
+__all__ = [
+    "IRT",
+    "MLP",
+    "Aptitude",
+    "Baseline",
+    "BestByAptitude",
+    "Clusters",
+    "Fitted",
+    "Forest",
+    "KNearest",
+    "Known",
+    "MatrixFactorisation",
+    "Random",
+    "Ridge",
+    "TextOnly",
+    "baselines",
+    "quick_baselines",
+]
+
+
+def baselines() -> tuple[Baseline, ...]:
+    """All of them, in the order of our tables."""
+    return (
+        Random(),
+        Aptitude(),
+        KNearest(),
+        Clusters(),
+        Ridge(),
+        MLP(),
+        Forest(),
+        MatrixFactorisation(),
+        IRT(),
+        TextOnly(),
+    )
+
+
+def quick_baselines() -> tuple[Baseline, ...]:
+    """All of them with fewer hyper-parameters to choose from: for a look, not for a table."""
+    return (
+        Random(),
+        Aptitude(),
+        KNearest((40, 160)),
+        Clusters((8, 32)),
+        Ridge((30.0, 300.0)),
+        MLP((3.0,)),
+        Forest((80,), trees=30),
+        MatrixFactorisation((4,), (300.0,)),
+        IRT((4,), (300.0,)),
+        TextOnly((32,), (300.0,)),
+    )

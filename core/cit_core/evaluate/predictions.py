@@ -1,0 +1,223 @@
+"""Every scorer's probabilities in a setting: the slow part of the benchmark, kept on disk as it is done.
+
+All that follows - zoos, tables, curves - is arithmetic on these matrices.
+
+Axes: N items, K candidates, I known items, M known models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import cit_core
+from cit_core.evaluate.baselines import Baseline, Known, baselines
+from cit_core.evaluate.settings import Setting
+from cit_core.evidence import Evidence, EvidenceScorer, EvidenceSettings, Outcomes
+from cit_core.evidence.fitting import FEWEST, fit_settings
+from cit_core.records import Capability
+from cit_core.router import Scorer
+from cit_core.router.loading import Network
+
+__all__ = [
+    "EVIDENCE",
+    "MEAN_ONLY",
+    "NETWORK",
+    "TASKS_SHUFFLED",
+    "Method",
+    "keep",
+    "methods",
+    "predict",
+    "with_evidence",
+]
+
+NETWORK = "mini"
+EVIDENCE = "mini + evidence"
+MEAN_ONLY = "mini, capability mean only"
+TASKS_SHUFFLED = "mini, accuracies shuffled among tasks"
+
+Scores = NDArray[np.float64]
+Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to score, by name."""
+
+    name: str
+    uses: str
+    """`profile`, or `responses`: then a candidate needs outcomes of its own, item by item."""
+    score: Callable[[Setting], Scores]
+    """(N, K) probabilities."""
+    version: str = ""
+    """What else the scores depend on: the checkpoint, or what a baseline may choose from."""
+
+
+def methods(scorer: Network, encode: Encode, *, chosen: Sequence[Baseline] | None = None) -> tuple[Method, ...]:
+    """All baselines, the network alone and with evidence, and its two controls.
+
+    Args:
+        scorer: The network under test.
+        encode: Its vectors; may look them up.
+        chosen: Baselines in place of all.
+    """
+
+    def asked(who: Scorer, setting: Setting, capabilities: Sequence[Capability]) -> Scores:
+        return np.asarray(who.score(setting.instructions, capabilities), np.float64)
+
+    def network(change: Callable[[Capability], Capability]) -> Callable[[Setting], Scores]:
+        return lambda setting: asked(scorer, setting, [change(c) for c in setting.capabilities])
+
+    def learned(baseline: Baseline) -> Callable[[Setting], Scores]:
+        fitted: list[tuple[Known, Scorer]] = []  # the last one: settings that know the same come one after the other
+
+        def score(setting: Setting) -> Scores:
+            if not fitted or fitted[0][0] is not setting.known:
+                fitted[:] = [(setting.known, baseline.fit(setting.known, encode))]
+            return asked(fitted[0][1], setting, setting.capabilities)
+
+        return score
+
+    def evidence(setting: Setting) -> Scores:
+        return asked(with_evidence(setting, scorer), setting, setting.capabilities)
+
+    fitted = tuple(
+        Method(baseline.name, baseline.uses, learned(baseline), repr(vars(baseline)))
+        for baseline in (baselines() if chosen is None else chosen)
+    )
+    return (
+        *fitted,
+        Method(MEAN_ONLY, "profile", network(mean_only), scorer.name),
+        Method(TASKS_SHUFFLED, "profile", network(tasks_shuffled), scorer.name),
+        Method(NETWORK, "profile", network(lambda capability: capability), scorer.name),
+        Method(EVIDENCE, "responses", evidence, scorer.name),
+    )
+
+
+def predict(
+    setting: Setting,
+    all_methods: Sequence[Method],
+    folder: Path | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> dict[str, Scores]:
+    """Scores of every method, one by one; those that `folder` holds already are read.
+
+    Args:
+        setting: What is routed.
+        all_methods: Who scores.
+        folder: Where each result is kept as soon as it is there, so that a run that was stopped goes on.
+        tell: Told what is being done.
+    """
+    found: dict[str, Scores] = {}
+    for method in all_methods:
+        if tell is not None:
+            tell(f"{setting.name}: {method.name}")
+        path = (
+            None if folder is None else folder / f"{setting.name}-{_slug(method.name)}-{_digest(setting, method)}.npy"
+        )
+        if path is not None and path.exists():
+            found[method.name] = np.load(path, allow_pickle=False)
+            continue
+        found[method.name] = method.score(setting)
+        if path is not None:
+            keep(path, found[method.name])
+    return found
+
+
+def keep(path: Path, array: NDArray[np.floating]) -> None:
+    """Write an array: all of it, or no file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def mean_only(capability: Capability) -> Capability:
+    """The control that knows how strong a model is and nothing of what it is good at."""
+    mean = capability.mean_accuracy
+    results = tuple(result.model_copy(update={"accuracy": mean}) for result in capability.results)
+    return capability.model_copy(update={"results": results})
+
+
+def tasks_shuffled(capability: Capability) -> Capability:
+    """The control with the right level and wrong tasks: a model's accuracies change places among its tasks."""
+    seed = int.from_bytes(hashlib.sha256(capability.candidate.id.encode()).digest()[:4], "big")
+    order = np.random.default_rng(seed).permutation(len(capability.results))
+    results = tuple(
+        result.model_copy(update={"accuracy": capability.results[other].accuracy})
+        for result, other in zip(capability.results, order, strict=True)
+    )
+    return capability.model_copy(update={"results": results})
+
+
+def with_evidence(setting: Setting, scorer: Network) -> Scorer:
+    """The network corrected by what is known.
+
+    Settings are fitted on validation items where the candidates' own answers to enough of them are known; for new
+    models they are the defaults. Where evidence does not help, it is the network alone, as after
+    `cit calibrate --evidence`.
+    """
+    known = setting.known
+    trained = {c.candidate.id for c, is_trained in zip(known.capabilities, known.trained, strict=True) if is_trained}
+    settings = EvidenceSettings()
+    if trained >= set(setting.candidates) and known.validation_I.sum() >= FEWEST:
+        log_odds_IM = np.full(known.correct_IM.shape, np.nan)
+        asked = np.flatnonzero(known.validation_I)
+        log_odds_IM[asked] = scorer.read([setting.known_instructions[row] for row in asked], known.capabilities)[0]
+        fit = fit_settings(outcomes_of(known), log_odds_IM)
+        if not fit.helps:
+            return scorer
+        settings = fit.settings
+    return EvidenceScorer(scorer, Evidence(outcomes_of(known), settings))
+
+
+def outcomes_of(known: Known) -> Outcomes:
+    """What is known, as evidence reads it."""
+    number = {task: place for place, task in enumerate(sorted(set(known.tasks_I)))}
+    return Outcomes(
+        known.vectors_ID,
+        np.array([number[task] for task in known.tasks_I], np.int64),
+        known.correct_IM,
+        tuple(capability.candidate.id for capability in known.capabilities),
+    )
+
+
+def _digest(setting: Setting, method: Method) -> str:
+    known = setting.known
+    profiles = (capability.fingerprint for capability in (*setting.capabilities, *known.capabilities))
+    words = (method.version, *setting.instructions, *setting.known_instructions, *known.tasks_I, *profiles)
+    told = hashlib.sha256("\n".join(words).encode("utf-8", "replace"))
+    told.update(_code())
+    for part in (known.correct_IM, known.vectors_ID, known.validation_I, known.trained_M):
+        told.update(part.tobytes())
+    return told.hexdigest()[:12]
+
+
+@cache
+def _code() -> bytes:
+    """Hash of what makes scores: what another version of it has kept is not read."""
+    folder = Path(cit_core.__file__).parent
+    sources = sorted(
+        [
+            *folder.glob("evaluate/baselines/*.py"),
+            *folder.glob("runtime/*.py"),
+            *folder.glob("evidence/*.py"),
+            Path(__file__),
+        ]
+    )
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).digest()
+
+
+def _slug(name: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in name.lower())

@@ -1,0 +1,166 @@
+"""A trained network to a checkpoint that runs without torch: four ONNX graphs, int8 weights, hashes in the config."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from cit_core.calibration import Calibration
+from cit_core.mini.network import ModelSAT
+from cit_core.runtime.checkpoint import FILES, GRAPHS, Checkpoint, write_config
+
+__all__ = ["export_checkpoint", "export_graphs", "quantise_checkpoint"]
+
+Example = tuple[dict[str, Tensor], dict[str, dict[int, Any]], list[str]]
+
+
+def export_checkpoint(network: ModelSAT, tokenizer: Any, folder: Path, name: str) -> None:
+    """Write a float32 checkpoint: its graphs agree with torch to 1e-4. It is not calibrated.
+
+    Args:
+        network: Trained, in eval mode.
+        tokenizer: Its Hugging Face tokenizer.
+        folder: Where it goes.
+        name: What decisions call it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    export_graphs(network, folder)
+    words = tokenizer.backend_tokenizer
+    words.no_padding()
+    words.no_truncation()
+    words.save(str(folder / "tokenizer.json"))
+    (folder / "calibration.json").write_text(json.dumps(asdict(Calibration())) + "\n")
+    width = network.phi.inquiry_D.shape[0]
+    write_config(folder, name, {**network.config.model_dump(), "width": width, "int8": False})
+
+
+def quantise_checkpoint(source: Path, target: Path) -> None:
+    """Write the int8 form of a float32 checkpoint: a quarter of the size.
+
+    Args:
+        source: A folder of `export_checkpoint`.
+        target: Where it goes.
+    """
+    exact = Checkpoint.open(source)
+    target.mkdir(parents=True, exist_ok=True)
+    for graph in GRAPHS:
+        with _quiet():
+            _quantise(source / graph, target / graph)
+    for file in set(FILES) - set(GRAPHS):
+        shutil.copyfile(source / file, target / file)
+    write_config(target, exact.config["name"], {**exact.config["network"], "int8": True})
+
+
+def export_graphs(network: ModelSAT, folder: Path) -> None:
+    """Write reader.onnx, encoder.onnx, connector.onnx and phi.onnx in float32."""
+    parts: dict[str, nn.Module] = {
+        "reader": network.reader,
+        "encoder": network.encoder,
+        "connector": _Capability(network),
+        "phi": network.phi,
+    }
+    examples = _examples(network)
+    for name, module in parts.items():
+        inputs, dynamic, outputs = examples[name]
+        with _quiet():
+            torch.onnx.export(
+                module.eval(),
+                tuple(inputs.values()),
+                str(folder / f"{name}.onnx"),
+                input_names=list(inputs),
+                output_names=outputs,
+                dynamic_shapes=tuple(dynamic[key] for key in inputs),
+                dynamo=True,
+                external_data=False,
+                optimize=True,
+                verbose=False,
+            )
+        _forget_origin(folder / f"{name}.onnx")
+
+
+class _Capability(nn.Module):
+    """A capability as far as it can be read before there is a query: connector and phi's own pass."""
+
+    def __init__(self, network: ModelSAT) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, vectors_KSD: Tensor, accuracy_KS: Tensor, count_KS: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.know(vectors_KSD, accuracy_KS, count_KS)
+
+
+def _forget_origin(path: Path) -> None:
+    """Drop what the exporter notes about source files and their lines: the same network gives the same bytes."""
+    model = onnx.load(path)
+    for part in (*model.graph.node, *model.graph.initializer, *model.graph.value_info, model.graph, model):
+        del part.metadata_props[:]
+    onnx.save(model, path)
+
+
+def _examples(network: ModelSAT) -> dict[str, Example]:
+    """Inputs to trace each graph with; sizes above 1 and all different, so that no axis is taken for another."""
+    N, L, K, S, D = 2, 9, 3, 5, network.phi.inquiry_D.shape[0]
+    dim = torch.export.Dim
+    n, length, k, s = dim("N"), dim("L"), dim("K"), dim("S")
+    ids = torch.randint(0, network.reader.words.num_embeddings, (N, L))
+    mask = torch.ones(N, L, dtype=torch.int64)
+    x = torch.randn(N, L, D)
+    vectors = nn.functional.normalize(torch.randn(K, S, D), dim=-1)
+    with torch.no_grad():
+        known, level = network.know(torch.randn(K, S, D), torch.rand(K, S), torch.full((K, S), 20.0))
+    mask_shape, x_shape = {0: n, 1: length}, {0: n, 1: length}
+    return {
+        "reader": ({"ids": ids, "mask": mask}, {"ids": mask_shape, "mask": mask_shape}, ["states"]),
+        "encoder": ({"states": x, "mask": mask}, {"states": x_shape, "mask": mask_shape}, ["vectors"]),
+        "connector": (
+            {"vectors": vectors, "accuracy": torch.rand(K, S), "count": torch.full((K, S), 20.0)},
+            {"vectors": {0: k, 1: s}, "accuracy": {0: k, 1: s}, "count": {0: k, 1: s}},
+            ["known", "level"],
+        ),
+        "phi": (
+            {"states": x, "mask": mask, "known": known, "level": level},
+            {"states": x_shape, "mask": mask_shape, "known": {2: k}, "level": {0: k}},
+            ["odds"],
+        ),
+    }
+
+
+def _quantise(source: Path, target: Path) -> None:
+    """Int8 weights of matrix products and embeddings, activations quantised as they come."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(
+        source,
+        target,
+        op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+        per_channel=True,
+        reduce_range=True,  # 7 bits: without it, CPUs that lack VNNI saturate and would decide differently
+        weight_type=QuantType.QInt8,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter talks a lot about its own insides."""
+    loud = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "root")]
+    levels = [logger.level for logger in loud]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loud:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loud, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,159 @@
+"""A paper-style run: stage by stage on transformers.Trainer, on one process or many, resumable from any checkpoint.
+
+FOLDER/recipe.yaml       everything that was decided; `cit train --config` takes it again
+FOLDER/run.json          data and its hash, models of each part, versions, processes
+FOLDER/metrics.jsonl     what the Trainer logged, stage by stage
+FOLDER/stage-1/ ...      the Trainer's checkpoints: weights (safetensors), optimiser, scheduler, random states
+FOLDER/model.json, model.safetensors, calibration.json      the network: `PaperScorer.from_run`
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cit_core.calibration import Calibration, fit_calibration
+from cit_core.errors import InvalidInput
+from cit_core.evidence import Outcomes
+from cit_core.paper.dataset import TrainingData
+from cit_core.paper.grids import Collator, Grids, Pool
+from cit_core.paper.recipe import Recipe, read_recipe, write_recipe
+from cit_core.paper.teacher import smoothed
+from cit_core.paper.trainer import Progress, run_stage, stage_trainer
+from cit_core.paper.validation import Validation, validation_of
+from cit_core.paper.weights import Parts, new_paper, save_paper
+from cit_core.records import Capability, Suite
+from cit_core.runtime import load_scorer
+
+__all__ = ["train"]
+
+logger = logging.getLogger(__name__)
+
+Encode = Callable[[Sequence[str]], NDArray[np.floating]]
+
+
+def train(
+    data: TrainingData,
+    folder: Path,
+    recipe: Recipe | None = None,
+    *,
+    parts: Parts | None = None,
+    resume: bool = False,
+    encode: Encode | None = None,
+    progress: Callable[[str, int], None] | None = None,
+) -> dict[str, float]:
+    """Train a network and write the run's folder. Under `torchrun` every process calls it.
+
+    Args:
+        data: Outcomes; test items and test models are never looked at.
+        folder: Of the run.
+        recipe: What is done.
+        parts: The language model and the encoder, where they are loaded already.
+        resume: Go on from the last checkpoint in the folder; with none there, begin.
+        encode: Unit vectors of texts, for hard negatives and distillation; by the shipped `mini` if not given.
+        progress: Told what is counted and how many there are.
+
+    Returns:
+        The last validation: `routing_accuracy`, `best_by_aptitude`, `log_loss`.
+
+    Raises:
+        InvalidInput: If there is too little to learn from, the folder holds another run, or training diverges.
+        MissingExtra: If accelerate, peft or a reporting package is asked for and not installed.
+        CheckpointError: If a model or a checkpoint cannot be loaded.
+    """
+    recipe = recipe or Recipe()
+    first = os.environ.get("RANK", "0") == "0"  # as torchrun and accelerate launch number processes
+    if first:
+        _require_own(folder, recipe, resume=resume)
+    suite = data.suite(recipe.split, recipe.tasks, recipe.questions)
+    models = recipe.split.models(data.table.models)
+    seen = models["validation"] + models["train"]
+    capabilities = data.capabilities(suite, seen)
+    validation = validation_of(data.table, recipe.split, seen, capabilities, recipe.validation_items)
+    pool = _pool(data, recipe, suite, capabilities[len(models["validation"]) :], encode)
+    stages = [Grids(pool, recipe, stage) for stage in range(len(recipe.stages))]  # refused before a model is loaded
+    torch.manual_seed(recipe.seed)
+    network, reader = new_paper(recipe.network, parts)
+    if first:
+        _begin(data, folder, recipe, suite)
+    for stage, grids in enumerate(stages):
+        trainer = stage_trainer(network, reader, grids, Collator(pool, reader), validation, folder, recipe, stage)
+        if progress is not None:
+            trainer.add_callback(Progress(progress, stage + 1))
+        run_stage(trainer, resume=resume)
+    odds_NK = trainer.validation_odds()
+    if first:
+        save_paper(network, folder)
+        calibration = _calibration(odds_NK, validation)
+        (folder / "calibration.json").write_text(json.dumps(asdict(calibration)) + "\n")
+    return validation.metrics(odds_NK)
+
+
+def _pool(
+    data: TrainingData, recipe: Recipe, suite: Suite, capabilities: Sequence[Capability], encode: Encode | None
+) -> Pool:
+    """Training items that are not in the aptitude test, and training models."""
+    table, models = data.table, recipe.split.models(data.table.models)["train"]
+    asked, tasks = set(suite.item_ids), {task.id for task in suite.tasks}
+    rows = [row for row in recipe.split.items(table.item_ids)["train"] if table.item_ids[row] not in asked]
+    columns = [table.column(model) for model in models]
+    label_IM = table.labels_IM[np.ix_(np.array(rows, np.intp), np.array(columns, np.intp))]
+    texts, of_item = [table.instructions[row] for row in rows], [table.tasks[row] for row in rows]
+    vectors_ID = teacher_IM = None
+    if recipe.objective == "distillation" or (recipe.objective == "group" and recipe.hard_negatives > 0.0):
+        vectors_ID = (encode or load_scorer("mini").encode)(texts)
+    if recipe.objective == "distillation" and vectors_ID is not None:
+        number = {task: place for place, task in enumerate(sorted(set(of_item)))}
+        task_I = np.array([number[task] for task in of_item], np.int64)
+        teacher_IM = smoothed(Outcomes(vectors_ID, task_I, label_IM, models), seed=recipe.seed)
+    in_domain_I = np.array([task in tasks for task in of_item], bool)
+    return Pool(texts, label_IM, in_domain_I, capabilities, vectors_ID, teacher_IM)
+
+
+def _require_own(folder: Path, recipe: Recipe, *, resume: bool) -> None:
+    """A folder is new, or holds this very run and is to go on."""
+    if not (folder / "recipe.yaml").exists():
+        return
+    if not resume:
+        raise InvalidInput(f"{folder} holds a run already; give another folder, or --resume to go on with it")
+    before = read_recipe(folder / "recipe.yaml")
+    differs = [name for name in Recipe.model_fields if getattr(before, name) != getattr(recipe, name)]
+    if differs:
+        raise InvalidInput(
+            f"{folder} holds a run with another recipe ({', '.join(differs)}); go on with --config "
+            f"{folder / 'recipe.yaml'}, or give another folder"
+        )
+
+
+def _begin(data: TrainingData, folder: Path, recipe: Recipe, suite: Suite) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_recipe(recipe, folder / "recipe.yaml")
+    facts = {
+        "data": data.table.name,
+        "digest": data.table.digest(),
+        "models": recipe.split.models(data.table.models),
+        "aptitude_test": {task.id: suite.items[task.id] for task in suite.tasks},
+        "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+    }
+    (folder / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
+    parts = recipe.split.items(data.table.item_ids)
+    seen = [data.table.item_ids[row] for part in ("train", "validation") for row in parts[part]]
+    (folder / "items.json").write_text(json.dumps(seen) + "\n")
+
+
+def _calibration(odds_NK: NDArray[np.float64], validation: Validation) -> Calibration:
+    try:
+        return fit_calibration(odds_NK, validation.correct_NK)
+    except InvalidInput as error:  # a network that has learnt next to nothing is kept, and said to be that
+        logger.warning("the network stays uncalibrated: %s", error)
+        return Calibration()

@@ -1,0 +1,229 @@
+"""Where a router's zoo and scorer come from: the shipped catalogue, or a store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.calibration import sigmoid
+from cit_core.errors import CheckpointError
+from cit_core.evidence.scorer import Reader
+from cit_core.records import Capability, Suite
+from cit_core.router.scorer import Scorer
+from cit_core.runtime.checkpoint import shipped_checkpoints
+
+if TYPE_CHECKING:
+    from cit_core.evidence import Outcomes
+    from cit_core.store import CapabilityStore, Snapshot, StoredEvidence
+
+__all__ = [
+    "Network",
+    "Opened",
+    "Origin",
+    "RunScorer",
+    "evidence_setting",
+    "from_catalogue",
+    "from_store",
+    "is_run",
+    "open_scorer",
+    "outcomes_of",
+]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a router can be opened from again: a checkpoint and the catalogue, or a store.
+
+    Attributes:
+        checkpoint: Name or folder of a checkpoint.
+        store: Address of a store; a password in it is masked.
+        suite: Over whose items a store's capabilities were computed.
+        evidence: Whether outcomes on similar questions correct the scorer.
+    """
+
+    checkpoint: str | None = None
+    store: str | None = None
+    suite: Suite | None = None
+    evidence: bool = True
+
+
+class Opened(NamedTuple):
+    """A moment of a catalogue or a store."""
+
+    scorer: Scorer
+    capabilities: Sequence[Capability]
+    version: str
+    network: Scorer
+    """`scorer` without evidence."""
+    unmeasured: Mapping[str, str] = {}
+    """Who has no outcomes, where others have: id to what to do about it."""
+
+
+def from_catalogue(checkpoint: str | Path, *, evidence: bool) -> Opened:
+    """The shipped models, and a checkpoint corrected by their answers to the core set.
+
+    Raises:
+        CheckpointError: If the checkpoint is missing or damaged.
+        MissingExtra: If it is a run and torch is not installed.
+    """
+    from cit_core.catalogue import VECTORS_OF, catalogue_capabilities, core_suite
+    from cit_core.evidence import Evidence, EvidenceScorer
+    from cit_core.router.loading import open_scorer
+
+    suite, scorer = core_suite(), open_scorer(checkpoint)
+    opened = Opened(scorer, catalogue_capabilities(), f"catalogue:{suite.name}@{suite.version}", scorer)
+    if not evidence or getattr(scorer, "encoder", None) != VECTORS_OF:  # vectors of another trunk cannot be compared
+        return opened
+    return opened._replace(scorer=EvidenceScorer(scorer, Evidence(_core_outcomes())))
+
+
+def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | None, *, evidence: bool) -> Opened:
+    """One moment of a store, and a scorer corrected by what happened on similar questions.
+
+    Args:
+        store: Where the outcomes are.
+        scorer: The shipped checkpoint if not given.
+        suite: Compute capabilities over its items alone.
+        evidence: Correct a scorer that makes vectors, if the store has vectors of that kind.
+    """
+    if scorer is None:
+        from cit_core.runtime import load_scorer
+
+        scorer = load_scorer("mini")
+    encoder = getattr(scorer, "encoder", None) if evidence else None
+    snapshot = store.snapshot(suite, encoder=encoder)
+    network = scorer
+    if snapshot.evidence is not None and len(snapshot.evidence.items):
+        scorer = _corrected(scorer, snapshot.evidence, store.setting(evidence_setting(scorer)))
+    return Opened(scorer, snapshot.capabilities, f"store:{snapshot.version}", network, _unmeasured(snapshot))
+
+
+def evidence_setting(scorer: Scorer) -> str:
+    """Name under which a store keeps what `cit calibrate --evidence` fitted for a network, in whatever version."""
+    return f"evidence:{getattr(scorer, 'name', type(scorer).__name__).partition('@')[0]}"
+
+
+def _unmeasured(snapshot: Snapshot) -> dict[str, str]:
+    """A guess about somebody of whom nothing is known must not win against what was measured."""
+    known = {capability.candidate.id for capability in snapshot.capabilities if capability.results}
+    if snapshot.evidence is not None:
+        some = (~np.isnan(snapshot.evidence.correct_IK)).sum(axis=0)
+        known |= {id_ for id_, count in zip(snapshot.evidence.candidates, some, strict=True) if count}
+    silent = [c.candidate.id for c in snapshot.capabilities if c.candidate.id not in known] if known else []
+    return {id_: f"not measured yet: `cit aptitude run ... --as {id_}`, or `cit import`" for id_ in silent}
+
+
+def _corrected(scorer: Scorer, stored: StoredEvidence, fitted: Any) -> Scorer:
+    """With the settings that were fitted for this encoder, with the defaults if none were."""
+    from cit_core.evidence import Evidence, EvidenceScorer, EvidenceSettings
+
+    settings = EvidenceSettings()
+    if fitted is not None and fitted["encoder"] == scorer.encoder:  # type: ignore[attr-defined]
+        if fitted["settings"] is None:  # it did not help on this store
+            return scorer
+        settings = EvidenceSettings(**fitted["settings"])
+    return EvidenceScorer(scorer, Evidence(outcomes_of(stored), settings))  # type: ignore[arg-type]
+
+
+def outcomes_of(stored: StoredEvidence) -> Outcomes:
+    """What a store holds, as evidence reads it."""
+    from cit_core.evidence import Outcomes
+
+    return Outcomes(stored.vectors_ID, stored.task_I, stored.correct_IK, stored.candidates)
+
+
+def _core_outcomes() -> Outcomes:
+    from cit_core.catalogue import core_responses, core_suite, core_vectors
+    from cit_core.evidence import Outcomes
+
+    suite, responses = core_suite(), core_responses()
+    shots = [len(suite.items[task.id]) for task in suite.tasks]
+    tasks = np.repeat(np.arange(len(shots)), shots)
+    return Outcomes(core_vectors(), tasks, np.stack(list(responses.values()), axis=1), tuple(responses))
+
+
+class Network(Scorer, Reader, Protocol):
+    """A scorer that evidence can correct and that gives vectors to what evidence is made of; `OnnxScorer` for one."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors of texts, (len(texts), D)."""
+
+
+class RunScorer:
+    """A paper-style run beside the vectors of `mini`, by which evidence and baselines compare questions.
+
+    Thread-safe: one call waits for the other. Pickles as the path of its folder.
+
+    Args:
+        folder: Of the run.
+
+    Raises:
+        CheckpointError: If files are missing or do not fit, or a model of the run cannot be loaded.
+        MissingExtra: If torch is not installed.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        from cit_core.paper.scorer import PaperScorer
+        from cit_core.runtime import load_scorer
+
+        self.folder = Path(folder)
+        self._network, self._vectors = PaperScorer.from_run(folder), load_scorer("mini")
+        self._lock = threading.Lock()
+        self.name, self.max_tokens = self._network.name, self._network.max_tokens
+        self.encoder = self._vectors.encoder
+
+    def __reduce__(self) -> tuple[type[RunScorer], tuple[Path]]:
+        return RunScorer, (self.folder,)
+
+    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
+        """Calibrated P(correct) of N queries for K candidates, (N, K)."""
+        return sigmoid(self._log_odds(instructions, capabilities))
+
+    def read(
+        self, instructions: Sequence[str], capabilities: Sequence[Capability]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Calibrated log-odds (N, K) and unit vectors (N, D)."""
+        return self._log_odds(instructions, capabilities), self.encode(instructions)
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors of texts, (len(texts), D)."""
+        return self._vectors.encode(texts)
+
+    def _log_odds(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
+        with self._lock:
+            return self._network.calibrated_log_odds(instructions, capabilities)
+
+
+def is_run(checkpoint: str | Path) -> bool:
+    """Whether this is the folder of a finished paper-style run: an exported checkpoint has no model.json."""
+    there = (Path(checkpoint, name).is_file() for name in ("model.json", "calibration.json"))
+    return str(checkpoint) not in shipped_checkpoints() and all(there)
+
+
+def open_scorer(checkpoint: str | Path = "mini") -> Network:
+    """Open what every `--checkpoint` takes.
+
+    Args:
+        checkpoint: Name of a shipped checkpoint, its folder, or the folder of a run of `cit train --preset paper`.
+
+    Raises:
+        CheckpointError: If it is missing, damaged or from a newer release.
+        MissingExtra: If it is a run and torch is not installed.
+    """
+    from cit_core.runtime import load_scorer
+
+    if is_run(checkpoint):
+        return RunScorer(checkpoint)
+    recipe = Path(checkpoint, "recipe.yaml")
+    if recipe.is_file():
+        raise CheckpointError(
+            f"the run in {checkpoint} is not finished; to go on with it: "
+            f"cit train --config {recipe} --out {checkpoint} --resume"
+        )
+    return load_scorer(checkpoint)

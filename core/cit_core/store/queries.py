@@ -1,0 +1,244 @@
+"""From tables to records, and from outcomes to capabilities: every query, given a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import CTE, ColumnElement, Connection, Integer, Select, Table, column, func, select, text
+
+from cit_core.capability import capability_from_results
+from cit_core.errors import UnknownCandidate
+from cit_core.records import Candidate, Capability, Item, Suite, Task, Usage
+from cit_core.store.schema import candidates, items, outcomes, sources, tasks
+
+__all__ = [
+    "ASKED",
+    "LOOKUP",
+    "UNASSIGNED",
+    "UNCACHED",
+    "StoredEvidence",
+    "candidate_key_of",
+    "constants",
+    "counted",
+    "in_batches",
+    "keys_of",
+    "read_candidates",
+    "read_capabilities",
+    "read_evidence",
+    "read_items",
+    "read_tasks",
+]
+
+LOOKUP = 5_000
+"""Rows asked for in one query: SQLite takes 32,766 parameters and a million characters in a statement."""
+DECIMALS = 9
+"""Of an accuracy: far above what the order of a sum can change, far below what can be measured."""
+ASKED = "asked:"
+"""How the ids of items begin that only feedback knows."""
+UNASSIGNED = "unassigned"
+"""Task of an item whose task is not known yet; it gives way to any other, and is no line of a capability."""
+UNCACHED = {"compiled_cache": None}
+"""For statements that spell out their rows: each is another text, and caching them would only fill the cache."""
+
+T = TypeVar("T")
+
+
+class StoredEvidence(NamedTuple):
+    """Outcomes of items that have a vector, as arrays: I items, K candidates, D width."""
+
+    items: tuple[str, ...]
+    """I ids."""
+    task_I: NDArray[np.int64]
+    """Task of each item, from 0; -1 where it is not known."""
+    vectors_ID: NDArray[np.float16]
+    candidates: tuple[str, ...]
+    """Ids of everyone in the store."""
+    correct_IK: NDArray[np.float32]
+    """Mean over sources; NaN where nobody measured."""
+
+
+def in_batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of at most `size` rows."""
+    iterator = iter(rows)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def constants(rows: Iterable[tuple[int, ...]]) -> CTE:
+    """A table of integers that is written into the query; both databases call its columns column1, column2, ..."""
+    listed = [tuple(map(int, row)) for row in rows]
+    values = ",".join(f"({','.join(map(str, row))})" for row in listed)
+    columns = [column(f"column{place}", Integer) for place in range(1, len(listed[0]) + 1)]
+    return text(f"VALUES {values}").columns(*columns).cte("constants")
+
+
+def keys_of(connection: Connection, table: Table, ids: Iterable[str]) -> dict[str, int]:
+    """Id to key, for the ids that the table has."""
+    return {
+        row.id: row.key
+        for chunk in in_batches(ids, LOOKUP)
+        for row in connection.execute(select(table.c.id, table.c.key).where(table.c.id.in_(chunk)))
+    }
+
+
+def counted() -> ColumnElement[bool]:
+    """The condition on outcomes that they count: their source is not held."""
+    return outcomes.c.source_key.not_in(select(sources.c.key).where(sources.c.held))
+
+
+def candidate_key_of(connection: Connection, id_: str) -> int:
+    """The key of a candidate.
+
+    Raises:
+        UnknownCandidate: If it is not stored.
+    """
+    key: int | None = connection.scalar(select(candidates.c.key).where(candidates.c.id == id_))
+    if key is None:
+        raise UnknownCandidate(id_, connection.scalars(select(candidates.c.id)), "the store")
+    return key
+
+
+def read_candidates(connection: Connection) -> dict[int, Candidate]:
+    """Every candidate by key, in the order in which they were added."""
+    rows = connection.execute(select(candidates).order_by(candidates.c.key)).mappings()
+    return {row["key"]: Candidate(**{name: value for name, value in row.items() if name != "key"}) for row in rows}
+
+
+def read_tasks(connection: Connection) -> dict[int, Task]:
+    """Every task by key, in the order in which they were added."""
+    rows = connection.execute(select(tasks).order_by(tasks.c.key))
+    return {row.key: Task(id=row.id, keywords=row.keywords) for row in rows}
+
+
+def read_items(connection: Connection, ids: Iterable[str] | None) -> list[Item]:
+    """The items with these ids that are stored, or all, in the order in which they were added."""
+    columns = items.c
+    facts = (columns[name] for name in Item.model_fields if name != "task")
+    query = select(columns.key, tasks.c.id.label("task"), *facts).join(tasks)
+    if ids is None:
+        rows = list(connection.execute(query))
+    else:
+        chunks = in_batches(dict.fromkeys(ids), LOOKUP)
+        rows = [row for chunk in chunks for row in connection.execute(query.where(columns.id.in_(chunk)))]
+    rows.sort(key=lambda row: row.key)
+    return [Item(**{name: getattr(row, name) for name in Item.model_fields}) for row in rows]
+
+
+def read_capabilities(
+    connection: Connection, suite: Suite | None, candidate_key: int | None = None
+) -> list[Capability]:
+    """Of every candidate, or of one.
+
+    Over the whole store, or over a suite's items with the suite's tasks.
+    """
+    known = read_candidates(connection)
+    wanted = known if candidate_key is None else {candidate_key: known[candidate_key]}
+    if suite is None:
+        reported = {key: task for key, task in read_tasks(connection).items() if task.id != UNASSIGNED}
+        totals = list(connection.execute(_totals(candidate_key)))
+    else:
+        reported = dict(enumerate(suite.tasks))
+        totals = _suite_totals(connection, suite, candidate_key)
+    results: dict[int, dict[str, tuple[float, int]]] = {key: {} for key in wanted}
+    for candidate, task, total, count in totals:
+        if task not in reported:
+            continue
+        before, already = results[candidate].get(reported[task].id, (0.0, 0))
+        results[candidate][reported[task].id] = (before + total, already + count)
+    usage = _usage(connection, candidate_key)
+    return [
+        capability_from_results(
+            candidate, tuple(reported.values()), _accuracies(results[key]), usage=usage.get(key, Usage())
+        )
+        for key, candidate in wanted.items()
+    ]
+
+
+def _usage(connection: Connection, candidate_key: int | None) -> dict[int, Usage]:
+    """Means over every outcome that counts, of what it took."""
+    means = [func.avg(outcomes.c[name]).label(name) for name in Usage.model_fields]
+    query = select(outcomes.c.candidate_key, *means).where(counted()).group_by(outcomes.c.candidate_key)
+    if candidate_key is not None:
+        query = query.where(outcomes.c.candidate_key == candidate_key)
+    return {
+        row["candidate_key"]: Usage(**{name: float(row[name]) for name in Usage.model_fields if row[name] is not None})
+        for row in connection.execute(query).mappings()
+    }
+
+
+def _accuracies(totals: dict[str, tuple[float, int]]) -> dict[str, tuple[float, int]]:
+    """Rounded, because databases add up in any order and equal outcomes must give an equal fingerprint."""
+    return {task: (round(total / count, DECIMALS), count) for task, (total, count) in totals.items()}
+
+
+def _suite_totals(connection: Connection, suite: Suite, candidate_key: int | None) -> list[Any]:
+    keys = keys_of(connection, items, dict.fromkeys(suite.item_ids))
+    assigned = [
+        (keys[item], place)
+        for place, task in enumerate(suite.tasks)
+        for item in dict.fromkeys(suite.items[task.id])
+        if item in keys
+    ]
+    return [
+        row
+        for chunk in in_batches(assigned, LOOKUP)
+        for row in connection.execute(_totals(candidate_key, constants(chunk)), execution_options=UNCACHED)
+    ]
+
+
+def _totals(candidate_key: int | None, assigned: CTE | None = None) -> Select[Any]:
+    """(candidate, task, sum over items of the mean over sources, number of items).
+
+    With `assigned`, of (item key, task's place in the suite), only its items count, under its tasks.
+    """
+    table = outcomes.c
+    query = select(table.candidate_key, table.item_key, func.avg(table.correct).label("correct")).where(counted())
+    if candidate_key is not None:
+        query = query.where(table.candidate_key == candidate_key)
+    if assigned is not None:
+        query = query.where(table.item_key.in_(select(assigned.c.column1)))
+    item = query.group_by(table.candidate_key, table.item_key).subquery("item")
+    if assigned is None:
+        joined, task = item.join(items, items.c.key == item.c.item_key), items.c.task_key.label("task")
+    else:
+        joined, task = item.join(assigned, assigned.c.column1 == item.c.item_key), assigned.c.column2.label("task")
+    return (
+        select(item.c.candidate_key, task, func.sum(item.c.correct), func.count())
+        .select_from(joined)
+        .group_by(item.c.candidate_key, task)
+    )
+
+
+def read_evidence(connection: Connection, encoder: str) -> StoredEvidence:
+    """Every outcome that counts, of items whose vectors this encoder made."""
+    mine = items.c.encoder == encoder
+    facts = items.c.key, items.c.id, items.c.task_key, items.c.vector
+    known = connection.execute(select(*facts).where(mine).order_by(items.c.key)).all()
+    width = len(known[0].vector) // 2 if known else 0
+    place_of = {
+        key: -1 if task.id == UNASSIGNED else place for place, (key, task) in enumerate(read_tasks(connection).items())
+    }
+    zoo = read_candidates(connection)
+    column_of = np.full(max(zoo, default=0) + 1, -1)
+    column_of[list(zoo)] = np.arange(len(zoo))
+    correct_IK = np.full((len(known), len(zoo)), np.nan, np.float32)
+    table = outcomes.c
+    query = select(table.item_key, table.candidate_key, func.avg(table.correct)).where(counted())
+    query = query.where(table.item_key.in_(select(items.c.key).where(mine))).group_by(
+        table.item_key, table.candidate_key
+    )
+    keys = np.array([row.key for row in known], np.int64)
+    for batch in connection.execute(query).partitions(100_000):
+        item, candidate, correct = np.array([tuple(row) for row in batch], np.float64).T
+        correct_IK[np.searchsorted(keys, item), column_of[candidate.astype(np.int64)]] = correct
+    return StoredEvidence(
+        items=tuple(row.id for row in known),
+        task_I=np.array([place_of[row.task_key] for row in known], np.int64),
+        vectors_ID=np.frombuffer(b"".join(row.vector for row in known), "<f2").reshape(len(known), width),
+        candidates=tuple(candidate.id for candidate in zoo.values()),
+        correct_IK=correct_IK,
+    )

@@ -1,0 +1,350 @@
+"""What is written in one transaction, and what became of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert, select, update
+
+from cit_core.errors import InvalidInput, UnknownCandidate
+from cit_core.records import Candidate, Item, Outcome, Task, require_unique
+from cit_core.store.queries import (
+    LOOKUP,
+    UNASSIGNED,
+    UNCACHED,
+    candidate_key_of,
+    constants,
+    in_batches,
+    keys_of,
+    read_candidates,
+    read_items,
+    read_tasks,
+)
+from cit_core.store.schema import candidates, items, outcomes, settings, sources, tasks, versions
+
+__all__ = ["REFUSED_SHOWN", "UNASSIGNED", "BatchResult", "Conflict", "ImportSummary", "Writer", "merge_items"]
+
+REFUSED_SHOWN = 100
+"""How many refused outcomes a summary names; all of them are counted."""
+
+Identity = tuple[int, int, int]
+"""Keys of the candidate, the item and the source."""
+
+
+class Conflict(NamedTuple):
+    """An outcome that was refused because the same candidate, item and source is stored with another result."""
+
+    position: int
+    """In the batch, from 0."""
+    outcome: Outcome
+    stored: float
+    since: datetime
+    """`when` of the stored outcome."""
+
+    @property
+    def what(self) -> str:
+        """The outcome in words."""
+        return f"{self.outcome.candidate!r} on item {self.outcome.item!r} from {self.outcome.source!r}"
+
+    @property
+    def reason(self) -> str:
+        """Why it was refused."""
+        return f"correct={self.outcome.correct:g} came and {self.stored:g} is stored; outcomes are never changed"
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What became of outcomes that were added."""
+
+    new: int = 0
+    known: int = 0
+    """Were stored already, with the same result."""
+    refused_count: int = 0
+    refused: tuple[tuple[str, str], ...] = ()
+    """(Outcome, reason) of the first 100 that conflict with what is stored."""
+
+    def __add__(self, other: ImportSummary) -> ImportSummary:
+        return ImportSummary(
+            self.new + other.new,
+            self.known + other.known,
+            self.refused_count + other.refused_count,
+            (self.refused + other.refused)[:REFUSED_SHOWN],
+        )
+
+
+class BatchResult(NamedTuple):
+    """What became of one batch of outcomes."""
+
+    new: int
+    known: int
+    conflicts: tuple[Conflict, ...]
+
+
+class Writer:
+    """What `CapabilityStore.transaction` hands out; of no use after the transaction has ended."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._changes: Counter[str] = Counter()
+        self._settings: dict[str, Any] = {}
+
+    def add_candidates(self, given: Iterable[Candidate], *, replace: bool = False) -> int:
+        """Add candidates; returns how many were new or changed.
+
+        Raises:
+            InvalidInput: If an id is stored with other facts and `replace` is not set.
+        """
+        return self._save(candidates, given, {candidate.id: candidate for candidate in self.candidates()}, replace)
+
+    def add_tasks(self, given: Iterable[Task], *, replace: bool = False) -> int:
+        """Add tasks; returns how many were new or changed.
+
+        Raises:
+            InvalidInput: If an id is stored with other keywords and `replace` is not set.
+        """
+        return self._save(tasks, given, {task.id: task for task in self.tasks()}, replace)
+
+    def add_items(self, given: Iterable[Item], *, replace: bool = False) -> int:
+        """Add items, or what was not known about them; returns how many were new or changed.
+
+        Raises:
+            InvalidInput: If a task is not stored, or an item is stored with another text or task and `replace` is
+                not set.
+        """
+        batch = list(given)
+        stored = self.find_items(item.id for item in batch)
+        if not replace:
+            batch = [merge_items(stored[item.id], item) if item.id in stored else item for item in batch]
+        saved = self._save(items, batch, stored, True)
+        known = ((stored[item.id].instruction, item) for item in batch if item.id in stored)
+        stale = [item.id for before, item in known if before is not None and item.instruction != before]
+        self._update(items, [{"id": id_, "vector": None, "encoder": None} for id_ in stale])
+        return saved
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every candidate, those of this transaction included."""
+        return tuple(read_candidates(self._connection).values())
+
+    def tasks(self) -> tuple[Task, ...]:
+        """Every task, those of this transaction included."""
+        return tuple(read_tasks(self._connection).values())
+
+    def find_items(self, ids: Iterable[str]) -> dict[str, Item]:
+        """The items with these ids that are stored, those of this transaction included."""
+        return {item.id: item for item in read_items(self._connection, ids)}
+
+    def add_outcomes(self, given: Iterable[Outcome]) -> BatchResult:
+        """Add a batch of outcomes that fits in memory.
+
+        Raises:
+            InvalidInput: If a candidate or an item is not stored.
+        """
+        batch = list(given)
+        identities = self._identities(batch)
+        seen = self._stored(identities)
+        fresh, known, conflicts = [], 0, []
+        for position, (identity, outcome) in enumerate(zip(identities, batch, strict=True)):
+            before = seen.setdefault(identity, outcome)
+            if before is outcome:
+                fresh.append(_outcome_row(identity, outcome))
+            elif before.correct == outcome.correct:
+                known += 1
+            else:
+                conflicts.append(Conflict(position, outcome, before.correct, before.when))
+        fresh.sort(key=lambda row: (row["candidate_key"], row["item_key"]))  # the index grows in its own order
+        self._insert(outcomes, fresh)
+        return BatchResult(len(fresh), known, tuple(conflicts))
+
+    def hold(self, source: str) -> None:
+        """Keep a source's outcomes, those to come included, without counting them, until it is released."""
+        self._hold(source, True)
+
+    def release(self, source: str) -> None:
+        """Count a source's outcomes from now on."""
+        self._hold(source, False)
+
+    def set_vectors(self, vectors: Mapping[str, NDArray[np.floating]], encoder: str) -> None:
+        """Keep the vectors of items that are stored, as float16.
+
+        Args:
+            vectors: Item id to vector.
+            encoder: What made them; vectors of another one cannot be compared with them.
+        """
+        rows = [
+            {"id": id_, "vector": vector.astype("<f2").tobytes(), "encoder": encoder} for id_, vector in vectors.items()
+        ]
+        self._update(items, rows)
+
+    def set_setting(self, name: str, value: Any) -> None:
+        """Keep something that was fitted on this store, with the version that this transaction makes.
+
+        Args:
+            name: Of the setting; an earlier value stays with its version.
+            value: What JSON can hold.
+        """
+        self._settings[name] = value
+        self._changes[f"setting {name!r}"] += 1
+
+    def remove_candidate(self, id_: str) -> None:
+        """Remove a candidate and all its outcomes.
+
+        Raises:
+            UnknownCandidate: If it is not stored; the message names the closest ids.
+        """
+        key = candidate_key_of(self._connection, id_)
+        gone = self._connection.execute(delete(outcomes).where(outcomes.c.candidate_key == key)).rowcount
+        self._connection.execute(delete(candidates).where(candidates.c.key == key))
+        self._changes[f"candidate removed: {id_!r}"] += 1
+        self._changes["outcomes removed"] += gone
+
+    def _save(
+        self, table: Table, given: Iterable[Candidate | Task | Item], stored: Mapping[str, Any], replace: bool
+    ) -> int:
+        records = list(given)
+        require_unique((record.id for record in records), f"ids of {table.name}")
+        fresh = [record for record in records if record.id not in stored]
+        changed = [record for record in records if record.id in stored and stored[record.id] != record]
+        if changed and not replace:
+            raise _differs(table.name, stored[changed[0].id], changed[0])
+        self._insert(table, self._rows(fresh))
+        self._update(table, self._rows(changed))
+        return len(fresh) + len(changed)
+
+    def _rows(self, records: Iterable[Candidate | Task | Item]) -> list[dict[str, Any]]:
+        rows = [record.model_dump() for record in records]
+        if rows and "task" in rows[0]:  # items name their task by key
+            keys = keys_of(self._connection, tasks, {row["task"] for row in rows})
+            for row in rows:
+                if row["task"] not in keys:
+                    raise InvalidInput(
+                        f"item {row['id']!r} names task {row['task']!r}, which is not stored; add it first"
+                    )
+                row["task_key"] = keys[row.pop("task")]
+        return rows
+
+    def _insert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        if rows:
+            self._execute(insert(table), rows)
+            self._changes[table.name] += len(rows)
+
+    def _update(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        if rows:
+            values: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "id"}
+            found = table.c.id == bindparam("found")  # SQLAlchemy keeps the columns' own names for the new values
+            self._execute(update(table).where(found).values(values), [{"found": row["id"], **row} for row in rows])
+            self._changes[table.name] += len(rows)
+
+    def _execute(self, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
+        try:
+            self._connection.execute(statement, rows)
+        except OverflowError as error:
+            raise InvalidInput(f"the store cannot keep a number: {error}; nothing was written") from error
+
+    def _identities(self, batch: Sequence[Outcome]) -> list[Identity]:
+        who = keys_of(self._connection, candidates, {outcome.candidate for outcome in batch})
+        what = keys_of(self._connection, items, {outcome.item for outcome in batch})
+        whence = self._source_keys({outcome.source for outcome in batch})
+        try:
+            return [(who[o.candidate], what[o.item], whence[o.source]) for o in batch]
+        except KeyError:
+            outcome = next(o for o in batch if o.candidate not in who or o.item not in what)
+            if outcome.candidate not in who:
+                known = [candidate.id for candidate in self.candidates()]
+                raise UnknownCandidate(outcome.candidate, known, "the store") from None
+            raise InvalidInput(f"no item {outcome.item!r} in the store; add it with add_items first") from None
+
+    def _hold(self, source: str, held: bool) -> None:
+        self._source_keys({source})
+        changed = update(sources).where(sources.c.id == source, sources.c.held != held).values(held=held)
+        self._changes[f"source {'held' if held else 'released'}: {source!r}"] += self._connection.execute(
+            changed
+        ).rowcount
+
+    def _source_keys(self, ids: set[str]) -> dict[str, int]:
+        keys = keys_of(self._connection, sources, ids)
+        if ids - keys.keys():
+            self._execute(insert(sources), [{"id": id_, "held": False} for id_ in sorted(ids - keys.keys())])
+            keys = keys_of(self._connection, sources, ids)
+        return keys
+
+    def _stored(self, identities: Sequence[Identity]) -> dict[Identity, Any]:
+        """Rows, of which `correct` and `when` are read as of an outcome."""
+        table, found = outcomes.c, {}
+        for chunk in in_batches(identities, LOOKUP):
+            wanted = constants(chunk)
+            query = select(table.candidate_key, table.item_key, table.source_key, table.correct, table.when).join(
+                wanted,
+                and_(
+                    table.candidate_key == wanted.c.column1,
+                    table.item_key == wanted.c.column2,
+                    table.source_key == wanted.c.column3,
+                ),
+            )
+            for row in self._connection.execute(query, execution_options=UNCACHED):
+                found[row.candidate_key, row.item_key, row.source_key] = row
+        return found
+
+    def count_version(self) -> None:
+        """Add a row to the versions if something was changed; the store calls it before it commits."""
+        changes = [f"{count} {what}" for what, count in self._changes.items() if count]
+        if changes:
+            number = (self._connection.scalar(select(func.max(versions.c.number))) or 0) + 1
+            row = {"number": number, "when": datetime.now(timezone.utc), "what": ", ".join(changes)}
+            self._connection.execute(insert(versions), row)
+            fitted = [{"version": number, "name": name, "value": value} for name, value in self._settings.items()]
+            if fitted:
+                self._connection.execute(insert(settings), fitted)
+
+
+def merge_items(stored: Item, given: Item) -> Item:
+    """Add what an item's record lacks: its text, or its task if that is `unassigned` or only found by similarity.
+
+    Raises:
+        InvalidInput: If the two say different things.
+    """
+    lacks = {"instruction": None, "options": (), "answer": None, "grader": None}
+    facts = {
+        name: getattr(given if getattr(stored, name) == absent else stored, name) for name, absent in lacks.items()
+    }
+    settled = given if _settledness(given) > _settledness(stored) else stored
+    merged = Item(id=stored.id, task=settled.task, assigned=settled.assigned, **facts)
+    said = {name: getattr(given, name) for name, absent in lacks.items() if getattr(given, name) != absent}
+    if _settledness(given) == STATED:
+        said["task"] = given.task
+    if any(getattr(merged, name) != value for name, value in said.items()):
+        raise _differs("items", merged, merged.model_copy(update=said))
+    return merged
+
+
+STATED = 2
+
+
+def _settledness(item: Item) -> int:
+    return 0 if item.task == UNASSIGNED else 1 if item.assigned else STATED
+
+
+def _differs(what: str, stored: Candidate | Task | Item, given: Candidate | Task | Item) -> InvalidInput:
+    pairs = ((name, getattr(stored, name), getattr(given, name)) for name in type(stored).model_fields)
+    facts = ", ".join(f"{name}: {old!r:.60} is stored and {new!r:.60} came" for name, old, new in pairs if old != new)
+    return InvalidInput(f"{what}: {given.id!r} has other facts ({facts}); pass replace=True to change what is stored")
+
+
+def _outcome_row(identity: Identity, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "candidate_key": identity[0],
+        "item_key": identity[1],
+        "source_key": identity[2],
+        "correct": outcome.correct,
+        "when": outcome.when,
+        "cost_usd": outcome.cost_usd,
+        "latency_s": outcome.latency_s,
+        "prompt_tokens": outcome.prompt_tokens,
+        "completion_tokens": outcome.completion_tokens,
+        "answer": outcome.answer,
+    }
