@@ -1,0 +1,51 @@
+"""Objects that ask for it are renewed in a forked child, in the order in which they asked."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import threading
+import warnings
+from multiprocessing.connection import Connection
+
+from cit_core import fork
+from cit_core.fork import renew_after_fork
+
+
+class Guarded:
+    """A lock and how often it was renewed."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.renewed = 0
+        renew_after_fork(self)
+
+    def _renew_after_fork(self) -> None:
+        self.lock = threading.Lock()
+        self.renewed += 1
+
+
+def _child(guarded: Guarded, answer: Connection) -> None:
+    answer.send((guarded.renewed, guarded.lock.acquire(timeout=1.0)))
+
+
+def test_a_lock_that_was_held_while_forking_is_free_in_the_child() -> None:
+    guarded = Guarded()
+    ours, theirs = multiprocessing.Pipe()
+    with guarded.lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forking with threads
+        child = multiprocessing.get_context("fork").Process(target=_child, args=(guarded, theirs))
+        child.start()
+        assert ours.poll(30.0)
+        assert ours.recv() == (1, True)
+    child.join()
+    assert guarded.renewed == 0
+
+
+def test_an_owner_that_is_gone_is_forgotten() -> None:
+    guarded = Guarded()
+    key = id(guarded)
+    assert key in fork._owners
+    del guarded
+    gc.collect()
+    assert key not in fork._owners
