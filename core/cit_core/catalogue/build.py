@@ -1,0 +1,165 @@
+"""Build the shipped facts: `python -m cit_core.catalogue.build ../shared/data/more`.
+
+Maintainers run it when the data changes; the same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from cit_core.catalogue.aliases import normalised, undated
+from cit_core.errors import InvalidInput, MissingExtra
+
+__all__ = ["build_facts", "read_facts_table"]
+
+NOT_CHAT = re.compile(
+    r"(^|[-/:])(embed|embedding|moderation|rerank|tts|asr|ocr|whisper|transcribe|realtime|live|image|video|audio|"
+    r"livetranslate|captioner|omni|robotics|lyria|veo|sam|computer-use|deep-research|research|fim|mt|container|ft|"
+    r"davinci|babbage|sora|imagine|multi-agent|preset|learnlm|search-api|search|cyber|rosalind|"
+    r"legal|law|character|translate|native|lightning)([-/:.0-9]|$)"
+)
+"""Words of a name that mean something other than a chat model that anybody may call."""
+RESELLERS = frozenset({"perplexity", "cursor"})
+"""Providers whose price list repeats other makers' models; their own begin with one of `OWN`."""
+OWN = ("sonar",)
+PROVIDER = {"llama": "meta", "zhipuai": "zai"}
+"""Providers with two names in the data."""
+
+
+def read_facts_table(folder: Path) -> list[dict[str, Any]]:
+    """Read `facts-current.parquet` as rows.
+
+    Raises:
+        InvalidInput: If the file cannot be read.
+        MissingExtra: If pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtra("pyarrow, which reads Parquet files,", "data") from error
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(folder / "facts-current.parquet").to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise InvalidInput(f"{folder} needs facts-current.parquet: {error}") from error
+    return rows
+
+
+def build_facts(rows: Iterable[Mapping[str, Any]], as_of: str) -> dict[str, Any]:
+    """Merge the rows of each chat model on its maker's own API into one entry.
+
+    Args:
+        rows: Of (model, provider), as `read_facts_table` gives them.
+        as_of: Day on which the sources were read, YYYY-MM-DD.
+
+    Returns:
+        `{"as_of": day, "models": [entry, ...]}`, sorted by provider and id.
+    """
+    spelled: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["makers_own_price"] and _is_chat(row):
+            provider = PROVIDER.get(row["provider"], row["provider"])
+            spelled.setdefault((provider, normalised(row["model"])), []).append(row)
+    entries: dict[tuple[str, str], dict[str, Any]] = {}
+    for (provider, name), group in sorted(spelled.items()):
+        entry = _entry(provider, group)
+        if entry is not None:
+            entries[provider, name] = entry
+    return {"as_of": as_of, "models": _with_snapshots(entries)}
+
+
+def _is_chat(row: Mapping[str, Any]) -> bool:
+    name = row["model"].lower()
+    if row["provider"] in RESELLERS and not name.startswith(OWN):
+        return False
+    reads, writes = ({*(row[column] or "text").split(",")} for column in ("modalities_in", "modalities_out"))
+    return "text" in reads & writes and not {"audio", "video"} & writes and not NOT_CHAT.search(name)
+
+
+def _entry(provider: str, group: list[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """One model from its spellings: for each fact the row that more sources stand behind."""
+    best_first = sorted(group, key=lambda row: (-row["n_price_sources"], row["released"] is None, row["model"]))
+
+    def first(*columns: str) -> Any:
+        found = (row[column] for row in best_first for column in columns if row[column] not in (None, ""))
+        return next(found, None)
+
+    price_in, price_out = first("price_in", "mp_in", "gp_in"), first("price_out", "mp_out", "gp_out")
+    window = first("context_window", "max_input", "gp_context")
+    if price_in is None or price_out is None or window is None or price_in < 0 or price_out < 0:
+        return None
+    successor = first("successor")
+    facts = {
+        "id": best_first[0]["model"],
+        "provider": provider,
+        "context_window": int(window),
+        "max_output": _whole(first("max_output")),
+        "price_in": _price(price_in),
+        "price_out": _price(price_out),
+        "price_cached": _price(first("price_cache_read")),
+        "modalities": (first("modalities_in") or "text").split(","),
+        "tools": first("tools"),
+        "structured_output": first("structured_output"),
+        "reasoning": first("reasoning"),
+        "released": _day(first("released")),
+        "deprecated": _day(first("deprecated")),
+        "successor": successor and successor.rsplit("/", 1)[-1],
+        "open": first("open_weights"),
+        "agree": bool(best_first[0]["price_in_agree"]),
+        "source": first("source") or "model-prices",
+        "url": first("source_url"),
+        "aliases": sorted({row["model"] for row in group} - {best_first[0]["model"]}),
+    }
+    return {name: value for name, value in facts.items() if value not in (None, [], "")}
+
+
+def _with_snapshots(entries: Mapping[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make a dated snapshot an alias of the undated model where both cost the same."""
+    kept: list[dict[str, Any]] = []
+    for (provider, name), entry in sorted(entries.items()):
+        model = entries.get((provider, undated(name)))
+        if model is None or model is entry or _terms(model) != _terms(entry):
+            kept.append(entry)
+            continue
+        model["aliases"] = sorted({*model.get("aliases", []), entry["id"], *entry.get("aliases", [])})
+        for fact in ("released", "deprecated", "successor", "url"):
+            if fact in entry:
+                model.setdefault(fact, entry[fact])
+    return kept
+
+
+def _terms(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    return entry["price_in"], entry["price_out"]
+
+
+def _price(usd: float | None) -> float | None:
+    return None if usd is None else round(float(usd), 6)
+
+
+def _whole(number: float | None) -> int | None:
+    return None if not number else int(number)
+
+
+def _day(written: str | None) -> str | None:
+    """A day; of a month or a year its first."""
+    found = re.match(r"(\d{4})(?:-(\d{2}))?(?:-(\d{2}))?", written or "")
+    return None if found is None else f"{found[1]}-{found[2] or '01'}-{found[3] or '01'}"
+
+
+def main() -> None:
+    """Write facts.json into the package."""
+    folder = Path(sys.argv[1])
+    built = build_facts(read_facts_table(folder), as_of="2026-11-01")
+    lines = ",\n".join(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) for entry in built["models"])
+    target = Path(str(files("cit_core.catalogue").joinpath("facts.json")))
+    target.write_text(f'{{"as_of":"{built["as_of"]}","models":[\n{lines}\n]}}\n', encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""Facts of the models that are served today on their makers' own APIs: limits, prices, abilities, names.
+
+`facts.json` is read when a model is first looked for; `cit_core.catalogue.build` makes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from cit_core.catalogue.aliases import effort_of, normalised, spellings, undated
+from cit_core.errors import InvalidInput
+
+__all__ = ["AmbiguousModel", "Model", "current_models", "facts_as_of", "find_model", "similar_names"]
+
+PROVIDERS = {
+    "google_genai": "google",
+    "google_vertexai": "google",
+    "gemini": "google",
+    "vertex_ai": "google",
+    "vertexai": "google",
+    "mistralai": "mistral",
+    "x-ai": "xai",
+    "meta-llama": "meta",
+    "llama": "meta",
+    "qwen": "alibaba",
+    "dashscope": "alibaba",
+    "moonshot": "moonshotai",
+    "z-ai": "zai",
+    "zhipuai": "zai",
+    "deepseek-ai": "deepseek",
+}
+"""Names that frameworks and resellers give to a maker."""
+
+
+class AmbiguousModel(InvalidInput):
+    """A name that several models have, with the choices."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is publicly known of one model. None where no source says.
+
+    Attributes:
+        id: The maker's own name.
+        provider: The maker.
+        aliases: Other spellings, and dated snapshots that cost the same.
+        context_window: Longest input and output together [tokens].
+        max_output: Longest answer [tokens].
+        price_in: USD per 1M prompt tokens.
+        price_out: USD per 1M completion tokens.
+        price_cached: USD per 1M prompt tokens that the provider has cached.
+        modalities: What it can read.
+        tools: Whether it can call tools.
+        structured_output: Whether it can be held to a JSON schema.
+        reasoning: Whether it thinks before it answers.
+        released: Day of its release, YYYY-MM-DD.
+        deprecated: Day from which it is no longer served, YYYY-MM-DD.
+        successor: The model that its maker recommends in its place.
+        open: Whether its weights are published.
+        agree: Whether the sources agree on its price.
+        source: Where the facts come from.
+        url: Price page of the maker.
+    """
+
+    id: str
+    provider: str
+    context_window: int
+    price_in: float
+    price_out: float
+    aliases: tuple[str, ...] = ()
+    max_output: int | None = None
+    price_cached: float | None = None
+    modalities: tuple[str, ...] = ("text",)
+    tools: bool | None = None
+    structured_output: bool | None = None
+    reasoning: bool | None = None
+    released: str | None = None
+    deprecated: str | None = None
+    successor: str | None = None
+    open: bool | None = None
+    agree: bool = True
+    source: str = ""
+    url: str | None = None
+
+
+@cache
+def current_models() -> tuple[Model, ...]:
+    """Every model with facts, by provider and id."""
+    return tuple(
+        Model(**{**entry, "aliases": tuple(entry.get("aliases", ())), "modalities": tuple(entry["modalities"])})
+        for entry in _read()["models"]
+    )
+
+
+def facts_as_of() -> str:
+    """Day on which the sources of the facts were read, YYYY-MM-DD."""
+    return str(_read()["as_of"])
+
+
+def find_model(name: str) -> Model | None:
+    """Find the model that a name means.
+
+    Args:
+        name: As an application writes it; `cit_core.catalogue.aliases.spellings` says which forms are read. An effort
+            as in `gpt-5-mini@low` is left out.
+
+    Returns:
+        None if no model has this name.
+
+    Raises:
+        AmbiguousModel: If several makers serve different models under it and the name gives no maker.
+    """
+    index = _index()
+    for provider, form in spellings(effort_of(name)[0]):
+        found = index.get(form, ())
+        maker = PROVIDERS.get(provider or "", provider)
+        of_maker = [model for model in found if model.provider == maker]
+        candidates = of_maker or list(found)
+        if len(candidates) == 1:
+            return candidates[0]
+        makers = _makers(candidates)
+        if len(makers) == 1:
+            return makers[0]
+        if candidates:
+            choices = ", ".join(sorted(f"{model.provider}:{model.id}" for model in candidates))
+            raise AmbiguousModel(f"{name!r} may be one of {choices}; write the one that is meant")
+    return None
+
+
+def similar_names(name: str, number: int = 3) -> list[str]:
+    """List known names close to one that is not known, the closest first."""
+    close = get_close_matches(normalised(effort_of(name)[0].rpartition(":")[2]), _index(), number, cutoff=0.6)
+    return list(dict.fromkeys(model.id for form in close for model in _index()[form]))[:number]
+
+
+def _makers(candidates: Iterable[Model]) -> list[Model]:
+    """Keep those served by the maker itself where others serve the same name."""
+    found = list(candidates)
+    return [
+        model for model in found if any(normalised(model.id).startswith(own) for own in _OWN.get(model.provider, ()))
+    ]
+
+
+_OWN: Mapping[str, tuple[str, ...]] = {
+    "alibaba": ("qwen", "qvq", "qwq"),
+    "deepseek": ("deepseek",),
+    "moonshotai": ("kimi", "moonshot"),
+    "zai": ("glm",),
+    "mistral": ("mistral", "ministral", "magistral", "codestral", "devstral", "pixtral", "voxtral", "open-mi"),
+    "tencent": ("hy", "hunyuan"),
+    "meta": ("llama", "muse"),
+}
+"""Beginnings of the names of makers' own models, where a maker also serves others'."""
+
+
+@cache
+def _read() -> dict[str, Any]:
+    text = files("cit_core.catalogue").joinpath("facts.json").read_text(encoding="utf-8")
+    read: dict[str, Any] = json.loads(text)
+    return read
+
+
+@cache
+def _index() -> dict[str, tuple[Model, ...]]:
+    """Models by every normalised form of their names: own names first, then aliases, then undated ones."""
+    found: dict[str, list[Model]] = {}
+    forms = (
+        lambda model: [normalised(model.id)],
+        lambda model: [normalised(alias) for alias in model.aliases],
+        lambda model: [undated(normalised(name)) for name in (model.id, *model.aliases)],
+    )
+    for form in forms:
+        taken = {key: list(models) for key, models in found.items()}
+        for model in current_models():
+            for key in form(model):
+                if model not in found.setdefault(key, []) and not any(
+                    m.provider == model.provider for m in taken.get(key, ())
+                ):
+                    found[key].append(model)
+    return {key: _newest_of_each(models) for key, models in found.items()}
+
+
+def _newest_of_each(models: list[Model]) -> tuple[Model, ...]:
+    """Of each provider the newest: an undated name means the latest snapshot."""
+    newest: dict[str, Model] = {}
+    for model in models:
+        known = newest.get(model.provider)
+        if known is None or (model.released or "", model.id) > (known.released or "", known.id):
+            newest[model.provider] = model
+    return tuple(newest.values())

@@ -1,0 +1,88 @@
+"""The facts that ship follow from the table they are made of, to the byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from outcome_tables import SHARED
+
+from cit_core.catalogue.build import build_facts, read_facts_table
+from cit_core.catalogue.facts import _read
+
+EMPTY = dict.fromkeys(
+    [
+        "modalities_in",
+        "modalities_out",
+        "released",
+        "price_in",
+        "mp_in",
+        "gp_in",
+        "price_out",
+        "mp_out",
+        "gp_out",
+        "context_window",
+        "max_input",
+        "gp_context",
+        "max_output",
+        "price_cache_read",
+        "tools",
+        "structured_output",
+        "reasoning",
+        "deprecated",
+        "successor",
+        "open_weights",
+        "source",
+        "source_url",
+    ]
+)
+
+
+def row(model: str, provider: str = "maker", **facts: Any) -> dict[str, Any]:
+    given = {"price_in": 1.0, "price_out": 2.0, "context_window": 1000, "makers_own_price": True}
+    return {
+        **EMPTY,
+        "model": model,
+        "provider": provider,
+        "n_price_sources": 1,
+        "price_in_agree": True,
+        **given,
+        **facts,
+    }
+
+
+def test_spellings_of_a_model_are_one_entry_whose_facts_have_most_sources() -> None:
+    rows = [row("Some-1.5", price_in=9.0, released="2025-03-01"), row("some-1-5", n_price_sources=3)]
+    (entry,) = build_facts(rows, "2026-01-01")["models"]
+    assert (entry["id"], entry["aliases"], entry["price_in"]) == ("some-1-5", ["Some-1.5"], 1.0)
+    assert entry["released"] == "2025-03-01", "a fact that the better row lacks"
+
+
+def test_a_snapshot_of_the_same_price_is_an_alias_and_another_price_is_another_model() -> None:
+    rows = [row("a"), row("a-2025-01-02", released="2025-01-02"), row("a-2024-01-02", price_in=5.0)]
+    entries = build_facts(rows, "2026-01-01")["models"]
+    assert [entry["id"] for entry in entries] == ["a", "a-2024-01-02"]
+    assert entries[0]["aliases"] == ["a-2025-01-02"]
+    assert entries[0]["released"] == "2025-01-02"
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        row("text-embedding-3-small"),
+        row("gpt-image-2"),
+        row("speech", modalities_out="audio"),
+        row("resold", makers_own_price=False),
+        row("openai/gpt-5", provider="perplexity"),
+        row("free-of-price", price_in=None),
+        row("no-window", context_window=None),
+    ],
+)
+def test_what_is_no_chat_model_with_a_price_is_left_out(left_out: dict[str, Any]) -> None:
+    assert build_facts([left_out], "2026-01-01")["models"] == []
+
+
+def test_the_shipped_facts_are_built_from_the_data() -> None:
+    if not (SHARED / "more" / "facts-current.parquet").is_file():
+        pytest.skip(f"{SHARED}/more/facts-current.parquet is not there")
+    assert build_facts(read_facts_table(SHARED / "more"), _read()["as_of"]) == _read()

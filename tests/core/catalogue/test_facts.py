@@ -1,0 +1,116 @@
+"""Names that applications write lead to the model that is meant, or to none, or to a clear choice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cit_core.catalogue.aliases import effort_of
+from cit_core.catalogue.facts import AmbiguousModel, current_models, facts_as_of, find_model, similar_names
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("gpt-5-mini", "gpt-5-mini"),
+        ("gpt-5-mini-2025-08-07", "gpt-5-mini"),
+        ("openai:gpt-5-mini", "gpt-5-mini"),
+        ("openai:gpt-5-mini@low", "gpt-5-mini"),
+        ("GPT-5", "gpt-5"),
+        ("azure/gpt-4o", "gpt-4o"),
+        ("azure_openai:gpt-4o-2024-08-06", "gpt-4o"),
+        ("gpt-4o-latest", "gpt-4o"),
+        ("anthropic:claude-sonnet-4-5", "claude-sonnet-4-5"),
+        ("openrouter/anthropic/claude-sonnet-4.5", "claude-sonnet-4-5"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
+        (
+            "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "claude-sonnet-4-5",
+        ),
+        (
+            "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "claude-haiku-4-5",
+        ),
+        ("claude-3-5-sonnet-latest", "claude-3-5-sonnet-20241022"),
+        ("google_genai:gemini-2.5-flash", "gemini-2.5-flash"),
+        ("models/gemini-2.5-pro", "gemini-2.5-pro"),
+        ("projects/p/locations/us/publishers/google/models/gemini-2.5-flash@001", "gemini-2.5-flash"),
+        ("deepseek-ai/DeepSeek-V3.2", "deepseek-v3.2"),
+        ("Qwen/Qwen3-32B", "qwen3-32b"),
+        ("meta-llama/Llama-3.3-70B-Instruct", "llama-3.3-70b-instruct"),
+        ("glm-5.2", "glm-5.2"),
+    ],
+)
+def test_a_name_leads_to_its_model(name: str, model: str) -> None:
+    found = find_model(name)
+    assert found is not None
+    assert found.id == model
+
+
+def test_a_model_served_by_others_too_is_its_makers() -> None:
+    assert {model.provider for model in current_models() if model.id == "glm-5.2"} == {"alibaba", "tencent", "zai"}
+    found = find_model("glm-5.2")
+    assert found is not None
+    assert found.provider == "zai"
+    asked_of_alibaba = find_model("dashscope:glm-5.2")
+    assert asked_of_alibaba is not None
+    assert asked_of_alibaba.provider == "alibaba"
+
+
+def test_an_unknown_name_is_no_model_and_close_ones_are_named() -> None:
+    assert find_model("my-finetune") is None
+    assert find_model("gpt-5-mimi") is None
+    assert similar_names("openai:gpt-5-mimi")[0] == "gpt-5-mini"
+
+
+def test_names_of_two_makers_are_an_error_that_lists_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cit_core.catalogue import facts
+
+    one, other = current_models()[:2]
+    twins = tuple(
+        facts.Model(**{**vars(model), "id": "twin", "provider": maker}) for model, maker in ((one, "a"), (other, "b"))
+    )
+    monkeypatch.setattr(facts, "_index", lambda: {"twin": twins})
+    with pytest.raises(AmbiguousModel, match="a:twin, b:twin"):
+        find_model("twin")
+    assert find_model("b:twin") == twins[1]
+
+
+def test_an_effort_is_told_from_a_version() -> None:
+    assert effort_of("gpt-5-mini@HIGH") == ("gpt-5-mini", "high")
+    assert effort_of("gemini-2.5-flash@001") == ("gemini-2.5-flash@001", None)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_model_or_none_or_a_choice(name: str) -> None:
+    try:
+        found = find_model(name)
+    except AmbiguousModel:
+        return
+    assert found is None or found in current_models()
+
+
+def test_every_name_of_every_model_leads_back_to_its_provider() -> None:
+    for model in current_models():
+        found = find_model(f"{model.provider}:{model.id}")
+        assert found is not None
+        assert (found.provider, found.id) == (model.provider, model.id)
+
+
+def test_facts_are_complete_enough_to_route_on() -> None:
+    models = current_models()
+    assert len(models) >= 300
+    assert facts_as_of() >= "2026-10"
+    assert all(model.context_window > 0 and model.price_in >= 0 and model.price_out >= 0 for model in models)
+    assert sum(model.tools is not None for model in models) >= 0.8 * len(models)
+    assert all(model.source for model in models)
+
+
+def test_importing_reads_no_facts() -> None:
+    code = "import cit_core, cit_core.catalogue.facts as f; print(f._read.cache_info().currsize)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"
