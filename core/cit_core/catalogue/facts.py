@@ -168,22 +168,27 @@ def _read() -> dict[str, Any]:
 
 @cache
 def _index() -> dict[str, tuple[Model, ...]]:
-    """Models by every normalised form of their names: own names first, then aliases, then undated ones."""
+    """Models by every normalised form of their names; own names go before aliases, these before undated forms."""
     found: dict[str, list[Model]] = {}
-    forms = (
-        lambda model: [normalised(model.id)],
-        lambda model: [normalised(alias) for alias in model.aliases],
-        lambda model: [undated(normalised(name)) for name in (model.id, *model.aliases)],
-    )
-    for form in forms:
-        taken = {key: list(models) for key, models in found.items()}
+    for names in (_own_name, _other_names, _undated_names):
+        before = {key: {model.provider for model in models} for key, models in found.items()}
         for model in current_models():
-            for key in form(model):
-                if model not in found.setdefault(key, []) and not any(
-                    m.provider == model.provider for m in taken.get(key, ())
-                ):
-                    found[key].append(model)
+            for key in names(model):
+                if model.provider not in before.get(key, ()):
+                    found.setdefault(key, []).append(model)
     return {key: _newest_of_each(models) for key, models in found.items()}
+
+
+def _own_name(model: Model) -> set[str]:
+    return {normalised(model.id)}
+
+
+def _other_names(model: Model) -> set[str]:
+    return {normalised(alias) for alias in model.aliases}
+
+
+def _undated_names(model: Model) -> set[str]:
+    return {undated(normalised(name)) for name in (model.id, *model.aliases)}
 
 
 def _newest_of_each(models: list[Model]) -> tuple[Model, ...]:

@@ -12,28 +12,9 @@ from cit_core.catalogue.facts import _read
 
 EMPTY = dict.fromkeys(
     [
-        "modalities_in",
-        "modalities_out",
-        "released",
-        "price_in",
-        "mp_in",
-        "gp_in",
-        "price_out",
-        "mp_out",
-        "gp_out",
-        "context_window",
-        "max_input",
-        "gp_context",
-        "max_output",
-        "price_cache_read",
-        "tools",
-        "structured_output",
-        "reasoning",
-        "deprecated",
-        "successor",
-        "open_weights",
-        "source",
-        "source_url",
+        *("modalities_in", "modalities_out", "released", "price_in", "mp_in", "gp_in", "price_out", "mp_out", "gp_out"),
+        *("context_window", "max_input", "gp_context", "max_output", "price_cache_read", "tools", "structured_output"),
+        *("reasoning", "deprecated", "successor", "open_weights", "source", "source_url"),
     ]
 )
 
