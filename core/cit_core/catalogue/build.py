@@ -1,4 +1,4 @@
-"""Build the shipped facts: `python -m cit_core.catalogue.build ../shared/data/more`.
+"""Build the shipped facts and links: `python -m cit_core.catalogue.build ../shared/data/more`.
 
 Maintainers run it when the data changes; the same input gives the same bytes.
 """
@@ -8,16 +8,27 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cit_core.catalogue.aliases import normalised, undated
+from cit_core.catalogue.facts import AmbiguousModel, Model, find_model
+from cit_core.catalogue.link import Link, Observations, fit_link, interval_scale
+from cit_core.catalogue.profiles import core_suite
+from cit_core.catalogue.score_tables import CORE, Score, observations, read_scores
 from cit_core.errors import InvalidInput, MissingExtra
 
-__all__ = ["build_facts", "read_facts_table"]
+__all__ = ["build_facts", "build_links", "read_facts_table"]
 
+AS_OF = "2026-11-01"
+"""Day on which the sources in the data were read."""
+FEWEST_SOURCES = 2
+"""A model that fewer sources have scored has no profile."""
 NOT_CHAT = re.compile(
     r"(^|[-/:])(embed|embedding|moderation|rerank|tts|asr|ocr|whisper|transcribe|realtime|live|image|video|audio|"
     r"livetranslate|captioner|omni|robotics|lyria|veo|sam|computer-use|deep-research|research|fim|mt|container|ft|"
@@ -152,13 +163,75 @@ def _day(written: str | None) -> str | None:
     return None if found is None else f"{found[1]}-{found[2] or '01'}-{found[3] or '01'}"
 
 
-def main() -> None:
-    """Write facts.json into the package."""
-    folder = Path(sys.argv[1])
-    built = build_facts(read_facts_table(folder), as_of="2026-11-01")
+def build_links(scores: Sequence[Score], as_of: str) -> dict[str, Any]:
+    """Fit the link and keep what profiles are computed from.
+
+    Args:
+        scores: As `read_scores` gives them.
+        as_of: Day on which the sources were read, YYYY-MM-DD.
+
+    Returns:
+        `tasks`: slope, offset and noise of each core task over ability; `models`: for each current model and effort
+        with scores in two or more sources, its ability, the standard deviation of that, and those sources.
+    """
+    observed = observations(scores)
+    models = sorted({model for model, _ in observed.arms})
+    arms = (*observed.arms, *((model, "") for model in models if (model, "") not in {*observed.arms}))
+    observed = replace(observed, arms=arms)
+    link = fit_link(observed)
+    tasks = {
+        task: [round(float(value[column]), 4) for value in (link.slope_C, link.offset_C, link.noise_C)]
+        for column, (source, _, task) in enumerate(observed.columns)
+        if source == CORE
+    }
+    missing = sorted({task.id for task in core_suite().tasks} - tasks.keys())
+    if missing:
+        raise InvalidInput(
+            f"the outcomes lack core tasks: {', '.join(missing)}; they come from outcomes-mmlu-pro.parquet"
+        )
+    return {
+        "as_of": as_of,
+        "interval_scale": round(interval_scale(observed), 3),
+        "tasks": {task.id: tasks[task.id] for task in core_suite().tasks},
+        "models": _linked(observed, link),
+    }
+
+
+def _linked(observed: Observations, link: Link) -> list[list[Any]]:
+    sources: dict[str, set[str]] = {}
+    for arm, column in zip(observed.arm_O, observed.column_O, strict=True):
+        sources.setdefault(observed.arms[arm][0], set()).add(observed.columns[column][0])
+    found: dict[tuple[str, str], list[Any]] = {}
+    for arm, (name, effort) in enumerate(observed.arms):
+        model = _current(name)
+        if model is not None and len(sources[name]) >= FEWEST_SOURCES:
+            place = (f"{model.provider}:{model.id}", effort)
+            ability, deviation = float(link.ability_M[arm]), float(np.sqrt(link.variance_M[arm]))
+            if place not in found or deviation < found[place][3]:  # two spellings: the one with more scores
+                found[place] = [*place, round(ability, 3), round(deviation, 3), sorted(sources[name])]
+    return [found[place] for place in sorted(found)]
+
+
+def _current(name: str) -> Model | None:
+    try:
+        return find_model(name)
+    except AmbiguousModel:
+        return None
+
+
+def _write(name: str, built: Mapping[str, Any]) -> None:
+    """Write one entry of `models` a line, so that a change of one model is a change of one line."""
+    head = {key: value for key, value in built.items() if key != "models"}
     lines = ",\n".join(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) for entry in built["models"])
-    target = Path(str(files("cit_core.catalogue").joinpath("facts.json")))
-    target.write_text(f'{{"as_of":"{built["as_of"]}","models":[\n{lines}\n]}}\n', encoding="utf-8")
+    text = json.dumps(head, ensure_ascii=False, separators=(",", ":"))[:-1] + f',"models":[\n{lines}\n]}}\n'
+    Path(str(files("cit_core.catalogue").joinpath(name))).write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Write facts.json, then links.json, which names the models of the former."""
+    folder = Path(sys.argv[1])
+    _write("facts.json", build_facts(read_facts_table(folder), AS_OF))
+    _write("links.json", build_links(read_scores(folder), AS_OF))
 
 
 if __name__ == "__main__":

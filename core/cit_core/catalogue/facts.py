@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -36,6 +37,8 @@ PROVIDERS = {
     "deepseek-ai": "deepseek",
 }
 """Names that frameworks and resellers give to a maker."""
+TAILS = re.compile(r"(-\d{4})?-preview$|(-instruct|-it)?(-fp8)?$")
+CLAUDE = re.compile(r"^claude-(\d(?:-\d)?)-(haiku|sonnet|opus)$")
 
 
 class AmbiguousModel(InvalidInput):
@@ -170,7 +173,7 @@ def _read() -> dict[str, Any]:
 def _index() -> dict[str, tuple[Model, ...]]:
     """Models by every normalised form of their names; own names go before aliases, these before undated forms."""
     found: dict[str, list[Model]] = {}
-    for names in (_own_name, _other_names, _undated_names):
+    for names in (_own_name, _other_names, _undated_names, _short_names):
         before = {key: {model.provider for model in models} for key, models in found.items()}
         for model in current_models():
             for key in names(model):
@@ -189,6 +192,12 @@ def _other_names(model: Model) -> set[str]:
 
 def _undated_names(model: Model) -> set[str]:
     return {undated(normalised(name)) for name in (model.id, *model.aliases)}
+
+
+def _short_names(model: Model) -> set[str]:
+    """Names without the tails that open models have, and Claude's name with family and number in the other order."""
+    bare = {TAILS.sub("", undated(normalised(name))) for name in (model.id, *model.aliases)}
+    return {CLAUDE.sub(r"claude-\2-\1", name) for name in bare} | bare
 
 
 def _newest_of_each(models: list[Model]) -> tuple[Model, ...]:

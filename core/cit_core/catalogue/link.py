@@ -1,0 +1,194 @@
+"""Link published scores: one ability for each model and effort explains its accuracy on every benchmark.
+
+    logit(accuracy of arm m on column c) = b_c + a_c theta_m + u_{m, benchmark of c} + e_mc
+
+An arm is a model at one effort: theta_m = theta of the model + v_m. The columns of one benchmark share the residual u,
+so that 25 columns of one leaderboard do not count as 25 independent witnesses. Fitted by expectation maximisation:
+abilities have Gaussian posteriors, columns are weighted regressions on them.
+
+Axes: M arms, C columns, O observations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Link", "Observations", "fit_link", "interval_scale"]
+
+Array = NDArray[np.floating]
+
+ROUNDS = 40
+EFFORT_VARIANCE = 0.15
+"""Of v, the difference between an effort and its model [squared units of ability]."""
+BENCHMARK_VARIANCE = 0.055
+"""Of u [squared logits]."""
+SLOPE_PRIOR, SLOPE_WEIGHT = 1.0, 4.0
+"""Mean of a_c before anything is seen, and what it is worth [inverse squared logits]."""
+NOISE_PRIOR, NOISE_WEIGHT = 0.2, 3.0
+"""Of the variance of e: its mean before anything is seen, worth so many observations."""
+FLATTEST = 0.05
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Published accuracies in logits.
+
+    Attributes:
+        arms: Names (model, effort) of the M arms.
+        columns: Names (source, benchmark, task) of the C columns.
+        arm_O: Arm of each observation.
+        column_O: Column of each observation.
+        logit_O: Accuracy [logits].
+        variance_O: Of sampling, from the number of items [squared logits].
+    """
+
+    arms: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[str, str, str], ...]
+    arm_O: NDArray[np.intp]
+    column_O: NDArray[np.intp]
+    logit_O: Array
+    variance_O: Array
+
+    def only(self, kept_O: NDArray[np.bool_]) -> Observations:
+        """Keep some observations; arms and columns stay numbered as they are."""
+        return replace(
+            self,
+            arm_O=self.arm_O[kept_O],
+            column_O=self.column_O[kept_O],
+            logit_O=self.logit_O[kept_O],
+            variance_O=self.variance_O[kept_O],
+        )
+
+
+@dataclass(frozen=True)
+class Link:
+    """Abilities with their uncertainty, and columns as lines over ability."""
+
+    ability_M: Array
+    variance_M: Array
+    slope_C: Array
+    offset_C: Array
+    noise_C: Array
+
+
+def fit_link(observed: Observations) -> Link:
+    """Fit abilities and columns.
+
+    Args:
+        observed: At least one observation for each column that is to mean anything.
+
+    Returns:
+        Abilities have mean about 0 and variance about 1 over models; an arm without observations has its model's.
+    """
+    columns, column_O = len(observed.columns), observed.column_O
+    slope_C: Array = np.ones(columns)
+    noise_C: Array = np.full(columns, 0.3)
+    offset_C: Array = np.array([_median(observed.logit_O[column_O == column]) for column in range(columns)])
+    posterior = _Posterior(observed)
+    for _ in range(ROUNDS):
+        mean_M, variance_M = posterior.abilities(slope_C, offset_C, noise_C)
+        slope_C, offset_C, noise_C = _columns(observed, mean_M, variance_M, noise_C)
+    mean_M, variance_M = posterior.abilities(slope_C, offset_C, noise_C)
+    return Link(mean_M, variance_M, slope_C, offset_C, noise_C)
+
+
+class _Posterior:
+    """Posterior of the abilities, given the columns."""
+
+    def __init__(self, observed: Observations) -> None:
+        self._observed = observed
+        benchmarks = _codes([f"{source}\n{benchmark}" for source, benchmark, _ in observed.columns])
+        group_O = observed.arm_O * (benchmarks.max(initial=0) + 1) + benchmarks[observed.column_O]
+        groups, self._group_O = np.unique(group_O, return_inverse=True)
+        self._arm_G = groups // (benchmarks.max(initial=0) + 1)
+        self._model_M = _codes([model for model, _ in observed.arms])
+
+    def abilities(self, slope_C: Array, offset_C: Array, noise_C: Array) -> tuple[Array, Array]:
+        seen, arms = self._observed, len(self._observed.arms)
+        weight_O = 1.0 / (seen.variance_O + noise_C[seen.column_O])
+        slope_O = slope_C[seen.column_O]
+        precision_G = np.bincount(self._group_O, weight_O * slope_O**2)
+        pull_G = np.bincount(self._group_O, weight_O * slope_O * (seen.logit_O - offset_C[seen.column_O]))
+        shared_G = 1.0 / (1.0 + precision_G * BENCHMARK_VARIANCE)
+        precision_M = np.bincount(self._arm_G, precision_G * shared_G, arms)
+        pull_M = np.bincount(self._arm_G, pull_G * shared_G, arms)
+        # Of the model itself (prior variance 1): each arm speaks of it through its own difference v.
+        about_M = 1.0 / (1.0 + precision_M * EFFORT_VARIANCE)
+        model_variance = 1.0 / (1.0 + np.bincount(self._model_M, precision_M * about_M))
+        model_mean = model_variance * np.bincount(self._model_M, pull_M * about_M)
+        own_M = 1.0 / (precision_M + 1.0 / EFFORT_VARIANCE)
+        mean_M = own_M * (pull_M + model_mean[self._model_M] / EFFORT_VARIANCE)
+        variance_M = own_M + (own_M / EFFORT_VARIANCE) ** 2 * model_variance[self._model_M]
+        return mean_M, variance_M
+
+
+def _columns(observed: Observations, mean_M: Array, variance_M: Array, noise_C: Array) -> tuple[Array, Array, Array]:
+    """Regress each column on the abilities, whose uncertainty counts (errors in variables)."""
+    column_O, columns = observed.column_O, len(observed.columns)
+    ability_O, spread_O = mean_M[observed.arm_O], variance_M[observed.arm_O]
+    weight_O = 1.0 / (observed.variance_O + noise_C[column_O])
+
+    def total(values_O: Array) -> Array:
+        return np.bincount(column_O, weight_O * values_O, columns).astype(np.float64)
+
+    count_C, first_C = total(np.ones_like(ability_O)) + 0.1, total(ability_O)
+    second_C = total(ability_O**2 + spread_O) + SLOPE_WEIGHT
+    sum_C = total(observed.logit_O)
+    cross_C = total(ability_O * observed.logit_O) + SLOPE_WEIGHT * SLOPE_PRIOR
+    determinant_C = count_C * second_C - first_C**2
+    slope_C = np.maximum((count_C * cross_C - first_C * sum_C) / determinant_C, FLATTEST)
+    offset_C = (second_C * sum_C - first_C * cross_C) / determinant_C
+    left_O = observed.logit_O - offset_C[column_O] - slope_C[column_O] * ability_O
+    beyond_O = np.maximum(left_O**2 + slope_C[column_O] ** 2 * spread_O - observed.variance_O, 0.0)
+    number_C = np.bincount(column_O, minlength=columns)
+    noise_C = (np.bincount(column_O, beyond_O, columns) + NOISE_WEIGHT * NOISE_PRIOR) / (number_C + NOISE_WEIGHT)
+    return slope_C, offset_C, noise_C
+
+
+def _codes(names: Sequence[str]) -> NDArray[np.intp]:
+    return np.unique(np.array(names, dtype=object).astype(str), return_inverse=True)[1].astype(np.intp)
+
+
+def _median(values: Array) -> float:
+    return float(np.median(values)) if len(values) else 0.0
+
+
+def interval_scale(observed: Observations, *, folds: int = 5, seed: int = 0, level: float = 0.8) -> float:
+    """Fit what the predicted standard deviations are multiplied by, so that intervals hold as often as they say.
+
+    Whole (model, benchmark) blocks are left out in turn; blocks of models that are seen nowhere else are not judged.
+
+    Args:
+        observed: All observations.
+        folds: Parts of the blocks.
+        seed: Of the parts.
+        level: Share of left-out accuracies that an interval of this level is to hold.
+    """
+    deviations = np.concatenate([_deviations(observed, held_O) for held_O in _held_out(observed, folds, seed)])
+    return float(np.quantile(np.abs(deviations), level) / 1.2815515655446004) if len(deviations) else 1.0
+
+
+def _held_out(observed: Observations, folds: int, seed: int) -> list[NDArray[np.bool_]]:
+    model_O = _codes([model for model, _ in observed.arms])[observed.arm_O]
+    benchmark_O = _codes([f"{source}\n{benchmark}" for source, benchmark, _ in observed.columns])[observed.column_O]
+    _, block_O = np.unique(model_O * (benchmark_O.max(initial=0) + 1) + benchmark_O, return_inverse=True)
+    fold_of = np.random.default_rng(seed).permutation(block_O.max(initial=0) + 1) % folds
+    return [fold_of[block_O] == fold for fold in range(folds)]
+
+
+def _deviations(observed: Observations, held_O: NDArray[np.bool_]) -> Array:
+    """Residuals of left-out observations in units of their predicted standard deviation."""
+    kept = observed.only(~held_O)
+    link = fit_link(kept)
+    model_M = _codes([model for model, _ in observed.arms])
+    judged_O = held_O & np.isin(model_M[observed.arm_O], model_M[kept.arm_O])
+    judged_O &= np.isin(observed.column_O, kept.column_O)
+    arm, column = observed.arm_O[judged_O], observed.column_O[judged_O]
+    left = observed.logit_O[judged_O] - link.offset_C[column] - link.slope_C[column] * link.ability_M[arm]
+    spread = link.slope_C[column] ** 2 * link.variance_M[arm] + link.noise_C[column] + observed.variance_O[judged_O]
+    deviations: Array = left / np.sqrt(spread)
+    return deviations

@@ -1,0 +1,129 @@
+"""Profiles of current models without asking them: accuracies on the core tasks, inferred from published scores.
+
+`links.json` holds the ability of each model and effort and the line of each core task over ability
+(`cit_core.catalogue.link`); `cit_core.catalogue.build` makes it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.calibration import sigmoid
+from cit_core.capability import capability_from_results
+from cit_core.catalogue.profiles import core_suite
+from cit_core.records import Candidate, Capability, Task
+
+__all__ = ["Linked", "average_for_price", "linked", "linked_capability"]
+
+NEIGHBOURS = 12
+"""Models of about the same price that an unknown model is taken to be the average of."""
+UNKNOWN_DEVIATION = 1.0
+"""Of the ability of a model that nobody has scored: that of models in general."""
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What published scores say of one model at one effort.
+
+    Attributes:
+        ability: On the link's scale, where models have mean about 0 and standard deviation about 1.
+        deviation: Standard deviation of the ability.
+        sources: Which publish its scores; empty for an average.
+        exact: Whether this effort itself was scored; otherwise the model in general was.
+    """
+
+    ability: float
+    deviation: float
+    sources: tuple[str, ...] = ()
+    exact: bool = True
+
+
+def linked(model: str, effort: str | None = None) -> Linked | None:
+    """Look up what published scores say of a model.
+
+    Args:
+        model: `provider:id`, as `find_model` gives them.
+        effort: One of `cit_core.catalogue.aliases.EFFORTS`; the model as it runs by default if not given.
+
+    Returns:
+        None if fewer than two sources have scored it.
+    """
+    arms = _arms().get(model)
+    if arms is None:
+        return None
+    ability, deviation, sources = arms.get(effort or "") or arms[""]
+    return Linked(ability, deviation, tuple(sources), exact=(effort or "") in arms)
+
+
+def average_for_price(price_out: float | None) -> Linked:
+    """Average the models whose answers cost about as much: what is assumed of a model that nobody has scored.
+
+    Args:
+        price_out: USD per 1M completion tokens; without it, all models are averaged.
+    """
+    prices, abilities = _priced()
+    if price_out is None:
+        return Linked(float(abilities.mean()), UNKNOWN_DEVIATION)
+    near = np.argsort(np.abs(np.log(prices) - np.log(max(price_out, 0.01))), kind="stable")[:NEIGHBOURS]
+    return Linked(float(abilities[near].mean()), float(max(abilities[near].std(), 0.5)))
+
+
+def linked_capability(candidate: Candidate, found: Linked) -> Capability:
+    """Turn an ability into a profile over the core tasks.
+
+    Each task's count is the number of questions whose sampling error would equal the standard error of the accuracy
+    (delta method), so that whoever reads the profile believes it as much as a test of that length.
+    """
+    tasks, line_3T = _tasks()
+    slope_T, offset_T, noise_T = line_3T
+    accuracy_T = sigmoid(offset_T + slope_T * found.ability)
+    variance_T = (slope_T**2 * found.deviation**2 + noise_T) * _read()["interval_scale"] ** 2
+    count_T = 1.0 / (accuracy_T * (1.0 - accuracy_T) * variance_T)
+    results = {
+        task.id: (float(accuracy), max(1, round(float(count))))
+        for task, accuracy, count in zip(tasks, accuracy_T, count_T, strict=True)
+    }
+    return capability_from_results(candidate, tasks, results)
+
+
+@cache
+def _read() -> dict[str, Any]:
+    text = files("cit_core.catalogue").joinpath("links.json").read_text(encoding="utf-8")
+    read: dict[str, Any] = json.loads(text)
+    return read
+
+
+@cache
+def _arms() -> dict[str, dict[str, tuple[float, float, list[str]]]]:
+    arms: dict[str, dict[str, tuple[float, float, list[str]]]] = {}
+    for model, effort, ability, deviation, sources in _read()["models"]:
+        arms.setdefault(model, {})[effort] = (ability, deviation, sources)
+    return arms
+
+
+@cache
+def _tasks() -> tuple[tuple[Task, ...], NDArray[np.float64]]:
+    """The core tasks, and slope, offset and noise of each, (3, T)."""
+    suite, lines = core_suite(), _read()["tasks"]
+    return suite.tasks, np.array([lines[task.id] for task in suite.tasks]).T
+
+
+@cache
+def _priced() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Price of an answer and ability of every model that has both."""
+    from cit_core.catalogue.facts import current_models
+
+    pairs = [
+        (model.price_out, arms[""][0])
+        for model in current_models()
+        if (arms := _arms().get(f"{model.provider}:{model.id}")) and model.price_out > 0.0
+    ]
+    prices, abilities = np.array(sorted(pairs)).T
+    return prices, abilities

@@ -1,0 +1,105 @@
+"""From the names that an application uses to candidates with facts and a profile, whatever is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from cit_core.catalogue.aliases import effort_of
+from cit_core.catalogue.facts import Model, facts_as_of, find_model, similar_names
+from cit_core.catalogue.linked import Linked, average_for_price, linked, linked_capability
+from cit_core.catalogue.profiles import catalogue_capabilities
+from cit_core.errors import InvalidInput
+from cit_core.records import Candidate, Capability, require_unique
+
+__all__ = ["Resolved", "resolve_models"]
+
+Basis = Literal["measured", "linked", "average"]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """One model as a router takes it.
+
+    Attributes:
+        capability: Facts and profile; the candidate's id is the name that was given.
+        basis: `measured` by questions that it answered, `linked` from published scores, or the `average` of models of
+            its price.
+        because: Where the profile comes from, in words.
+    """
+
+    capability: Capability
+    basis: Basis
+    because: str
+
+
+def resolve_models(
+    names: Iterable[str], *, measured: Mapping[str, Capability] | None = None, strict: bool = False
+) -> list[Resolved]:
+    """Find what is known of each model.
+
+    Args:
+        names: As an application writes them (`cit_core.catalogue.aliases`), with an effort where one is meant:
+            `openai:gpt-5-mini@low`.
+        measured: Profiles of one's own by id; they go before anything that is publicly known.
+        strict: Refuse a model that is not known at all; otherwise it counts as an average model of its price.
+
+    Returns:
+        In order, one for each name.
+
+    Raises:
+        InvalidInput: If a name is empty, given twice, ambiguous or, with `strict`, unknown.
+    """
+    names = list(names)
+    require_unique(names, "models")
+    own = measured or {}
+    public = {capability.candidate.id: capability for capability in catalogue_capabilities()}
+    return [_own(own[name]) if name in own else _public(name, public, strict) for name in names]
+
+
+def _own(capability: Capability) -> Resolved:
+    questions = sum(result.count for result in capability.results)
+    return Resolved(capability, "measured", f"{questions:,} answers in the store")
+
+
+def _public(name: str, public: Mapping[str, Capability], strict: bool) -> Resolved:
+    if not name.strip():
+        raise InvalidInput(
+            "a model's name is empty; models are given as provider:model, for instance openai:gpt-5-mini"
+        )
+    if name in public:
+        return Resolved(public[name], "measured", "the core test, by TIGER-AI-Lab/MMLU-Pro")
+    model = find_model(name)
+    if model is None:
+        if strict:
+            close = "".join(f" {other!r}" for other in similar_names(name))
+            raise InvalidInput(f"no model {name!r} is known; close:{close or ' none'}. `cit models list` shows all")
+        found, because = average_for_price(None), "nothing is known of it: an average model"
+        return Resolved(linked_capability(Candidate(id=name), found), "average", because)
+    effort = effort_of(name)[1]
+    found_scores = linked(f"{model.provider}:{model.id}", effort)
+    candidate = _candidate(name, model)
+    if found_scores is None:
+        because = f"fewer than two sources have scored {model.id}: an average model of its price"
+        return Resolved(linked_capability(candidate, average_for_price(model.price_out)), "average", because)
+    return Resolved(linked_capability(candidate, found_scores), "linked", _because(model, effort, found_scores))
+
+
+def _because(model: Model, effort: str | None, found: Linked) -> str:
+    general = "" if found.exact or effort is None else f", no source tells its effort {effort} apart"
+    return f"scores of {model.id} by {', '.join(found.sources)} ({facts_as_of()}){general}"
+
+
+def _candidate(name: str, model: Model) -> Candidate:
+    return Candidate(
+        id=name,
+        context_window=model.context_window,
+        price_in=model.price_in,
+        price_out=model.price_out,
+        modalities=model.modalities,
+        tools=model.tools,
+        structured_output=model.structured_output,
+        released=None if model.released is None else date.fromisoformat(model.released),
+    )

@@ -1,0 +1,68 @@
+"""Profiles from published scores: better models have better ones, and what is not known is believed less."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from outcome_tables import SHARED
+
+from cit_core.catalogue.build import build_links
+from cit_core.catalogue.facts import current_models
+from cit_core.catalogue.linked import _read, average_for_price, linked, linked_capability
+from cit_core.catalogue.score_tables import read_scores
+from cit_core.records import Candidate, Capability
+
+
+def profile(model: str, effort: str | None = None) -> Capability:
+    found = linked(model, effort)
+    assert found is not None
+    return linked_capability(Candidate(id=model), found)
+
+
+def test_a_hundred_current_models_have_profiles() -> None:
+    known = {f"{model.provider}:{model.id}" for model in current_models()}
+    have = {model for model, *_ in _read()["models"]}
+    assert len(have) >= 100
+    assert have <= known
+    assert all(len(sources) >= 2 for *_, sources in _read()["models"])
+
+
+def test_better_models_have_better_profiles() -> None:
+    order = ["openai:gpt-4o-mini", "openai:gpt-4o", "openai:gpt-5-mini", "openai:gpt-5.5"]
+    means = [profile(model).mean_accuracy for model in order]
+    assert means == sorted(means)
+    assert 0.4 < means[0] < means[-1] < 0.97
+
+
+def test_effort_is_part_of_a_model() -> None:
+    efforts = ["minimal", "low", "high"]
+    assert [profile("openai:gpt-5-mini", effort).mean_accuracy for effort in efforts] == sorted(
+        profile("openai:gpt-5-mini", effort).mean_accuracy for effort in efforts
+    )
+    unscored = linked("openai:gpt-4o", "high")
+    assert unscored is not None
+    assert not unscored.exact, "the model in general stands in for an effort that no source has scored"
+
+
+def test_fewer_scores_are_believed_less() -> None:
+    def questions(model: str) -> float:
+        return float(np.mean([result.count for result in profile(model).results]))
+
+    average = linked_capability(Candidate(id="unknown"), average_for_price(1.0))
+    assert np.mean([result.count for result in average.results]) < 0.5 * questions("openai:gpt-4o")
+
+
+def test_an_unknown_model_is_as_good_as_others_of_its_price() -> None:
+    cheap, dear = average_for_price(0.3), average_for_price(15.0)
+    assert cheap.ability < dear.ability
+    assert average_for_price(None).deviation >= dear.deviation
+    assert linked("nobody:knows-it") is None
+
+
+def test_the_shipped_links_are_built_from_the_data() -> None:
+    if not (SHARED / "more" / "scores-livebench.parquet").is_file():
+        pytest.skip(f"{SHARED}/more is not there")
+    built = build_links(read_scores(SHARED / "more"), _read()["as_of"])
+    assert built["interval_scale"] == pytest.approx(_read()["interval_scale"], abs=0.01)
+    assert [entry[:2] for entry in built["models"]] == [entry[:2] for entry in _read()["models"]]
+    np.testing.assert_allclose([e[2] for e in built["models"]], [e[2] for e in _read()["models"]], atol=0.01)
