@@ -45,7 +45,7 @@ def run_aptitude(
     Raises:
         InvalidInput: If an event loop is running already, too.
     """
-    if _loop_is_running():
+    if loop_is_running():
         raise InvalidInput("an event loop is running here; await arun_aptitude(...) in its place")
 
     async def run_and_close() -> RunReport:
@@ -256,7 +256,7 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
-def _loop_is_running() -> bool:
+def loop_is_running() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
