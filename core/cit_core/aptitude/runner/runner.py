@@ -16,10 +16,12 @@ from types import MappingProxyType
 
 from cit_core.aptitude.clients import Client
 from cit_core.aptitude.grading import grade
+from cit_core.aptitude.runner.brake import Brake, Halted
 from cit_core.aptitude.runner.budget import Budget, Prices, require_prices
 from cit_core.aptitude.runner.ledger import Ledger, measured_usage, settled_candidate
 from cit_core.aptitude.runner.plan import AptitudeTest, Question, settle
-from cit_core.aptitude.runner.retry import Asker, Brake, Halted, Pace, Timed
+from cit_core.aptitude.runner.rate_limit import Pace
+from cit_core.aptitude.runner.retry import Asker, Timed
 from cit_core.aptitude.runner.runs import DEFAULTS, Progress, RunOptions, RunReport, Tally
 from cit_core.errors import InvalidInput, Refused, Transient
 from cit_core.records import Candidate, Item, Outcome, Suite
