@@ -107,7 +107,16 @@ class AnswerError(CITError):
     Args:
         message: Holds no prompt and no key.
         status: The HTTP status, where there was one.
+
+    Attributes:
+        prompt_tokens: Tokens that were billed although there is no answer; None where they are not known.
+        completion_tokens: Likewise.
+        cost_usd: Charge as the provider states it.
     """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: float | None = None
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)

@@ -27,7 +27,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from parrot import Parrot
 
 from cit_core.aptitude.clients import Answer, client
-from cit_core.aptitude.clients import protocol as clients
+from cit_core.aptitude.clients import factory as clients
 from cit_core.aptitude.suites import save_suite
 from cit_core.errors import InvalidInput, MissingExtra, Refused, Transient
 from cit_core.records import Suite, Task

@@ -15,7 +15,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, Completi
 from llama_index.core.llms import CustomLLM, MockLLM
 
 from cit_core.aptitude.clients import Answer, client
-from cit_core.aptitude.clients import protocol as clients
+from cit_core.aptitude.clients import factory as clients
 from cit_core.aptitude.suites import save_suite
 from cit_core.errors import InvalidInput, Refused, Transient
 from cit_core.records import Suite, Task

@@ -1,12 +1,12 @@
-"""Who is asked: any LLM behind one small protocol, and what its failures mean."""
+"""Clients of the LLMs that are measured: one small protocol, and what the failures of a provider mean."""
 
+from cit_core.aptitude.clients.factory import client, load_object
 from cit_core.aptitude.clients.protocol import (
     Answer,
     CallableClient,
     Client,
     FakeClient,
-    client,
-    load_object,
+    checked_answer,
     token_count,
 )
 from cit_core.provider_errors import from_exception
@@ -16,6 +16,7 @@ __all__ = [
     "CallableClient",
     "Client",
     "FakeClient",
+    "checked_answer",
     "client",
     "from_exception",
     "load_object",

@@ -1,34 +1,38 @@
-"""A client for OpenAI and for every server that speaks its chat completions."""
+"""Client for OpenAI and for every server with its chat completions API."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from cit_core.aptitude.clients.protocol import Answer, token_count
+from cit_core.aptitude.clients.protocol import Answer, checked_answer
 from cit_core.errors import InvalidInput, MissingExtra, Transient
-from cit_core.provider_errors import answering, from_library, require_text
+from cit_core.provider_errors import answering, from_library
 
 __all__ = ["OpenAIClient"]
 
 OWN_SERVERS = ("api.openai.com", ".openai.azure.com")
-"""Hosts that know `max_completion_tokens`, and whose reasoning models take nothing else."""
+"""Hosts with the option `max_completion_tokens`, the only one which their reasoning models take."""
+SPOKEN = frozenset({"text", "output_text"})
+"""Types of the parts of a content that are the answer; others hold thoughts, references or pictures."""
 
 
 class OpenAIClient:
-    """Asks any server that speaks OpenAI's chat completions, within one event loop.
+    """Client of one model on a server with OpenAI's chat completions API, for one event loop.
 
     Older releases of the `openai` package, 3.0 among them, write whole prompts to their own log where it is at DEBUG.
 
     Args:
-        model: As the server knows it.
-        api_key: Goes to the server and nowhere else.
-        base_url: Of the server, up to and with `/v1`; OpenAI's own if not given.
-        temperature: Not sent if not given: reasoning models refuse it.
-        max_tokens: Of an answer, at most; a reasoning model's thinking counts.
+        model: Name of the model on the server.
+        api_key: Sent to the server and nowhere else.
+        base_url: Address of the server, up to and with `/v1`; OpenAI's own if not given.
+        temperature: Sampling temperature; not sent if not given, for reasoning models refuse it.
+        max_tokens: Longest answer [tokens]; a reasoning model's thinking counts.
+        effort: Reasoning effort, such as low or high; not sent if not given.
         system: Text of a system message before the prompt.
-        timeout_s: Without a byte from the server [s]; ten minutes if not given.
+        timeout_s: Longest time without a byte from the server [s]; ten minutes if not given.
 
     Raises:
         MissingExtra: If the `openai` package is not installed.
@@ -43,6 +47,7 @@ class OpenAIClient:
         base_url: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        effort: str | None = None,
         system: str | None = None,
         timeout_s: float | None = None,
     ) -> None:
@@ -56,23 +61,24 @@ class OpenAIClient:
         timeout = {} if timeout_s is None else {"timeout": timeout_s}
         self._client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, **timeout)  # type: ignore[arg-type]
         self.name = model
+        self.settings = {"model": model, "system": system, "temperature": temperature, "effort": effort}
         self._system = [] if system is None else [{"role": "system", "content": system}]
         longest = "max_completion_tokens" if self._client.base_url.host.endswith(OWN_SERVERS) else "max_tokens"
-        options = {"temperature": temperature, longest: max_tokens}
+        options = {"temperature": temperature, longest: max_tokens, "reasoning_effort": effort}
         self._options: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
 
     @classmethod
     def from_environment(
         cls, model: str, *, base_url: str | None = None, api_key_env: str | None = None, **options: Any
     ) -> OpenAIClient:
-        """With the key, and if it is not given the server's address, from where OpenAI's own library looks for them.
+        """Make a client with the key, and an address that is not given, from OpenAI's own environment variables.
 
         Args:
-            model: As the server knows it.
-            base_url: Of the server; the variable OPENAI_BASE_URL if not given.
-            api_key_env: The variable that holds the key; OPENAI_API_KEY if not given, and then a server other than
+            model: Name of the model on the server.
+            base_url: Address of the server; the variable OPENAI_BASE_URL if not given.
+            api_key_env: Variable that holds the key; OPENAI_API_KEY if not given, and then a server other than
                 OpenAI's may go without.
-            options: As the class takes them.
+            options: Options of the class.
 
         Raises:
             InvalidInput: If there is no key.
@@ -96,18 +102,38 @@ class OpenAIClient:
 
 
 def _read(completion: Any) -> Answer:
-    """A chat completion as an answer: the library checks nothing of what a server sends."""
+    """Return a chat completion as an answer: the library checks nothing of what a server sends."""
     try:
         choice = completion.choices[0]
-        text, declined, reason = choice.message.content, choice.message.refusal, choice.finish_reason
+        text, declined, reason = _text(choice.message.content), choice.message.refusal, choice.finish_reason
     except (AttributeError, IndexError, KeyError, TypeError):
         raise Transient("the server's answer is no chat completion") from None
     usage = getattr(completion, "usage", None)
-    return Answer(
-        require_text(declined if text is None else text, reason),  # to decline is an answer, too
-        prompt_tokens=token_count(getattr(usage, "prompt_tokens", None)),
-        completion_tokens=token_count(getattr(usage, "completion_tokens", None)),
+    return checked_answer(
+        declined if text is None else text,  # a refusal in words is an answer, too
+        reason,
+        prompt_tokens=getattr(usage, "prompt_tokens", None),
+        completion_tokens=getattr(usage, "completion_tokens", None),
     )
+
+
+def _text(content: Any) -> Any:
+    """Return the text of a content which may come in parts, as from Mistral's reasoning models."""
+    if not isinstance(content, (list, tuple)):
+        return content
+    parts = [part for part in content if getattr(part, "type", None) or isinstance(part, Mapping)]
+    if content and not parts:
+        return None  # a list of something else is no content
+    return "".join(filter(None, map(_spoken, parts)))
+
+
+def _spoken(part: Any) -> str | None:
+    """Return the text of a part that belongs to the answer; None for a thought, a reference or a picture."""
+    fields = part if isinstance(part, Mapping) else vars(part)
+    text = fields.get("text")
+    if isinstance(text, Mapping):  # as {"type": "text", "text": {"value": ...}}
+        text = text.get("value")
+    return text if fields.get("type") in SPOKEN and isinstance(text, str) else None
 
 
 def _key(model: str, base_url: str | None, api_key_env: str | None) -> str:

@@ -1,60 +1,46 @@
-"""Who is asked: an LLM behind one small protocol.
+"""The protocol of an LLM that is measured, and two clients which need no provider.
 
-A client asks once. Asking again, pacing, timing and counting money are the runner's; a client only says, by
-`Transient` or `Refused`, whether asking again may help. No prompt and no key goes into a log or an error.
+A client asks once. Retries, rate limits, timing and budgets belong to the runner; a client only says, by raising
+`Transient` or `Refused`, whether another attempt may help. No prompt and no key goes into a log or an error.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import importlib
 import inspect
-import sys
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import entry_points
-from operator import attrgetter
-from pathlib import Path
 from typing import Any, Protocol
 
-from cit_core.errors import InvalidInput
-from cit_core.provider_errors import answering, from_exception
+from cit_core.aptitude.clients._daemon_threads import DaemonThreads
+from cit_core.errors import AnswerError, InvalidInput
+from cit_core.provider_errors import answering, require_text
 
-__all__ = [
-    "Answer",
-    "CallableClient",
-    "Client",
-    "FakeClient",
-    "client",
-    "from_exception",
-    "load_object",
-    "token_count",
-]
-
-ENTRY_POINTS = "cit_router.clients"
-"""Group of entry points that add prefixes: each is a function from what stands after the colon to a client."""
-THREADS = 128
-"""Of a `CallableClient` at most; they are made as they are needed, and the runner decides how many it asks at once."""
+__all__ = ["Answer", "CallableClient", "Client", "FakeClient", "checked_answer", "token_count"]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an LLM answered; None where its client does not tell."""
+    """Answer of an LLM. A number is None where the client does not report it."""
 
     text: str
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    """Tokens of the completion, those of its reasoning included."""
     cost_usd: float | None = None
-    """What the provider says that it charged; a candidate's prices are the runner's to apply."""
+    """Charge as the provider states it; a candidate's prices are applied by the runner."""
 
 
 class Client(Protocol):
-    """Asks one LLM. It may also have `async def aclose(self) -> None`, to be called when nobody will ask again."""
+    """Client of one LLM.
+
+    It may also have `async def aclose(self) -> None`, called after the last question, and a mapping `settings` of
+    what shapes its answers (model, system, temperature, effort): a test is resumed with the same settings only.
+    """
 
     name: str
-    """What the candidate is called if nobody gives it an id."""
+    """Id of the candidate if the caller gives none."""
 
     async def ask(self, prompt: str, *, key: str) -> Answer:
         """Ask once.
@@ -62,22 +48,23 @@ class Client(Protocol):
         Args:
             prompt: Sent as it is.
             key: Stable for one question to one candidate. It is sent as the Idempotency-Key where the protocol has
-                one, so that a server that honours it bills a question once, however often it is asked.
+                one, so that a server which honours it bills a question once, however often it is asked.
 
         Raises:
-            Transient: If asking again may help.
+            Transient: If another attempt may help.
             Refused: If it will not.
         """
         ...
 
 
 class FakeClient:
-    """A client for tests and examples: answers by a function of the prompt, and fails where it is told to.
+    """Client for tests and examples: answers by a function of the prompt, and fails on demand.
 
     Args:
         answers: Prompt to answer; may raise, too.
-        name: What the candidate is called.
-        failures: The n-th call raises the n-th of them; None, and whatever comes after the last, is an answer.
+        name: Id of the candidate.
+        failures: The n-th call raises the n-th of them; None, and every call after the last, answers.
+        settings: As the protocol has them.
     """
 
     def __init__(
@@ -86,17 +73,19 @@ class FakeClient:
         *,
         name: str = "fake",
         failures: Iterable[Exception | None] = (),
+        settings: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
+        self.settings = settings or {}
         self.calls: list[tuple[str, str]] = []
         """(prompt, key) of every call, failed ones included, in order."""
         self._answers = answers
         self._failures = iter(failures)
 
     async def ask(self, prompt: str, *, key: str) -> Answer:
-        """Look the answer up."""
+        """Return the answer to a prompt, or raise the next failure."""
         self.calls.append((prompt, key))
-        await asyncio.sleep(0)  # as a real one it lets others run
+        await asyncio.sleep(0)  # lets other tasks run, as a real client does
         failure = next(self._failures, None)
         if failure is not None:
             raise failure
@@ -104,12 +93,12 @@ class FakeClient:
 
 
 class CallableClient:
-    """Asks any Python function, plain (each call in a thread of its own) or async.
+    """Client of any Python function, plain (each call in a daemon thread of its own) or async.
 
     Args:
-        function: Prompt to answer. What it raises of timeouts, lost connections and HTTP statuses is understood; any
-            other exception of it passes as it came.
-        name: What the candidate is called; the function's own name if not given.
+        function: Prompt to answer. Its timeouts, lost connections and HTTP statuses are understood; any other
+            exception is raised as it came.
+        name: Id of the candidate; the function's own name if not given.
     """
 
     def __init__(
@@ -117,9 +106,9 @@ class CallableClient:
     ) -> None:
         self.name = str(getattr(function, "__name__", type(function).__name__)) if name is None else name
         self._function = function
-        self._threads = _threads()
+        self._threads = DaemonThreads()
 
-    async def ask(self, prompt: str, *, key: str) -> Answer:  # noqa: ARG002  # a function has no place for a key
+    async def ask(self, prompt: str, *, key: str) -> Answer:  # noqa: ARG002  # a function takes no key
         """Call the function.
 
         Raises:
@@ -132,113 +121,40 @@ class CallableClient:
                 answer = await answer
         return _as_answer(answer, self.name)
 
-    async def aclose(self) -> None:
-        """Give the threads back; one that still waits for its function is left to it. Asking again takes new ones."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._threads = _threads()
 
-
-def client(
-    model: str,
+def checked_answer(
+    text: object,
+    finish_reason: object = None,
     *,
-    base_url: str | None = None,
-    api_key_env: str | None = None,
-    temperature: float | None = None,
-    max_tokens: int | None = None,
-    system: str | None = None,
-    timeout_s: float | None = None,
-) -> Client:
-    """A client from what stands on a command line.
+    prompt_tokens: object = None,
+    completion_tokens: object = None,
+    cost_usd: float | None = None,
+) -> Answer:
+    """Return an answer, or raise why there is none with what it was billed.
 
     Args:
-        model: `openai:NAME`, `python:package.module:function`, or a prefix that an installed package adds:
-            `langchain:` with what `init_chat_model` takes, `llamaindex:package.module:object`.
-        base_url: Of the server; not every prefix takes every option.
-        api_key_env: The environment variable that holds the key.
-        temperature: Of the sampling; the provider's default if not given.
-        max_tokens: Of an answer, at most.
-        system: Text of a system message before every prompt.
-        timeout_s: Without a byte from the server [s].
+        text: Text of the answer; None where the response has none.
+        finish_reason: Why the provider ended it, in its own word.
+        prompt_tokens: As the provider reports them; what is no count is dropped.
+        completion_tokens: Likewise.
+        cost_usd: Charge as the provider states it.
 
     Raises:
-        InvalidInput: If there is no such prefix, it does not take an option, or there is no key.
-        MissingExtra: If the package behind the prefix is not installed.
+        Refused: If the provider ended the answer before its text began. The tokens were paid and count.
+        Transient: If there is no text.
     """
-    options = {
-        "base_url": base_url,
-        "api_key_env": api_key_env,
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-        "system": system,
-        "timeout_s": timeout_s,
-    }
-    given = {name: value for name, value in options.items() if value is not None}
-    prefix, _, rest = model.partition(":")
-    door = _door(prefix, model) if rest else _no_door(model)
+    tokens = token_count(prompt_tokens), token_count(completion_tokens)
     try:
-        inspect.signature(door).bind(rest, **given)
-    except TypeError as error:
-        raise InvalidInput(f"{prefix}: {error}; set it where the model is made") from None
-    return door(rest, **given)
-
-
-def load_object(path: str) -> Any:
-    """The object at `package.module:name`; modules in the working directory are found as well.
-
-    Raises:
-        InvalidInput: If there is no such module, or nothing of this name in it.
-    """
-    module, _, name = path.partition(":")
-    if not module or not name:
-        raise InvalidInput(f"{path!r} names no object; it is given as package.module:name")
-    here = str(Path.cwd())
-    if here not in sys.path:  # a console script does not have it there, and `python -m` does
-        sys.path.append(here)
-    try:
-        return attrgetter(name)(importlib.import_module(module))
-    except (ImportError, AttributeError) as error:
-        raise InvalidInput(f"cannot load {path!r}: {error}") from error
+        return Answer(require_text(text, finish_reason), *tokens, cost_usd)
+    except AnswerError as error:
+        error.prompt_tokens, error.completion_tokens = tokens
+        error.cost_usd = cost_usd
+        raise
 
 
 def token_count(tokens: object) -> int | None:
-    """A number of tokens as a provider gives it, or None where it is none."""
+    """Return a provider's token count, or None for anything that is no count."""
     return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= 0 else None
-
-
-def _door(prefix: str, model: str) -> Callable[..., Client]:
-    if prefix in DOORS:
-        return DOORS[prefix]
-    for entry in entry_points(group=ENTRY_POINTS, name=prefix):
-        loaded: Callable[..., Client] = entry.load()
-        return loaded
-    return _no_door(model)
-
-
-def _no_door(model: str) -> Callable[..., Client]:
-    prefixes = sorted({*DOORS, *entry_points(group=ENTRY_POINTS).names})
-    listed = ", ".join(f"{prefix}:…" for prefix in prefixes)
-    raise InvalidInput(f"no client for {model!r}; a model is given as {listed} (`openai:gpt-4o-mini`)")
-
-
-def _openai(model: str, **options: Any) -> Client:
-    from cit_core.aptitude.clients.openai_client import OpenAIClient
-
-    return OpenAIClient.from_environment(model, **options)
-
-
-def _python(path: str) -> Client:
-    function = load_object(path)
-    if not callable(function):
-        raise InvalidInput(f"{path!r} is {type(function).__name__}; it must be a function from a prompt to an answer")
-    return CallableClient(function, name=path)
-
-
-DOORS: dict[str, Callable[..., Client]] = {"openai": _openai, "python": _python}
-"""The prefixes that the core knows by itself."""
-
-
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="cit-client")
 
 
 def _as_answer(answer: str | Answer, name: str) -> Answer:

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
-from cit_core.aptitude.importers import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad
+from cit_core.aptitude.importers.base import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad
 from cit_core.aptitude.importers.files import Fields, check_files, checked, identifier, is_absent, read_rows
 from cit_core.records import Outcome
 from cit_core.store import CapabilityStore

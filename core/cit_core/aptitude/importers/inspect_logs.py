@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cit_core.aptitude.grading import with_options
-from cit_core.aptitude.importers import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad
+from cit_core.aptitude.importers.base import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad
 from cit_core.aptitude.importers.files import Fields, check_files, checked, identifier, is_absent, read_json
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Outcome

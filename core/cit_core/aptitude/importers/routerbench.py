@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
-from cit_core.aptitude.importers import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad
+from cit_core.aptitude.importers.base import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad
 from cit_core.aptitude.importers.files import (
     Fields,
     check_columns,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from cit_core.aptitude.runner.retry import Brake
+from cit_core.aptitude.runner.brake import Brake
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
 

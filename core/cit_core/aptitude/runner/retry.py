@@ -12,82 +12,17 @@ from random import Random
 from typing import NamedTuple
 
 from cit_core.aptitude.clients import Answer, Client
+from cit_core.aptitude.runner.brake import Brake
+from cit_core.aptitude.runner.rate_limit import Pace
 from cit_core.errors import Transient
 
-__all__ = ["LONGEST_PAUSE_S", "Asker", "Brake", "Halted", "Pace", "Timed"]
+__all__ = ["LONGEST_PAUSE_S", "Asker", "Timed"]
 
 FIRST_BACKOFF_S = 1.0
 """Upper end of the first wait before asking again; it doubles with every attempt."""
 LONGEST_BACKOFF_S = 60.0
 LONGEST_PAUSE_S = 300.0
 """However long a server asks to be left alone, it is asked again after this time."""
-
-
-class Halted(Exception):
-    """The run stops: do not ask."""
-
-
-class Brake:
-    """Why a run stops. What was sent is waited for; nothing more is sent, and who sleeps wakes up."""
-
-    def __init__(self) -> None:
-        self.reason: str | None = None
-        self._pulled = asyncio.Event()
-
-    def pull(self, reason: str) -> None:
-        """Stop; the first reason is the one that is told."""
-        self.reason = self.reason or reason
-        self._pulled.set()
-
-    def check(self) -> None:
-        """Go on, or not.
-
-        Raises:
-            Halted: If the run stops.
-        """
-        if self._pulled.is_set():
-            raise Halted
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait, unless the run stops.
-
-        Raises:
-            Halted: If the run stops, at once.
-        """
-        try:
-            await asyncio.wait_for(self._pulled.wait(), seconds)
-        except asyncio.TimeoutError:
-            return
-        raise Halted
-
-
-class Pace:
-    """When the next request may start: evenly spaced, and not while the server wants to be left alone.
-
-    Args:
-        per_minute: Requests at most; as fast as they come if not given.
-        brake: Ends every wait.
-    """
-
-    def __init__(self, per_minute: float | None, brake: Brake) -> None:
-        self._gap_s = 60.0 / per_minute if per_minute else 0.0
-        self._next = 0.0
-        self._brake = brake
-
-    def pause(self, seconds: float) -> None:
-        """Let nobody start for a while."""
-        self._next = max(self._next, _now() + seconds)
-
-    async def turn(self) -> None:
-        """Wait until a request may start.
-
-        Raises:
-            Halted: If the run stops.
-        """
-        while (wait := self._next - _now()) > 0:  # others wait too, and only one of us is the next
-            await self._brake.sleep(wait)
-        self._brake.check()
-        self._next = _now() + self._gap_s
 
 
 class Timed(NamedTuple):

@@ -16,10 +16,12 @@ from types import MappingProxyType
 
 from cit_core.aptitude.clients import Client
 from cit_core.aptitude.grading import grade
+from cit_core.aptitude.runner.brake import Brake, Halted
 from cit_core.aptitude.runner.budget import Budget, Prices, require_prices
 from cit_core.aptitude.runner.ledger import Ledger, measured_usage, settled_candidate
 from cit_core.aptitude.runner.plan import AptitudeTest, Question, settle
-from cit_core.aptitude.runner.retry import Asker, Brake, Halted, Pace, Timed
+from cit_core.aptitude.runner.rate_limit import Pace
+from cit_core.aptitude.runner.retry import Asker, Timed
 from cit_core.aptitude.runner.runs import DEFAULTS, Progress, RunOptions, RunReport, Tally
 from cit_core.errors import InvalidInput, Refused, Transient
 from cit_core.records import Candidate, Item, Outcome, Suite
@@ -45,7 +47,7 @@ def run_aptitude(
     Raises:
         InvalidInput: If an event loop is running already, too.
     """
-    if _loop_is_running():
+    if loop_is_running():
         raise InvalidInput("an event loop is running here; await arun_aptitude(...) in its place")
 
     async def run_and_close() -> RunReport:
@@ -256,7 +258,7 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
-def _loop_is_running() -> bool:
+def loop_is_running() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:

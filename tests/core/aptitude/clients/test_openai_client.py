@@ -6,38 +6,28 @@ The OpenAI client is the real library, and it asks a real server on loopback.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import json
 import logging
 import os
-import pickle
 import subprocess
 import sys
 import threading
 import time
 import traceback
-import urllib.error
-from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from datetime import datetime, timedelta, timezone
-from email.message import Message
 from email.utils import format_datetime
-from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import scripted_llm
-from hypothesis import given
-from hypothesis import strategies as st
 from scripted_llm import ScriptedLLM, Trouble, body, by_prompt, cut_off, hang, no_text, reset, status
 
-from cit_core.aptitude.clients import Answer, CallableClient, Client, FakeClient, client, load_object
-from cit_core.aptitude.clients import protocol as clients
+from cit_core.aptitude.clients import Answer, client
 from cit_core.aptitude.clients.openai_client import OpenAIClient
 from cit_core.errors import InvalidInput, MissingExtra, Refused, Transient
-from cit_core.provider_errors import answering, from_exception
 
 PROMPT = "Which letter is the SECRETQUESTION?"
 KEY = "sk-SECRETKEY"
@@ -80,6 +70,15 @@ async def test_a_question_goes_out_as_it_is_and_the_answer_comes_with_its_tokens
     assert "temperature" not in request.body
     assert not {"max_tokens", "max_completion_tokens"} & request.body.keys()
     assert request.headers["authorization"] == f"Bearer {KEY}"
+
+
+async def test_effort_is_sent_and_part_of_the_settings() -> None:
+    with ScriptedLLM(shout) as llm:
+        await ask(llm, effort="high")
+        (request,) = llm.requests
+    assert request.body["reasoning_effort"] == "high"
+    made = OpenAIClient("tiny", api_key=KEY, base_url="http://127.0.0.1:1/v1", effort="low", system="Be brief.")
+    assert made.settings == {"model": "tiny", "system": "Be brief.", "temperature": None, "effort": "low"}
 
 
 async def test_options_are_sent_when_given() -> None:
@@ -180,6 +179,41 @@ async def test_a_broken_connection_or_body_is_worth_another_attempt(trouble: Tro
     assert error.retry_after_s is None
 
 
+def _completion(content: Any, reason: str = "stop") -> Trouble:
+    message = {"role": "assistant", "content": content}
+    usage = {"prompt_tokens": 9, "completion_tokens": 50, "total_tokens": 59}
+    return body(json.dumps({"choices": [{"message": message, "finish_reason": reason}], "usage": usage}))
+
+
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "Answer: 3? No."}]}
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([THOUGHT, {"type": "text", "text": "Answer: 4"}], "Answer: 4"),
+        ([{"type": "text", "text": "Answer"}, {"type": "reasoning", "text": "3"}, {"type": "text", "text": ": 4"}],
+         "Answer: 4"),
+        ([{"type": "output_text", "text": "4"}, {"type": "reference", "reference_ids": [1]}], "4"),
+        ([{"type": "text", "text": {"value": "4"}}], "4"),
+        ([THOUGHT], ""),
+        ([], ""),
+    ],
+)  # fmt: skip
+async def test_content_in_parts_is_read_without_its_thoughts(content: Any, text: str) -> None:
+    with ScriptedLLM(shout, troubles={0: _completion(content)}) as llm:
+        assert await ask(llm) == Answer(text, prompt_tokens=9, completion_tokens=50)
+
+
+@pytest.mark.parametrize("content", [None, "", [THOUGHT]])
+async def test_a_thought_that_was_cut_off_says_what_it_was_billed(content: Any) -> None:
+    with ScriptedLLM(shout, troubles={0: _completion(content, "length")}) as llm:
+        with pytest.raises(Refused, match="max_tokens was used up") as caught:
+            await ask(llm)
+        assert len(llm.requests) == 1
+    assert (caught.value.prompt_tokens, caught.value.completion_tokens) == (9, 50)
+
+
 @pytest.mark.parametrize(("reason", "says"), [("length", "max_tokens"), ("content_filter", "provider")])
 async def test_an_answer_that_would_stay_without_text_is_not_paid_again(reason: str, says: str) -> None:
     error = await trouble_with(no_text(reason))
@@ -206,13 +240,6 @@ async def test_retry_after_in_seconds(header: str, seconds: float | None) -> Non
     assert error.retry_after_s == seconds
 
 
-def test_retry_after_in_milliseconds_is_more_exact() -> None:
-    headers = {"retry-after": "1", "retry-after-ms": "250"}
-    error = from_exception(_error(status_code=429, response=SimpleNamespace(headers=headers)))
-    assert isinstance(error, Transient)
-    assert error.retry_after_s == 0.25
-
-
 @pytest.mark.parametrize(("ahead_s", "least", "most"), [(30, 20, 30), (-30, 0, 0)])
 async def test_retry_after_as_a_date(ahead_s: float, least: float, most: float) -> None:
     date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=ahead_s), usegmt=True)
@@ -220,14 +247,6 @@ async def test_retry_after_as_a_date(ahead_s: float, least: float, most: float) 
     assert isinstance(error, Transient)
     assert error.retry_after_s is not None
     assert least <= error.retry_after_s <= most
-
-
-@given(st.text(), st.none() | st.text())
-def test_no_retry_after_can_break_anything(header: str, milliseconds: str | None) -> None:
-    headers = {"retry-after": header, **({} if milliseconds is None else {"retry-after-ms": milliseconds})}
-    error = from_exception(_error(status_code=429, response=SimpleNamespace(headers=headers)))
-    assert isinstance(error, Transient)
-    assert error.retry_after_s is None or 0.0 <= error.retry_after_s < float("inf")
 
 
 async def test_many_questions_are_asked_at_once() -> None:
@@ -299,203 +318,6 @@ def test_the_scripted_server_as_a_process_logs_what_it_bills(tmp_path: Path) -> 
     assert KEY not in line
 
 
-# -- from_exception: the exceptions of providers that are not installed here
-
-
-def _error(cause: BaseException | None = None, *, kind: type[Exception] = Exception, **attributes: Any) -> Exception:
-    error = kind("SECRET")
-    vars(error).update(attributes)
-    error.__cause__ = cause
-    return error
-
-
-def _named(name: str, *parents: type[Exception]) -> Exception:
-    return _error(kind=type(name, parents or (Exception,), {}))
-
-
-def _botocore(code: int) -> Exception:
-    return _error(response={"ResponseMetadata": {"HTTPStatusCode": code, "HTTPHeaders": {"retry-after": "3"}}})
-
-
-def _urllib(code: int) -> Exception:
-    headers = Message()
-    headers["Retry-After"] = "3"
-    return urllib.error.HTTPError("http://SECRET", code, "SECRET", headers, None)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda code: _error(status_code=code, response=SimpleNamespace(headers={"retry-after": "3"})),
-        lambda code: _error(response=SimpleNamespace(status_code=code, headers={"retry-after": "3"})),  # httpx
-        lambda code: _error(status=code, headers={"retry-after": "3"}),  # aiohttp
-        lambda code: _error(code=code, headers={"retry-after": "3"}),  # google
-        lambda code: _error(_error(code=code, headers={"retry-after": "3"}), kind=ValueError),  # one within another
-        _botocore,
-        _urllib,
-    ],
-)
-def test_the_status_is_found_wherever_a_provider_puts_it(make: Callable[[int], Exception]) -> None:
-    slower, wrong = from_exception(make(429)), from_exception(make(401))
-    assert isinstance(slower, Transient)
-    assert (slower.status, slower.retry_after_s) == (429, 3.0)
-    assert isinstance(wrong, Refused)
-    assert (wrong.status, wrong.fatal) == (401, True)
-    assert "SECRET" not in f"{slower} {wrong}"
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        TimeoutError("SECRET"),
-        asyncio.TimeoutError("SECRET"),
-        ConnectionResetError("SECRET"),
-        json.JSONDecodeError("SECRET", "", 0),
-        urllib.error.URLError("SECRET"),
-        _named("APITimeoutError", type("APIConnectionError", (Exception,), {})),
-        _named("ReadError", type("TransportError", (Exception,), {})),
-        _error(TimeoutError("SECRET"), kind=RuntimeError),
-    ],
-    ids=lambda error: type(error).__name__,
-)
-def test_what_never_saw_a_response_is_worth_another_attempt(error: Exception) -> None:
-    known = from_exception(error)
-    assert isinstance(known, Transient)
-    assert type(error).__name__ in str(known)
-    assert "SECRET" not in str(known)
-
-
-def test_other_mistakes_are_nobodys_failure_to_answer() -> None:
-    mistakes = [KeyError("x"), FileNotFoundError("x"), InvalidInput("x"), _error(code="x"), _error(status_code=True)]
-    mistakes.append(_error(json.JSONDecodeError("x", "", 0), kind=InvalidInput))
-    assert [from_exception(error) for error in mistakes] == [None] * len(mistakes)
-    refused = Refused("no", status=400)
-    assert from_exception(refused) is refused
-
-
-def test_a_mistake_in_a_second_attempt_is_not_taken_for_the_trouble_of_the_first() -> None:
-    try:
-        raise Transient("first")
-    except Transient:
-        with pytest.raises(KeyError), answering():
-            raise KeyError("second")  # noqa: B904  # its __context__ is the first
-
-
-def test_causes_that_go_in_a_circle_come_to_an_end() -> None:
-    error = _error(kind=RuntimeError)
-    error.__cause__ = _error(error, kind=ValueError)
-    assert from_exception(error) is None
-
-
-@given(st.integers(100, 599))
-def test_every_status_is_one_or_the_other(code: int) -> None:
-    known = from_exception(_error(status_code=code))
-    assert known is not None
-    again = code in (408, 409, 425, 429) or not 300 <= code <= 499
-    assert isinstance(known, Transient if again else Refused)
-    assert pickle.loads(pickle.dumps(known)).status == code
-
-
-# -- functions, fakes, and what stands on a command line
-
-
-async def test_a_plain_function_is_called_in_a_thread_with_the_callers_context_and_an_async_one_is_awaited() -> None:
-    who = contextvars.ContextVar("who", default="nobody")
-    meet = threading.Barrier(8, timeout=30)  # broken unless all eight are called at once
-
-    def plain(prompt: str) -> str:
-        meet.wait()
-        return f"{who.get()} asks {prompt}"
-
-    async def later(prompt: str) -> Answer:
-        await asyncio.sleep(0)
-        return Answer(prompt, prompt_tokens=1, cost_usd=0.5)
-
-    who.set("somebody")
-    async with aclosing(CallableClient(plain)) as asked:
-        assert asked.name == "plain"
-        answers = await asyncio.gather(*(asked.ask(str(n), key="") for n in range(8)))
-    assert [answer.text for answer in answers] == [f"somebody asks {n}" for n in range(8)]
-    async with aclosing(CallableClient(later, name="mine")) as asked:
-        assert asked.name == "mine"
-        assert await asked.ask("q", key="") == Answer("q", prompt_tokens=1, cost_usd=0.5)
-
-
-async def test_what_a_function_raises_or_returns_is_told_apart() -> None:
-    def late(prompt: str) -> str:
-        raise TimeoutError(prompt)
-
-    def broken(prompt: str) -> str:
-        raise KeyError(prompt)
-
-    def numb(prompt: str) -> Any:
-        return 7
-
-    for function, expected in ((late, Transient), (broken, KeyError), (numb, InvalidInput)):
-        async with aclosing(CallableClient(function)) as asked:
-            with pytest.raises(expected) as caught:
-                await asked.ask("SECRET", key="")
-        assert function is broken or "SECRET" not in str(caught.value)
-
-
-async def test_the_fake_answers_fails_on_demand_and_keeps_its_calls() -> None:
-    fake: Client = FakeClient(shout, failures=[None, Transient("busy", retry_after_s=1.0)])
-    assert (await fake.ask("a", key="1")).text == "A"
-    with pytest.raises(Transient, match="busy"):
-        await fake.ask("b", key="2")
-    assert (await fake.ask("b", key="2")).text == "B"
-    assert isinstance(fake, FakeClient)
-    assert fake.calls == [("a", "1"), ("b", "2"), ("b", "2")]
-
-
-async def test_who_asks_the_fake_lets_others_ask() -> None:
-    fake = FakeClient(lambda prompt: str(len(fake.calls)))
-    answers = await asyncio.gather(*(fake.ask("q", key=str(n)) for n in range(3)))
-    assert [answer.text for answer in answers] == ["3", "3", "3"]
-
-
-@pytest.fixture
-def my_llm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Name of a module in the working directory, which is not on the path."""
-    (tmp_path / "my_own_llm.py").write_text("def ask(prompt):\n    return prompt * 2\n\nnumber = 7\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield "my_own_llm"
-    sys.modules.pop("my_own_llm", None)
-
-
-async def test_a_function_by_its_name(my_llm: str) -> None:
-    async with aclosing(client(f"python:{my_llm}:ask")) as asked:
-        assert asked.name == f"{my_llm}:ask"
-        assert (await asked.ask("ab", key="")).text == "abab"
-
-
-@pytest.mark.parametrize(
-    ("path", "says"),
-    [
-        ("my_own_llm", "package.module:name"),
-        ("my_own_llm:", "package.module:name"),
-        (":ask", "package.module:name"),
-        ("my_own_llm:nothing", "nothing"),
-        ("no_such_module_here:ask", "no_such_module_here"),
-        ("my_own_llm:number", "is int; it must be a function"),
-    ],
-)
-def test_a_name_that_leads_to_no_function(my_llm: str, path: str, says: str) -> None:
-    with pytest.raises(InvalidInput, match=says):
-        client(f"python:{path}")
-
-
-def test_an_object_may_stand_in_another(my_llm: str) -> None:
-    assert load_object(f"{my_llm}:ask.__name__") == "ask"
-
-
-@pytest.mark.parametrize("model", ["gpt-4o", "openai:", ":gpt-4o", "", "no_such:gpt-4o"])
-def test_an_unknown_prefix_lists_those_there_are(model: str) -> None:
-    with pytest.raises(InvalidInput, match=r"openai:….*python:…"):
-        client(model)
-
-
 async def test_the_openai_client_from_a_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", f" {KEY}\n")
     with ScriptedLLM(shout) as llm:
@@ -536,27 +358,7 @@ def test_what_the_openai_client_lacks(options: dict[str, str], says: str, monkey
     assert "SECRET" not in str(caught.value)
 
 
-def test_an_option_that_a_prefix_does_not_take(my_llm: str) -> None:
-    with pytest.raises(InvalidInput, match="temperature"):
-        client(f"python:{my_llm}:ask", temperature=0.0)
-
-
 def test_without_the_library_the_pip_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(MissingExtra, match=r"pip install 'cit-router\[openai\]'"):
         client("openai:tiny", base_url="http://127.0.0.1:1/v1")
-
-
-def parrot(words: str, *, temperature: float = 1.0) -> Client:
-    return FakeClient(lambda prompt: f"{words} at {temperature}", name=words)
-
-
-async def test_an_installed_package_adds_a_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("parrot", f"{__name__}:parrot", clients.ENTRY_POINTS)
-    monkeypatch.setattr(clients, "entry_points", EntryPoints([entry]).select)
-    asked = client("parrot:polly:1", temperature=0.5)
-    assert (await asked.ask("q", key="k")).text == "polly:1 at 0.5"
-    with pytest.raises(InvalidInput, match="max_tokens"):
-        client("parrot:polly", max_tokens=5)
-    with pytest.raises(InvalidInput, match="openai:…, parrot:…, python:…"):
-        client("crow:polly")
