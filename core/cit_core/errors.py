@@ -17,8 +17,9 @@ Every message says what came, what is needed and, where there is one, the comman
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
+
+from cit_core.messages import closest, shown
 
 __all__ = [
     "AnswerError",
@@ -57,10 +58,9 @@ class UnknownCandidate(InvalidInput):
 
     def __init__(self, unknown: str, known: Iterable[str], where: str = "the zoo") -> None:
         ids = sorted(known)
-        lowered = {id_.lower(): id_ for id_ in ids}
-        close = [lowered[match] for match in difflib.get_close_matches(str(unknown).lower(), lowered, n=3, cutoff=0.0)]
+        close = closest(unknown, ids)
         hint = f"closest: {', '.join(map(repr, close))}" if close else "there is none to choose from"
-        super().__init__(f"no candidate {unknown!r} among the {len(ids)} in {where}; {hint}")
+        super().__init__(f"no candidate {shown(unknown)} among the {len(ids)} in {where}; {hint}")
         self.unknown = unknown
         self.close = tuple(close)
         self._made_of = unknown, ids, where

@@ -10,12 +10,25 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cit_core.errors import InvalidInput, NoCandidate
+from cit_core.messages import shown
 from cit_core.records import Candidate, Ranked
 
-__all__ = ["Best", "Constraints", "CostAware", "Policy", "QueryFacts", "Scored", "Threshold", "parse_policy", "rank"]
+__all__ = [
+    "Best",
+    "Constraints",
+    "CostAware",
+    "Policy",
+    "QueryFacts",
+    "Scored",
+    "Threshold",
+    "as_constraints",
+    "as_policy",
+    "parse_policy",
+    "rank",
+]
 
 
 def _as_set(facts: QueryFacts | Constraints, name: str) -> None:
@@ -162,6 +175,7 @@ def _above(price: float | None, limit: float | None) -> bool:
     return price is not None and limit is not None and price > limit
 
 
+@runtime_checkable
 class Policy(Protocol):
     """Turns one candidate's numbers into a utility; the highest wins."""
 
@@ -261,7 +275,41 @@ def parse_policy(text: str) -> Policy:
         kind = ""
     if kind in makers:
         return makers[kind](value)
-    raise InvalidInput(f"no policy {text!r}; use best, threshold:TAU (0..1) or cost:VALUE (USD)")
+    raise InvalidInput(f"no policy {shown(text)}; use best, threshold:TAU (0..1) or cost:VALUE (USD)")
+
+
+def as_policy(given: object) -> Policy:
+    """Return a policy, whether it came as one or as the command line writes it: `cost:0.02`.
+
+    Raises:
+        InvalidInput: If it is neither.
+    """
+    if isinstance(given, str):
+        return parse_policy(given)
+    if isinstance(given, Policy) and not isinstance(given, type):
+        return given
+    raise InvalidInput(
+        f"policy is {shown(given)}; use 'best', 'threshold:TAU' (0..1), 'cost:VALUE' (USD), or an object with a name, "
+        "needs_prices and utility(scored)"
+    )
+
+
+def as_constraints(given: object) -> Constraints:
+    """Return constraints, whether they came as such or as a mapping of their fields.
+
+    Raises:
+        InvalidInput: If it is neither.
+    """
+    if isinstance(given, Constraints):
+        return given
+    if isinstance(given, Mapping):
+        unknown = [name for name in given if name not in Constraints.__dataclass_fields__]
+        if unknown:
+            raise InvalidInput(
+                f"constraints have no {shown(unknown[0])}; use {', '.join(Constraints.__dataclass_fields__)}"
+            )
+        return Constraints(**given)
+    raise InvalidInput(f"constraints is {shown(given)}; use Constraints(...) of cit_core")
 
 
 def rank(scored: Sequence[Scored], policy: Policy, excluded: Mapping[str, str]) -> tuple[list[Ranked], dict[str, str]]:

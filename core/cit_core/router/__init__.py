@@ -8,12 +8,16 @@ from cit_core.router.router import Router
 from cit_core.router.scorer import FakeScorer, Scorer
 from cit_core.router.sticky import Conversation, Sticky
 
+Failover = Fallback
+"""The name that earlier releases and LangChain's users know; the same class."""
+
 __all__ = [
     "CHARACTERS_PER_TOKEN",
     "MAX_CHARACTERS",
     "Attempts",
     "Batching",
     "Conversation",
+    "Failover",
     "Failure",
     "FakeScorer",
     "Fallback",

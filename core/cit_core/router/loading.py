@@ -6,14 +6,15 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
-from cit_core.errors import CheckpointError
+from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.evidence.scorer import Reader
+from cit_core.messages import shown
 from cit_core.records import Capability, Suite
 from cit_core.router.scorer import Scorer
 from cit_core.runtime.checkpoint import shipped_checkpoints
@@ -31,7 +32,9 @@ __all__ = [
     "from_catalogue",
     "from_store",
     "is_run",
+    "is_store",
     "open_scorer",
+    "open_store",
     "outcomes_of",
 ]
 
@@ -63,6 +66,31 @@ class Opened(NamedTuple):
     """`scorer` without evidence."""
     unmeasured: Mapping[str, str] = {}
     """Who has no outcomes, where others have: id to what to do about it."""
+
+
+def is_store(given: object) -> TypeGuard[CapabilityStore | str]:
+    """Return whether this is a store, or looks like the address of one."""
+    if isinstance(given, str):
+        return "://" in given
+    from cit_core.store import CapabilityStore
+
+    return isinstance(given, CapabilityStore)
+
+
+def open_store(given: object) -> CapabilityStore:
+    """Return a store, whether it came as one or as its address.
+
+    Raises:
+        InvalidInput: If it is neither.
+        StoreError: If it cannot be opened.
+    """
+    from cit_core.store import CapabilityStore
+
+    if isinstance(given, CapabilityStore):
+        return given
+    if isinstance(given, str):
+        return CapabilityStore(given)
+    raise InvalidInput(f"store is {shown(given)}; it must be a CapabilityStore or the address of one: sqlite:///zoo.db")
 
 
 def from_catalogue(checkpoint: str | Path, *, evidence: bool) -> Opened:

@@ -9,16 +9,16 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
-from cit_core.policy import Best, Constraints, Policy, QueryFacts
+from cit_core.policy import Best, Constraints, Policy, QueryFacts, as_constraints, as_policy
 from cit_core.records import Candidate, Capability, Decision, Item, Outcome, Suite, require_unique
 from cit_core.router.batching import Batcher, Batching
 from cit_core.router.concurrency import aside
 from cit_core.router.engine import Asked, Decider
 from cit_core.router.feedback import Feedback
-from cit_core.router.loading import Origin, from_catalogue, from_store
+from cit_core.router.loading import Origin, from_catalogue, from_store, open_store
 from cit_core.router.query import Query
 from cit_core.router.scorer import Scorer
 from cit_core.router.telemetry import tell_decision
@@ -53,8 +53,8 @@ class Router:
         scorer: Scorer,
         candidates: Sequence[Candidate | Capability],
         *,
-        policy: Policy | None = None,
-        constraints: Constraints | None = None,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
         store_version: str | None = None,
         completion_tokens: int = 256,
         excluded: Mapping[str, str] | None = None,
@@ -70,8 +70,8 @@ class Router:
         self._decider = Decider(
             scorer,
             capabilities,
-            policy if policy is not None else Best(),
-            constraints if constraints is not None else Constraints(),
+            Best() if policy is None else as_policy(policy),
+            Constraints() if constraints is None else as_constraints(constraints),
             store_version,
             completion_tokens,
             dict(excluded or {}),
@@ -88,8 +88,8 @@ class Router:
         checkpoint: str | Path = "mini",
         *,
         models: Iterable[str] | None = None,
-        policy: Policy | None = None,
-        constraints: Constraints | None = None,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
         evidence: bool = True,
         batching: Batching | None = None,
     ) -> Router:
@@ -124,13 +124,13 @@ class Router:
     @classmethod
     def from_store(
         cls,
-        store: CapabilityStore,
+        store: CapabilityStore | str,
         scorer: Scorer | None = None,
         *,
         suite: Suite | None = None,
         models: Iterable[str] | None = None,
-        policy: Policy | None = None,
-        constraints: Constraints | None = None,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
         evidence: bool = True,
         batching: Batching | None = None,
     ) -> Router:
@@ -139,7 +139,7 @@ class Router:
         Where some candidates were measured, those that were not are excluded, with that reason.
 
         Args:
-            store: Where the outcomes are, and where feedback goes.
+            store: Where the outcomes are, and where feedback goes; a store or its address.
             scorer: What predicts; the shipped checkpoint if not given.
             suite: Compute capabilities over its items alone; over every item in the store if not given.
             models: Ids in the store; all of them if not given.
@@ -152,6 +152,7 @@ class Router:
             UnknownCandidate: If a model is not in the store; the message names the closest ids.
             NoCandidate: If the store holds no candidate.
         """
+        store = open_store(store)
         opened = from_store(store, scorer, suite, evidence=evidence)
         zoo = _pick(opened.capabilities, models, store.url)
         feedback, unmeasured = Feedback(store, opened.network), dict(opened.unmeasured)

@@ -1,0 +1,46 @@
+"""How error messages show what came."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+__all__ = ["closest", "shown"]
+
+LONGEST_SHOWN = 60
+"""Characters of a text that an error shows; a longer one may be a prompt."""
+LONGEST_COMPARED = 512
+"""Characters of a name that are compared; the time grows with the square."""
+SECRET = re.compile(
+    r"://[^/\s]*@|\b(?:sk|pk|rk|gsk|hf|ghp|gho|github_pat|xox[abps]|AIza|AKIA|eyJ|Bearer|Basic)[-_ A-Za-z0-9]{8}",
+)
+"""The look of a password in an address and of common keys."""
+
+
+def shown(value: object) -> str:
+    """Return how an error may show what came: a number or a short text as it is, anything else by its type.
+
+    Nobody's `__repr__` is called, no control character is passed on, and what looks like a key is not shown.
+    """
+    kind = type(value)
+    if value is None or kind in (bool, float):
+        return repr(value)
+    if kind is int:
+        assert isinstance(value, int)
+        return repr(value) if value.bit_length() <= 64 else f"an integer of {value.bit_length():,} bits"
+    if kind is str:
+        assert isinstance(value, str)
+        if len(value) > LONGEST_SHOWN:
+            return f"a text of {len(value):,} characters"
+        return "a text that may hold a key" if SECRET.search(value) else repr(value)
+    return kind.__name__
+
+
+def closest(unknown: object, known: Iterable[str]) -> list[str]:
+    """Return the three known names most like an unknown one; none for what is no name."""
+    if not isinstance(unknown, str | int) or (isinstance(unknown, int) and unknown.bit_length() > 64):
+        return []
+    text = str(unknown).lower()[:LONGEST_COMPARED]
+    lowered = {name.lower(): name for name in known}
+    return [lowered[match] for match in difflib.get_close_matches(text, lowered, n=3, cutoff=0.0)]

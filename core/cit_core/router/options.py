@@ -1,0 +1,160 @@
+"""Options that several doors take, checked and made into what they work with; every error is an InvalidInput."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from cit_core.errors import InvalidInput, UnknownCandidate
+from cit_core.messages import closest, shown
+from cit_core.policy import as_constraints, as_policy
+from cit_core.router.batching import Batching
+from cit_core.router.fallback import Fallback
+from cit_core.router.loading import is_store
+from cit_core.router.router import Router
+from cit_core.router.serialization import fallback_from_config, router_from_config, sticky_from_config
+from cit_core.router.sticky import Sticky
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = [
+    "as_batching",
+    "as_constraints",
+    "as_context",
+    "as_fallback",
+    "as_policy",
+    "as_router",
+    "as_sticky",
+    "check_ids",
+    "check_options",
+]
+
+
+def as_router(given: Any) -> Router:
+    """Return a router, whether it came as one, as its config, or as a store or its address.
+
+    Raises:
+        InvalidInput: If it is none of these.
+        StoreError: If a store cannot be opened.
+    """
+    if isinstance(given, Router):
+        return given
+    if isinstance(given, Mapping):
+        return router_from_config(given)
+    if is_store(given):
+        return Router.from_store(given)
+    raise InvalidInput(
+        f"router is {shown(given)}; it must be a cit_core.Router, for example Router.from_pretrained(), or the address "
+        "of a store: sqlite:///zoo.db"
+    )
+
+
+def as_sticky(given: Any) -> Sticky | None:
+    """Return where conversations are remembered, or None if they are not.
+
+    Args:
+        given: None, `conversation` for the defaults, a `Sticky`, or its config.
+
+    Raises:
+        InvalidInput: If it is none of these.
+    """
+    if given is None or isinstance(given, Sticky):
+        return given
+    if isinstance(given, Mapping):
+        return sticky_from_config(given)
+    if isinstance(given, str) and given == "conversation":
+        return Sticky()
+    raise InvalidInput(f"sticky is {shown(given)}; use 'conversation', or Sticky(margin=...) of cit_core.router")
+
+
+def as_fallback(given: Any) -> Fallback:
+    """Return what decides after a failure; the next-best candidate is asked if nothing is given.
+
+    Args:
+        given: None, a `Fallback`, or its config.
+
+    Raises:
+        InvalidInput: If it is none of these.
+    """
+    if isinstance(given, Fallback):
+        return given
+    if given is None:
+        return Fallback()
+    if isinstance(given, Mapping):
+        return fallback_from_config(given)
+    raise InvalidInput(
+        f"fallback is {shown(given)}; use Fallback(fallback_on=..., max_attempts=...) of cit_core.router"
+    )
+
+
+def as_batching(given: Any) -> Batching | None:
+    """Return how calls that coincide are scored together, or None if each is scored by itself.
+
+    Raises:
+        InvalidInput: If it is neither a `Batching`, nor its config, nor None.
+    """
+    if given is None or isinstance(given, Batching):
+        return given
+    if isinstance(given, Mapping):
+        unknown = [name for name in given if name not in Batching.__dataclass_fields__]
+        if not unknown:
+            return Batching(**given)
+        raise InvalidInput(f"batching has no {shown(unknown[0])}; use {', '.join(Batching.__dataclass_fields__)}")
+    raise InvalidInput(f"batching is {shown(given)}; use Batching(max_wait_s=..., max_size=...) of cit_core.router")
+
+
+def as_context(given: Any) -> Literal["turn", "conversation"]:
+    """Return what of a conversation is routed on.
+
+    Raises:
+        InvalidInput: If there is no such context.
+    """
+    if given in ("turn", "conversation") and isinstance(given, str):
+        context: Literal["turn", "conversation"] = "turn" if given == "turn" else "conversation"
+        return context
+    raise InvalidInput(f"context is {shown(given)}; use 'turn' (the last human turn) or 'conversation' (all of it)")
+
+
+def check_ids(
+    given: Any, router: Router, *, what: str = "routes", kind: str = "Runnable or callable"
+) -> dict[str, Any]:
+    """Return what answers for each candidate, if all ids are of the router.
+
+    Args:
+        given: Candidate id to what answers for it.
+        router: Knows the candidates.
+        what: Name of the option, for the message.
+        kind: What its values must be, for the message.
+
+    Raises:
+        UnknownCandidate: If an id is not a candidate of the router.
+        InvalidInput: If it is no mapping, or there is nothing in it.
+    """
+    if not isinstance(given, Mapping) or not given:
+        raise InvalidInput(f"{what} must be a dict with at least one entry: candidate id to {kind}")
+    known = [candidate.id for candidate in router.candidates]
+    for id_ in given:
+        if id_ not in known:
+            raise UnknownCandidate(id_, known, "the router")
+    return dict(given)
+
+
+def check_options(given: Mapping[str, Any], model: type[BaseModel], also: Collection[str] = ()) -> None:
+    """Refuse an option that pydantic would ignore.
+
+    Args:
+        given: Options by name.
+        model: Has the options as fields.
+        also: Names that are accepted besides its fields.
+
+    Raises:
+        InvalidInput: If an option is no field of the model; names the closest.
+    """
+    if model.model_config.get("extra") == "allow":
+        return
+    known = {*also, *model.model_fields, *(f.alias for f in model.model_fields.values() if f.alias)}
+    for name in given:
+        if name not in known:
+            hint = ", ".join(map(repr, closest(name, known)))
+            raise InvalidInput(f"{model.__name__} has no option {shown(name)}" + (f"; closest: {hint}" if hint else ""))
