@@ -66,9 +66,7 @@ def _own(capability: Capability) -> Resolved:
 
 def _public(name: str, public: Mapping[str, Capability], strict: bool) -> Resolved:
     if not name.strip():
-        raise InvalidInput(
-            "a model's name is empty; give provider:model, for instance openai:gpt-5-mini"
-        )
+        raise InvalidInput("a model's name is empty; give provider:model, for instance openai:gpt-5-mini")
     if name in public:
         return Resolved(public[name], "measured", "the core test, by TIGER-AI-Lab/MMLU-Pro")
     model = find_model(name)
