@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-__all__ = ["Renewable", "renew_after_fork"]
+__all__ = ["Pausable", "Renewable", "pause_during_fork", "renew_after_fork"]
 
 
 class Renewable(Protocol):
@@ -20,25 +20,70 @@ class Renewable(Protocol):
         ...
 
 
-_owners: dict[int, weakref.ref[Renewable]] = {}
+class Pausable(Protocol):
+    """An object that must be at rest while the process is forked."""
+
+    def _pause_for_fork(self) -> None:
+        """Finish what is under way and begin nothing new; runs in the parent, before the fork, in bounded time."""
+        ...
+
+    def _resume_after_fork(self) -> None:
+        """Go on; runs in the parent. In the child, `_renew_after_fork` does."""
+        ...
+
+
+T = TypeVar("T")
+
+
+class _Owners(Generic[T]):
+    """Objects that asked to be called, in the order in which they asked, as long as they live."""
+
+    def __init__(self) -> None:
+        self._references: dict[int, weakref.ref[T]] = {}
+
+    def add(self, owner: T) -> None:
+        key = id(owner)
+        self._references[key] = weakref.ref(owner, lambda _: self._forget(key))
+
+    def living(self) -> list[T]:
+        owners = (reference() for reference in list(self._references.values()))
+        return [owner for owner in owners if owner is not None]
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._references
+
+    def _forget(self, key: int) -> None:
+        self._references.pop(key, None)
+
+
+_owners: _Owners[Renewable] = _Owners()
+_pausable: _Owners[Pausable] = _Owners()
 
 
 def renew_after_fork(owner: Renewable) -> None:
     """Call `owner._renew_after_fork()` in every child that is forked from now on, as long as the owner lives."""
-    key = id(owner)
-    _owners[key] = weakref.ref(owner, lambda _: _forget(key))
+    _owners.add(owner)
 
 
-def _forget(key: int) -> None:
-    _owners.pop(key, None)
+def pause_during_fork(owner: Pausable) -> None:
+    """Call `owner._pause_for_fork()` before every fork and `owner._resume_after_fork()` after it, in the parent."""
+    _pausable.add(owner)
+
+
+def _pause_all() -> None:
+    for owner in _pausable.living():
+        owner._pause_for_fork()
+
+
+def _resume_all() -> None:
+    for owner in _pausable.living():
+        owner._resume_after_fork()
 
 
 def _renew_all() -> None:
-    for reference in list(_owners.values()):
-        owner = reference()
-        if owner is not None:
-            owner._renew_after_fork()
+    for owner in _owners.living():
+        owner._renew_after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_renew_all)
+    os.register_at_fork(before=_pause_all, after_in_parent=_resume_all, after_in_child=_renew_all)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+from store_records import ALGEBRA, ITEMS, LAW
 
+from cit_core.records import Candidate
 from cit_core.store import CapabilityStore
 
 POSTGRES = "CIT_TEST_POSTGRES_URL"
@@ -49,3 +51,13 @@ def store(store_url: str) -> Iterator[CapabilityStore]:
     """An empty store."""
     with CapabilityStore(store_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def seeded(store: CapabilityStore) -> CapabilityStore:
+    """Two tasks, four items with texts, two candidates."""
+    with store.transaction() as writer:
+        writer.add_tasks([ALGEBRA, LAW])
+        writer.add_items(ITEMS)
+        writer.add_candidates([Candidate(id="small"), Candidate(id="big")])
+    return store

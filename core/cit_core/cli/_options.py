@@ -94,7 +94,7 @@ def sqlite_file(url: str | None) -> Path | None:
     Raises:
         InvalidInput: If it is not the URL of a store.
     """
-    from cit_core.store.database import parse_url
+    from cit_core.store.url import parse_url
 
     parsed = parse_url(None if is_default(url) else url)
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None

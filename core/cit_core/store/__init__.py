@@ -1,18 +1,23 @@
-"""What is kept: outcomes are facts, a capability is computed from them.
+"""Capability store: outcomes are facts, and a capability is computed from them.
 
     with CapabilityStore("sqlite:///zoo.db") as store:
         with store.transaction() as writer:             # all of it or nothing
             writer.add_tasks([task])
             writer.add_items(items)
         store.add_outcomes(outcomes)                    # a transaction per batch
+        with store.bulk_load() as load:                 # batches that others can write between; all of it counts at
+            for outcomes in batches:                    # the end, or nothing
+                with load.batch() as writer:
+                    writer.add_outcomes(outcomes)
         store.capabilities()
 
-`transaction` is the one way to write; every `add_*` of the store goes through it. Writers take turns, readers never
+Every write goes through `transaction` or `bulk_load`. Writers take turns in the order in which they came, readers never
 wait and never see half a transaction, and each transaction that changed something counts the version up by one.
 """
 
 from cit_core.store.capability_store import CapabilityStore, Snapshot
 from cit_core.store.queries import ASKED, UNASSIGNED, StoredEvidence, in_batches
+from cit_core.store.staging import BulkLoad
 from cit_core.store.writer import (
     REFUSED_SHOWN,
     BatchResult,
@@ -27,6 +32,7 @@ __all__ = [
     "REFUSED_SHOWN",
     "UNASSIGNED",
     "BatchResult",
+    "BulkLoad",
     "CapabilityStore",
     "Conflict",
     "ImportSummary",

@@ -1,27 +1,28 @@
-"""The store: opened by URL, shared among threads, read in snapshots, written in transactions."""
+"""Capability store: opened by URL, shared among threads, read in snapshots, written in transactions."""
 
 from __future__ import annotations
 
-import os
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, func, or_, select
+from sqlalchemy import Connection, func, or_, select
 
-from cit_core.errors import CITError, InvalidInput
+from cit_core.errors import CITError, InvalidInput, StoreError
 from cit_core.records import Candidate, Capability, Item, Outcome, Suite, Task
-from cit_core.store.database import open_engine, parse_url, store_errors
-from cit_core.store.migrations import upgrade
+from cit_core.store.connections import TIMEOUT_S, Connections
+from cit_core.store.database_errors import damage_errors
+from cit_core.store.migrations.revisions import is_up_to_date, upgrade
+from cit_core.store.passwords import complete_url, portable_url, remember_password
 from cit_core.store.queries import (
     ASKED,
     UNASSIGNED,
     StoredEvidence,
     candidate_key_of,
     in_batches,
+    not_staged,
     read_candidates,
     read_capabilities,
     read_evidence,
@@ -29,6 +30,8 @@ from cit_core.store.queries import (
     read_tasks,
 )
 from cit_core.store.schema import candidates, items, outcomes, settings, sources, tasks, versions
+from cit_core.store.staging import BulkLoad
+from cit_core.store.url import parse_url, shown
 from cit_core.store.writer import REFUSED_SHOWN, ImportSummary, Writer
 
 __all__ = ["CapabilityStore", "Snapshot"]
@@ -37,7 +40,7 @@ Progress = Callable[[int], None]
 
 
 class Snapshot(NamedTuple):
-    """What a router is made of, of one moment."""
+    """Content of a store at one moment, as a router needs it."""
 
     version: int
     capabilities: tuple[Capability, ...]
@@ -45,35 +48,50 @@ class Snapshot(NamedTuple):
 
 
 class CapabilityStore:
-    """Candidates, tasks, items and outcomes in one SQLite file or PostgreSQL database; safe to share among threads.
+    """Candidates, tasks, items and outcomes in an SQLite file or a PostgreSQL database.
+
+    Safe to share among threads and to use in a forked child. A pickle holds the URL without its password; see
+    docs/operations.md for where a copy finds it.
 
     Args:
         url: `sqlite:///path` or `postgresql+psycopg://user:password@host/name`; by default a file in the platform's
-            data directory. A new store is made, an older one is brought up to date.
+            data directory. A relative path is made absolute at once.
+        create: Make a store that is not there, and bring one of an older release up to date. Without it, opening and
+            reading write nothing.
+        timeout_s: How long a writer waits for other writers [s].
 
     Raises:
         InvalidInput: If the URL names neither.
-        StoreError: If the database cannot be used.
+        StoreError: If the database cannot be used, or belongs to another application.
         StoreTooNew: If a newer release has written it.
         MissingExtra: If PostgreSQL is asked for and psycopg is not installed.
     """
 
-    def __init__(self, url: str | None = None) -> None:
+    def __init__(self, url: str | None = None, *, create: bool = True, timeout_s: float = TIMEOUT_S) -> None:
         self._url = parse_url(url)
-        self._engine = open_engine(self._url)
-        weakref.finalize(self, _let_go, self._engine, os.getpid())  # for whoever does not close it
-        self._turn = threading.Lock()
-        self._writing: int | None = None
+        self._connections = Connections(self._url, timeout_s)
+        self._timeout_s = timeout_s
+        weakref.finalize(self, self._connections.close)  # for a store that nobody closes
         try:
-            with store_errors(self._url):
-                upgrade(self._engine)
+            self._open(create)
         except CITError:
             self.close()
             raise
-        self._readers: Engine = self._engine
-        if self._engine.dialect.name == "postgresql":  # SQLite's transactions are snapshots as they are
-            snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            self._readers = self._engine.execution_options(**snapshot)
+        remember_password(self._url)
+
+    def _open(self, create: bool) -> None:
+        if not self._connections.is_missing():
+            with self._reading() as connection:
+                if is_up_to_date(connection, self.url):
+                    return
+        if not create:
+            raise StoreError(
+                f"no store of this release at {self.url}: `cit store upgrade --store URL` brings an older one up to "
+                "date; `cit models add`, `cit import` and `cit aptitude run` make a new one"
+            )
+        self._connections.make_file()
+        with self._connections.writing() as connection:
+            upgrade(connection, self.url)
 
     def __enter__(self) -> CapabilityStore:
         return self
@@ -83,21 +101,21 @@ class CapabilityStore:
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[type[CapabilityStore], tuple[str]]:
-        return CapabilityStore, (self._url.render_as_string(hide_password=False),)
+    def __reduce__(self) -> tuple[Callable[..., CapabilityStore], tuple[str, float]]:
+        return _opened_again, (portable_url(self._url), self._timeout_s)
 
     def close(self) -> None:
-        """Let go of every connection; a store that nobody holds any more does so by itself."""
-        self._engine.dispose()
+        """Close every connection; a store that nothing refers to any more does so by itself."""
+        self._connections.close()
 
     @property
     def url(self) -> str:
-        """Where the store is; a password is masked."""
-        return self._url.render_as_string()
+        """URL of the store, absolute; the password and the values of options that may be secret are masked."""
+        return shown(self._url)
 
     @property
     def version(self) -> int:
-        """How many transactions have changed something; 0 for a new store."""
+        """Number of transactions that have changed something; 0 for a new store."""
         with self._reading() as connection:
             return _version(connection)
 
@@ -105,25 +123,45 @@ class CapabilityStore:
     def transaction(self) -> Iterator[Writer]:
         """Write several things together: all of them are kept at the end of the block, or none if it raises.
 
+        When the block has ended, they are on the disk.
+
         Raises:
             InvalidInput: If this thread is in a transaction already: use that one's writer.
             StoreError: If the database cannot be written, or other writers held it for too long.
         """
-        me = threading.get_ident()
-        if self._writing == me:
+        with self._writing(Writer) as writer:
+            yield writer
+
+    @contextmanager
+    def bulk_load(self) -> Iterator[BulkLoad]:
+        """Write many outcomes in batches between which others can write, and count all of them at the end, or none.
+
+        Work through the source outside of `BulkLoad.batch`, so that no lock is held meanwhile.
+
+        Raises:
+            StoreError: If the database cannot be written.
+        """
+        load = BulkLoad(self._writing)
+        load.remove_abandoned()
+        try:
+            yield load
+            load.publish()
+        except BaseException:
+            with suppress(CITError):  # what cannot be taken back now stays unseen, and a later load removes it
+                load.discard()
+            raise
+
+    @contextmanager
+    def _writing(self, make_writer: Callable[[Connection], Writer]) -> Iterator[Writer]:
+        if self._connections.is_writing():
             raise InvalidInput("this thread is in a transaction of this store already; write with the writer it gave")
-        with self._turn:
-            self._writing = me
-            try:
-                with store_errors(self._url), self._engine.execution_options(writes=True).begin() as connection:
-                    writer = Writer(connection)
-                    yield writer
-                    writer.count_version()
-            finally:
-                self._writing = None
+        with self._connections.writing() as connection:
+            writer = make_writer(connection)
+            yield writer
+            writer.count_version()
 
     def add_candidates(self, given: Iterable[Candidate], *, replace: bool = False) -> int:
-        """Add candidates in one transaction; returns how many were new or changed.
+        """Add candidates in one transaction; return how many were new or changed.
 
         Raises:
             InvalidInput: If an id is stored with other facts and `replace` is not set.
@@ -141,7 +179,7 @@ class CapabilityStore:
             writer.remove_candidate(id_)
 
     def add_tasks(self, given: Iterable[Task], *, replace: bool = False) -> int:
-        """Add tasks in one transaction; returns how many were new or changed.
+        """Add tasks in one transaction; return how many were new or changed.
 
         Raises:
             InvalidInput: If an id is stored with other keywords and `replace` is not set.
@@ -150,7 +188,7 @@ class CapabilityStore:
             return writer.add_tasks(given, replace=replace)
 
     def add_items(self, given: Iterable[Item], *, replace: bool = False) -> int:
-        """Add items, or what was not known about them, in one transaction; returns how many were new or changed.
+        """Add items, or facts that items lacked, in one transaction; return how many were new or changed.
 
         Raises:
             InvalidInput: If a task is not stored, or an item is stored with another text or task and `replace` is
@@ -169,7 +207,7 @@ class CapabilityStore:
         Args:
             given: May be a generator; one batch is held in memory.
             batch_size: Outcomes in one transaction.
-            progress: Told after every batch how many outcomes have been read so far.
+            progress: Called after every batch with the number of outcomes read so far.
 
         Raises:
             InvalidInput: If a candidate (UnknownCandidate) or an item is not stored; nothing of its batch is written.
@@ -188,7 +226,7 @@ class CapabilityStore:
         return summary
 
     def hold(self, source: str) -> None:
-        """Keep a source's outcomes, those to come included, without counting them, until it is released."""
+        """Keep a source's outcomes, present and future, without counting them until it is released."""
         with self.transaction() as writer:
             writer.hold(source)
 
@@ -198,17 +236,21 @@ class CapabilityStore:
             writer.release(source)
 
     def held(self) -> tuple[str, ...]:
-        """Sources whose outcomes are kept and not counted, in the order in which they came."""
+        """Return the sources whose outcomes are kept and not counted, in the order in which they came."""
         with self._reading() as connection:
-            return tuple(connection.scalars(select(sources.c.id).where(sources.c.held).order_by(sources.c.key)))
+            return tuple(
+                connection.scalars(
+                    select(sources.c.id).where(sources.c.held, sources.c.load_key.is_(None)).order_by(sources.c.key)
+                )
+            )
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """Every candidate, in the order in which they were added."""
+        """Return every candidate, in the order in which they were added."""
         with self._reading() as connection:
             return tuple(read_candidates(connection).values())
 
     def candidate(self, id_: str) -> Candidate:
-        """The candidate with this id.
+        """Return the candidate with this id.
 
         Raises:
             UnknownCandidate: If it is not stored; the message names the closest ids.
@@ -217,17 +259,17 @@ class CapabilityStore:
             return read_candidates(connection)[candidate_key_of(connection, id_)]
 
     def tasks(self) -> tuple[Task, ...]:
-        """Every task, in the order in which they were added."""
+        """Return every task, in the order in which they were added."""
         with self._reading() as connection:
             return tuple(read_tasks(connection).values())
 
     def items(self, ids: Iterable[str] | None = None) -> tuple[Item, ...]:
-        """The items with these ids that are stored, or all of them, in the order in which they were added."""
+        """Return the items with these ids that are stored, or all of them, in the order in which they were added."""
         with self._reading() as connection:
             return tuple(read_items(connection, ids))
 
     def outcomes(self, *, candidate: str | None = None, source: str | None = None) -> Iterator[Outcome]:
-        """Every outcome, held ones included, item by item; those of one candidate or from one source if given.
+        """Yield every outcome, held ones included, item by item; those of one candidate or source if given.
 
         Raises:
             UnknownCandidate: If the candidate is not stored; the message names the closest ids.
@@ -236,9 +278,8 @@ class CapabilityStore:
         facts = [table[name] for name in Outcome.model_fields if name in table]
         names = {"candidate": candidates.c.id, "item": items.c.id, "source": sources.c.id}
         query = select(*facts, *(column.label(name) for name, column in names.items()))
-        query = query.select_from(outcomes.join(candidates).join(items).join(sources)).order_by(
-            table.item_key, table.candidate_key, table.source_key
-        )
+        query = query.select_from(outcomes.join(candidates).join(items).join(sources)).where(not_staged())
+        query = query.order_by(table.item_key, table.candidate_key, table.source_key)
         with self._reading() as connection:
             if candidate is not None:
                 query = query.where(table.candidate_key == candidate_key_of(connection, candidate))
@@ -248,50 +289,50 @@ class CapabilityStore:
                 yield Outcome(**row)
 
     def unassigned(self) -> tuple[str, ...]:
-        """Ids of the items without a task, but for those that only feedback knows: those are nobody's test."""
+        """Return the ids of items without a task, but for those that only feedback knows: they belong to no test."""
         loose = items.c.task_key.in_(select(tasks.c.key).where(tasks.c.id == UNASSIGNED))
         query = select(items.c.id).where(loose, items.c.id.not_like(f"{ASKED}%")).order_by(items.c.key)
         with self._reading() as connection:
             return tuple(connection.scalars(query))
 
     def without_vector(self, encoder: str, limit: int) -> tuple[Item, ...]:
-        """At most `limit` items with a text and without a vector of this encoder, in the order they were added."""
+        """Return at most `limit` items with a text and without a vector of this encoder, in the order they were added."""
         lacking = or_(items.c.encoder.is_(None), items.c.encoder != encoder)
         query = select(items.c.id).where(items.c.instruction.is_not(None), lacking).order_by(items.c.key).limit(limit)
         with self._reading() as connection:
             return tuple(read_items(connection, connection.scalars(query).all()))
 
     def evidence(self, encoder: str) -> StoredEvidence:
-        """Every outcome that counts, of items whose vectors this encoder made, as arrays."""
+        """Return every outcome that counts, of items whose vectors this encoder made, as arrays."""
         with self._reading() as connection:
             return read_evidence(connection, encoder)
 
     def setting(self, name: str) -> Any:
-        """What was last kept under this name with `Writer.set_setting`; None if nothing was."""
+        """Return the value last kept under this name with `Writer.set_setting`; None if there is none."""
         query = select(settings.c.value).where(settings.c.name == name).order_by(settings.c.version.desc()).limit(1)
         with self._reading() as connection:
             return connection.scalar(query)
 
     def outcome_count(self) -> int:
-        """How many outcomes are stored."""
+        """Return the number of outcomes, held ones included."""
         with self._reading() as connection:
-            return connection.scalar(select(func.count()).select_from(outcomes)) or 0
+            return connection.scalar(select(func.count()).select_from(outcomes).where(not_staged())) or 0
 
     def measured(self, candidate: str, source: str | None = None) -> set[str]:
-        """Ids of the items that have an outcome of this candidate, from one source or from any.
+        """Return the ids of items that have an outcome of this candidate, from one source or from any.
 
         Raises:
             UnknownCandidate: If it is not stored; the message names the closest ids.
         """
         with self._reading() as connection:
             mine = outcomes.c.candidate_key == candidate_key_of(connection, candidate)
-            query = select(items.c.id).select_from(outcomes.join(items).join(sources)).where(mine)
+            query = select(items.c.id).select_from(outcomes.join(items).join(sources)).where(mine, not_staged())
             if source is not None:
                 query = query.where(sources.c.id == source)
             return set(connection.scalars(query))
 
     def capability(self, candidate_id: str, suite: Suite | None = None) -> Capability:
-        """What a candidate was measured to be able to do; see `capabilities`.
+        """Return the measured capability of a candidate; see `capabilities`.
 
         Raises:
             UnknownCandidate: If it is not stored; the message names the closest ids.
@@ -300,7 +341,7 @@ class CapabilityStore:
             return read_capabilities(connection, suite, candidate_key_of(connection, candidate_id))[0]
 
     def capabilities(self, suite: Suite | None = None) -> tuple[Capability, ...]:
-        """What every candidate was measured to be able to do, computed now from the outcomes.
+        """Return the measured capability of every candidate, computed now from the outcomes.
 
         An item counts once, however many sources it was measured from: their mean. A task's accuracy is the mean over
         its measured items.
@@ -312,10 +353,7 @@ class CapabilityStore:
             return tuple(read_capabilities(connection, suite))
 
     def snapshot(self, suite: Suite | None = None, *, encoder: str | None = None) -> Snapshot:
-        """`version`, `capabilities(suite)` and, for an encoder, `evidence(encoder)` of one moment.
-
-        A write in between cannot tear them apart.
-        """
+        """Return `version`, `capabilities(suite)` and, for an encoder, `evidence(encoder)` of one moment."""
         with self._reading() as connection:
             return Snapshot(
                 version=_version(connection),
@@ -325,7 +363,7 @@ class CapabilityStore:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with store_errors(self._url), self._readers.connect() as connection:
+        with self._connections.reading() as connection, damage_errors(self._url):
             yield connection
 
 
@@ -333,6 +371,5 @@ def _version(connection: Connection) -> int:
     return connection.scalar(select(func.max(versions.c.number))) or 0
 
 
-def _let_go(engine: Engine, process: int) -> None:
-    if os.getpid() == process:  # a fork's connections are its parent's, who may be using them
-        engine.dispose()
+def _opened_again(portable: str, timeout_s: float) -> CapabilityStore:
+    return CapabilityStore(complete_url(portable), timeout_s=timeout_s)

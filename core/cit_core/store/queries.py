@@ -1,4 +1,4 @@
-"""From tables to records, and from outcomes to capabilities: every query, given a connection."""
+"""Queries: tables to records, and outcomes to capabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import CTE, ColumnElement, Connection, Integer, Select, Table, c
 from cit_core.capability import capability_from_results
 from cit_core.errors import UnknownCandidate
 from cit_core.records import Candidate, Capability, Item, Suite, Task, Usage
-from cit_core.store.schema import candidates, items, outcomes, sources, tasks
+from cit_core.store.schema import candidates, items, outcomes, sources, staged, tasks
 
 __all__ = [
     "ASKED",
@@ -26,6 +26,7 @@ __all__ = [
     "counted",
     "in_batches",
     "keys_of",
+    "not_staged",
     "read_candidates",
     "read_capabilities",
     "read_evidence",
@@ -38,9 +39,9 @@ LOOKUP = 5_000
 DECIMALS = 9
 """Of an accuracy: far above what the order of a sum can change, far below what can be measured."""
 ASKED = "asked:"
-"""How the ids of items begin that only feedback knows."""
+"""Prefix of the ids of items that only feedback knows."""
 UNASSIGNED = "unassigned"
-"""Task of an item whose task is not known yet; it gives way to any other, and is no line of a capability."""
+"""Task of an item whose task is not known yet; any other replaces it, and no capability has a line for it."""
 UNCACHED = {"compiled_cache": None}
 """For statements that spell out their rows: each is another text, and caching them would only fill the cache."""
 
@@ -56,20 +57,20 @@ class StoredEvidence(NamedTuple):
     """Task of each item, from 0; -1 where it is not known."""
     vectors_ID: NDArray[np.float16]
     candidates: tuple[str, ...]
-    """Ids of everyone in the store."""
+    """Ids of all candidates in the store."""
     correct_IK: NDArray[np.float32]
-    """Mean over sources; NaN where nobody measured."""
+    """Mean over sources; NaN where nothing was measured."""
 
 
 def in_batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of at most `size` rows."""
+    """Yield lists of at most `size` rows."""
     iterator = iter(rows)
     while batch := list(islice(iterator, size)):
         yield batch
 
 
 def constants(rows: Iterable[tuple[int, ...]]) -> CTE:
-    """A table of integers that is written into the query; both databases call its columns column1, column2, ..."""
+    """Return a table of integers that is written into the query, with the columns column1, column2, ..."""
     listed = [tuple(map(int, row)) for row in rows]
     values = ",".join(f"({','.join(map(str, row))})" for row in listed)
     columns = [column(f"column{place}", Integer) for place in range(1, len(listed[0]) + 1)]
@@ -77,7 +78,7 @@ def constants(rows: Iterable[tuple[int, ...]]) -> CTE:
 
 
 def keys_of(connection: Connection, table: Table, ids: Iterable[str]) -> dict[str, int]:
-    """Id to key, for the ids that the table has."""
+    """Return id to key, for the ids that the table has."""
     return {
         row.id: row.key
         for chunk in in_batches(ids, LOOKUP)
@@ -86,36 +87,52 @@ def keys_of(connection: Connection, table: Table, ids: Iterable[str]) -> dict[st
 
 
 def counted() -> ColumnElement[bool]:
-    """The condition on outcomes that they count: their source is not held."""
+    """Return the condition on outcomes that they count: their source is not held."""
     return outcomes.c.source_key.not_in(select(sources.c.key).where(sources.c.held))
 
 
 def candidate_key_of(connection: Connection, id_: str) -> int:
-    """The key of a candidate.
+    """Return the key of a candidate.
 
     Raises:
         UnknownCandidate: If it is not stored.
     """
-    key: int | None = connection.scalar(select(candidates.c.key).where(candidates.c.id == id_))
+    key: int | None = connection.scalar(select(candidates.c.key).where(candidates.c.id == id_, _is_shown()))
     if key is None:
-        raise UnknownCandidate(id_, connection.scalars(select(candidates.c.id)), "the store")
+        raise UnknownCandidate(id_, connection.scalars(select(candidates.c.id).where(_is_shown())), "the store")
     return key
 
 
-def read_candidates(connection: Connection) -> dict[int, Candidate]:
-    """Every candidate by key, in the order in which they were added."""
-    rows = connection.execute(select(candidates).order_by(candidates.c.key)).mappings()
+def _is_shown() -> ColumnElement[bool]:
+    """Return the condition on candidates that no bulk load is still adding them."""
+    return candidates.c.key.not_in(select(staged.c.first).where(staged.c.kind == candidates.name))
+
+
+def not_staged() -> ColumnElement[bool]:
+    """Return the condition on outcomes that they belong to no bulk load which has not ended."""
+    return outcomes.c.source_key.not_in(select(sources.c.key).where(sources.c.load_key.is_not(None)))
+
+
+def read_candidates(connection: Connection, *, staged_too: bool = False) -> dict[int, Candidate]:
+    """Return every candidate by key, in the order in which they were added.
+
+    Args:
+        connection: To read from.
+        staged_too: Include those that a bulk load is still adding.
+    """
+    query = select(candidates).order_by(candidates.c.key)
+    rows = connection.execute(query if staged_too else query.where(_is_shown())).mappings()
     return {row["key"]: Candidate(**{name: value for name, value in row.items() if name != "key"}) for row in rows}
 
 
 def read_tasks(connection: Connection) -> dict[int, Task]:
-    """Every task by key, in the order in which they were added."""
+    """Return every task by key, in the order in which they were added."""
     rows = connection.execute(select(tasks).order_by(tasks.c.key))
     return {row.key: Task(id=row.id, keywords=row.keywords) for row in rows}
 
 
 def read_items(connection: Connection, ids: Iterable[str] | None) -> list[Item]:
-    """The items with these ids that are stored, or all, in the order in which they were added."""
+    """Return the items with these ids that are stored, or all, in the order in which they were added."""
     columns = items.c
     facts = (columns[name] for name in Item.model_fields if name != "task")
     query = select(columns.key, tasks.c.id.label("task"), *facts).join(tasks)
@@ -131,7 +148,7 @@ def read_items(connection: Connection, ids: Iterable[str] | None) -> list[Item]:
 def read_capabilities(
     connection: Connection, suite: Suite | None, candidate_key: int | None = None
 ) -> list[Capability]:
-    """Of every candidate, or of one.
+    """Return the capability of every candidate, or of one.
 
     Over the whole store, or over a suite's items with the suite's tasks.
     """
@@ -159,7 +176,7 @@ def read_capabilities(
 
 
 def _usage(connection: Connection, candidate_key: int | None) -> dict[int, Usage]:
-    """Means over every outcome that counts, of what it took."""
+    """Return the means of tokens, cost and latency over every outcome that counts."""
     means = [func.avg(outcomes.c[name]).label(name) for name in Usage.model_fields]
     query = select(outcomes.c.candidate_key, *means).where(counted()).group_by(outcomes.c.candidate_key)
     if candidate_key is not None:
@@ -171,7 +188,7 @@ def _usage(connection: Connection, candidate_key: int | None) -> dict[int, Usage
 
 
 def _accuracies(totals: dict[str, tuple[float, int]]) -> dict[str, tuple[float, int]]:
-    """Rounded, because databases add up in any order and equal outcomes must give an equal fingerprint."""
+    """Return rounded accuracies: databases add up in any order, and equal outcomes must give an equal fingerprint."""
     return {task: (round(total / count, DECIMALS), count) for task, (total, count) in totals.items()}
 
 
@@ -191,7 +208,7 @@ def _suite_totals(connection: Connection, suite: Suite, candidate_key: int | Non
 
 
 def _totals(candidate_key: int | None, assigned: CTE | None = None) -> Select[Any]:
-    """(candidate, task, sum over items of the mean over sources, number of items).
+    """Select (candidate, task, sum over items of the mean over sources, number of items).
 
     With `assigned`, of (item key, task's place in the suite), only its items count, under its tasks.
     """
@@ -214,7 +231,7 @@ def _totals(candidate_key: int | None, assigned: CTE | None = None) -> Select[An
 
 
 def read_evidence(connection: Connection, encoder: str) -> StoredEvidence:
-    """Every outcome that counts, of items whose vectors this encoder made."""
+    """Return every outcome that counts, of items whose vectors this encoder made."""
     mine = items.c.encoder == encoder
     facts = items.c.key, items.c.id, items.c.task_key, items.c.vector
     known = connection.execute(select(*facts).where(mine).order_by(items.c.key)).all()

@@ -1,4 +1,4 @@
-"""The tables, as this release knows them.
+"""Tables of this release.
 
 Facts are narrow: an outcome is three integer keys and its numbers, so a million of them stay small. A change here needs
 a new file in migrations/versions; a test compares the two.
@@ -25,23 +25,34 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-__all__ = ["candidates", "items", "metadata", "outcomes", "settings", "sources", "tasks", "versions"]
+__all__ = [
+    "candidates",
+    "items",
+    "loads",
+    "metadata",
+    "outcomes",
+    "settings",
+    "sources",
+    "staged",
+    "tasks",
+    "versions",
+]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Moment(TypeDecorator[datetime]):
-    """A time as microseconds since 1970 in UTC: exact, the same on every database, a third of SQLite's text."""
+    """Time as microseconds since 1970 in UTC: exact and the same on every database."""
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """To the database."""
+        """Return what the database keeps."""
         return None if value is None else (value - EPOCH) // timedelta(microseconds=1)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """From the database."""
+        """Return the time that the database keeps."""
         return None if value is None else EPOCH + timedelta(microseconds=value)
 
 
@@ -81,7 +92,7 @@ items = Table(
     Column("instruction", Text),
     Column("options", JSON, nullable=False),
     Column("answer", Text),
-    Column("vector", LargeBinary),  # of the instruction, for evidence; float16, filled by whoever encodes
+    Column("vector", LargeBinary),  # of the instruction, for evidence; float16, NULL until it is encoded
     Column("grader", Text),
     Column("assigned", Boolean, nullable=False),
     Column("encoder", Text),  # which trunk made the vector: those of another one cannot be compared
@@ -93,6 +104,25 @@ sources = Table(
     Column("key", Integer, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("held", Boolean, nullable=False),  # kept, but not counted yet: a test that is under way, or failed
+    Column("load_key", Integer),  # of the load which stages outcomes here; nobody else sees this source
+)
+
+loads = Table(
+    "loads",
+    metadata,
+    Column("key", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("touched", Moment, nullable=False),  # when it last wrote: one that is left behind is removed some day
+)
+
+staged = Table(
+    "staged",
+    metadata,
+    Column("load_key", ForeignKey(loads.c.key), primary_key=True),
+    Column("kind", Text, primary_key=True),  # what this load did to rows of a table: see staging.py
+    Column("first", Integer, primary_key=True),
+    Column("last", Integer, nullable=False),
+    Column("before", JSON(none_as_null=True)),  # of an item that was changed: the columns as they were
 )
 
 outcomes = Table(

@@ -1,7 +1,9 @@
-"""What is written in one transaction, and what became of it."""
+"""Writes of one transaction, and what became of them."""
 
 from __future__ import annotations
 
+import os
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert, select, update
 
-from cit_core.errors import InvalidInput, UnknownCandidate
+from cit_core.errors import InvalidInput, StoreError, UnknownCandidate
 from cit_core.records import Candidate, Item, Outcome, Task, require_unique
+from cit_core.store.database_errors import damage_errors
 from cit_core.store.queries import (
     LOOKUP,
     UNASSIGNED,
@@ -26,12 +29,16 @@ from cit_core.store.queries import (
     read_items,
     read_tasks,
 )
-from cit_core.store.schema import candidates, items, outcomes, settings, sources, tasks, versions
+from cit_core.store.schema import candidates, items, loads, outcomes, settings, sources, staged, tasks, versions
 
 __all__ = ["REFUSED_SHOWN", "UNASSIGNED", "BatchResult", "Conflict", "ImportSummary", "Writer", "merge_items"]
 
 REFUSED_SHOWN = 100
 """How many refused outcomes a summary names; all of them are counted."""
+CHANGED = "changed item"
+"""Kind of a row of `staged`: an item which the load has changed."""
+KEPT = "kept item"
+"""Kind of a row of `staged`: an item which the load has added and somebody else has given too."""
 
 Identity = tuple[int, int, int]
 """Keys of the candidate, the item and the source."""
@@ -49,22 +56,22 @@ class Conflict(NamedTuple):
 
     @property
     def what(self) -> str:
-        """The outcome in words."""
+        """Name the outcome."""
         return f"{self.outcome.candidate!r} on item {self.outcome.item!r} from {self.outcome.source!r}"
 
     @property
     def reason(self) -> str:
-        """Why it was refused."""
+        """Say why it was refused."""
         return f"correct={self.outcome.correct:g} came and {self.stored:g} is stored; outcomes are never changed"
 
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """What became of outcomes that were added."""
+    """Counts of the outcomes that were added, known and refused."""
 
     new: int = 0
     known: int = 0
-    """Were stored already, with the same result."""
+    """Those that were stored already, with the same result."""
     refused_count: int = 0
     refused: tuple[tuple[str, str], ...] = ()
     """(Outcome, reason) of the first 100 that conflict with what is stored."""
@@ -79,7 +86,7 @@ class ImportSummary:
 
 
 class BatchResult(NamedTuple):
-    """What became of one batch of outcomes."""
+    """Counts and conflicts of one batch of outcomes."""
 
     new: int
     known: int
@@ -87,15 +94,22 @@ class BatchResult(NamedTuple):
 
 
 class Writer:
-    """What `CapabilityStore.transaction` hands out; of no use after the transaction has ended."""
+    """Writes in the transaction that `CapabilityStore.transaction` has opened, until it ends."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._opened = connection, os.getpid()
         self._changes: Counter[str] = Counter()
         self._settings: dict[str, Any] = {}
 
+    @property
+    def _connection(self) -> Connection:
+        connection, process = self._opened
+        if os.getpid() != process:
+            raise StoreError("this transaction belongs to the process that was forked; begin one of your own")
+        return connection
+
     def add_candidates(self, given: Iterable[Candidate], *, replace: bool = False) -> int:
-        """Add candidates; returns how many were new or changed.
+        """Add candidates; return how many were new or changed.
 
         Raises:
             InvalidInput: If an id is stored with other facts and `replace` is not set.
@@ -103,7 +117,7 @@ class Writer:
         return self._save(candidates, given, {candidate.id: candidate for candidate in self.candidates()}, replace)
 
     def add_tasks(self, given: Iterable[Task], *, replace: bool = False) -> int:
-        """Add tasks; returns how many were new or changed.
+        """Add tasks; return how many were new or changed.
 
         Raises:
             InvalidInput: If an id is stored with other keywords and `replace` is not set.
@@ -111,7 +125,7 @@ class Writer:
         return self._save(tasks, given, {task.id: task for task in self.tasks()}, replace)
 
     def add_items(self, given: Iterable[Item], *, replace: bool = False) -> int:
-        """Add items, or what was not known about them; returns how many were new or changed.
+        """Add items, or what was not known about them; return how many were new or changed.
 
         Raises:
             InvalidInput: If a task is not stored, or an item is stored with another text or task and `replace` is
@@ -128,16 +142,19 @@ class Writer:
         return saved
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """Every candidate, those of this transaction included."""
-        return tuple(read_candidates(self._connection).values())
+        """Return every candidate, with those of this transaction and of bulk loads that have not ended."""
+        with damage_errors(self._connection.engine.url):
+            return tuple(read_candidates(self._connection, staged_too=True).values())
 
     def tasks(self) -> tuple[Task, ...]:
-        """Every task, those of this transaction included."""
-        return tuple(read_tasks(self._connection).values())
+        """Return every task, those of this transaction included."""
+        with damage_errors(self._connection.engine.url):
+            return tuple(read_tasks(self._connection).values())
 
     def find_items(self, ids: Iterable[str]) -> dict[str, Item]:
-        """The items with these ids that are stored, those of this transaction included."""
-        return {item.id: item for item in read_items(self._connection, ids)}
+        """Return the items with these ids that are stored, those of this transaction included."""
+        with damage_errors(self._connection.engine.url):
+            return {item.id: item for item in read_items(self._connection, ids)}
 
     def add_outcomes(self, given: Iterable[Outcome]) -> BatchResult:
         """Add a batch of outcomes that fits in memory.
@@ -162,7 +179,7 @@ class Writer:
         return BatchResult(len(fresh), known, tuple(conflicts))
 
     def hold(self, source: str) -> None:
-        """Keep a source's outcomes, those to come included, without counting them, until it is released."""
+        """Keep a source's outcomes, present and future, without counting them until it is released."""
         self._hold(source, True)
 
     def release(self, source: str) -> None:
@@ -174,7 +191,7 @@ class Writer:
 
         Args:
             vectors: Item id to vector.
-            encoder: What made them; vectors of another one cannot be compared with them.
+            encoder: Name of the encoder that made them; vectors of another one cannot be compared with them.
         """
         rows = [
             {"id": id_, "vector": vector.astype("<f2").tobytes(), "encoder": encoder} for id_, vector in vectors.items()
@@ -182,11 +199,11 @@ class Writer:
         self._update(items, rows)
 
     def set_setting(self, name: str, value: Any) -> None:
-        """Keep something that was fitted on this store, with the version that this transaction makes.
+        """Keep a value that was fitted on this store, with the version that this transaction makes.
 
         Args:
-            name: Of the setting; an earlier value stays with its version.
-            value: What JSON can hold.
+            name: Name of the setting; an earlier value stays with its version.
+            value: Anything that JSON can hold.
         """
         self._settings[name] = value
         self._changes[f"setting {name!r}"] += 1
@@ -212,9 +229,47 @@ class Writer:
         changed = [record for record in records if record.id in stored and stored[record.id] != record]
         if changed and not replace:
             raise _differs(table.name, stored[changed[0].id], changed[0])
+        self._claim(table, [record.id for record in records if record.id in stored])
         self._insert(table, self._rows(fresh))
         self._update(table, self._rows(changed))
         return len(fresh) + len(changed)
+
+    def _claim(self, table: Table, ids: Sequence[str]) -> None:
+        """Keep rows that a bulk load has added and that are now given here too, whatever becomes of the load."""
+        if not (ids and self._loads_run()):
+            return
+        keys = list(keys_of(self._connection, table, ids).values())
+        if table is candidates:
+            self._claim_candidates(keys)
+        elif table is tasks:
+            self._connection.execute(delete(staged).where(staged.c.kind == table.name, staged.c.first.in_(keys)))
+        else:
+            self._claim_items(sorted(keys))
+
+    def _loads_run(self) -> bool:
+        """Return whether there are bulk loads which have not ended, this one aside."""
+        return self._connection.scalar(select(loads.c.key).limit(1)) is not None
+
+    def _claim_candidates(self, keys: Iterable[int]) -> None:
+        """Show candidates to readers at once which a bulk load has added."""
+        kind = staged.c.kind == candidates.name
+        waiting = set(self._connection.scalars(select(staged.c.first).where(kind)))
+        mine = sorted(waiting & set(keys))
+        if mine:
+            self._connection.execute(delete(staged).where(kind, staged.c.first.in_(mine)))
+
+    def _claim_items(self, keys: Sequence[int]) -> None:
+        ranges = select(staged.c.load_key, staged.c.first, staged.c.last).where(staged.c.kind == items.name)
+        noted = select(staged.c.load_key, staged.c.first).where(staged.c.kind == KEPT)
+        known = {tuple(row) for row in self._connection.execute(noted)}
+        kept = [
+            {"load_key": row.load_key, "kind": KEPT, "first": key, "last": key}
+            for row in self._connection.execute(ranges).all()
+            for key in keys[bisect_left(keys, row.first) : bisect_right(keys, row.last)]
+            if (row.load_key, key) not in known
+        ]
+        if kept:
+            self._connection.execute(insert(staged), kept)
 
     def _rows(self, records: Iterable[Candidate | Task | Item]) -> list[dict[str, Any]]:
         rows = [record.model_dump() for record in records]
@@ -244,12 +299,14 @@ class Writer:
         try:
             self._connection.execute(statement, rows)
         except OverflowError as error:
-            raise InvalidInput(f"the store cannot keep a number: {error}; nothing was written") from error
+            raise InvalidInput(f"the store cannot keep a number: {error}; nothing was written") from None
 
     def _identities(self, batch: Sequence[Outcome]) -> list[Identity]:
         who = keys_of(self._connection, candidates, {outcome.candidate for outcome in batch})
         what = keys_of(self._connection, items, {outcome.item for outcome in batch})
         whence = self._source_keys({outcome.source for outcome in batch})
+        if self._loads_run():
+            self._claim_candidates(who.values())
         try:
             return [(who[o.candidate], what[o.item], whence[o.source]) for o in batch]
         except KeyError:
@@ -274,7 +331,7 @@ class Writer:
         return keys
 
     def _stored(self, identities: Sequence[Identity]) -> dict[Identity, Any]:
-        """Rows, of which `correct` and `when` are read as of an outcome."""
+        """Return the stored rows of these outcomes; `correct` and `when` are read as of an outcome."""
         table, found = outcomes.c, {}
         for chunk in in_batches(identities, LOOKUP):
             wanted = constants(chunk)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
+from alembic.operations import Operations
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 
-def upgrade() -> None:
+def upgrade(op: Operations) -> None:
     op.add_column("items", sa.Column("grader", sa.Text))
     op.add_column("items", sa.Column("assigned", sa.Boolean, nullable=False, server_default=sa.false()))
     op.add_column("items", sa.Column("encoder", sa.Text))

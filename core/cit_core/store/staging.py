@@ -1,0 +1,272 @@
+"""Bulk loads: outcomes that are written in batches, between which others write, and that count all at once.
+
+    with store.bulk_load() as load:
+        for rows in in_batches(parsed, 10_000):     # parsing holds no lock
+            with load.batch() as writer:            # a short transaction with the usual Writer
+                writer.add_items(...)
+                writer.add_outcomes(...)
+
+Until the end, the outcomes are in sources of the load's own, which are held and which nobody else sees. At the end they
+are given to their sources in one transaction. What raises takes back everything that the load has added; a load whose
+process was killed stays unseen and is removed by a later one.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, and_, delete, exists, func, insert, select, update
+
+from cit_core.errors import StoreError
+from cit_core.store.queries import LOOKUP, in_batches, keys_of
+from cit_core.store.schema import candidates, items, loads, outcomes, sources, staged, tasks
+from cit_core.store.writer import CHANGED, KEPT, Identity, Writer
+
+__all__ = ["ABANDONED_AFTER", "BulkLoad", "StagingWriter"]
+
+ABANDONED_AFTER: Final = timedelta(hours=1)
+"""A load that has not written for so long was killed."""
+
+Transaction = Callable[[Callable[[Connection], Writer]], AbstractContextManager[Writer]]
+"""Opens a transaction with a writer of this kind."""
+
+
+class BulkLoad:
+    """A load under way; `CapabilityStore.bulk_load` gives it out.
+
+    Attributes:
+        superseded: Outcomes that another writer stored, from the same source, while this load was under way: theirs
+            count. Known at the end.
+    """
+
+    def __init__(self, transaction: Transaction) -> None:
+        self.superseded = 0
+        self._transaction = transaction
+        self._id = uuid.uuid4().hex
+        self._key: int | None = None
+        self._changes: Counter[str] = Counter()
+
+    @contextmanager
+    def batch(self) -> Iterator[Writer]:
+        """Write a batch in a transaction of its own, all of it or nothing; other writers pass between two batches.
+
+        Candidates and outcomes are not seen by readers until the load ends. Items and tasks are, at once.
+
+        Raises:
+            StoreError: If the store cannot be written, or this load was removed because it rested for too long.
+        """
+        with self._transaction(self._writer) as writer:
+            yield writer
+        self._changes += writer._changes
+
+    def _writer(self, connection: Connection) -> StagingWriter:
+        now = datetime.now(timezone.utc)
+        if self._key is None:
+            connection.execute(insert(loads), [{"id": self._id, "touched": now}])
+        else:
+            connection.execute(update(loads).where(loads.c.id == self._id).values(touched=now))
+        key = connection.scalar(select(loads.c.key).where(loads.c.id == self._id))
+        if key is None:
+            raise StoreError(f"this load was removed, because it wrote nothing for {ABANDONED_AFTER}; start it again")
+        self._key = key
+        return StagingWriter(connection, self._id, key)
+
+    def publish(self) -> None:
+        """Count everything from now on, in one transaction."""
+        if self._key is None:
+            return
+        with self._transaction(Writer) as writer:
+            self._publish(writer, self._key)
+        self._key = None
+
+    def _publish(self, writer: Writer, key: int) -> None:
+        connection = writer._connection
+        if connection.scalar(select(loads.c.key).where(loads.c.key == key, loads.c.id == self._id)) is None:
+            raise StoreError(f"this load was removed, because it wrote nothing for {ABANDONED_AFTER}; start it again")
+        mine = select(sources.c.key, sources.c.id).where(sources.c.load_key == key)
+        superseded = sum(
+            _give_to_source(connection, row.key, row.id.removeprefix(_prefix(self._id)))
+            for row in connection.execute(mine).all()
+        )
+        seen = select(staged.c.first).where(staged.c.load_key == key, staged.c.kind == candidates.name)
+        connection.execute(delete(staged).where(staged.c.kind == candidates.name, staged.c.first.in_(seen)))
+        _forget(connection, [key])
+        self.superseded = superseded
+        writer._changes += self._changes
+        writer._changes[outcomes.name] -= superseded
+
+    def discard(self) -> None:
+        """Take back everything that this load has added."""
+        if self._key is not None:
+            self._take_back(self._key)
+            self._key = None
+
+    def remove_abandoned(self) -> None:
+        """Take back what loads have left behind that were killed."""
+        with self._transaction(Writer) as writer:
+            long_ago = datetime.now(timezone.utc) - ABANDONED_AFTER
+            keys = writer._connection.scalars(select(loads.c.key).where(loads.c.touched < long_ago)).all()
+        for key in keys:
+            self._take_back(key)
+
+    def _take_back(self, key: int) -> None:
+        """Outcomes go candidate by candidate, so that others can pass; then everything else."""
+        mine = select(sources.c.key).where(sources.c.load_key == key)
+        with self._transaction(Writer) as writer:
+            whose = select(outcomes.c.candidate_key).where(outcomes.c.source_key.in_(mine)).distinct()
+            candidate_keys = writer._connection.scalars(whose).all()
+        for candidate_key in candidate_keys:
+            with self._transaction(Writer) as writer:
+                of_one = and_(outcomes.c.candidate_key == candidate_key, outcomes.c.source_key.in_(mine))
+                writer._connection.execute(delete(outcomes).where(of_one))
+        with self._transaction(Writer) as writer:
+            _take_back_rows(writer._connection, key)
+
+
+class StagingWriter(Writer):
+    """Writer of a batch of a load: outcomes go to sources of the load, and what is added is written down.
+
+    Args:
+        connection: In a transaction that writes.
+        load: Id of the load.
+        key: Its key.
+    """
+
+    def __init__(self, connection: Connection, load: str, key: int) -> None:
+        super().__init__(connection)
+        self._prefix = _prefix(load)
+        self._load_key = key
+
+    def count_version(self) -> None:
+        """Count nothing: the end of the load is one version."""
+
+    def _insert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        if table is outcomes or not rows:
+            super()._insert(table, rows)
+            return
+        before = self._connection.scalar(select(func.max(table.c.key))) or 0
+        super()._insert(table, rows)
+        added = select(func.min(table.c.key), func.max(table.c.key)).where(table.c.key > before)
+        first, last = self._connection.execute(added).one()  # writers take turns: nobody else has added any of these
+        if table is items:
+            self._note(table.name, [(first, last, None)])
+        else:
+            keys = self._connection.scalars(select(table.c.key).where(table.c.key > before)).all()
+            self._note(table.name, [(key, key, None) for key in keys])
+
+    def _update(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        if table is items:
+            self._keep_former([row["id"] for row in rows])
+        super()._update(table, rows)
+
+    def _keep_former(self, ids: Sequence[str]) -> None:
+        columns = ("instruction", "options", "answer", "grader", "assigned", "task_key")
+        added = self._ranges(items.name)
+        former = {}
+        for row in self._rows_of(ids):
+            if not any(first <= row.key <= last for first, last in added):
+                former[row.key] = {name: getattr(row, name) for name in columns}
+        noted = select(staged.c.first).where(staged.c.load_key == self._load_key, staged.c.kind == CHANGED)
+        known = set(self._connection.scalars(noted)) if former else set()
+        self._note(CHANGED, [(key, key, values) for key, values in former.items() if key not in known])
+
+    def _note(self, kind: str, rows: Iterable[tuple[int, int, dict[str, Any] | None]]) -> None:
+        noted = [
+            {"load_key": self._load_key, "kind": kind, "first": first, "last": last, "before": before}
+            for first, last, before in rows
+        ]
+        if noted:
+            self._connection.execute(insert(staged), noted)
+
+    def _ranges(self, kind: str) -> list[tuple[int, int]]:
+        query = select(staged.c.first, staged.c.last).where(staged.c.load_key == self._load_key, staged.c.kind == kind)
+        return [(row.first, row.last) for row in self._connection.execute(query)]
+
+    def _rows_of(self, ids: Sequence[str]) -> Iterator[Any]:
+        for chunk in in_batches(ids, LOOKUP):
+            yield from self._connection.execute(select(items).where(items.c.id.in_(chunk)))
+
+    def _loads_run(self) -> bool:
+        return self._connection.scalar(select(loads.c.key).where(loads.c.key != self._load_key).limit(1)) is not None
+
+    def _claim_candidates(self, keys: Iterable[int]) -> None:
+        """A candidate of another load that is not finished becomes one of this load too."""
+        kind = staged.c.kind == candidates.name
+        rows = self._connection.execute(select(staged.c.load_key, staged.c.first).where(kind)).all()
+        others = {row.first for row in rows if row.load_key != self._load_key}
+        mine = {row.first for row in rows if row.load_key == self._load_key}
+        self._note(candidates.name, [(key, key, None) for key in sorted((set(keys) & others) - mine)])
+
+    def _source_keys(self, ids: set[str]) -> dict[str, int]:
+        names = {f"{self._prefix}{id_}": id_ for id_ in ids}
+        keys = keys_of(self._connection, sources, names)
+        lacking = [{"id": name, "held": True, "load_key": self._load_key} for name in sorted(names) if name not in keys]
+        if lacking:
+            self._connection.execute(insert(sources), lacking)
+            keys = keys_of(self._connection, sources, names)
+        self._final = keys_of(self._connection, sources, ids)
+        return {names[name]: key for name, key in keys.items()}
+
+    def _stored(self, identities: Sequence[Identity]) -> dict[Identity, Any]:
+        """Return what this load or the source itself has of these outcomes."""
+        found = super()._stored(identities)
+        staging = self._source_keys(set(self._final))
+        final_of = {staging[id_]: key for id_, key in self._final.items()}
+        staging_of = {final: key for key, final in final_of.items()}
+        wanted = [(c, i, final_of[s]) for c, i, s in identities if s in final_of]
+        for (candidate, item, source), row in super()._stored(wanted).items():
+            found.setdefault((candidate, item, staging_of[source]), row)
+        return found
+
+
+def _prefix(load: str) -> str:
+    return f"load:{load}:"
+
+
+def _give_to_source(connection: Connection, staging: int, source: str) -> int:
+    """Move staged outcomes to their source; return how many that source has got from others meanwhile."""
+    final = connection.scalar(select(sources.c.key).where(sources.c.id == source))
+    if final is None:
+        connection.execute(update(sources).where(sources.c.key == staging).values(id=source, held=False, load_key=None))
+        return 0
+    theirs = outcomes.alias("theirs")
+    same = and_(
+        theirs.c.candidate_key == outcomes.c.candidate_key,
+        theirs.c.item_key == outcomes.c.item_key,
+        theirs.c.source_key == final,
+    )
+    mine = outcomes.c.source_key == staging
+    superseded = connection.execute(delete(outcomes).where(mine, exists().where(same))).rowcount
+    connection.execute(update(outcomes).where(mine).values(source_key=final))
+    connection.execute(delete(sources).where(sources.c.key == staging))
+    return superseded
+
+
+def _take_back_rows(connection: Connection, key: int) -> None:
+    """Remove what a load has added and nobody uses, and give changed items their former facts."""
+    connection.execute(delete(sources).where(sources.c.load_key == key))
+    noted = connection.execute(select(staged).where(staged.c.load_key == key)).all()
+    kept = {row.first for row in noted if row.kind == KEPT}
+    for row in noted:
+        if row.kind == CHANGED:
+            connection.execute(update(items).where(items.c.key == row.first).values(**row.before))
+        elif row.kind == items.name:
+            within = items.c.key.between(row.first, row.last)
+            used = exists().where(outcomes.c.item_key == items.c.key)
+            connection.execute(delete(items).where(within, items.c.key.not_in(kept), ~used))
+    _forget(connection, [key])
+    still = select(staged.c.first).where(staged.c.kind == candidates.name)
+    for table, user in ((tasks, items.c.task_key), (candidates, outcomes.c.candidate_key)):
+        keys = [row.first for row in noted if row.kind == table.name]
+        gone = delete(table).where(table.c.key.in_(keys), ~exists().where(user == table.c.key))
+        connection.execute(gone.where(table.c.key.not_in(still)) if table is candidates else gone)
+
+
+def _forget(connection: Connection, keys: Sequence[int]) -> None:
+    connection.execute(delete(staged).where(staged.c.load_key.in_(keys)))
+    connection.execute(delete(loads).where(loads.c.key.in_(keys)))
