@@ -1,4 +1,4 @@
-"""From probabilities to a choice: constraints say who may be chosen, a policy says who is.
+"""From probabilities to a choice: constraints say which candidates may be chosen, a policy says which one is.
 
 Pure functions of numbers and facts; nothing here sees the text of a query.
 """
@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Protocol, runtime_checkable
+
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from cit_core.errors import InvalidInput, NoCandidate
 from cit_core.messages import shown
 from cit_core.records import Candidate, Ranked
+from cit_core.validation import OPTIONS, AtLeast0, Count, Identifiers, our_errors
 
 __all__ = [
     "Best",
@@ -31,33 +34,20 @@ __all__ = [
 ]
 
 
-def _as_set(facts: QueryFacts | Constraints, name: str) -> None:
-    given = getattr(facts, name)
-    if isinstance(given, str):
-        raise InvalidInput(f"{name} is one text, {given!r}; it must be a set: {{{given!r}}}")
-    if given is not None and not isinstance(given, frozenset):
-        object.__setattr__(facts, name, frozenset(given))
-
-
-def _not_negative(facts: QueryFacts | Constraints, name: str) -> None:
-    given = getattr(facts, name)
-    if given is not None and not _within(given, 0.0, math.inf):
-        raise InvalidInput(f"{name} is {given!r}; it must be a number, 0 or more")
-
-
 def _within(number: object, low: float, high: float) -> bool:
-    """Whether it is a number from low to high; NaN is not."""
-    return isinstance(number, Real) and low <= float(number) <= high
+    """Return whether it is a number from low to high; NaN is not."""
+    return isinstance(number, Real) and low <= number <= high
 
 
 def _written(number: float) -> str:
-    """Short where that is exact: a policy's name can be read back."""
+    """Write a number short where that is exact, so that a policy's name can be read back."""
     return f"{number:g}" if float(f"{number:g}") == number else repr(float(number))
 
 
-@dataclass(frozen=True)
+@our_errors
+@pydantic_dataclass(frozen=True, config=OPTIONS)
 class QueryFacts:
-    """What constraints may know of a query.
+    """Facts about a query that constraints may use.
 
     Attributes:
         tokens: Its estimated length [tokens].
@@ -66,14 +56,14 @@ class QueryFacts:
         structured_output: Whether the answer must follow a schema.
     """
 
-    tokens: int = 0
-    modalities: frozenset[str] = frozenset({"text"})
+    tokens: Count = 0
+    modalities: Identifiers = frozenset({"text"})
     tools: bool = False
     structured_output: bool = False
 
-    def __post_init__(self) -> None:
-        _as_set(self, "modalities")
-        _not_negative(self, "tokens")
+
+PLAIN_TEXT = QueryFacts()
+"""A query of which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +76,12 @@ class Scored:
     latency_s: float | None = None
 
 
-@dataclass(frozen=True)
+@our_errors
+@pydantic_dataclass(frozen=True, config=OPTIONS)
 class Constraints:
-    """Who may be chosen at all. A fact that is not known never excludes; context windows are always respected.
+    """Limits on which candidates may be chosen.
+
+    A fact that is not known never excludes a candidate; context windows are always respected.
 
     Attributes:
         allow: Only these ids, if given.
@@ -101,30 +94,24 @@ class Constraints:
         max_latency_s: Longest time that answers took on average where they were measured [s].
     """
 
-    allow: frozenset[str] | None = None
-    deny: frozenset[str] = frozenset()
-    max_price_in: float | None = None
-    max_price_out: float | None = None
+    allow: Identifiers | None = None
+    deny: Identifiers = frozenset()
+    max_price_in: AtLeast0 | None = None
+    max_price_out: AtLeast0 | None = None
     tools: bool = False
     structured_output: bool = False
-    modalities: frozenset[str] = field(default_factory=frozenset)
-    max_latency_s: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("allow", "deny", "modalities"):
-            _as_set(self, name)
-        for name in ("max_price_in", "max_price_out", "max_latency_s"):
-            _not_negative(self, name)
+    modalities: Identifiers = frozenset()
+    max_latency_s: AtLeast0 | None = None
 
     def among(self, ids: Iterable[str]) -> Constraints:
-        """These constraints, narrowed to some candidates."""
+        """Return these constraints, narrowed to some candidates."""
         some = frozenset(ids)
         return replace(self, allow=some if self.allow is None else self.allow & some)
 
     def reason_against(
-        self, candidate: Candidate, query: QueryFacts = QueryFacts(), latency_s: float | None = None
+        self, candidate: Candidate, query: QueryFacts = PLAIN_TEXT, latency_s: float | None = None
     ) -> str | None:
-        """Why this candidate, whose answers took `latency_s` on average, may not take this query, or None."""
+        """Return why this candidate, whose answers took `latency_s` on average, may not take this query, or None."""
         return next(self._reasons(candidate, query, latency_s), None)
 
     def _reasons(self, candidate: Candidate, query: QueryFacts, latency_s: float | None) -> Iterator[str]:
@@ -150,13 +137,18 @@ class Constraints:
     def exclude(
         self,
         candidates: Sequence[Candidate],
-        query: QueryFacts = QueryFacts(),
+        query: QueryFacts = PLAIN_TEXT,
         latencies: Mapping[str, float] | None = None,
     ) -> dict[str, str]:
-        """Candidate id to reason, for everyone who may not take this query; `latencies` are seconds by candidate id.
+        """Return candidate id to reason for every candidate that may not take this query.
 
-        A query's length is an estimate, so it never refuses alone: if it is too long for everyone who is left, nobody
-        is excluded for it.
+        A query's length is an estimate, so it never refuses alone: if it is too long for every candidate that is left,
+        none is excluded for it.
+
+        Args:
+            candidates: To look at.
+            query: What is known of the query.
+            latencies: Seconds by candidate id.
         """
         took = latencies or {}
         reasons = {
@@ -181,13 +173,13 @@ class Policy(Protocol):
 
     @property
     def name(self) -> str:
-        """How the policy is written on the command line, for example `threshold:0.7`."""
+        """Return how the command line writes the policy, for example `threshold:0.7`."""
         ...
 
     needs_prices: bool
 
     def utility(self, scored: Scored) -> tuple[float, ...]:
-        """A sort key, compared left to right, highest first; its first number is shown as the utility."""
+        """Return a sort key, compared left to right, highest first; its first number is shown as the utility."""
         ...
 
 
@@ -199,11 +191,11 @@ class Best:
 
     @property
     def name(self) -> str:
-        """`best`."""
+        """Return `best`."""
         return "best"
 
     def utility(self, scored: Scored) -> tuple[float, ...]:
-        """P(correct), then the lower cost."""
+        """Return P(correct), then the lower cost."""
         return scored.probability, -(math.inf if scored.cost is None else scored.cost)
 
 
@@ -216,15 +208,17 @@ class Threshold:
 
     def __post_init__(self) -> None:
         if not _within(self.tau, 0.0, 1.0):
-            raise InvalidInput(f"threshold needs a probability between 0 and 1, got {self.tau!r}; try threshold:0.7")
+            raise InvalidInput(
+                f"threshold needs a probability between 0 and 1, got {shown(self.tau)}; try threshold:0.7"
+            )
 
     @property
     def name(self) -> str:
-        """`threshold:TAU`."""
+        """Return `threshold:TAU`."""
         return f"threshold:{_written(self.tau)}"
 
     def utility(self, scored: Scored) -> tuple[float, ...]:
-        """(1, -cost, P) for a candidate that is good enough, (0, P) for one that is not."""
+        """Return (1, -cost, P) for a candidate that is good enough, (0, P) for one that is not."""
         assert scored.cost is not None
         if scored.probability >= self.tau:
             return 1.0, -scored.cost, scored.probability
@@ -245,16 +239,16 @@ class CostAware:
     def __post_init__(self) -> None:
         if not (_within(self.value, 0.0, sys.float_info.max) and self.value > 0.0):
             raise InvalidInput(
-                f"cost needs the worth of a correct answer in USD, above 0, got {self.value!r}; try cost:0.02"
+                f"cost needs the worth of a correct answer in USD, above 0, got {shown(self.value)}; try cost:0.02"
             )
 
     @property
     def name(self) -> str:
-        """`cost:VALUE`."""
+        """Return `cost:VALUE`."""
         return f"cost:{_written(self.value)}"
 
     def utility(self, scored: Scored) -> tuple[float, ...]:
-        """Expected worth less expected cost [USD], then P, then the lower cost."""
+        """Return expected worth less expected cost [USD], then P, then the lower cost."""
         assert scored.cost is not None
         return self.value * scored.probability - scored.cost, scored.probability, -scored.cost
 
@@ -302,29 +296,24 @@ def as_constraints(given: object) -> Constraints:
     """
     if isinstance(given, Constraints):
         return given
-    if isinstance(given, Mapping):
-        unknown = [name for name in given if name not in Constraints.__dataclass_fields__]
-        if unknown:
-            raise InvalidInput(
-                f"constraints have no {shown(unknown[0])}; use {', '.join(Constraints.__dataclass_fields__)}"
-            )
+    if isinstance(given, Mapping) and all(isinstance(name, str) for name in given):
         return Constraints(**given)
-    raise InvalidInput(f"constraints is {shown(given)}; use Constraints(...) of cit_core")
+    raise InvalidInput(f"constraints is {shown(given)}; use Constraints(...) of cit_core, or a dict of its fields")
 
 
 def rank(scored: Sequence[Scored], policy: Policy, excluded: Mapping[str, str]) -> tuple[list[Ranked], dict[str, str]]:
     """Order candidates by a policy.
 
     Args:
-        scored: Everyone who was scored for one query.
+        scored: The candidates that were scored for one query.
         policy: What to maximise.
-        excluded: Who is out already, with reasons; a policy that needs prices adds those who have none.
+        excluded: Candidates that are out already, with reasons; a policy that needs prices adds those without any.
 
     Returns:
-        The ranking, best first, equals in order of id; and everyone who is excluded with the reason.
+        The ranking, best first, equals in order of id; and every excluded candidate with the reason.
 
     Raises:
-        NoCandidate: If nobody is left.
+        NoCandidate: If no candidate is left.
     """
     reasons = dict(excluded)
     if policy.needs_prices:

@@ -1,7 +1,7 @@
 """The nouns: Candidate, Task, Item, Outcome, Suite, Usage, Capability and Decision.
 
-All are frozen pydantic models, so they travel as JSON and cannot change under a running router. Units stand beside
-the fields. Tuples, not lists: a record without a mapping in it can be a key.
+All are frozen pydantic models, so they travel as JSON and cannot change under a running router. Field docs give units.
+Tuples, not lists: a record without a mapping in it can be a key.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cit_core.errors import InvalidInput
+from cit_core.messages import shown
+from cit_core.validation import Amount, Count, Identifier, Positive, Probability, invalid
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
     from typing_extensions import Self
 
 __all__ = [
@@ -37,10 +38,6 @@ __all__ = [
     "require_unique",
 ]
 
-Identifier = Annotated[str, Field(min_length=1, max_length=512)]
-Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-
 
 class Record(BaseModel):
     """A frozen record whose validation errors are ours: one line that names the record, the field and what came."""
@@ -55,7 +52,7 @@ class Record(BaseModel):
 
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:
-        """As pydantic's, with an error of ours."""
+        """Validate as pydantic does, with an error of ours."""
         try:
             return super().model_validate(obj, **options)
         except ValidationError as error:
@@ -63,14 +60,14 @@ class Record(BaseModel):
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
-        """As pydantic's, with an error of ours."""
+        """Validate as pydantic does, with an error of ours."""
         try:
             return super().model_validate_json(json_data, **options)
         except ValidationError as error:
             raise _invalid(cls, error) from None
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's, but nothing that was computed from the old values goes along."""
+        """Copy as pydantic does, without what was computed from the old values."""
         copied = super().model_copy(update=update, deep=deep)
         for name in copied.__dict__.keys() - type(self).model_fields.keys():
             del copied.__dict__[name]
@@ -78,30 +75,12 @@ class Record(BaseModel):
 
 
 def _invalid(record: type[Record], error: ValidationError, id_: object = None) -> InvalidInput:
-    details = error.errors()
-    raised = details[0].get("ctx", {}).get("error")
-    if isinstance(raised, InvalidInput) and not details[0]["loc"]:
-        return raised  # the record's own __init__ has said it all
-    what = record.__name__ if id_ is None else f"{record.__name__} {_short(id_)}"
-    return InvalidInput(f"{what} is not valid: {'; '.join(map(_problem, details))}")
-
-
-def _problem(detail: ErrorDetails) -> str:
-    where = ".".join(map(str, detail["loc"]))
-    raised = detail.get("ctx", {}).get("error")
-    if isinstance(raised, InvalidInput):  # of a record within: it names what came
-        return f"{where}: {raised}"
-    what = str(raised) if isinstance(raised, ValueError) else detail["msg"][:1].lower() + detail["msg"][1:]
-    return f"{where or 'record'}: {what} (got {_short(detail['input'])})"
-
-
-def _short(value: object, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    what = record.__name__ if id_ is None else f"{record.__name__} {shown(id_)}"
+    return invalid(what, error, record.model_fields)
 
 
 def require_unique(ids: Iterable[str], what: str) -> None:
-    """Refuse a list in which an id stands twice.
+    """Refuse a list with an id that comes twice.
 
     Raises:
         InvalidInput: Names the ids that are repeated.
@@ -109,20 +88,20 @@ def require_unique(ids: Iterable[str], what: str) -> None:
     seen: set[str] = set()
     repeated = {id_ for id_ in ids if id_ in seen or seen.add(id_)}  # type: ignore[func-returns-value]
     if repeated:
-        raise InvalidInput(f"duplicate {what}: {', '.join(map(repr, sorted(repeated)))}; each id may stand once")
+        raise InvalidInput(f"duplicate {what}: {', '.join(map(shown, sorted(repeated)[:10]))}; each id may come once")
 
 
 class Candidate(Record):
     """An LLM that may be chosen. `None` means not known: what is not known never excludes it."""
 
     id: Identifier
-    context_window: Annotated[int, Field(gt=0)] | None = None
+    context_window: Positive | None = None
     """Longest input and output together [tokens]."""
     price_in: Amount | None = None
     """USD per 1M prompt tokens."""
     price_out: Amount | None = None
     """USD per 1M completion tokens."""
-    modalities: tuple[str, ...] | None = None
+    modalities: tuple[Identifier, ...] | None = None
     """What it can read: text, image, audio, video, pdf."""
     tools: bool | None = None
     """Whether it can call tools."""
@@ -133,7 +112,7 @@ class Candidate(Record):
     """Parameters in all [billions]."""
     license: str | None = None
     notes: str = ""
-    """Free text about the model; part of its capability text, which the shipped `mini` does not read."""
+    """Free text about the model, part of its capability text, which the shipped `mini` does not read."""
 
     def expected_cost(self, prompt_tokens: float, completion_tokens: float) -> float | None:
         """USD for one call of this size, or None where a price is not known."""
@@ -187,8 +166,8 @@ class Outcome(Record):
     when: datetime = Field(default_factory=lambda: datetime.now(timezone.utc))
     cost_usd: Amount | None = None
     latency_s: Amount | None = None
-    prompt_tokens: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    completion_tokens: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
     answer: str | None = None
     """What the candidate said, as it came."""
 
@@ -204,7 +183,7 @@ class Suite(Record):
     """A named, versioned aptitude test: tasks, and which items belong to each."""
 
     name: Identifier
-    version: Annotated[int, Field(ge=1)] = 1
+    version: Positive = 1
     tasks: tuple[Task, ...]
     items: Mapping[str, tuple[str, ...]]
     """Task id to the ids of its items, in order."""
@@ -233,8 +212,8 @@ class TaskResult(Record):
 
     task: Task
     accuracy: Probability
-    count: Annotated[int, Field(gt=0)]
-    """How many questions the accuracy stands on."""
+    count: Positive
+    """Questions behind the accuracy."""
 
 
 class Usage(Record):

@@ -78,7 +78,7 @@ def test_a_record_without_a_mapping_can_be_a_key(record: BaseModel) -> None:
 
 @each_record
 def test_a_misspelt_field_is_refused_by_name(record: BaseModel) -> None:
-    with pytest.raises(InvalidInput, match=r"colour: extra inputs are not permitted \(got 'red'\)"):
+    with pytest.raises(InvalidInput, match="colour: there is no such field; closest: "):
         type(record)(**record.model_dump(), colour="red")
 
 
@@ -163,7 +163,7 @@ def test_a_bad_value_is_refused_with_the_name_of_its_field(make: Any, field: str
 
 
 def test_the_same_id_twice_is_refused_by_name() -> None:
-    with pytest.raises(InvalidInput, match="duplicate candidate ids: 'a', 'b'; each id may stand once"):
+    with pytest.raises(InvalidInput, match="duplicate candidate ids: 'a', 'b'; each id may come once"):
         require_unique(["b", "a", "c", "b", "a", "b"], "candidate ids")
     twice = Task(id="Law", keywords=("x",)), Task(id="Law", keywords=("y",))
     with pytest.raises(InvalidInput, match="duplicate task ids: 'Law'"):
