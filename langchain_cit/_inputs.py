@@ -19,7 +19,7 @@ from langchain_core.runnables.base import RunnableBindingBase
 from cit_core.errors import CITError, InvalidInput, UnknownCandidate
 from cit_core.policy import QueryFacts
 from cit_core.records import Decision
-from cit_core.router import CHARACTERS_PER_TOKEN, Query, Router, Sticky
+from cit_core.router import Query, Router, Sticky, estimate_tokens
 from cit_core.router.concurrency import aside
 from langchain_cit._configurable import forced_model, policy_of, thread_of
 from langchain_cit._profiles import reasons_against
@@ -65,7 +65,7 @@ def read_query(
     messages = _messages(value)
     media = frozenset(filter(None, (_modality(part) for message in messages for part in _parts(message))))
     texts = [(_role(message), _text(message)) for message in messages]
-    tokens = max(1, sum(len(text) for _, text in texts) // CHARACTERS_PER_TOKEN)
+    tokens = estimate_tokens("".join(text for _, text in texts))
     facts = QueryFacts(tokens=tokens, modalities=media | {"text"}, tools=tools, structured_output=schema)
     turn = _choose(texts, media or _attached(messages))
     return Query(_whole(turn, [text for _, text in texts]) if whole else turn, facts)

@@ -12,7 +12,7 @@ from llama_index.core.base.llms.types import ChatMessage, DocumentBlock, Message
 from llama_index.core.prompts import BasePromptTemplate
 
 from cit_core.policy import QueryFacts
-from cit_core.router import CHARACTERS_PER_TOKEN
+from cit_core.router import estimate_tokens
 
 __all__ = ["Question", "is_made_of_template", "made_of_template", "of_messages", "of_prompt"]
 
@@ -59,7 +59,7 @@ def is_made_of_template(given: Sequence[ChatMessage] | str) -> bool:
 def of_prompt(prompt: str) -> Question:
     """The question in a prompt to complete: the query that its template was filled with, or all of it."""
     query = _last_template.get()[2] if is_made_of_template(prompt) else None
-    return Question(query or prompt, QueryFacts(tokens=_tokens(prompt)))
+    return Question(query or prompt, QueryFacts(tokens=estimate_tokens(prompt)))
 
 
 def of_messages(messages: Sequence[ChatMessage], *, tools: bool = False) -> Question:
@@ -74,7 +74,7 @@ def of_messages(messages: Sequence[ChatMessage], *, tools: bool = False) -> Ques
     blocks = [list(_flat(message.blocks)) for message in messages]
     texts = ["\n".join(filter(None, (getattr(block, "text", None) for block in mine))).strip() for mine in blocks]
     media = {modality for mine in blocks for block in mine if (modality := _modality(block)) is not None}
-    facts = QueryFacts(tokens=_tokens("".join(texts)), modalities=frozenset(media | {"text"}), tools=tools)
+    facts = QueryFacts(tokens=estimate_tokens("".join(texts)), modalities=frozenset(media | {"text"}), tools=tools)
     files = {"file" for mine in blocks for block in mine if isinstance(block, DocumentBlock)}
     last_turn = _last_turn(messages, texts, media or files) or (TOOLS_ALONE if tools else "")
     if is_made_of_template(messages):
@@ -114,7 +114,3 @@ def _modality(block: Any) -> str | None:
     if getattr(block, "document_mimetype", None) == "application/pdf":
         return "pdf"
     return _MODALITIES.get(getattr(block, "block_type", ""))
-
-
-def _tokens(text: str) -> int:
-    return max(1, len(text) // CHARACTERS_PER_TOKEN)

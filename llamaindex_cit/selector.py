@@ -15,7 +15,7 @@ from llama_index_instrumentation import get_dispatcher
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.policy import QueryFacts
 from cit_core.records import Decision, Ranked
-from cit_core.router import CHARACTERS_PER_TOKEN, Query, Router
+from cit_core.router import Query, Router, estimate_tokens
 from llamaindex_cit._choices import candidates_of, matches
 from llamaindex_cit.events import CITSelectionEvent
 
@@ -179,7 +179,7 @@ def _text(query: QueryBundle) -> str:
 
 
 def _facts(query: QueryBundle) -> QueryFacts:
-    tokens = max(1, len(query.query_str) // CHARACTERS_PER_TOKEN)
+    tokens = estimate_tokens(query.query_str)
     return QueryFacts(tokens=tokens, modalities=frozenset({"text", "image"} if query.image_path else {"text"}))
 
 

@@ -1,122 +1,140 @@
-"""Why an LLM gave no answer: whether asking again may help, told from what its client raised.
+"""Classify the exceptions of provider SDKs: why did an LLM give no answer, and may another attempt or another LLM help?
 
-Every provider has exceptions of its own, and the core imports none of them. Nearly all carry the HTTP status and the
-response's headers under one of a few names, and those that never saw a response are called after what happened.
-Their texts are left behind: servers quote prompts and keys in them.
+The core imports no SDK. Nearly all of them carry an HTTP status, a code and the response's headers under one of a few
+names, and those that never saw a response are named after what happened. Texts are read but never kept: servers quote
+prompts and keys in them.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from http.client import responses
 from typing import Any
 
-from cit_core.errors import CITError, Refused, Transient
+from cit_core._provider_words import (
+    EXACT_CLASSES,
+    IN_A_STREAM,
+    KIND_OF_CLASS,
+    KIND_OF_STATUS,
+    KIND_OF_TEXT,
+    KIND_OF_WORD,
+    LIBRARY_TEXTS,
+    MISREAD,
+    NO_ROUTE,
+    UNREADABLE,
+    FaultKind,
+)
+from cit_core.errors import AnswerError, CITError, Refused, Transient
 
-__all__ = ["answering", "from_exception", "from_library", "http_status", "require_text", "unavailable"]
+__all__ = [
+    "Fault",
+    "FaultKind",
+    "answering",
+    "classify",
+    "from_exception",
+    "from_library",
+    "http_status",
+    "require_text",
+    "unavailable",
+]
 
 TRY_AGAIN = frozenset({408, 409, 425, 429})
 """The 4xx statuses that another attempt may change."""
-NO_CONNECTION = frozenset(
-    {
-        *("ConnectionError", "TimeoutError"),  # Python, and whoever names theirs alike
-        *("TimeoutException", "TransportError"),  # httpx
-        "APIConnectionError",  # openai, anthropic
-        *("ChunkedEncodingError", "Timeout"),  # requests
-        *("ClientConnectionError", "ClientPayloadError"),  # aiohttp
-        *("HTTPClientError", "IncompleteRead", "URLError"),  # botocore, http.client, urllib
-    }
-)
-"""Names of exception classes that mean: no response, or half of one."""
-NO_RESPONSE = NO_CONNECTION | {"APIResponseValidationError", "JSONDecodeError"}
-"""As `NO_CONNECTION`, or one that cannot be read."""
-MISREAD = (AttributeError, LookupError, TypeError, ValueError)
-"""What code raises that takes a response for one that is as promised."""
-HINTS = {
-    401: "is the key right?",
-    402: "the account has no money left",
-    403: "may this key use this model?",
-    404: "are the model's name and the server's address right?",
+LONGEST_WAIT_S = 24 * 3600.0
+"""A server that asks for more is taken to ask for this."""
+
+_HINTS: Mapping[FaultKind, str] = {
+    "authentication": "is the key right?",
+    "quota": "the account has no money left",
+    "permission": "may this key use this model?",
+    "not_found": "are the model's name and the server's address right?",
 }
-QUOTA = "insufficient_quota"
-"""OpenAI's code for an account without money; it comes as a 429 that no waiting mends."""
-WITHOUT_TEXT = {
+_SHOWN: Mapping[FaultKind, str] = {
+    "unavailable": "no answer",
+    "rate_limit": "rate limit",
+    "quota": "no money left",
+    "authentication": "key refused",
+    "permission": "permission denied",
+    "not_found": "no such model",
+    "context_length": "prompt too long",
+    "content_filter": "content filter",
+    "invalid_request": "invalid request",
+}
+_WITHOUT_TEXT = {
     **dict.fromkeys(("length", "max_tokens"), "max_tokens was used up before it began"),
     **dict.fromkeys(("content_filter", "refusal"), "the provider kept it back"),
 }
 """Finish reasons, as providers call them, that come again if the question does."""
 
 
-def require_text(text: object, finish_reason: object = None) -> str:
-    """The text of an answer; an empty one is an answer unless the finish reason tells why it is none.
+@dataclass(frozen=True)
+class Fault:
+    """Why a provider gave no answer; holds nothing of its text.
 
-    Raises:
-        Refused: If the provider ended the answer before its text began.
-        Transient: If there is no text.
+    Attributes:
+        kind: What went wrong.
+        status: The HTTP status, or the same number in the body of a response begun with 200.
+        code: The provider's own word for it, such as `model_not_found`.
+        retry_after_s: How long the server asked to be left alone [s].
     """
-    if not text and isinstance(finish_reason, str) and finish_reason in WITHOUT_TEXT:
-        raise Refused(f"the answer has no text: {WITHOUT_TEXT[finish_reason]}")
-    if not isinstance(text, str):
-        raise Transient("the answer has no text")
-    return text
+
+    kind: FaultKind
+    status: int | None = None
+    code: str | None = None
+    retry_after_s: float | None = None
+
+    def __str__(self) -> str:
+        return _SHOWN[self.kind] if self.status is None else f"{_SHOWN[self.kind]}, HTTP {self.status}"
 
 
-def from_exception(error: BaseException) -> Transient | Refused | None:
-    """Tell from an exception of any provider's client whether asking again may help.
+def classify(error: BaseException) -> Fault | None:
+    """Return why a provider gave no answer; None where the error is not a provider's.
 
     Args:
-        error: What was raised; what it was raised from counts as well.
-
-    Returns:
-        An error without the provider's text, or None where this is no failure to answer but some other mistake.
+        error: What was raised. What it was raised from counts as well, and of a group all that is in it.
     """
-    if isinstance(error, (Transient, Refused)):
-        return error
     for cause in _causes(error):
-        status = http_status(cause)
-        if status is not None:
-            return _from_status(cause, status)
-        if _is_called(cause, NO_RESPONSE):
-            return Transient(f"no usable response ({type(error).__name__})")
+        fault = _classify_one(cause)
+        if fault is not None:
+            return fault
     return None
 
 
 def unavailable(error: BaseException) -> bool:
-    """Whether somebody else may answer where this was raised: a timeout, no connection, a rate limit or a 5xx.
+    """Return whether another LLM may answer where this one raised: true for every fault but an invalid request.
 
     Narrower than `Transient`, because whole chains are asked here: a text that is no JSON is their own affair.
 
     Args:
         error: What was raised; what it was raised from counts as well.
     """
-    if isinstance(error, Transient):
-        return True
-    for cause in _causes(error):
-        status = http_status(cause)
-        if status is not None:
-            return status in {408, 429} or status >= 500
-        if _is_called(cause, NO_CONNECTION) or getattr(cause, "is_retryable", None) is True:  # LangChain's ModelError
-            return True
-    return False
+    fault = classify(error)
+    return fault is not None and fault.kind != "invalid_request"
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, what it was raised from, and so on."""
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen and not isinstance(cause, CITError):
-        yield cause
-        seen.add(id(cause))
-        cause = cause.__cause__  # not __context__, which is the attempt before where a caller tries again
+def from_exception(error: BaseException) -> Transient | Refused | None:
+    """Translate an exception of any provider's client into `Transient` or `Refused`.
 
+    Args:
+        error: What was raised; what it was raised from counts as well.
 
-def _is_called(error: BaseException, names: frozenset[str]) -> bool:
-    return any(kind.__name__ in names for kind in type(error).__mro__)
+    Returns:
+        An error without the provider's text; None where this is no failure to answer but some other mistake.
+    """
+    if isinstance(error, (Transient, Refused)):
+        return error
+    fault = classify(error)
+    if fault is not None:
+        return _answer_error(fault, type(error).__name__)
+    if any(_is_called(cause, UNREADABLE) for cause in _causes(error)):
+        return Transient(f"no usable response ({type(error).__name__})")
+    return None
 
 
 def from_library(error: BaseException) -> Transient | Refused | None:
@@ -132,47 +150,196 @@ def from_library(error: BaseException) -> Transient | Refused | None:
 
 
 @contextmanager
-def answering(tell: Callable[[Exception], Transient | Refused | None] = from_exception) -> Iterator[None]:
-    """Turn what a provider's client raises within into `Transient` or `Refused`; what is neither passes as it came.
+def answering(translate: Callable[[Exception], Transient | Refused | None] = from_exception) -> Iterator[None]:
+    """Turn what a provider's client raises within into `Transient` or `Refused`; raise anything else as it came.
 
     Args:
-        tell: What tells them apart.
+        translate: Makes one of the other.
     """
     try:
         yield
     except Exception as error:  # every provider has errors of its own
-        known = tell(error)
+        known = translate(error)
         if known is None:
             raise
         raise known from None  # its traceback would print the provider's text
 
 
+def require_text(text: object, finish_reason: object = None) -> str:
+    """Return the text of an answer; an empty one is an answer unless the finish reason says why there is none.
+
+    Raises:
+        Refused: If the provider ended the answer before its text began.
+        Transient: If there is no text.
+    """
+    if not text and isinstance(finish_reason, str) and finish_reason in _WITHOUT_TEXT:
+        raise Refused(f"the answer has no text: {_WITHOUT_TEXT[finish_reason]}")
+    if not isinstance(text, str):
+        raise Transient("the answer has no text")
+    return text
+
+
 def http_status(error: BaseException) -> int | None:
-    """The HTTP status that an exception carries, under any of the names that providers use."""
+    """Return the HTTP status that an exception carries under any of the names that providers use."""
     response = getattr(error, "response", None)
     found = [getattr(error, name, None) for name in ("status_code", "status", "code", "http_status")]
     found.append(getattr(response, "status_code", None))
     if isinstance(response, Mapping):
         found.append(_metadata(response).get("HTTPStatusCode"))
-    return next((int(status) for status in found if isinstance(status, int) and 100 <= status <= 599), None)
+    return next((status for status in map(_as_status, found) if status is not None), None)
 
 
-def _from_status(error: BaseException, status: int) -> Transient | Refused:
-    code = _code(error)
-    if status < 300:
-        return Transient(f"HTTP {status}, and a body that cannot be read", status=status)
-    message = " ".join(filter(None, (f"HTTP {status}", responses.get(status), code and f"({code})")))
-    if code == QUOTA:
-        return Refused(f"{message}: {HINTS[402]}", status=status, fatal=True)
-    if status in TRY_AGAIN or status >= 500:
-        return Transient(message, status=status, retry_after_s=_retry_after_s(_headers(error)))
-    return Refused(f"{message}: {HINTS[status]}" if status in HINTS else message, status=status)
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, what it was raised from, and so on."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, CITError) and not isinstance(cause, AnswerError):
+            return
+        yield cause
+        seen.add(id(cause))
+        cause = cause.__cause__  # not __context__, which is the attempt before where a caller tries again
 
 
-def _code(error: BaseException) -> str | None:
-    """The provider's own word for it, such as `model_not_found`; nothing that could be a text or a key."""
-    code = getattr(error, "code", None)
-    return code if isinstance(code, str) and re.fullmatch(r"[a-z]+(_[a-z]+)*", code) and len(code) <= 40 else None
+def _classify_one(error: BaseException) -> Fault | None:
+    if isinstance(error, AnswerError):
+        return _of_our_own(error)
+    if _is_called(error, {"BaseExceptionGroup"}):  # by name: Python 3.10 has none, its backport has
+        return _of_group(getattr(error, "exceptions", ()))
+    reports = list(_reports(error))
+    status, code = http_status(error), _code(reports)
+    if status is None or status < 300:
+        status = next((number for number in map(_number_in, reports) if number is not None), status)
+    kind = _kind(error, reports, status)
+    return None if kind is None else Fault(kind, status, code, _retry_after_s(_headers(error)))
+
+
+def _of_our_own(error: AnswerError) -> Fault | None:
+    if isinstance(error, Transient):
+        kind: FaultKind = "rate_limit" if error.status == 429 else "unavailable"
+        return Fault(kind, error.status, retry_after_s=error.retry_after_s)
+    return None if error.status is None else Fault(_kind_of_status(error.status), error.status)
+
+
+def _of_group(errors: Sequence[BaseException]) -> Fault | None:
+    """Classify a group by its first error, if all of them are faults: a mistake among them is no outage."""
+    faults = [classify(error) for error in errors]
+    return faults[0] if faults and None not in faults else None
+
+
+def _kind(error: BaseException, reports: Sequence[object], status: int | None) -> FaultKind | None:
+    named = next((KIND_OF_CLASS[name] for name in _class_names(error) if name in KIND_OF_CLASS), None)
+    if _is_called(error, EXACT_CLASSES):
+        return named
+    words = [kind for kind in map(_kind_of_report, reports) if kind is not None]
+    word = next((kind for kind in words if kind != "invalid_request"), None)
+    if status is None and not words:
+        return named or _kind_without_report(error)
+    if word is not None or status in (401, 404, 408, 429):
+        return word or _kind_of_status(status or 200)
+    text = _text(reports)
+    found = next((kind for kind, pattern in KIND_OF_TEXT if pattern.search(text)), None)
+    return found or named or ("invalid_request" if words and (status or 200) < 300 else _kind_of_status(status or 200))
+
+
+def _kind_of_status(status: int) -> FaultKind:
+    outside = status < 300 or status >= 500
+    return KIND_OF_STATUS.get(status, "unavailable" if outside else "invalid_request")
+
+
+def _kind_without_report(error: BaseException) -> FaultKind | None:
+    """Classify what carries neither a status nor a word: the connection broke, or a library says so in its text."""
+    unreachable = isinstance(error, OSError) and error.errno in NO_ROUTE
+    in_a_stream = type(error).__name__ in IN_A_STREAM and hasattr(error, "body")
+    retryable = getattr(error, "is_retryable", None) is True  # LangChain's ModelError
+    if unreachable or in_a_stream or retryable:
+        return "unavailable"
+    texts = isinstance(error, (OSError, TypeError, ValueError)) and str(error).startswith(LIBRARY_TEXTS)
+    return "unavailable" if texts else None
+
+
+def _reports(error: BaseException) -> Iterator[object]:
+    """Yield all that may hold a provider's words for what went wrong."""
+    if any(hasattr(error, name) for name in ("body", "response", "details")):
+        yield error
+    said = error.args[0] if error.args else None
+    bodies = [getattr(error, "body", None), getattr(error, "response", None), getattr(error, "details", None), said]
+    for body in bodies:
+        first = body[0] if isinstance(body, list) and body else body
+        if isinstance(first, Mapping):
+            yield first
+            yield from (inner for name in ("error", "Error") if isinstance(inner := first.get(name), Mapping))
+        elif first is said and isinstance(getattr(said, "code", None), str) and hasattr(said, "message"):
+            yield said  # an object of the OpenAI SDK, in a ValueError of langchain-openai
+
+
+def _field(report: object, name: str) -> object:
+    return report.get(name) if isinstance(report, Mapping) else getattr(report, name, None)
+
+
+def _kind_of_report(report: object) -> FaultKind | None:
+    for name in ("code", "Code", "error_code", "type", "status", "reason"):
+        word = _field(report, name)
+        if isinstance(word, str) and (kind := KIND_OF_WORD.get(_normal(word))) is not None:
+            return kind
+    return None
+
+
+def _normal(word: str) -> str:
+    return re.sub(r"(error|exception)+$", "", re.sub(r"[^a-z]", "", word[:80].lower()))
+
+
+def _number_in(report: object) -> int | None:
+    """Return the HTTP status that a body holds as its code, a number or digits."""
+    code = _field(report, "code")
+    return _as_status(int(code) if isinstance(code, str) and re.fullmatch("[1-5][0-9][0-9]", code) else code)
+
+
+def _as_status(status: object) -> int | None:
+    number = isinstance(status, int) and not isinstance(status, bool)
+    return int(status) if number and 100 <= status <= 599 else None  # type: ignore[operator,call-overload]
+
+
+def _text(reports: Sequence[object]) -> str:
+    """Return what a provider says, in lower case; not what HTTP libraries say, which holds the address."""
+    said = (_field(report, name) for report in reports for name in ("message", "Message", "error"))
+    return " ".join(text[:4000] for text in said if isinstance(text, str)).lower()
+
+
+def _is_called(error: BaseException, names: frozenset[str] | set[str]) -> bool:
+    return any(name in names for name in _class_names(error))
+
+
+def _class_names(error: BaseException) -> Iterator[str]:
+    return (kind.__name__ for kind in type(error).__mro__)
+
+
+def _answer_error(fault: Fault, name: str) -> Transient | Refused:
+    """Translate a fault; where there is an HTTP status it decides whether another attempt may help."""
+    status = fault.status if fault.status is not None and fault.status >= 300 else None
+    if status is None:
+        again, fatal = fault.kind in ("unavailable", "rate_limit"), fault.kind in _HINTS
+        unread = fault.status is not None and fault.kind == "unavailable"
+        what = "no usable response" if fault.kind == "unavailable" else str(fault)
+        message = f"HTTP {fault.status}, and a body that cannot be read" if unread else f"{what} ({name})"
+    else:
+        again = (status in TRY_AGAIN or status >= 500) and fault.kind != "quota"
+        fatal = status in (401, 402, 403, 404) or (status == 429 and fault.kind == "quota")
+        message = " ".join(filter(None, (f"HTTP {status}", responses.get(status), fault.code and f"({fault.code})")))
+    if again:
+        return Transient(message, status=fault.status, retry_after_s=fault.retry_after_s)
+    hint = f": {_HINTS[fault.kind]}" if fatal and fault.kind in _HINTS else ""
+    return Refused(f"{message}{hint}", status=fault.status, fatal=fatal)
+
+
+def _code(reports: Sequence[object]) -> str | None:
+    """Return the provider's own word, such as `model_not_found`; nothing that could be a text or a key."""
+    codes = (_field(report, name) for report in reports for name in ("code", "Code"))
+    fit = (code for code in codes if isinstance(code, str) and len(code) <= 40 and _WORD.fullmatch(code))
+    return next(fit, None)
+
+
+_WORD = re.compile(r"[a-z]+(_[a-z]+)*|[A-Za-z]+Exception")
 
 
 def _headers(error: BaseException) -> Mapping[str, Any]:
@@ -192,10 +359,12 @@ def _metadata(response: Mapping[str, Any]) -> Mapping[str, Any]:
 def _retry_after_s(headers: Mapping[str, Any]) -> float | None:
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
-        return milliseconds / 1000.0
+        return min(milliseconds / 1000.0, LONGEST_WAIT_S)
     text = headers.get("retry-after")
     seconds = _number(text)
-    return _seconds_until(str(text)) if seconds is None and text is not None else seconds
+    if seconds is None and text is not None:
+        seconds = _seconds_until(str(text))
+    return None if seconds is None else min(seconds, LONGEST_WAIT_S)
 
 
 def _number(text: object) -> float | None:
@@ -207,7 +376,7 @@ def _number(text: object) -> float | None:
 
 
 def _seconds_until(date: str) -> float | None:
-    """Until an HTTP date (RFC 9110, section 10.2.3)."""
+    """Return the time until an HTTP date (RFC 9110, section 10.2.3)."""
     try:
         when = parsedate_to_datetime(date)
     except (ValueError, OverflowError):

@@ -301,6 +301,8 @@ class Decision(Record):
     """`conversation`: it had been chosen before and was kept; `caller`: the call named it."""
     excluded: Mapping[str, str] = {}
     """Candidate id to the reason for its exclusion."""
+    cooling_down: Mapping[str, str] = {}
+    """Candidate id to the reason and the time left; asked after the others, or not at all."""
     policy: str
     scorer: str
     store_version: str | None = None
@@ -331,5 +333,6 @@ class Decision(Record):
         if len(self.ranking) > top:
             lines.append(f"  … and {len(self.ranking) - top} more")
         lines += [f"  not considered: {model} ({reason})" for model, reason in self.excluded.items()]
+        lines += [f"  cooling down: {model} ({reason})" for model, reason in self.cooling_down.items()]
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)

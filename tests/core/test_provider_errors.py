@@ -1,128 +1,229 @@
-"""The exceptions of providers, most of them not installed here: which failures another attempt may change."""
-
-from __future__ import annotations
+"""What providers' clients raise is told apart: by status, code, class and text, wherever they put it."""
 
 import asyncio
+import errno
+import http.client
 import json
-import pickle
-import urllib.error
-from collections.abc import Callable
-from email.message import Message
-from types import SimpleNamespace
+import socket
+import ssl
+import sys
 from typing import Any
 
+import httpx
+import openai
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from cit_core.errors import InvalidInput, Refused, Transient
-from cit_core.provider_errors import answering, from_exception
+from cit_core.errors import InvalidInput, NoCandidate, Refused, Transient
+from cit_core.provider_errors import Fault, classify, from_exception, unavailable
+
+REQUEST = httpx.Request("POST", "http://localhost/v1?api_key=SECRET")
 
 
-def _error(cause: BaseException | None = None, *, kind: type[Exception] = Exception, **attributes: Any) -> Exception:
-    error = kind("SECRET")
+def status_error(status: int, body: object = None, message: str = "x") -> openai.APIStatusError:
+    return openai.APIStatusError(message, response=httpx.Response(status, request=REQUEST), body=body)
+
+
+def in_stream(body: object) -> openai.APIError:
+    """As the OpenAI SDK raises it for an error inside a stream that was begun with HTTP 200."""
+    return openai.APIError("SECRET", REQUEST, body=body)
+
+
+def anthropic(kind: str, message: str = "SECRET", status: int = 200) -> Exception:
+    """As the Anthropic SDK makes it, of a response or of an SSE event."""
+    error: Any = type("APIStatusError", (Exception,), {})("SECRET")
+    error.body = {"type": "error", "error": {"type": kind, "message": message}}
+    error.status_code, error.type, error.response = status, kind, httpx.Response(status, request=REQUEST)
+    return error
+
+
+def boto(code: str, message: str = "SECRET", status: int | None = None) -> Exception:
+    """As botocore's ClientError and EventStreamError."""
+    error: Any = type("ClientError", (Exception,), {})("SECRET")
+    error.response = {"Error": {"Code": code, "Message": message}}
+    if status is not None:
+        error.response["ResponseMetadata"] = {"HTTPStatusCode": status, "HTTPHeaders": {"retry-after": "3"}}
+    return error
+
+
+def google(status: int, word: str, message: str = "SECRET") -> Exception:
+    """As google-genai's APIError."""
+    error: Any = type("ClientError", (Exception,), {})("SECRET")
+    error.code, error.status, error.message = status, word, message
+    error.details = {"error": {"code": status, "status": word, "message": message}}
+    return error
+
+
+def named(name: str, *, parent: type[Exception] = Exception, **attributes: Any) -> Exception:
+    error = type(name, (parent,), {})("SECRET")
     vars(error).update(attributes)
+    return error
+
+
+def raised_from(cause: Exception) -> Exception:
+    error = RuntimeError("what a wrapper says")
     error.__cause__ = cause
     return error
 
 
-def _named(name: str, *parents: type[Exception]) -> Exception:
-    return _error(kind=type(name, parents or (Exception,), {}))
-
-
-def _botocore(code: int) -> Exception:
-    return _error(response={"ResponseMetadata": {"HTTPStatusCode": code, "HTTPHeaders": {"retry-after": "3"}}})
-
-
-def _urllib(code: int) -> Exception:
-    headers = Message()
-    headers["Retry-After"] = "3"
-    return urllib.error.HTTPError("http://SECRET", code, "SECRET", headers, None)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda code: _error(status_code=code, response=SimpleNamespace(headers={"retry-after": "3"})),
-        lambda code: _error(response=SimpleNamespace(status_code=code, headers={"retry-after": "3"})),  # httpx
-        lambda code: _error(status=code, headers={"retry-after": "3"}),  # aiohttp
-        lambda code: _error(code=code, headers={"retry-after": "3"}),  # google
-        lambda code: _error(_error(code=code, headers={"retry-after": "3"}), kind=ValueError),  # one within another
-        _botocore,
-        _urllib,
+FAULTS = {
+    # no connection, or half of one
+    "unavailable": [
+        TimeoutError(),
+        asyncio.TimeoutError(),
+        ConnectionResetError(),
+        socket.gaierror(-2, "Name or service not known"),
+        OSError(errno.EHOSTUNREACH, "No route to host"),
+        OSError(errno.ENETUNREACH, "Network is unreachable"),
+        OSError("Multiple exceptions: [Errno 111] Connect call failed, [Errno 101] Network is unreachable"),
+        ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
+        ssl.SSLCertVerificationError(1, "certificate has expired"),
+        http.client.IncompleteRead(b""),
+        http.client.RemoteDisconnected(),
+        httpx.ConnectTimeout("x"),
+        httpx.RemoteProtocolError("x"),
+        openai.APITimeoutError(REQUEST),
+        openai.APIConnectionError(request=REQUEST),
+        openai.APIResponseValidationError(httpx.Response(200, request=REQUEST), None),
+        named("ReadTimeoutError", parent=type("HTTPClientError", (Exception,), {})),
+        raised_from(httpx.ReadTimeout("x")),
+        Transient("overloaded", status=503),
+        named("ModelTimeoutError", is_retryable=True),
+        named("Custom", is_retryable=True),
+        # a 5xx, also one inside a stream or a body with status 200
+        status_error(408),
+        status_error(500),
+        status_error(529),
+        status_error(500, {"type": "invalid_request_error", "code": None, "message": "x"}),
+        in_stream({"message": "The server had an error", "type": "server_error", "code": None}),
+        in_stream({"message": "Provider disconnected", "code": 502}),
+        in_stream({"message": "Provider disconnected", "code": "503"}),
+        in_stream({"message": "something new", "type": "a_word_of_tomorrow"}),
+        in_stream("not even an object"),
+        ValueError({"message": "Provider returned error", "code": 502}),
+        anthropic("overloaded_error"),
+        anthropic("api_error"),
+        anthropic("timeout_error"),
+        boto("internalServerException"),
+        boto("modelStreamErrorException"),
+        boto("serviceUnavailableException", status=503),
+        google(503, "UNAVAILABLE"),
+        # nothing at all, and what is no answer
+        ValueError("No generation chunks were returned"),
+        TypeError("Received response with null value for `choices`."),
+        ValueError("Unexpected response type from OpenAI-compatible endpoint. Expected a dict"),
     ],
-)
-def test_the_status_is_found_wherever_a_provider_puts_it(make: Callable[[int], Exception]) -> None:
-    slower, wrong = from_exception(make(429)), from_exception(make(401))
-    assert isinstance(slower, Transient)
-    assert (slower.status, slower.retry_after_s) == (429, 3.0)
-    assert isinstance(wrong, Refused)
-    assert (wrong.status, wrong.fatal) == (401, True)
-    assert "SECRET" not in f"{slower} {wrong}"
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        TimeoutError("SECRET"),
-        asyncio.TimeoutError("SECRET"),
-        ConnectionResetError("SECRET"),
-        json.JSONDecodeError("SECRET", "", 0),
-        urllib.error.URLError("SECRET"),
-        _named("APITimeoutError", type("APIConnectionError", (Exception,), {})),
-        _named("ReadError", type("TransportError", (Exception,), {})),
-        _error(TimeoutError("SECRET"), kind=RuntimeError),
+    "rate_limit": [
+        status_error(429),
+        in_stream({"message": "Rate limit", "type": "tokens", "code": "rate_limit_exceeded"}),
+        in_stream({"message": "x", "code": 429}),
+        status_error(413, {"message": "Request too large for model", "code": "rate_limit_exceeded"}),
+        anthropic("rate_limit_error"),
+        boto("ThrottlingException", status=400),
+        boto("throttlingException"),
+        google(429, "RESOURCE_EXHAUSTED"),
+        Transient("slower", status=429),
+        named("ModelRateLimitError", is_retryable=True),
     ],
-    ids=lambda error: type(error).__name__,
-)
-def test_what_never_saw_a_response_is_worth_another_attempt(error: Exception) -> None:
-    known = from_exception(error)
-    assert isinstance(known, Transient)
-    assert type(error).__name__ in str(known)
-    assert "SECRET" not in str(known)
+    "quota": [
+        status_error(402),
+        status_error(429, {"code": "insufficient_quota", "type": "insufficient_quota"}),
+        in_stream({"code": 402, "message": "Insufficient credits"}),
+        anthropic("invalid_request_error", "Your credit balance is too low to access the Anthropic API.", 400),
+    ],
+    "authentication": [
+        status_error(401),
+        status_error(401, {"code": "invalid_api_key", "type": "invalid_request_error"}),
+        google(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
+        boto("ExpiredTokenException", status=400),
+        named("NoCredentialsError"),
+        Refused("is the key right?", status=401),
+    ],
+    "permission": [status_error(403), boto("AccessDeniedException", status=400)],
+    "not_found": [
+        status_error(404),
+        status_error(410),
+        status_error(400, {"code": "model_decommissioned", "message": "x"}),
+        boto("ValidationException", "The provided model identifier is invalid.", 400),
+        boto("ResourceNotFoundException", "This model version has reached the end of its life.", 404),
+        named("ModelNotFoundError"),
+    ],
+    "context_length": [
+        status_error(400, {"code": "context_length_exceeded", "type": "invalid_request_error"}),
+        status_error(413),
+        in_stream({"code": "context_length_exceeded", "message": "x"}),
+        anthropic("invalid_request_error", "prompt is too long: 214000 tokens > 200000 maximum", 400),
+        status_error(400, {"message": "This model's maximum context length is 4096 tokens.", "code": 400}),
+        boto("ValidationException", "Input is too long for requested model.", 400),
+        google(400, "INVALID_ARGUMENT", "The input token count (12) exceeds the maximum number of tokens allowed (9)."),
+        named("ContextOverflowError", status_code=400),
+    ],
+    "content_filter": [
+        status_error(400, {"code": "content_filter", "message": "x"}),
+        status_error(400, {"code": "content_policy_violation", "message": "x"}),
+        status_error(403, {"message": "Your input was flagged", "code": 403}),
+        anthropic("invalid_request_error", "Output blocked by content filtering policy", 400),
+    ],
+    "invalid_request": [
+        status_error(400),
+        status_error(422),
+        status_error(400, {"message": "Invalid value for 'temperature'", "type": "invalid_request_error"}),
+        in_stream({"type": "invalid_request_error", "message": "tools[0] is not valid"}),
+        anthropic("invalid_request_error", "messages: roles must alternate"),
+        Refused("no", status=400),
+    ],
+}
 
 
-def test_other_mistakes_are_nobodys_failure_to_answer() -> None:
-    mistakes = [KeyError("x"), FileNotFoundError("x"), InvalidInput("x"), _error(code="x"), _error(status_code=True)]
-    mistakes.append(_error(json.JSONDecodeError("x", "", 0), kind=InvalidInput))
-    assert [from_exception(error) for error in mistakes] == [None] * len(mistakes)
-    refused = Refused("no", status=400)
-    assert from_exception(refused) is refused
+@pytest.mark.parametrize(("kind", "error"), [(kind, error) for kind, errors in FAULTS.items() for error in errors])
+def test_a_fault_is_told_by_whatever_its_client_says(kind: str, error: Exception) -> None:
+    fault = classify(error)
+    assert fault is not None
+    assert fault.kind == kind
+    assert unavailable(error) == (kind != "invalid_request")
+    assert "SECRET" not in f"{fault} {fault.code} {from_exception(error)}"
 
 
-def test_a_mistake_in_a_second_attempt_is_not_taken_for_the_trouble_of_the_first() -> None:
-    try:
-        raise Transient("first")
-    except Transient:
-        with pytest.raises(KeyError), answering():
-            raise KeyError("second")  # noqa: B904  # its __context__ is the first
+MISTAKES = [
+    ValueError("prompt is too long"),
+    KeyError("x"),
+    RuntimeError("timeout"),
+    FileNotFoundError(errno.ENOENT, "x"),
+    PermissionError(errno.EACCES, "x"),
+    json.JSONDecodeError("x", "y", 0),
+    named("ApplicationError", code="not_found"),
+    named("ApplicationError", type="timeout"),
+    NoCandidate({"a": "denied"}),
+    InvalidInput("x"),
+    Refused("the answer has no text"),
+]
 
 
-def test_causes_that_go_in_a_circle_come_to_an_end() -> None:
-    error = _error(kind=RuntimeError)
-    error.__cause__ = _error(error, kind=ValueError)
-    assert from_exception(error) is None
+@pytest.mark.parametrize("error", MISTAKES, ids=lambda error: type(error).__name__)
+def test_a_mistake_is_no_fault_of_a_provider(error: Exception) -> None:
+    assert classify(error) is None
+    assert not unavailable(error)
 
 
-@given(st.integers(100, 599))
-def test_every_status_is_one_or_the_other(code: int) -> None:
-    known = from_exception(_error(status_code=code))
-    assert known is not None
-    again = code in (408, 409, 425, 429) or not 300 <= code <= 499
-    assert isinstance(known, Transient if again else Refused)
-    assert pickle.loads(pickle.dumps(known)).status == code
+def group(*errors: Exception) -> Exception:
+    return ExceptionGroup("several", list(errors))  # noqa: F821
 
 
-def test_retry_after_in_milliseconds_is_more_exact() -> None:
-    headers = {"retry-after": "1", "retry-after-ms": "250"}
-    error = from_exception(_error(status_code=429, response=SimpleNamespace(headers=headers)))
-    assert isinstance(error, Transient)
-    assert error.retry_after_s == 0.25
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no exception groups")
+def test_a_group_of_timeouts_is_a_timeout_and_one_with_a_mistake_is_a_mistake() -> None:
+    assert classify(group(TimeoutError(), group(ConnectionError(), TimeoutError()))) == Fault("unavailable")
+    assert classify(raised_from(group(TimeoutError()))) == Fault("unavailable")
+    assert classify(group(TimeoutError(), KeyError("mine"))) is None
 
 
-@given(st.text(), st.none() | st.text())
-def test_no_retry_after_can_break_anything(header: str, milliseconds: str | None) -> None:
-    headers = {"retry-after": header, **({} if milliseconds is None else {"retry-after-ms": milliseconds})}
-    error = from_exception(_error(status_code=429, response=SimpleNamespace(headers=headers)))
-    assert isinstance(error, Transient)
-    assert error.retry_after_s is None or 0.0 <= error.retry_after_s < float("inf")
+def test_how_long_to_wait_is_bounded() -> None:
+    headers = {"retry-after": "1e9"}
+    error = openai.RateLimitError("x", response=httpx.Response(429, request=REQUEST, headers=headers), body=None)
+    assert classify(error) == Fault("rate_limit", 429, None, 24 * 3600.0)
+    assert classify(boto("ThrottlingException", status=429)) == Fault("rate_limit", 429, "ThrottlingException", 3.0)
+
+
+def test_an_address_is_no_text_of_a_provider() -> None:
+    response = httpx.Response(400, request=httpx.Request("GET", "http://localhost/model?api_key=none&content_filter=1"))
+    with pytest.raises(httpx.HTTPStatusError) as caught:
+        response.raise_for_status()
+    assert classify(caught.value) == Fault("invalid_request", 400)

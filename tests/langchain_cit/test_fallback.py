@@ -350,9 +350,9 @@ def test_who_is_down_is_left_alone_then_probed_and_the_event_says_so(router, lis
         assert routing.invoke("q").text == "I am second"
     assert len(models["best"].asked) == 2
     routing.invoke("q", {"callbacks": [listener]})
-    route, fallback = (event["data"] for event in listener.events)
+    route, after = (event["data"] for event in listener.events)
     assert route["model"] == "best"
-    assert (fallback["model"], fallback["failures"]) == ("second", [])
+    assert (after["model"], after["failures"]) == ("second", [])
     models["best"].error = None
     now[0] = 60.0
     assert routing.invoke("q").text == "I am best"

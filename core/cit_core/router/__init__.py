@@ -3,7 +3,7 @@
 from cit_core.router.batching import Batching
 from cit_core.router.engine import MAX_CHARACTERS
 from cit_core.router.fallback import Attempts, Failure, Fallback
-from cit_core.router.query import CHARACTERS_PER_TOKEN, Query
+from cit_core.router.query import CHARACTERS_PER_TOKEN, Query, estimate_tokens
 from cit_core.router.router import Router
 from cit_core.router.scorer import FakeScorer, Scorer
 from cit_core.router.sticky import Conversation, Sticky
@@ -25,4 +25,5 @@ __all__ = [
     "Router",
     "Scorer",
     "Sticky",
+    "estimate_tokens",
 ]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.policy import Best, Constraints, Policy, QueryFacts, Scored, rank
 from cit_core.records import Capability, Decision
-from cit_core.router.query import CHARACTERS_PER_TOKEN, Query, check_text
+from cit_core.router.query import Query, check_text, estimate_tokens
 from cit_core.router.scorer import Scorer
 
 __all__ = ["MAX_CHARACTERS", "Asked", "Decider"]
@@ -159,7 +159,7 @@ class Decider:
     def _warnings(self, asked: Asked, model: str) -> tuple[str, ...]:
         found = []
         characters, reads = len(asked.query.text), getattr(self.scorer, "max_tokens", None)
-        length = characters // CHARACTERS_PER_TOKEN
+        length = 0 if reads is None else estimate_tokens(asked.query.text)
         if reads is not None and length > reads:
             found.append(f"the query has about {length:,} tokens; the first {reads:,} were read to decide")
         elif reads is None and characters > MAX_CHARACTERS:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from cit_core.errors import InvalidInput
 from cit_core.policy import Constraints, Policy, QueryFacts
 from cit_core.router.sticky import Conversation
+from cit_core.tokens import estimate_tokens
 
-__all__ = ["CHARACTERS_PER_TOKEN", "Query", "check_text"]
+__all__ = ["CHARACTERS_PER_TOKEN", "Query", "check_text", "estimate_tokens"]
 
 CHARACTERS_PER_TOKEN = 4
-"""Rough length of a token in English text, for context windows and expected cost."""
+"""Rough length of a token in English text; `estimate_tokens` knows other scripts."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,7 @@ class Query:
     @property
     def known_facts(self) -> QueryFacts:
         """The facts that were given, or what the text says about itself."""
-        return (
-            self.facts if self.facts is not None else QueryFacts(tokens=max(1, len(self.text) // CHARACTERS_PER_TOKEN))
-        )
+        return self.facts if self.facts is not None else QueryFacts(tokens=estimate_tokens(self.text))
 
 
 def check_text(text: object, place: int | None = None) -> None:

@@ -95,12 +95,10 @@ def fallback_to_config(fallback: Fallback) -> Config:
     on = fallback.fallback_on
     kinds = () if on is None else on if isinstance(on, tuple) else (on,)
     if not all(isinstance(kind, type) for kind in kinds):
-        raise InvalidInput(f"fallback_on is {on!r}, which JSON cannot hold; use exception classes")
+        raise InvalidInput("fallback_on is a function, which JSON cannot hold; use exception classes")
     return {
+        **fallback.settings,
         "fallback_on": None if on is None else [f"{kind.__module__}:{kind.__qualname__}" for kind in kinds],
-        "max_attempts": fallback.max_attempts,
-        "failures": fallback.failures,
-        "cool_down_s": fallback.cool_down_s,
     }
 
 

@@ -1,9 +1,7 @@
 """After a failure the next best is asked, and who fails again and again is left alone for a while."""
 
 import asyncio
-import json
 import pickle
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,14 +9,10 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from cit_core.errors import InvalidInput, NoCandidate, Refused, Transient
-from cit_core.provider_errors import unavailable
+from cit_core.errors import InvalidInput, NoCandidate, Transient
 from cit_core.records import Candidate, Decision
 from cit_core.router import Failure, FakeScorer, Fallback, Router
-from cit_core.router.fallback import Breakers
 
 REQUEST = httpx.Request("POST", "http://localhost")
 
@@ -56,9 +50,9 @@ class Backend:
             raise self.errors[model]
         return f"{model}'s answer"
 
-    def answer(self, fallback: Fallback, decision: Decision) -> str:
+    def answer(self, fallback: Fallback, decision: Decision, windows: dict[str, int] | None = None) -> str:
         """As an adapter does."""
-        attempts = fallback.attempts(decision)
+        attempts = fallback.attempts(decision, windows)
         while True:
             with attempts:
                 return self.ask(attempts.model)
@@ -85,59 +79,20 @@ class Backend:
 # -- after which errors -----------------------------------------------------------------------------------------------
 
 
-def status_error(kind: type[openai.APIStatusError], status: int, body: object = None) -> openai.APIStatusError:
-    return kind("x", response=httpx.Response(status, request=REQUEST), body=body)
+def status_error(status: int, body: object = None, **headers: str) -> openai.APIStatusError:
+    response = httpx.Response(status, request=REQUEST, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    return openai.APIStatusError("x", response=response, body=body)
 
 
-class LangChainsOwn(Exception):
-    """As `langchain_core.exceptions.ModelError` tells."""
-
-    is_retryable = True
-
-
-def raised_from(cause: Exception) -> Exception:
-    try:
-        raise ValueError("what a wrapper says") from cause
-    except ValueError as error:
-        return error
-
-
-PASSING = [
-    TimeoutError(),
-    asyncio.TimeoutError(),
-    ConnectionError(),
-    ConnectionResetError(),
-    httpx.ConnectTimeout("x"),
-    httpx.ReadTimeout("x"),
-    httpx.ConnectError("x"),
-    httpx.RemoteProtocolError("x"),
-    httpx.HTTPStatusError("x", request=REQUEST, response=httpx.Response(503, request=REQUEST)),
-    openai.APITimeoutError(REQUEST),
-    openai.APIConnectionError(request=REQUEST),
-    status_error(openai.RateLimitError, 429),
-    status_error(openai.RateLimitError, 429, {"code": "insufficient_quota"}),
-    status_error(openai.InternalServerError, 500),
-    status_error(openai.APIStatusError, 529),
-    LangChainsOwn(),
-    raised_from(httpx.ReadTimeout("x")),
-    Transient("overloaded", status=503),
-]
-LASTING = [
-    ValueError(),
-    KeyError("x"),
-    RuntimeError("timeout"),
-    json.JSONDecodeError("x", "y", 0),
-    status_error(openai.BadRequestError, 400),
-    status_error(openai.AuthenticationError, 401),
-    status_error(openai.NotFoundError, 404),
-    NoCandidate({"a": "denied"}),
-    Refused("no", status=400),
-]
+TOO_LONG = status_error(400, {"code": "context_length_exceeded"})
+FILTERED = status_error(400, {"code": "content_filter"})
+PASSING = [TimeoutError(), Transient("overloaded", status=503), *map(status_error, (401, 402, 403, 404, 408, 429, 500))]
+PASSING += [TOO_LONG, FILTERED]
+LASTING = [ValueError(), KeyError("x"), RuntimeError("timeout"), status_error(400), NoCandidate({"a": "denied"})]
 
 
 @pytest.mark.parametrize("error", PASSING, ids=repr)
-def test_by_default_another_is_asked_where_one_cannot_be_reached(error: Exception, decision: Decision) -> None:
-    assert unavailable(error)
+def test_by_default_another_is_asked_where_one_cannot_serve(error: Exception, decision: Decision) -> None:
     backend = Backend(a=error)
     assert backend.answer(Fallback(), decision) == "b's answer"
     assert backend.asked == ["a", "b"]
@@ -145,7 +100,6 @@ def test_by_default_another_is_asked_where_one_cannot_be_reached(error: Exceptio
 
 @pytest.mark.parametrize("error", LASTING, ids=repr)
 def test_any_other_error_comes_through_as_it_is(error: Exception, decision: Decision) -> None:
-    assert not unavailable(error)
     backend = Backend(a=error)
     with pytest.raises(type(error)) as caught:
         backend.answer(Fallback(), decision)
@@ -161,6 +115,13 @@ def test_fallback_on_chooses_the_errors(on: Any, decision: Decision) -> None:
         Backend(a=ValueError("no")).answer(fallback, decision)
 
 
+def test_classes_extend_the_default_and_a_function_replaces_it(decision: Decision) -> None:
+    timeout = Backend(a=TimeoutError("late"))
+    assert timeout.answer(Fallback(KeyError), decision) == "b's answer"
+    with pytest.raises(TimeoutError):
+        timeout.answer(Fallback(lambda error: isinstance(error, KeyError)), decision)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()])
 def test_who_is_interrupted_asks_nobody_else(error: BaseException, decision: Decision) -> None:
     backend = Backend(a=error)
@@ -174,10 +135,17 @@ def test_who_is_interrupted_asks_nobody_else(error: BaseException, decision: Dec
     [
         ({"fallback_on": 3}, "fallback_on is 3; it must be an exception class"),
         ({"fallback_on": (KeyError, 3)}, "fallback_on is"),
-        ({"fallback_on": int}, "fallback_on is <class 'int'>"),
+        ({"fallback_on": int}, "fallback_on is int; "),
         ({"fallback_on": KeyboardInterrupt}, "fallback_on is"),
-        ({"max_attempts": 0}, "max_attempts is 0; it must be 1 or more"),
+        ({"max_attempts": 0}, "max_attempts is 0; it must be a whole number, 1 or more"),
+        ({"max_attempts": "3"}, "max_attempts is '3'"),
+        ({"max_attempts": True}, "max_attempts is True"),
         ({"failures": 0}, "failures is 0"),
+        ({"failures": 1.5}, "failures is 1.5"),
+        ({"timeout_s": object()}, "timeout_s is object; it must be 0 or more seconds"),
+        ({"first_token_timeout_s": -1}, "first_token_timeout_s is -1"),
+        ({"attempt_timeout_s": "9"}, "attempt_timeout_s is '9'"),
+        ({"long_cool_down_s": None}, "long_cool_down_s is None"),
         ({"cool_down_s": -1.0}, r"cool_down_s is -1\.0"),
         ({"cool_down_s": float("nan")}, "cool_down_s is nan"),
     ],
@@ -198,9 +166,9 @@ async def test_the_last_error_comes_through_after_max_attempts(most: int, asked:
         backend.answer(Fallback(max_attempts=most), decision)
     assert caught.value is errors[asked[-1]]
     assert backend.asked == asked
-    before = ", ".join(f"{id_} (TimeoutError)" for id_ in asked[:-1])
-    if sys.version_info >= (3, 11):
-        assert getattr(caught.value, "__notes__", []) == ([f"asked before: {before}"] if before else [])
+    said = "asked: " + ", ".join(f"{id_} (TimeoutError: no answer)" for id_ in asked)
+    rest = [id_ for id_ in "abc" if id_ not in asked]
+    assert caught.value.__notes__ == [said + (f"; not asked: {', '.join(rest)}" if rest else "")]
     backend.asked.clear()
     with pytest.raises(TimeoutError):
         await backend.aanswer(Fallback(max_attempts=most), decision)
@@ -213,7 +181,10 @@ def test_attempts_are_recorded_without_the_errors_text(decision: Decision) -> No
     assert attempts.failed(TimeoutError("secret"))
     assert (attempts.model, attempts.fell_back) == ("b", True)
     assert attempts.failed(ConnectionError("secret"))
-    assert attempts.failures == (Failure("a", "TimeoutError"), Failure("b", "ConnectionError"))
+    assert attempts.failures == (
+        Failure("a", "TimeoutError", "no answer"),
+        Failure("b", "ConnectionError", "no answer"),
+    )
     assert not attempts.failed(TimeoutError("secret"))
     assert attempts.model == "c"
     assert "secret" not in repr(attempts.failures)
@@ -389,30 +360,10 @@ def test_somebody_is_asked_even_if_all_are_in_their_cool_down(decision: Decision
     up = Backend()
     assert up.answer(fallback, decision) == "a's answer"
     assert up.asked == ["a"]
-    with pytest.raises(TimeoutError, match=r"^a$"):
-        Backend(**{id_: TimeoutError(id_) for id_ in "abc"}).answer(Fallback(max_attempts=1), decision)
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.floats(0, 20)), max_size=40))
-def test_an_open_breaker_admits_nobody_before_its_time(events: list[tuple[str, bool, float]]) -> None:
-    clock = Clock()
-    breakers = Breakers(2, 10.0, clock)
-    failures, until = dict.fromkeys("abc", 0), dict.fromkeys("abc", 0.0)
-    for model, good, wait in events:
-        clock.now += wait
-        caller = object()
-        admitted = breakers.admits(model, caller)
-        assert admitted == (failures[model] < 2 or clock.now >= until[model])
-        if not admitted:
-            continue
-        if good:
-            breakers.succeeded(model)
-            failures[model] = 0
-        else:
-            breakers.failed(model, caller)
-            failures[model] += 1
-            until[model] = clock.now + 10.0
+    once = Backend(**{id_: TimeoutError(id_) for id_ in "abc"})
+    with pytest.raises(TimeoutError, match=r"^a"):
+        once.answer(Fallback(max_attempts=1), decision)
+    assert once.asked == ["a"]
 
 
 def test_of_many_threads_one_is_the_probe(decision: Decision, clock: Clock) -> None:
@@ -451,5 +402,138 @@ def test_it_pickles_with_its_settings_and_without_its_past(decision: Decision) -
     fallback = Fallback((KeyError,), max_attempts=2, failures=1, cool_down_s=7.0)
     fallback.attempts(decision).failed(KeyError())
     again = pickle.loads(pickle.dumps(fallback))
+    assert again.settings == fallback.settings
     assert (again.fallback_on, again.max_attempts, again.failures, again.cool_down_s) == ((KeyError,), 2, 1, 7.0)
+    assert "Fallback(fallback_on=(KeyError,), max_attempts=2, failures=1" in repr(again)
     assert (fallback.state("a"), again.state("a")) == ("open", "closed")
+
+
+# -- the cool-down that fits the fault --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (status_error(429), 30.0),
+        (status_error(429, retry_after="7"), 7.0),
+        (status_error(503, retry_after="90"), 90.0),
+        (status_error(429, {"code": "insufficient_quota"}), 600.0),
+        *((status_error(status), 600.0) for status in (401, 402, 403, 404)),
+        (status_error(401, retry_after="900"), 900.0),
+    ],
+    ids=str,
+)
+def test_a_refused_candidate_cools_down_at_once_for_as_long_as_it_fits(
+    error: Exception, seconds: float, decision: Decision, clock: Clock
+) -> None:
+    fallback = Fallback(failures=3, clock=clock)
+    assert Backend(a=error).answer(fallback, decision) == "b's answer"
+    clock.now += seconds - 0.1
+    assert (fallback.state("a"), fallback.attempts(decision).model) == ("open", "b")
+    clock.now += 0.2
+    assert (fallback.state("a"), fallback.attempts(decision).model) == ("half-open", "a")
+
+
+@pytest.mark.parametrize("error", [TOO_LONG, FILTERED], ids=["too long", "filtered"])
+def test_a_fault_of_the_question_cools_nothing_down(error: Exception, decision: Decision) -> None:
+    fallback = Fallback(failures=1)
+    assert Backend(a=error).answer(fallback, decision) == "b's answer"
+    assert fallback.state("a") == "closed"
+    assert fallback.cooling() == {}
+
+
+@pytest.mark.parametrize(
+    ("windows", "asked"),
+    [
+        ({}, ["a", "b", "c"]),
+        ({"a": 100, "b": 100, "c": 1000}, ["a", "c"]),
+        ({"a": 100, "c": 1000}, ["a", "c", "b"]),
+        ({"b": 100, "c": 1000}, ["a", "c"]),
+        ({"a": 100, "b": 200, "c": 300}, ["a", "b", "c"]),
+        ({"a": 1000, "b": 200, "c": 300}, ["a"]),
+    ],
+)
+def test_a_prompt_too_long_goes_to_a_longer_window_next(
+    windows: dict[str, int], asked: list[str], decision: Decision
+) -> None:
+    backend = Backend(a=TOO_LONG, b=TOO_LONG, c=TOO_LONG)
+    with pytest.raises(openai.APIStatusError):
+        backend.answer(Fallback(), decision, windows)
+    assert backend.asked == asked
+
+
+def test_all_of_a_small_zoo_are_tried_before_giving_up() -> None:
+    zoo = [f"m{n}" for n in range(12)]
+    router = Router(FakeScorer({id_: 0.9 - n / 100 for n, id_ in enumerate(zoo)}), [Candidate(id=id_) for id_ in zoo])
+    backend = Backend(**dict.fromkeys(zoo[:9], TimeoutError()))
+    assert backend.answer(Fallback(), router.route("q")) == "m9's answer"
+    everyone = Backend(**dict.fromkeys(zoo, TimeoutError()))
+    with pytest.raises(TimeoutError):
+        everyone.answer(Fallback(), router.route("q"))
+    assert everyone.asked == zoo[:10], "a large zoo is not tried to its end"
+
+
+def test_who_cools_down_after_ordinary_failures_is_asked_before_giving_up(decision: Decision, clock: Clock) -> None:
+    fallback = Fallback(failures=1, clock=clock)
+    with pytest.raises(TimeoutError):
+        Backend(**dict.fromkeys("abc", TimeoutError())).answer(fallback, decision)
+    recovered = Backend(a=TimeoutError(), b=TimeoutError())
+    assert recovered.answer(fallback, decision) == "c's answer"
+    assert recovered.asked == ["a", "b", "c"]
+
+
+def test_who_asked_to_be_left_alone_or_has_a_dead_key_is_not_asked_before_its_time(
+    decision: Decision, clock: Clock
+) -> None:
+    fallback = Fallback(clock=clock)
+    Backend(a=status_error(401), b=status_error(429, retry_after="60")).answer(fallback, decision)
+    down = Backend(c=TimeoutError())
+    with pytest.raises(TimeoutError) as caught:
+        down.answer(fallback, decision)
+    assert down.asked == ["c"]
+    said = "not asked: a (key refused, HTTP 401; 600 s left), b (rate limit, HTTP 429; 60 s left)"
+    assert caught.value.__notes__ == [f"asked: c (TimeoutError: no answer); {said}"]
+
+
+def test_a_later_and_longer_cool_down_counts(decision: Decision, clock: Clock) -> None:
+    fallback = Fallback(failures=1, clock=clock)
+    early = [fallback.attempts(decision) for _ in range(2)]
+    early[0].failed(TimeoutError())
+    early[1].failed(status_error(401))
+    clock.now += 100
+    assert fallback.state("a") == "open"
+
+
+def test_a_decision_shows_who_is_cooling_down(decision: Decision, clock: Clock) -> None:
+    fallback = Fallback(clock=clock)
+    assert fallback.with_cool_downs(decision) is decision
+    Backend(a=status_error(429, retry_after="60")).answer(fallback, decision)
+    clock.now += 12
+    shown = fallback.with_cool_downs(decision)
+    assert shown.cooling_down == {"a": "rate limit, HTTP 429; 48 s left"}
+    assert "cooling down: a (rate limit, HTTP 429; 48 s left)" in shown.explain()
+    assert Decision.model_validate_json(shown.model_dump_json()) == shown
+
+
+# -- time limits ------------------------------------------------------------------------------------------------------
+
+
+def test_seconds_left_is_the_shortest_of_the_limits(decision: Decision, clock: Clock) -> None:
+    assert Fallback(clock=clock).attempts(decision).seconds_left(stream=True) is None
+    fallback = Fallback(timeout_s=10, attempt_timeout_s=6, first_token_timeout_s=2, clock=clock)
+    attempts = fallback.attempts(decision)
+    assert (attempts.seconds_left(), attempts.seconds_left(stream=True)) == (6, 2)
+    clock.now += 5
+    assert attempts.failed(TimeoutError())
+    assert (attempts.seconds_left(), attempts.seconds_left(stream=True)) == (5, 2)
+    attempts.begun()
+    assert attempts.seconds_left(stream=True) == 5
+    clock.now += 9
+    assert attempts.seconds_left() == 0.0
+
+
+def test_no_other_is_asked_when_the_time_of_the_call_is_up(decision: Decision, clock: Clock) -> None:
+    attempts = Fallback(timeout_s=10, clock=clock).attempts(decision)
+    clock.now += 10
+    assert not attempts.failed(TimeoutError())
+    assert attempts.model == "a"

@@ -215,7 +215,7 @@ def test_what_a_scorer_does_not_read_is_said(router: Router, scorer: FakeScorer)
     scorer.max_tokens = 256
     assert router.route("word " * 200).warnings == ()
     assert router.route("word " * 400).warnings == (
-        "the query has about 500 tokens; the first 256 were read to decide",
+        "the query has about 408 tokens; the first 256 were read to decide",
     )
 
 
@@ -224,7 +224,7 @@ def test_a_megabyte_goes_somewhere_even_where_no_context_window_is_that_long(sco
     assert decision.model == "large"
     assert decision.excluded == {}
     assert decision.warnings[1:] == (
-        "about 250,000 tokens; no candidate's context window is that long (large: 128,000)",
+        "about 204,000 tokens; no candidate's context window is that long (large: 128,000)",
     )
     unknown = Router(scorer, ZOO).route(MEGABYTE)
     assert unknown.model == "unpriced", "whose context window is not known may have a long one"

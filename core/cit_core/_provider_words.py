@@ -1,0 +1,150 @@
+"""The words of provider SDKs: which status, class name, code and text means which kind of fault.
+
+Collected from the SDKs themselves and from public bug reports; `provider_errors` reads them.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+__all__ = [
+    "EXACT_CLASSES",
+    "IN_A_STREAM",
+    "KIND_OF_CLASS",
+    "KIND_OF_STATUS",
+    "KIND_OF_TEXT",
+    "KIND_OF_WORD",
+    "LIBRARY_TEXTS",
+    "MISREAD",
+    "NO_ROUTE",
+    "UNREADABLE",
+    "FaultKind",
+]
+
+FaultKind = Literal[
+    "unavailable",
+    "rate_limit",
+    "quota",
+    "authentication",
+    "permission",
+    "not_found",
+    "context_length",
+    "content_filter",
+    "invalid_request",
+]
+"""`unavailable`: a timeout, no connection, a 5xx, an overloaded server, a response without an answer. `quota`: no money
+left. `not_found`: an unknown or retired model. `invalid_request`: every other 4xx, which is about the question."""
+
+KIND_OF_STATUS: Mapping[int, FaultKind] = {
+    401: "authentication",
+    402: "quota",
+    403: "permission",
+    404: "not_found",
+    408: "unavailable",
+    410: "not_found",
+    413: "context_length",
+    425: "unavailable",
+    429: "rate_limit",
+}
+
+KIND_OF_CLASS: Mapping[str, FaultKind] = {
+    **dict.fromkeys(("ConnectionError", "TimeoutError"), "unavailable"),  # Python, and all who name theirs alike
+    **dict.fromkeys(("gaierror", "herror", "SSLError"), "unavailable"),  # no such host, TLS broken off
+    **dict.fromkeys(("BadStatusLine", "IncompleteRead", "IncompleteReadError", "URLError"), "unavailable"),
+    **dict.fromkeys(("TimeoutException", "TransportError"), "unavailable"),  # httpx
+    **dict.fromkeys(("NetworkError", "ProtocolError"), "unavailable"),  # httpcore, urllib3
+    **dict.fromkeys(("APIConnectionError", "APIResponseValidationError"), "unavailable"),  # openai, anthropic
+    **dict.fromkeys(("ChunkedEncodingError", "Timeout"), "unavailable"),  # requests
+    **dict.fromkeys(("ClientConnectionError", "ClientPayloadError"), "unavailable"),  # aiohttp
+    **dict.fromkeys(
+        ("HTTPClientError", "ServiceRequestError", "ServiceResponseError"), "unavailable"
+    ),  # botocore, azure
+    **dict.fromkeys(("ModelAPIError", "ModelConnectionError", "ModelTimeoutError"), "unavailable"),  # LangChain
+    "ModelRateLimitError": "rate_limit",
+    "ModelAuthenticationError": "authentication",
+    "ModelPermissionDeniedError": "permission",
+    "ModelNotFoundError": "not_found",
+    "ModelInvalidRequestError": "invalid_request",
+    **dict.fromkeys(("ContextOverflowError", "ContextWindowExceededError"), "context_length"),  # LangChain, LiteLLM
+    "ContentPolicyViolationError": "content_filter",
+    **dict.fromkeys(("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"), "authentication"),
+    **dict.fromkeys(("CredentialsError", "DefaultCredentialsError", "RefreshError"), "authentication"),
+}
+"""What the name of an exception class says where there is no status; any class that it derives from counts."""
+EXACT_CLASSES = frozenset({"ContextOverflowError", "ContextWindowExceededError", "ContentPolicyViolationError"})
+"""Classes that say more than the status they come with."""
+UNREADABLE = frozenset({"APIResponseValidationError", "JSONDecodeError"})
+"""A response that is not what was promised: another attempt may help, but in a chain it may be the chain's affair."""
+IN_A_STREAM = frozenset({"APIError"})
+"""openai and anthropic raise it bare for an error that came inside a response begun with HTTP 200."""
+MISREAD = (AttributeError, LookupError, TypeError, ValueError)
+"""What code raises that takes a response for one that is as promised."""
+LIBRARY_TEXTS = (
+    "No generation chunks were returned",  # langchain-core, of an empty stream
+    "Received response with null value for",  # langchain-openai
+    "Unexpected response type from",  # langchain-openai, of a gateway's page
+    "Multiple exceptions: [Errno",  # asyncio, of several addresses that cannot be reached
+)
+"""How texts begin that libraries put into a plain ValueError, TypeError or OSError."""
+NO_ROUTE = frozenset(
+    getattr(errno, name)
+    for name in ("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETRESET", "ENETUNREACH", "ENOTCONN", "ETIMEDOUT")
+    if hasattr(errno, name)
+)
+
+_WORDS: Mapping[FaultKind, str] = {
+    "unavailable": "server internal internalserver internalfailure api overloaded engineoverloaded unavailable upstream"
+    " serviceunavailable modelnotready modelstream model modeltimeout timeout requesttimeout gatewaytimeout badgateway"
+    " deadlineexceeded provider providerunavailable vectorstoretimeout slowdown aborted",
+    "rate_limit": "ratelimit ratelimitexceeded throttling throttled toomanyrequests resourceexhausted"
+    " requestlimitexceeded concurrencylimitexceeded",
+    "quota": "insufficientquota billing billinghardlimitreached servicequotaexceeded insufficientbalance"
+    " insufficientcredits paymentrequired creditlimitexceeded quotaexceeded",
+    "authentication": "authentication invalidapikey incorrectapikey apikeyinvalid unauthorized unauthenticated"
+    " expiredtoken unrecognizedclient invalidsignature accountdeactivated invalidauthentication",
+    "permission": "permission permissiondenied accessdenied forbidden unsupportedcountryregionterritory",
+    "not_found": "notfound modelnotfound modeldecommissioned modeldeprecated deploymentnotfound resourcenotfound"
+    " unknownmodel invalidmodel modelnotavailable",
+    "context_length": "contextlengthexceeded contextwindowexceeded requesttoolarge stringabovemaxlength"
+    " exceedcontextsize inputtoolong maxtokensexceeded",
+    "content_filter": "contentfilter contentpolicyviolation contentpolicy responsibleaipolicyviolation"
+    " datainspectionfailed moderationblocked promptblocked prohibitedcontent guardrailintervened invalidprompt",
+    "invalid_request": "invalidrequest validation invalidargument badrequest invalidparameter failedprecondition",
+}
+KIND_OF_WORD: Mapping[str, FaultKind] = {word: kind for kind, words in _WORDS.items() for word in words.split()}
+"""The codes and types in providers' bodies, in lower case, letters only, without `Error` or `Exception` at the end."""
+
+KIND_OF_TEXT: Sequence[tuple[FaultKind, re.Pattern[str]]] = [
+    (
+        "context_length",
+        re.compile(
+            r"context[ _-]?(length|window|size|limit)|maximum (context|prompt|input)|"
+            r"(prompt|input|request|messages?) (is|are) too long|prompt contains \d+ tokens|"
+            r"input token count|too many (input )?tokens|tokens exceed|exceeds? the (model'?s )?max|reduce the length|"
+            r"request (is )?too large"
+        ),
+    ),
+    (
+        "quota",
+        re.compile(r"credit balance|insufficient (balance|credit|funds|quota)|out of credits|spending limit|billing"),
+    ),
+    ("authentication", re.compile(r"(api|access|secret) ?key|security token|signature.{0,20}expired|authenticat")),
+    (
+        "content_filter",
+        re.compile(
+            r"content[ _-]?(filter|polic|management|moderation|exists risk)|moderation|flagged|safety system|"
+            r"responsible ?ai|guardrail|inappropriate|prohibited"
+        ),
+    ),
+    (
+        "not_found",
+        re.compile(
+            r"model.{0,80}(not exist|not found|not supported|deprecated|decommissioned|retired|end of (its )?life|"
+            r"no longer|shut down)|(invalid|unknown|no such) model|model identifier is invalid"
+        ),
+    ),
+]
+"""What the text of a 400 says where its code says nothing; the first that is found counts."""

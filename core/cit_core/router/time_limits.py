@@ -1,0 +1,132 @@
+"""Time limits for calls that have none of their own, sync and async, for answers in one piece and in a stream.
+
+A sync call cannot be stopped from outside, so under a limit it runs in a daemon thread, in the caller's context. When
+its time is up the thread is abandoned; it ends with the client's own timeout, and what it returns is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, Final, TypeVar
+
+__all__ = ["acall_within", "aiterate_within", "call_within", "iterate_within"]
+
+T = TypeVar("T")
+_END: Final = object()
+
+
+def call_within(seconds: float | None, work: Callable[[], T]) -> T:
+    """Return what a function returns.
+
+    Args:
+        seconds: The limit [s]; None for none, and no thread.
+        work: The function.
+
+    Raises:
+        TimeoutError: If it takes longer.
+    """
+    if seconds is None:
+        return work()
+    outcome: Future[T] = Future()
+    _in_thread(partial(_settle, outcome, work))
+    return _result(outcome, seconds)
+
+
+def iterate_within(seconds: Callable[[], float | None], pieces: Iterator[T]) -> Iterator[T]:
+    """Yield the pieces of an iterator; each is computed when it is asked for.
+
+    Args:
+        seconds: Returns the limit for the next piece [s]; None for none. Asked again before every piece.
+        pieces: The iterator; closed at the end, or when an abandoned step returns.
+
+    Raises:
+        TimeoutError: If a piece takes longer.
+    """
+    if seconds() is None:
+        yield from pieces
+        return
+    wanted: SimpleQueue[Future[Any] | None] = SimpleQueue()
+    _in_thread(partial(_serve, wanted, pieces))
+    try:
+        while True:
+            outcome: Future[Any] = Future()
+            wanted.put(outcome)
+            piece = _result(outcome, seconds())
+            if piece is _END:
+                return
+            yield piece
+    finally:
+        wanted.put(None)
+
+
+async def acall_within(seconds: float | None, work: Awaitable[T]) -> T:
+    """As `call_within`, for a coroutine, which is cancelled when its time is up."""
+    if seconds is None:
+        return await work
+    if sys.version_info >= (3, 11):
+        limit = asyncio.timeout(seconds)  # in this task: a generator may hold what belongs to it
+        try:
+            async with limit:
+                return await work
+        except TimeoutError as error:
+            if limit.expired():
+                raise TimeoutError(_said(seconds)) from error
+            raise
+    try:
+        return await asyncio.wait_for(work, seconds)
+    except asyncio.TimeoutError as error:  # in 3.10 no TimeoutError
+        raise TimeoutError(*(error.args or [_said(seconds)])) from error
+
+
+async def aiterate_within(seconds: Callable[[], float | None], pieces: AsyncIterator[T]) -> AsyncIterator[T]:
+    """As `iterate_within`, for an async iterator; closing it remains with the caller."""
+    while True:
+        piece: Any = await acall_within(seconds(), _anext(pieces))
+        if piece is _END:
+            return
+        yield piece
+
+
+async def _anext(pieces: AsyncIterator[T]) -> T | object:
+    return await anext(pieces, _END)
+
+
+def _in_thread(work: Callable[[], None]) -> None:
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(work,), name="cit-limited", daemon=True).start()
+
+
+def _serve(wanted: SimpleQueue[Future[Any] | None], pieces: Iterator[Any]) -> None:
+    while (outcome := wanted.get()) is not None:
+        _settle(outcome, lambda: next(pieces, _END))
+    close = getattr(pieces, "close", None)
+    if close is not None:
+        _settle(Future(), close)
+
+
+def _settle(outcome: Future[Any], work: Callable[[], Any]) -> None:
+    try:
+        outcome.set_result(work())
+    except BaseException as error:  # noqa: BLE001  # handed over: it is raised where the caller waits
+        outcome.set_exception(error)
+
+
+def _result(outcome: Future[T], seconds: float | None) -> T:
+    try:
+        return outcome.result(None if seconds is None else max(0.0, seconds))
+    except FutureTimeout as error:
+        if outcome.done():  # it is the work's own
+            raise
+        raise TimeoutError(_said(seconds)) from error
+
+
+def _said(seconds: float | None) -> str:
+    return f"nothing came within {seconds or 0.0:.3g} s"

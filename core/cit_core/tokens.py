@@ -1,0 +1,118 @@
+"""Estimate how many tokens a text has for the tokenizer of an LLM, without that tokenizer.
+
+Characters per token depend on the script: 4 or 5 in English prose, 1 in Chinese, less than 1 in emoji. Every character
+is weighted by its script, so the estimate is linear in the text, needs no data file, and takes some 10 ms per million
+characters. The weights were fitted to the largest count among cl100k_base and o200k_base (OpenAI), DeepSeek V4 and
+Mistral's Tekken, on prose in 90 languages, source code, tables and identifiers. On 103 other texts the estimate was
+0.88 to 1.20 of that largest count (5th and 95th percentile), and 1.1 to 1.7 of that of o200k_base (docs/lab-notes.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["estimate_tokens"]
+
+LETTER, CAPITAL, DIGIT, SPACE, BREAK, PUNCTUATION = 0.25, 0.45, 1.0, 0.02, 0.8, 0.75
+"""Tokens per ASCII character. Modern tokenizers join a space to the word after it; some give each digit a token."""
+REPEATED = 0.05
+"""Tokens per ASCII space, line break or punctuation mark that repeats the one before it: indents and rulers."""
+SWITCH = 0.5
+"""Further tokens where letters become capitals or digits inside a word: identifiers, keys, base64."""
+BYTES = 3.0
+"""Tokens per character of a script without an entry below: such characters are encoded byte by byte."""
+SCRIPTS = (
+    (0x0080, 0x00BF, 1.2),  # Latin punctuation and symbols
+    (0x00C0, 0x024F, 1.5),  # Latin letters with accents
+    (0x0250, 0x036F, 2.0),  # phonetic letters, combining accents
+    (0x0370, 0x03FF, 1.0),  # Greek
+    (0x0400, 0x052F, 0.62),  # Cyrillic
+    (0x0530, 0x058F, 1.9),  # Armenian
+    (0x0590, 0x05FF, 1.1),  # Hebrew
+    (0x0600, 0x077F, 0.85),  # Arabic
+    (0x0900, 0x097F, 1.1),  # Devanagari
+    (0x0980, 0x0DFF, 1.5),  # other Indic scripts
+    (0x0E00, 0x0EFF, 0.9),  # Thai, Lao
+    (0x1000, 0x109F, 1.2),  # Burmese
+    (0x10A0, 0x10FF, 1.8),  # Georgian
+    (0x1780, 0x17FF, 2.2),  # Khmer
+    (0x1E00, 0x1EFF, 1.8),  # Vietnamese
+    (0x1F00, 0x1FFF, 2.0),  # Greek with accents
+    (0x2000, 0x2BFF, 1.5),  # punctuation, mathematics, arrows, box drawing
+    (0x2E80, 0x2FFF, 3.0),  # radicals
+    (0x3000, 0x303F, 1.0),  # CJK punctuation
+    (0x3040, 0x30FF, 1.0),  # Kana
+    (0x3100, 0x33FF, 2.0),  # Bopomofo, enclosed forms
+    (0x3400, 0x4DBF, 3.0),  # rare Han
+    (0x4E00, 0x9FFF, 1.2),  # Han
+    (0xAC00, 0xD7FF, 1.25),  # Hangul
+    (0xFB50, 0xFDFF, 2.0),  # Arabic ligatures
+    (0xFE70, 0xFEFF, 2.0),
+    (0xFF00, 0xFFEF, 1.2),  # full width
+    (0x1F000, 0x1FAFF, 3.5),  # emoji
+    (0x20000, 0x3FFFF, 4.0),  # rare Han
+)
+"""First and last character of a range, and tokens per character of it. Ranges begin and end with a block of 16."""
+ASCII, BLOCK = 0x80, 16
+CHUNK = 1 << 16
+"""Characters that are weighted at once: what fits into a processor's cache."""
+
+
+def estimate_tokens(text: str) -> int:
+    """Estimate the number of tokens of a text; rather too many than too few.
+
+    Returns:
+        At least 1: no LLM can be asked nothing.
+    """
+    tokens = sum(_weight(text[start : start + CHUNK]) for start in range(0, len(text), CHUNK))
+    return max(1, round(tokens))
+
+
+def _weight(text: str) -> float:
+    if text.isascii():
+        characters = np.frombuffer(text.encode("ascii"), np.uint8)
+        places: NDArray[np.integer] = characters
+    else:
+        characters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        places = np.where(characters < ASCII, characters, characters // BLOCK + ASCII)
+    total = float(_WEIGHTS[places].sum(dtype=np.float64))
+    kinds = _KINDS[places]
+    before, after = kinds[:-1], kinds[1:]
+    repeats = places[1:][(characters[1:] == characters[:-1]) & (after == RUN)]
+    switches = np.count_nonzero((before != after) & (before >= LOWER) & (after > LOWER))
+    total += SWITCH * int(switches)
+    return total + float((REPEATED - _WEIGHTS[repeats]).sum(dtype=np.float64)) if repeats.size else total
+
+
+def _ascii_weight(character: str) -> float:
+    if character.isalpha():
+        return LETTER if character.islower() else CAPITAL
+    if character.isdigit():
+        return DIGIT
+    return SPACE if character == " " else BREAK if character.isspace() else PUNCTUATION
+
+
+def _weights() -> NDArray[np.float32]:
+    """Return the weights of the ASCII characters, then those of all blocks of Unicode."""
+    weights = np.full(ASCII + 0x110000 // BLOCK, BYTES, np.float32)
+    weights[:ASCII] = [_ascii_weight(chr(code)) for code in range(ASCII)]
+    for first, last, weight in SCRIPTS:
+        weights[ASCII + first // BLOCK : ASCII + last // BLOCK + 1] = weight
+    return weights
+
+
+def _kinds() -> NDArray[np.uint8]:
+    """Return the kind of each place of `_weights`."""
+    kinds = np.full(len(_WEIGHTS), OTHER, np.uint8)
+    kinds[ASCII + 0x2500 // BLOCK : ASCII + 0x2600 // BLOCK] = RUN  # box drawing
+    for code, character in enumerate(map(chr, range(ASCII))):
+        kinds[code] = RUN if not character.isalnum() else _ALPHANUMERIC[character.isdigit(), character.isupper()]
+    return kinds
+
+
+OTHER, RUN, LOWER, UPPER, NUMBER = range(5)
+"""Kinds of characters; a run of equal ones of kind RUN is encoded together."""
+_ALPHANUMERIC = {(False, False): LOWER, (False, True): UPPER, (True, False): NUMBER}
+_WEIGHTS = _weights()
+_KINDS = _kinds()
