@@ -51,7 +51,7 @@ def _number(value: object) -> object:
 
 
 def _at_least_0(value: object) -> object:
-    if isinstance(value, Real) and value >= 0.0:
+    if isinstance(value, Real) and float(value) >= 0.0:
         return value
     raise ValueError("must be a number, 0 or more")
 

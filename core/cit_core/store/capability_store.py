@@ -296,7 +296,7 @@ class CapabilityStore:
             return tuple(connection.scalars(query))
 
     def without_vector(self, encoder: str, limit: int) -> tuple[Item, ...]:
-        """Return at most `limit` items with a text and without a vector of this encoder, in the order they were added."""
+        """Return at most `limit` items with a text and no vector of this encoder, in the order they were added."""
         lacking = or_(items.c.encoder.is_(None), items.c.encoder != encoder)
         query = select(items.c.id).where(items.c.instruction.is_not(None), lacking).order_by(items.c.key).limit(limit)
         with self._reading() as connection:
