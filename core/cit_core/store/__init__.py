@@ -12,7 +12,7 @@ wait and never see half a transaction, and each transaction that changed somethi
 """
 
 from cit_core.store.capability_store import CapabilityStore, Snapshot
-from cit_core.store.queries import ASKED, UNASSIGNED, StoredEvidence, in_batches
+from cit_core.store.queries import ASKED, UNASSIGNED, in_batches
 from cit_core.store.writer import (
     REFUSED_SHOWN,
     BatchResult,
@@ -31,7 +31,6 @@ __all__ = [
     "Conflict",
     "ImportSummary",
     "Snapshot",
-    "StoredEvidence",
     "Writer",
     "in_batches",
     "merge_items",

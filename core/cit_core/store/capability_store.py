@@ -13,18 +13,18 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, func, or_, select
 
 from cit_core.errors import CITError, InvalidInput
+from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Candidate, Capability, Item, Outcome, Suite, Task
 from cit_core.store.database import open_engine, parse_url, store_errors
 from cit_core.store.migrations import upgrade
+from cit_core.store.outcome_matrix import read_outcome_matrix
 from cit_core.store.queries import (
     ASKED,
     UNASSIGNED,
-    StoredEvidence,
     candidate_key_of,
     in_batches,
     read_candidates,
     read_capabilities,
-    read_evidence,
     read_items,
     read_tasks,
 )
@@ -41,7 +41,7 @@ class Snapshot(NamedTuple):
 
     version: int
     capabilities: tuple[Capability, ...]
-    evidence: StoredEvidence | None
+    evidence: OutcomeMatrix | None
 
 
 class CapabilityStore:
@@ -261,10 +261,18 @@ class CapabilityStore:
         with self._reading() as connection:
             return tuple(read_items(connection, connection.scalars(query).all()))
 
-    def evidence(self, encoder: str) -> StoredEvidence:
-        """Every outcome that counts, of items whose vectors this encoder made, as arrays."""
+    def outcome_matrix(self, *, encoder: str | None = None, texts: bool = False) -> OutcomeMatrix:
+        """Return every outcome that counts as items x candidates, both in the order in which they were added.
+
+        An item that a candidate answered more than once counts once: the mean over its sources that are not held, a
+        circle test being one of them. `OutcomeMatrix.measured` leaves out who and what has no outcome.
+
+        Args:
+            encoder: Only items whose vectors this encoder made, with the vectors.
+            texts: Only items whose text is known, with the texts.
+        """
         with self._reading() as connection:
-            return read_evidence(connection, encoder)
+            return read_outcome_matrix(connection, encoder=encoder, texts=texts)
 
     def setting(self, name: str) -> Any:
         """What was last kept under this name with `Writer.set_setting`; None if nothing was."""
@@ -312,7 +320,7 @@ class CapabilityStore:
             return tuple(read_capabilities(connection, suite))
 
     def snapshot(self, suite: Suite | None = None, *, encoder: str | None = None) -> Snapshot:
-        """`version`, `capabilities(suite)` and, for an encoder, `evidence(encoder)` of one moment.
+        """`version`, `capabilities(suite)` and, for an encoder, `outcome_matrix(encoder=...)` of one moment.
 
         A write in between cannot tear them apart.
         """
@@ -320,7 +328,7 @@ class CapabilityStore:
             return Snapshot(
                 version=_version(connection),
                 capabilities=tuple(read_capabilities(connection, suite)),
-                evidence=None if encoder is None else read_evidence(connection, encoder),
+                evidence=None if encoder is None else read_outcome_matrix(connection, encoder=encoder),
             )
 
     @contextmanager
