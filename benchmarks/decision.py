@@ -28,7 +28,8 @@ from cit_core import Candidate, Capability, Router, load_scorer
 from cit_core.catalogue import catalogue_capabilities
 from cit_core.evaluate.results import Column, Result, Table, facts, write_result
 from cit_core.evaluate.tables import as_rich
-from cit_core.evidence import Evidence, Outcomes
+from cit_core.evidence import Evidence
+from cit_core.outcomes import OutcomeMatrix
 from cit_core.runtime import OnnxScorer
 
 WORDS = (
@@ -66,9 +67,15 @@ def stored_items(number: int, scorer: OnnxScorer, candidates: int = 16) -> Evide
     vectors = np.repeat(draw.standard_normal((1000, width), np.float32), number // 1000, axis=0)
     vectors += draw.standard_normal(vectors.shape, np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    correct = (draw.random((number, candidates)) < 0.6).astype(np.float32)
-    ids = tuple(capability.candidate.id for capability in zoo(candidates))
-    return Evidence(Outcomes(vectors.astype(np.float16), np.arange(number) // (number // 50), correct, ids))
+    return Evidence(
+        OutcomeMatrix(
+            item_ids=tuple(f"item-{row}" for row in range(number)),
+            candidates=tuple(capability.candidate.id for capability in zoo(candidates)),
+            correct_IK=(draw.random((number, candidates)) < 0.6).astype(np.float64),
+            tasks=tuple(f"task-{row // (number // 50):02}" for row in range(number)),
+            vectors_ID=vectors.astype(np.float16),
+        )
+    )
 
 
 def medians(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:

@@ -29,7 +29,7 @@ from cit_core.aptitude.item_vectors import encode_items
 from cit_core.catalogue import catalogue_capabilities, core_suite
 from cit_core.evaluate.metrics import paired_interval
 from cit_core.evaluate.settings import unseen_items
-from cit_core.outcomes import OutcomeTable, Split, read_outcomes
+from cit_core.outcomes import OutcomeMatrix, Split, read_outcomes
 from cit_core.runtime import OnnxScorer
 
 NEAR, MOST = 0.10, 5
@@ -42,7 +42,7 @@ def neighbours_of(model: str) -> list[str]:
     return [id_ for id_ in others if abs(aptitude[id_] - aptitude[model]) <= NEAR][:MOST]
 
 
-def onboard(table: OutcomeTable, model: str, url: str) -> CapabilityStore:
+def onboard(table: OutcomeMatrix, model: str, url: str) -> CapabilityStore:
     """An empty store, its neighbours from the catalogue, and the new model from a file of its core outcomes."""
     store = CapabilityStore(url)
     for id_ in neighbours_of(model):
@@ -53,7 +53,7 @@ def onboard(table: OutcomeTable, model: str, url: str) -> CapabilityStore:
     with results.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["item_id", "task", "model", "correct"])
-        for item, correct in zip(table.item_ids, table.correct_IM[:, table.column(model)], strict=True):
+        for item, correct in zip(table.item_ids, table.correct_IK[:, table.column(model)], strict=True):
             if item in core and not np.isnan(correct):
                 rows.writerow([item, task_of[item], model, correct])
     import_table([results], store)
@@ -61,14 +61,14 @@ def onboard(table: OutcomeTable, model: str, url: str) -> CapabilityStore:
 
 
 def accuracies(
-    table: OutcomeTable, rows: NDArray[np.intp], store: CapabilityStore, scorer: OnnxScorer
+    table: OutcomeMatrix, rows: NDArray[np.intp], store: CapabilityStore, scorer: OnnxScorer
 ) -> tuple[int, dict[str, NDArray[np.float64]]]:
     """Size of the zoo, and the accuracy of every way to choose, item by item; NaN where not all of it was measured."""
     encode_items(store, scorer)
     suite = core_suite()
     profiles = store.capabilities(suite)
     zoo = [profile.candidate.id for profile in profiles]
-    outcomes = table.correct_IM[np.ix_(rows, [table.column(id_) for id_ in zoo])]
+    outcomes = table.correct_IK[np.ix_(rows, [table.column(id_) for id_ in zoo])]
     known = ~np.isnan(outcomes).any(axis=1)
     best = int(np.argmax([profile.mean_accuracy for profile in profiles]))
     found = {"random": outcomes.mean(axis=1), "best by aptitude": np.where(known, outcomes[:, best], np.nan)}
@@ -88,7 +88,7 @@ def main() -> None:
     table, scorer, split = read_outcomes(options.data, "mmlu-pro"), load_scorer("mini"), Split()
     rows = unseen_items(table, split)[: options.items]
     sizes, found = {}, {}
-    for model in track(split.models(table.models)["test"], disable=options.json):
+    for model in track(split.models(table.candidates)["test"], disable=options.json):
         with tempfile.TemporaryDirectory() as folder, onboard(table, model, f"sqlite:///{folder}/zoo.db") as store:
             sizes[model], found[model] = accuracies(table, rows, store, scorer)
     show(sizes, found, scorer.name, as_json=options.json)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cit_core.catalogue import known_tasks
 from cit_core.errors import InvalidInput
-from cit_core.outcomes import OutcomeTable, Split
+from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Suite, Task
 
 __all__ = ["build_core_suite", "core_suite_from_outcomes", "distinguishability"]
@@ -100,15 +100,14 @@ def _choose(merit: Mapping[str, float], groups: Mapping[str, str], number: int) 
     return set((first + rest)[:number])
 
 
-def build_core_suite(table: OutcomeTable, split: Split) -> Suite:
+def build_core_suite(table: OutcomeMatrix, split: Split) -> Suite:
     """The core set: 50 tasks x 20 training items, by what tells training models apart."""
-    rows = split.items(table.item_ids)["train"]
-    columns = np.array([table.column(model) for model in split.models(table.models)["train"]])
+    seen = table.split(split)["train"].of_models(split.models(table.candidates)["train"])
     return core_suite_from_outcomes(
         "mmlu-pro-core",
-        [table.item_ids[row] for row in rows],
-        [table.tasks[row] for row in rows],
-        table.correct_IM[np.ix_(rows, columns)],
+        seen.item_ids,
+        seen.tasks,
+        seen.correct_IK,
         known_tasks(),
         groups=dict(zip(table.tasks, table.categories, strict=True)),
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from outcome_tables import SHARED, made_up_table, needs_shared_data, some_items, write_table
+from outcome_tables import SHARED, made_up_table, needs_shared_data, write_table
 
 from cit_core.catalogue import catalogue_capabilities, catalogue_profiles, core_suite
 from cit_core.core_suite import build_core_suite
 from cit_core.errors import InvalidInput, UnknownCandidate
-from cit_core.outcomes import Split, random_zoos, read_outcomes
+from cit_core.outcomes import NO_TASK, UNASSIGNED, OutcomeMatrix, Split, random_zoos, read_outcomes
 
 names = st.lists(st.text(min_size=1, max_size=20), unique=True, max_size=60)
 quick = settings(max_examples=50, deadline=None)
@@ -77,29 +79,114 @@ def test_every_model_is_in_one_part_whatever_the_order(models: list[str], data: 
     assert all(split.fraction(model) >= highest for model in parts["validation"] + parts["train"])
 
 
+# ---- the matrix
+
+
+def tiny() -> OutcomeMatrix:
+    return OutcomeMatrix(
+        item_ids=("y", "x", "z"),
+        candidates=("b", "a", "idle"),
+        correct_IK=np.array([[1.0, 0.0, np.nan], [0.5, np.nan, np.nan], [np.nan, np.nan, np.nan]]),
+        tasks=("law", UNASSIGNED, "cell"),
+        instructions=("Y?", "X?", "Z?"),
+        vectors_ID=np.eye(3),
+        circle_IK=np.array([[0.0, 1.0, np.nan], [np.nan, 1.0, np.nan], [np.nan, np.nan, np.nan]]),
+    )
+
+
+def test_rows_take_a_mask_or_places_and_everything_goes_with_them() -> None:
+    for found in (tiny().rows(np.array([True, False, True])), tiny().rows([0, 2])):
+        assert (found.item_ids, found.tasks, found.instructions) == (("y", "z"), ("law", "cell"), ("Y?", "Z?"))
+        assert (found.questions, found.categories) == (found.instructions, found.tasks)
+        assert found.vectors_ID.tolist() == [[1, 0, 0], [0, 0, 1]]
+        np.testing.assert_array_equal(found.correct_IK, tiny().correct_IK[[0, 2]])
+        assert found.circle_IK is not None
+        np.testing.assert_array_equal(found.circle_IK, [[0.0, 1.0, np.nan], [np.nan] * 3])
+    assert tiny().rows([2, 0]).item_ids == ("z", "y"), "in the order wanted"
+    assert len(tiny().rows([])) == 0
+
+
+def test_some_of_the_models_in_the_order_wanted_and_a_stranger_is_refused() -> None:
+    found = tiny().of_models(["idle", "b"])
+    assert found.candidates == ("idle", "b")
+    np.testing.assert_array_equal(found.correct_IK[:, 1], tiny().correct_IK[:, 0])
+    assert found.circle_IK is not None
+    np.testing.assert_array_equal(found.circle_IK[:, 1], [0.0, np.nan, np.nan])
+    assert found.column("b") == 1
+    with pytest.raises(InvalidInput, match="outcomes has no outcomes of 'c'"):
+        tiny().of_models(["b", "c"])
+
+
+def test_who_and_what_has_no_outcome_is_left_out() -> None:
+    found = tiny().measured()
+    assert (found.item_ids, found.candidates, found.correct_IK.shape) == (("y", "x"), ("b", "a"), (2, 2))
+
+
+def test_sorted_by_id_it_does_not_depend_on_the_order() -> None:
+    found = tiny().sorted_by_id()
+    again = tiny().rows([2, 0, 1]).of_models(["idle", "a", "b"]).sorted_by_id()
+    assert (found.item_ids, found.candidates) == (("x", "y", "z"), ("a", "b", "idle"))
+    assert found.digest() == again.digest() != tiny().digest()
+
+
+def test_tasks_are_numbered_and_an_unknown_one_is_minus_one() -> None:
+    assert (tiny().task_ids, tiny().task_I.tolist()) == (("cell", "law"), [1, NO_TASK, 0])
+
+
+def test_a_label_is_never_more_than_what_a_circle_test_found() -> None:
+    np.testing.assert_array_equal(tiny().labels_IK[:2], [[0.0, 0.0, np.nan], [0.5, 1.0, np.nan]])
+    without = replace(tiny(), circle_IK=None)
+    np.testing.assert_array_equal(without.labels_IK, without.correct_IK)
+
+
+def test_the_parts_of_a_split_are_its_items_with_all_candidates() -> None:
+    table = made_up_table(["a", "b"], tasks=4, items_of_task=10)
+    parts, rows = table.split(Split()), Split().items(table.item_ids)
+    assert set(parts) == {"train", "validation", "test"}
+    for part, found in parts.items():
+        assert found.item_ids == tuple(table.item_ids[row] for row in rows[part])
+        assert found.candidates == table.candidates
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tasks": ("law",)},
+        {"tasks": ()},
+        {"instructions": ("Y?",)},
+        {"correct_IK": np.zeros((2, 3))},
+        {"circle_IK": np.zeros((3, 2))},
+        {"vectors_ID": np.eye(2)},
+    ],
+)
+def test_parts_of_different_sizes_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="of 3 items x 3 candidates needs a task for each item"):
+        replace(tiny(), **{"categories": (), "questions": (), **wrong})
+
+
 # ---- outcome files
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     table = made_up_table(["b", "a", "c"], tasks=3, items_of_task=4)
-    table.correct_IM[0, 1] = np.nan
-    table.correct_IM[5, 0] = 0.25
+    table.correct_IK[0, 1] = np.nan
+    table.correct_IK[5, 0] = 0.25
     found = read_outcomes(write_table(table, tmp_path, "made-up"), "made-up")
-    for field in ("name", "item_ids", "tasks", "categories", "instructions", "questions", "models"):
+    for field in ("name", "item_ids", "tasks", "categories", "instructions", "questions", "candidates"):
         assert getattr(found, field) == getattr(table, field), field
-    np.testing.assert_array_equal(found.correct_IM, table.correct_IM)
-    assert math.isnan(found.correct_IM[0, 1]), "absent is not wrong"
+    np.testing.assert_array_equal(found.correct_IK, table.correct_IK)
+    assert math.isnan(found.correct_IK[0, 1]), "absent is not wrong"
     assert found.digest() == table.digest()
-    assert [found.column(model) for model in found.models] == [0, 1, 2]
+    assert [found.column(model) for model in found.candidates] == [0, 1, 2]
 
 
 def test_the_digest_knows_ids_and_outcomes() -> None:
     table = made_up_table(["a", "b"], tasks=2, items_of_task=5)
     other = made_up_table(["a", "b"], tasks=2, items_of_task=5)
     assert other.digest() == table.digest()
-    other.correct_IM[3, 1] = 1.0 - other.correct_IM[3, 1]
+    other.correct_IK[3, 1] = 1.0 - other.correct_IK[3, 1]
     assert other.digest() != table.digest()
-    assert some_items(table, range(9)).digest() != table.digest()
+    assert table.rows(range(9)).digest() != table.digest()
     assert made_up_table(["a", "c"], tasks=2, items_of_task=5).digest() != table.digest()
 
 
@@ -180,13 +267,13 @@ def test_the_shipped_core_set_can_be_built_again_from_the_real_outcomes() -> Non
 
 def test_the_core_set_is_chosen_without_looking_at_what_is_held_out() -> None:
     table = made_up_table([f"model {number}" for number in range(20)], tasks=60, items_of_task=36)
-    parts, models = Split().items(table.item_ids), Split().models(table.models)
+    parts, models = Split().items(table.item_ids), Split().models(table.candidates)
     suite = build_core_suite(table, Split())
     assert (len(suite.tasks), len(suite.item_ids)) == (50, 1000)
-    table.correct_IM[np.concatenate([parts["validation"], parts["test"]])] = 1.0
-    table.correct_IM[:, [table.column(model) for model in models["validation"] + models["test"]]] = np.nan
+    table.correct_IK[np.concatenate([parts["validation"], parts["test"]])] = 1.0
+    table.correct_IK[:, [table.column(model) for model in models["validation"] + models["test"]]] = np.nan
     assert build_core_suite(table, Split()) == suite
-    table.correct_IM[parts["train"]] = table.correct_IM[np.random.default_rng(0).permutation(parts["train"])]
+    table.correct_IK[parts["train"]] = table.correct_IK[np.random.default_rng(0).permutation(parts["train"])]
     assert build_core_suite(table, Split()) != suite
 
 
@@ -202,20 +289,32 @@ def test_the_catalogues_profiles_come_in_the_order_asked_for() -> None:
 
 
 @quick
-@given(aptitude=st.lists(st.floats(0, 1), min_size=1, max_size=9), most=st.integers(1, 80))
-def test_zoos_of_similar_strength_are_within_the_spread_and_complete(aptitude: list[float], most: int) -> None:
+@given(aptitude=st.lists(st.floats(0, 1), min_size=1, max_size=9), number=st.integers(1, 20), seed=st.integers(0, 9))
+def test_zoos_of_similar_strength_are_within_the_spread(aptitude: list[float], number: int, seed: int) -> None:
     aptitude_K = np.array(aptitude)
-    zoos = random_zoos(aptitude_K, most=most)
-
-    def close(size: int) -> list[tuple[int, ...]]:
-        return [z for z in itertools.combinations(range(len(aptitude)), size) if np.ptp(aptitude_K[list(z)]) <= 0.15]
-
-    larger, pairs = [zoo for size in (3, 4, 5, 6) for zoo in close(size)], close(2)
-    possible = larger or pairs or [tuple(range(len(aptitude)))]
-    assert len(set(zoos)) == len(zoos) == min(most, len(possible))
-    assert set(zoos) <= set(possible)
-    assert random_zoos(aptitude_K, most=most) == zoos
+    zoos = random_zoos(aptitude_K, number, seed=seed)
+    spread = [np.ptp(aptitude_K[list(zoo)]) for zoo in zoos]
+    close = [abs(a - b) <= 0.15 for a, b in itertools.combinations(aptitude, 2)]
+    assert 1 <= len(zoos) == len(set(zoos)) <= number
+    assert all(zoo == tuple(sorted(set(zoo))) for zoo in zoos)
+    if any(close):
+        assert max(spread) <= 0.15
+        assert min(map(len, zoos)) >= 2
+    else:
+        assert zoos == [tuple(range(len(aptitude)))], "nobody is close to anybody: everybody is the one zoo"
+    assert random_zoos(aptitude_K, number, seed=seed) == zoos
 
 
 def test_zoos_are_sampled_from_all_sizes() -> None:
-    assert {len(zoo) for zoo in random_zoos(np.full(9, 0.5))} == {3, 4, 5, 6}
+    assert {len(zoo) for zoo in random_zoos(np.full(9, 0.5))} == {3, 4, 5, 6, 7, 8}
+
+
+def test_pairs_are_taken_where_no_three_are_close() -> None:
+    assert random_zoos(np.array([0.1, 0.2, 0.5, 0.6, 0.9])) == [(0, 1), (2, 3)]
+
+
+def test_a_large_zoo_of_equals_is_sampled_and_not_listed() -> None:
+    """Of 300 models of one strength there are more than 10^14 zoos of eight."""
+    zoos = random_zoos(np.full(300, 0.5))
+    assert len(zoos) == 50
+    assert len({model for zoo in zoos for model in zoo}) > 100

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cit_core.calibration import sigmoid
 from cit_core.catalogue import catalogue_candidates, core_suite, known_tasks
 from cit_core.evaluate.baselines import Aptitude, Fitted, Known
-from cit_core.outcomes import OutcomeTable
+from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Candidate, Capability
 
 MODELS = tuple(sorted(candidate.id for candidate in catalogue_candidates()))
@@ -41,7 +41,7 @@ def core_table(
     missing: float = 0.0,
     repeated: float = 0.1,
     name: str = "mmlu-pro",
-) -> OutcomeTable:
+) -> OutcomeMatrix:
     """Items of the core set, evenly over its tasks, and others; models have a level and ways with tasks.
 
     Args:
@@ -66,21 +66,21 @@ def core_table(
     chance_IM = np.clip(level_M + way_TM[[place[task] for task in tasks]], 0.05, 0.95)
     correct_IM = (draw.random(chance_IM.shape) < chance_IM).astype(float)
     correct_IM[draw.random(correct_IM.shape) < missing] = np.nan
-    return OutcomeTable(
+    return OutcomeMatrix(
         name=name,
         item_ids=tuple(ids),
         tasks=tuple(tasks),
         categories=tuple(f"field {place[task] % FIELDS}" for task in tasks),
         instructions=tuple(f"{question} [{id_}]" for question, id_ in zip(questions, ids, strict=True)),
         questions=tuple(questions),
-        models=tuple(sorted(models)),
-        correct_IM=correct_IM,
+        candidates=tuple(sorted(models)),
+        correct_IK=correct_IM,
     )
 
 
 def log_table(
     name: str = "log", models: Sequence[str] = ("a", "b", "c", "d"), items: int = 240, tasks: int = 5, seed: int = 0
-) -> OutcomeTable:
+) -> OutcomeMatrix:
     """A log of models over tasks of their own, everyone on everything."""
     table = core_table(models, 0, items, seed, repeated=0.0)
     number = [int(hashlib.sha256(id_.encode()).hexdigest(), 16) % tasks for id_ in table.item_ids]

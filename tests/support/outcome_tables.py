@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cit_core.catalogue import known_tasks
-from cit_core.outcomes import OutcomeTable
+from cit_core.outcomes import NO_TASK, UNASSIGNED, OutcomeMatrix
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 """Real outcomes; not part of the project."""
@@ -25,22 +24,38 @@ needs_shared_data = pytest.mark.skipif(
 WORDS = ("algebra", "law", "history", "proof", "cell", "energy", "market", "why", "solve", "name")
 
 
-def made_up_table(models: Sequence[str], tasks: int, items_of_task: int, seed: int = 0) -> OutcomeTable:
+def made_up_table(models: Sequence[str], tasks: int, items_of_task: int, seed: int = 0) -> OutcomeMatrix:
     """Every model has a level and is better at some tasks; items are short texts made of `WORDS`."""
     generator = np.random.default_rng(seed)
     of_item = [task.id for task in known_tasks()[:tasks] for _ in range(items_of_task)]
     level_M, skill_TM = generator.uniform(0.35, 0.65, len(models)), generator.normal(0, 0.15, (tasks, len(models)))
     chance_IM = np.repeat(np.clip(level_M + skill_TM, 0.05, 0.95), items_of_task, axis=0)
     texts = [" ".join(generator.choice(WORDS, generator.integers(1, 8))) for _ in of_item]
-    return OutcomeTable(
+    return OutcomeMatrix(
         name="made-up",
         item_ids=tuple(f"{task}-{number}" for number, task in enumerate(of_item)),
         tasks=tuple(of_item),
         categories=tuple(f"field {hash_of(task)}" for task in of_item),
         instructions=tuple(texts),
         questions=tuple(text.split()[0] for text in texts),
-        models=tuple(sorted(models)),
-        correct_IM=(generator.random(chance_IM.shape) < chance_IM).astype(float),
+        candidates=tuple(sorted(models)),
+        correct_IK=(generator.random(chance_IM.shape) < chance_IM).astype(float),
+    )
+
+
+def numbered_matrix(
+    vectors_ID: NDArray[np.floating],
+    task_I: NDArray[np.integer],
+    correct_IK: NDArray[np.floating],
+    candidates: Sequence[str],
+) -> OutcomeMatrix:
+    """A matrix of items without names; task 7 is called "task 0007"."""
+    return OutcomeMatrix(
+        item_ids=tuple(f"item {row}" for row in range(len(task_I))),
+        candidates=tuple(candidates),
+        correct_IK=correct_IK,
+        tasks=tuple(UNASSIGNED if task == NO_TASK else f"task {task:04}" for task in task_I.tolist()),
+        vectors_ID=vectors_ID,
     )
 
 
@@ -48,16 +63,7 @@ def hash_of(task: str) -> int:
     return sum(map(ord, task)) % 10
 
 
-def some_items(table: OutcomeTable, rows: NDArray[np.intp] | Sequence[int]) -> OutcomeTable:
-    """The table with some of its items alone."""
-    texts = {
-        name: tuple(getattr(table, name)[row] for row in rows)
-        for name in ("item_ids", "tasks", "categories", "instructions", "questions")
-    }
-    return replace(table, **texts, correct_IM=table.correct_IM[np.asarray(rows, np.intp)])
-
-
-def write_table(table: OutcomeTable, folder: Path, name: str = "mmlu-pro") -> Path:
+def write_table(table: OutcomeMatrix, folder: Path, name: str = "mmlu-pro") -> Path:
     """The two Parquet files that `read_outcomes` reads; NaN is a row that is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     items = {
@@ -68,12 +74,12 @@ def write_table(table: OutcomeTable, folder: Path, name: str = "mmlu-pro") -> Pa
         "question": table.questions,
     }
     known = [
-        (i, m) for i in range(len(table.item_ids)) for m in range(len(table.models)) if table.correct_IM[i, m] >= 0
+        (i, m) for i in range(len(table.item_ids)) for m in range(len(table.candidates)) if table.correct_IK[i, m] >= 0
     ]
     outcomes = {
         "item_id": [table.item_ids[i] for i, _ in known],
-        "model": [table.models[m] for _, m in known],
-        "correct": [table.correct_IM[i, m] for i, m in known],
+        "model": [table.candidates[m] for _, m in known],
+        "correct": [table.correct_IK[i, m] for i, m in known],
     }
     pq.write_table(pa.table({key: list(values) for key, values in items.items()}), folder / f"items-{name}.parquet")
     pq.write_table(pa.table(outcomes), folder / f"outcomes-{name}.parquet")

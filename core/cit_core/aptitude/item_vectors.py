@@ -59,7 +59,7 @@ def _shipped_vectors_lacking(store: CapabilityStore, scorer: Encoder) -> dict[st
     silent = {item.id for item in store.items(core_suite().item_ids) if item.instruction is None}
     if not silent:
         return {}
-    lacking = silent - set(store.evidence(scorer.encoder).items)
+    lacking = silent - set(store.outcome_matrix(encoder=scorer.encoder).item_ids)
     return {id_: vector for id_, vector in catalogue_vectors(scorer).items() if id_ in lacking}
 
 

@@ -70,8 +70,8 @@ def assign_tasks(
 
 
 def _tasks_for(ids: Sequence[str], store: CapabilityStore, suite: Suite, scorer: Encoder) -> list[Item]:
-    evidence = store.evidence(scorer.encoder)
-    row_of = {id_: row for row, id_ in enumerate(evidence.items)}
+    evidence = store.outcome_matrix(encoder=scorer.encoder)
+    row_of = {id_: row for row, id_ in enumerate(evidence.item_ids)}
     stated = {id_: task.id for task in suite.tasks for id_ in suite.items[task.id]}
     known = [Item(id=id_, task=stated[id_]) for id_ in ids if id_ in stated]
     others = [id_ for id_ in ids if id_ in row_of and id_ not in stated]

@@ -17,7 +17,7 @@ from cit_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from cit_core.aptitude.suites.agreement import Agreement
-    from cit_core.aptitude.suites.responses import Responses
+    from cit_core.outcomes import OutcomeMatrix
     from cit_core.records import Item, Suite
     from cit_core.store import CapabilityStore
 
@@ -71,7 +71,7 @@ def build(
     measured = [known[id_] for id_ in responses.item_ids]
     described = describe_tasks(measured, words, stored_tasks)
     options: dict[str, Any] = {"number_of_tasks": tasks, "shots": shots, "seed": seed}
-    matrix = responses.item_ids, responses.tasks, responses.correct_IM
+    matrix = responses.item_ids, responses.tasks, responses.correct_IK
     suite = next_version(with_hashes(core_suite_from_outcomes(name, *matrix, described, **options), known), before)
     agreed, reason = None, None
     try:
@@ -135,17 +135,17 @@ def _opened(tables: list[Path], store: str | None, skip_bad: bool) -> Iterator[C
 
 
 def _report(
-    suite: Suite, out: Path, responses: Responses, agreed: Agreement | None, reason: str | None, *, json_: bool
+    suite: Suite, out: Path, responses: OutcomeMatrix, agreed: Agreement | None, reason: str | None, *, json_: bool
 ) -> None:
     if json_:
         counts = {"tasks": len(suite.tasks), "items": len(suite.item_ids), "hashes": bool(suite.hashes)}
-        table = {"items": len(responses.item_ids), "models": len(responses.models)}
+        table = {"items": len(responses.item_ids), "models": len(responses.candidates)}
         record = {"suite": suite.name, "version": suite.version, "out": str(out), **counts, "sampled_from": table}
         _output.as_json({**record, "agreement": None if agreed is None else asdict(agreed), "no_agreement": reason})
         return
     _output.say(
         f"{out}: suite {suite.name!r} version {suite.version} with {len(suite.item_ids):,} items of {len(suite.tasks)} "
-        f"tasks, sampled from {len(responses.item_ids):,} items that {len(responses.models)} models answered"
+        f"tasks, sampled from {len(responses.item_ids):,} items that {len(responses.candidates)} models answered"
     )
     if not suite.hashes:
         _output.note("no content hashes: texts or answers of its items are not known; --items FILE says them")

@@ -17,7 +17,7 @@ from cit_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from cit_core.evaluate import Bench, Result
-    from cit_core.outcomes import OutcomeTable, Split
+    from cit_core.outcomes import OutcomeMatrix, Split
     from cit_core.records import Capability
 
 __all__ = ["bench"]
@@ -125,7 +125,7 @@ def _open(
 
 
 def _learnt_from(
-    checkpoint: str, split: Split, catalogue: OutcomeTable | None, logs: list[OutcomeTable]
+    checkpoint: str, split: Split, catalogue: OutcomeMatrix | None, logs: list[OutcomeMatrix]
 ) -> tuple[str, ...]:
     """The logs that the network has learnt from; what is exported is taken to have learnt from none."""
     from cit_core.router.loading import is_run
@@ -137,14 +137,14 @@ def _learnt_from(
     return logs_learnt_from(Path(checkpoint), split, catalogue, logs)
 
 
-def _tables(data: Path) -> tuple[OutcomeTable, list[OutcomeTable]]:
+def _tables(data: Path) -> tuple[OutcomeMatrix, list[OutcomeMatrix]]:
     from cit_core.outcomes import read_outcomes
 
     names = sorted(path.stem.removeprefix("outcomes-") for path in data.glob("outcomes-*.parquet"))
     return read_outcomes(data, CATALOGUE), [read_outcomes(data, name) for name in names if name != CATALOGUE]
 
 
-def _stored(url: str) -> tuple[OutcomeTable, dict[str, Capability]]:
+def _stored(url: str) -> tuple[OutcomeMatrix, dict[str, Capability]]:
     from cit_core.evaluate.log_settings import stored_outcomes
 
     with open_store(url) as opened:

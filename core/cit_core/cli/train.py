@@ -162,9 +162,9 @@ def _recipe(file: Path | None, resumed: Path | None, overrides: dict[str, Any]) 
 
 def _outcomes(data: Path | None, name: str, store: str | None) -> TrainingData:
     from cit_core.cli._options import open_store
-    from cit_core.paper.dataset import from_store, from_tables
+    from cit_core.paper.dataset import from_matrix, from_tables
 
     if data is not None:
         return from_tables(data, name)
     with open_store(store) as opened:
-        return from_store(opened)
+        return from_matrix(opened.outcome_matrix(texts=True), opened.tasks(), opened.candidates())

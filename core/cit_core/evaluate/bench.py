@@ -48,7 +48,7 @@ from cit_core.evaluate.settings import (
     categories_held_out,
     other_dataset_setting,
 )
-from cit_core.outcomes import OutcomeTable, Split, random_zoos
+from cit_core.outcomes import OutcomeMatrix, Split, random_zoos
 from cit_core.records import Capability
 from cit_core.router.loading import Network
 
@@ -109,8 +109,8 @@ class Bench:
         tell: Told what is being done.
     """
 
-    catalogue: OutcomeTable | None
-    logs: Sequence[OutcomeTable]
+    catalogue: OutcomeMatrix | None
+    logs: Sequence[OutcomeMatrix]
     scorer: Network
     command: str
     told: Mapping[str, Capability] = field(default_factory=dict)
@@ -163,7 +163,7 @@ class Bench:
         }
 
     def _result(self, name: str, tables: tuple[Table, ...], figures: tuple[Figure, ...], seconds: float) -> Result:
-        new = [] if self.catalogue is None else self.split.models(self.catalogue.models)["test"]
+        new = [] if self.catalogue is None else self.split.models(self.catalogue.candidates)["test"]
         return Result(
             experiment=name,
             title=EXPERIMENTS[name].title,
@@ -182,7 +182,7 @@ class Bench:
         )
 
     @property
-    def _tables(self) -> list[OutcomeTable]:
+    def _tables(self) -> list[OutcomeMatrix]:
         return ([] if self.catalogue is None else [self.catalogue]) + list(self.logs)
 
     # -- what is slow: vectors and scores -----------------------------------------------------------------------------
@@ -191,7 +191,7 @@ class Bench:
     def _vectors(self) -> dict[str, NDArray[np.float32]]:
         return {table.name: self._encoded(table) for table in self._tables}
 
-    def _encoded(self, table: OutcomeTable) -> NDArray[np.float32]:
+    def _encoded(self, table: OutcomeMatrix) -> NDArray[np.float32]:
         path = None
         if self.folder is not None:
             texts = hashlib.sha256("\n".join(table.instructions).encode("utf-8", "replace")).hexdigest()[:16]
@@ -340,17 +340,8 @@ def _one(part: tuple[Table, Figure]) -> Parts:
     return (part[0],), (part[1],)
 
 
-def thin(table: OutcomeTable, split: Split, share: float = QUICK) -> OutcomeTable:
+def thin(table: OutcomeMatrix, split: Split, share: float = QUICK) -> OutcomeMatrix:
     """A smaller table: the core set, and of the other items so many, by a seeded hash of their ids."""
     core = set(core_suite().item_ids)
     kept = [row for row, id_ in enumerate(table.item_ids) if id_ in core or split.fraction(f"quick:{id_}") < share]
-    return OutcomeTable(
-        name=table.name,
-        item_ids=tuple(table.item_ids[row] for row in kept),
-        tasks=tuple(table.tasks[row] for row in kept),
-        categories=tuple(table.categories[row] for row in kept),
-        instructions=tuple(table.instructions[row] for row in kept),
-        questions=tuple(table.questions[row] for row in kept),
-        models=table.models,
-        correct_IM=table.correct_IM[kept],
-    )
+    return table.rows(kept)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cit_core.errors import InvalidInput
-from cit_core.outcomes import OutcomeTable, Split
+from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.paper.recipe import read_recipe
 
 __all__ = ["logs_learnt_from"]
 
 
 def logs_learnt_from(
-    run: Path, split: Split, catalogue: OutcomeTable | None, logs: Sequence[OutcomeTable]
+    run: Path, split: Split, catalogue: OutcomeMatrix | None, logs: Sequence[OutcomeMatrix]
 ) -> tuple[str, ...]:
     """Names of the logs that a run has learnt from; items are recognised by their ids.
 
@@ -41,7 +41,7 @@ def logs_learnt_from(
         raise InvalidInput(
             f"{run} does not say in run.json and items.json what the run has learnt from: {error!r}"
         ) from error
-    new = set() if catalogue is None else models.intersection(split.models(catalogue.models)["test"])
+    new = set() if catalogue is None else models.intersection(split.models(catalogue.candidates)["test"])
     if new:
         raise InvalidInput(
             f"{run} has learnt from {', '.join(sorted(new))}, which the benchmark holds out as new; train it without "

@@ -14,7 +14,7 @@ from cit_core.catalogue import known_tasks
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.baselines import Known
 from cit_core.evaluate.settings import Setting, profile_of, unseen_items
-from cit_core.outcomes import OutcomeTable, Split
+from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate, Capability, Task
 from cit_core.store import CapabilityStore
 
@@ -24,34 +24,19 @@ HELD_OUT_TASKS = 0.3
 """Share of a log's tasks that are hidden where tasks are held out, those with the lowest hashes."""
 
 
-def stored_outcomes(store: CapabilityStore) -> OutcomeTable:
-    """What a store knows, as a table: every item with a text and an outcome that counts, the mean over sources.
+def stored_outcomes(store: CapabilityStore) -> OutcomeMatrix:
+    """Return the outcomes of a store's items with a text, without items and candidates that have none, sorted by id.
 
     Raises:
         InvalidInput: If there is none.
     """
-    held = set(store.held())
-    items = {item.id: item for item in store.items() if item.instruction}
-    sums: dict[tuple[str, str], tuple[float, int]] = {}
-    for outcome in store.outcomes():
-        if outcome.item in items and outcome.source not in held:
-            total, count = sums.get((outcome.item, outcome.candidate), (0.0, 0))
-            sums[outcome.item, outcome.candidate] = total + outcome.correct, count + 1
-    if not sums:
+    found = store.outcome_matrix(texts=True).measured().sorted_by_id()
+    if not len(found):
         raise InvalidInput(f"{store.url} holds no outcome of a question whose text is known; `cit import` adds some")
-    rows = {id_: row for row, id_ in enumerate(dict.fromkeys(item for item, _ in sums))}
-    models = tuple(sorted({model for _, model in sums}))
-    columns = {model: column for column, model in enumerate(models)}
-    correct_IM = np.full((len(rows), len(models)), np.nan)
-    for (item, model), (total, count) in sums.items():
-        correct_IM[rows[item], columns[model]] = total / count
-    kept = [items[id_] for id_ in rows]
-    tasks = tuple(item.task for item in kept)
-    texts = tuple(item.instruction or "" for item in kept)
-    return OutcomeTable("store", tuple(rows), tasks, tasks, texts, texts, models, correct_IM)
+    return found
 
 
-def measured_alike(table: OutcomeTable) -> OutcomeTable:
+def measured_alike(table: OutcomeMatrix) -> OutcomeMatrix:
     """A large part of a table in which everyone was measured on everything: routers are compared there.
 
     From every model in turn the others are added by how many items they share with it, as long as that keeps more
@@ -60,9 +45,9 @@ def measured_alike(table: OutcomeTable) -> OutcomeTable:
     Raises:
         InvalidInput: If no two models have an item in common.
     """
-    measured_IM = ~np.isnan(table.correct_IM)
+    measured_IM = table.measured_IK
     most, rows, columns = 0, np.zeros(0, np.intp), np.zeros(0, np.intp)
-    for first in range(len(table.models)):
+    for first in range(len(table.candidates)):
         shared_M = measured_IM[measured_IM[:, first]].sum(axis=0)
         shared_M[first] += 1  # it comes first
         order = np.argsort(-shared_M, kind="stable")
@@ -74,29 +59,20 @@ def measured_alike(table: OutcomeTable) -> OutcomeTable:
             most, rows, columns = int(kept.max()), np.flatnonzero(together_IM[:, last]), np.sort(order[: last + 1])
     if not most:
         raise InvalidInput(
-            f"{table.name}: no two of {len(table.models)} models were measured on the same item, so there is nothing "
-            "to compare routers on"
+            f"{table.name}: no two of {len(table.candidates)} models were measured on the same item, so there is "
+            "nothing to compare routers on"
         )
-    return OutcomeTable(
-        name=table.name,
-        item_ids=tuple(table.item_ids[row] for row in rows),
-        tasks=tuple(table.tasks[row] for row in rows),
-        categories=tuple(table.categories[row] for row in rows),
-        instructions=tuple(table.instructions[row] for row in rows),
-        questions=tuple(table.questions[row] for row in rows),
-        models=tuple(table.models[column] for column in columns),
-        correct_IM=table.correct_IM[np.ix_(rows, columns)],
-    )
+    return table.rows(rows).of_models([table.candidates[column] for column in columns])
 
 
-def tasks_held_out(table: OutcomeTable, split: Split) -> tuple[str, ...]:
+def tasks_held_out(table: OutcomeMatrix, split: Split) -> tuple[str, ...]:
     """Which tasks nobody may look at where whole tasks are held out."""
     tasks = sorted(set(table.tasks), key=split.fraction)
     return tuple(sorted(tasks[: max(1, round(HELD_OUT_TASKS * len(tasks)))]))
 
 
 def own_tasks_setting(
-    table: OutcomeTable,
+    table: OutcomeMatrix,
     vectors_ID: NDArray[np.float32],
     split: Split,
     *,
@@ -132,9 +108,9 @@ def own_tasks_setting(
     of_seen = [table.tasks[row] for row in seen]
     tasks = _tasks(of_seen)
     profiles = []
-    for column, model in enumerate(table.models):
+    for column, model in enumerate(table.candidates):
         fact = (told or {}).get(model, Capability(candidate=Candidate(id=model)))
-        profile = profile_of(fact.candidate, tasks, of_seen, table.correct_IM[seen, column])
+        profile = profile_of(fact.candidate, tasks, of_seen, table.correct_IK[seen, column])
         profiles.append(profile.model_copy(update={"usage": fact.usage}))
     network = "has learnt from it too" if learnt else "knows none of it"
     what = f"The questions of {', '.join(sorted(hidden))}, and all else of these" if hidden else "The questions"
@@ -144,14 +120,14 @@ def own_tasks_setting(
         held_out=f"{what}. Profiles and evidence come from the rest of the log; the network {network}.",
         instructions=tuple(table.instructions[row] for row in rows),
         groups=tuple(table.tasks[row] for row in rows),
-        correct_NK=table.correct_IM[rows],
+        correct_NK=table.correct_IK[rows],
         capabilities=tuple(profiles),
         known=Known(
             vectors_ID=vectors_ID[seen],
             tasks_I=tuple(of_seen),
-            correct_IM=table.correct_IM[seen],
+            correct_IM=table.correct_IK[seen],
             capabilities=tuple(profiles),
-            trained=(True,) * len(table.models),
+            trained=(True,) * len(table.candidates),
             validation_I=np.isin(seen, parts["validation"]),
         ),
         known_instructions=tuple(table.instructions[row] for row in seen),

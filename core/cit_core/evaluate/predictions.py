@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 import cit_core
 from cit_core.evaluate.baselines import Baseline, Known, baselines
 from cit_core.evaluate.settings import Setting
-from cit_core.evidence import Evidence, EvidenceScorer, EvidenceSettings, Outcomes
+from cit_core.evidence import Evidence, EvidenceScorer, EvidenceSettings
 from cit_core.evidence.fitting import FEWEST, fit_settings
+from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Capability
 from cit_core.router import Scorer
 from cit_core.router.loading import Network
@@ -182,14 +183,15 @@ def with_evidence(setting: Setting, scorer: Network) -> Scorer:
     return EvidenceScorer(scorer, Evidence(outcomes_of(known), settings))
 
 
-def outcomes_of(known: Known) -> Outcomes:
-    """What is known, as evidence reads it."""
-    number = {task: place for place, task in enumerate(sorted(set(known.tasks_I)))}
-    return Outcomes(
-        known.vectors_ID,
-        np.array([number[task] for task in known.tasks_I], np.int64),
-        known.correct_IM,
-        tuple(capability.candidate.id for capability in known.capabilities),
+def outcomes_of(known: Known) -> OutcomeMatrix:
+    """Return what is known as evidence reads it."""
+    return OutcomeMatrix(
+        name="known",
+        item_ids=tuple(map(str, range(len(known.tasks_I)))),
+        candidates=known.ids,
+        correct_IK=known.correct_IM,
+        tasks=known.tasks_I,
+        vectors_ID=known.vectors_ID,
     )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cit_core.capability import capability_from_outcomes
 from cit_core.catalogue import catalogue_candidates, core_suite
 from cit_core.evaluate.baselines import Known
-from cit_core.outcomes import OutcomeTable, Split
+from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate, Capability, Task
 
 __all__ = [
@@ -99,20 +99,20 @@ class Part(NamedTuple):
         return {name: given[np.ix_(self.rows_N, self.columns_K)] for name, given in scores.items()}
 
 
-def unseen_items(table: OutcomeTable, split: Split) -> NDArray[np.intp]:
+def unseen_items(table: OutcomeMatrix, split: Split) -> NDArray[np.intp]:
     """Test items whose question stands nowhere else: exams repeat themselves under other ids."""
     parts = split.items(table.item_ids)
     seen = {table.questions[row] for part in ("train", "validation") for row in parts[part]}
     return np.array([row for row in parts["test"] if table.questions[row] not in seen], np.intp)
 
 
-def categories_held_out(table: OutcomeTable, split: Split) -> tuple[str, ...]:
+def categories_held_out(table: OutcomeMatrix, split: Split) -> tuple[str, ...]:
     """Which categories nobody may look at, in the setting of that name."""
     return tuple(sorted(sorted(set(table.categories), key=split.fraction)[:HELD_OUT_CATEGORIES]))
 
 
 def catalogue_setting(
-    table: OutcomeTable,
+    table: OutcomeMatrix,
     vectors_ID: NDArray[np.float32],
     split: Split,
     *,
@@ -143,8 +143,8 @@ def catalogue_setting(
         held_out="",
         instructions=tuple(table.instructions[row] for row in rows),
         groups=tuple(table.categories[row] for row in rows),
-        correct_NK=table.correct_IM[rows],
-        capabilities=tuple(profiles[model] for model in table.models),
+        correct_NK=table.correct_IK[rows],
+        capabilities=tuple(profiles[model] for model in table.candidates),
         known=known,
         known_instructions=tuple(table.instructions[row] for row in seen),
         known_questions=frozenset(table.questions[row] for row in seen),
@@ -192,17 +192,17 @@ def catalogue_parts(whole: Setting, split: Split, hidden: Sequence[str] = ()) ->
     ]
 
 
-def other_dataset_setting(whole: Setting, log: OutcomeTable) -> Setting | None:
+def other_dataset_setting(whole: Setting, log: OutcomeMatrix) -> Setting | None:
     """Another data set, for the models that have a profile from `whole`; None where no two of them share an item.
 
     Args:
         whole: What is known, and of whom.
         log: Every item that the models were measured on is routed, but for questions that are known.
     """
-    shared = [model for model in log.models if model in whole.candidates]
+    shared = [model for model in log.candidates if model in whole.candidates]
     if len(shared) < 2:
         return None
-    correct_NK = log.correct_IM[:, [log.column(model) for model in shared]]
+    correct_NK = log.correct_IK[:, [log.column(model) for model in shared]]
     measured = np.flatnonzero(~np.isnan(correct_NK).any(axis=1))
     rows = [row for row in measured if log.questions[row] not in whole.known_questions]
     if not rows:
@@ -221,14 +221,14 @@ def other_dataset_setting(whole: Setting, log: OutcomeTable) -> Setting | None:
     )
 
 
-def _seen_items(table: OutcomeTable, split: Split, visible: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _seen_items(table: OutcomeMatrix, split: Split, visible: NDArray[np.bool_]) -> NDArray[np.intp]:
     parts = split.items(table.item_ids)
     seen: NDArray[np.intp] = np.sort(np.concatenate([parts["train"], parts["validation"]]))
     return seen[visible[seen]]
 
 
 def _known(
-    table: OutcomeTable,
+    table: OutcomeMatrix,
     vectors_ID: NDArray[np.float32],
     split: Split,
     visible: NDArray[np.bool_],
@@ -238,25 +238,25 @@ def _known(
     seen, suite = _seen_items(table, split, visible), core_suite()
     core_task = {item: task.id for task in suite.tasks for item in suite.items[task.id]}
     core = np.array([table.item_ids[row] in core_task for row in seen], bool)
-    new = np.isin(table.models, split.models(table.models)["test"])
+    new = np.isin(table.candidates, split.models(table.candidates)["test"])
     draw = np.random.default_rng(0)
     test, log = draw.permutation(np.flatnonzero(core))[:asked], draw.permutation(np.flatnonzero(~core))[:logged]
     hidden = np.ones(len(seen), bool)
     hidden[test] = hidden[log] = False
-    correct_IM = table.correct_IM[seen].copy()
+    correct_IM = table.correct_IK[seen].copy()
     correct_IM[np.ix_(hidden, new)] = np.nan
     facts = {candidate.id: candidate for candidate in catalogue_candidates()}
     profiles = {}
-    for model, is_new in zip(table.models, new, strict=True):
+    for model, is_new in zip(table.candidates, new, strict=True):
         rows = seen[np.sort(test)] if is_new else seen[core]
         tasks = [core_task[table.item_ids[row]] for row in rows]
-        marks = table.correct_IM[rows, table.column(model)]
+        marks = table.correct_IK[rows, table.column(model)]
         profiles[model] = profile_of(facts.get(model, Candidate(id=model)), suite.tasks, tasks, marks)
     known = Known(
         vectors_ID=vectors_ID[seen],
         tasks_I=tuple(table.tasks[row] for row in seen),
         correct_IM=correct_IM,
-        capabilities=tuple(profiles[model] for model in table.models),
+        capabilities=tuple(profiles[model] for model in table.candidates),
         trained=tuple((~new).tolist()),
         validation_I=np.isin(seen, split.items(table.item_ids)["validation"]),
     )

@@ -1,6 +1,6 @@
 """Correct a scorer by the outcomes on similar questions. Numpy alone: no torch, no store."""
 
-from cit_core.evidence.effects import NO_TASK, Effects, Outcomes, fit_effects
+from cit_core.evidence.effects import NO_TASK, Effects, fit_effects
 from cit_core.evidence.fitting import Fit, fit_settings
 from cit_core.evidence.scorer import Evidence, EvidenceScorer, EvidenceSettings, Reader
 
@@ -11,7 +11,6 @@ __all__ = [
     "EvidenceScorer",
     "EvidenceSettings",
     "Fit",
-    "Outcomes",
     "Reader",
     "fit_effects",
     "fit_settings",

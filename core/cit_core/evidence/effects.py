@@ -13,31 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
+from cit_core.outcomes import NO_TASK, OutcomeMatrix
 
-__all__ = ["NO_TASK", "Effects", "Outcomes", "fit_effects"]
+__all__ = ["NO_TASK", "Effects", "fit_effects"]
 
-NO_TASK = -1
-"""Task of a question that has none: it has no effect of its own."""
 ROUNDS = 12
 """Of alternating Newton steps; the effects move by less than 0.01 after ten."""
 
 Array = NDArray[np.float64]
-
-
-class Outcomes(NamedTuple):
-    """Who did how well on which stored question."""
-
-    vectors_ID: NDArray[np.floating]
-    """Unit vectors of the questions."""
-    task_I: NDArray[np.integer]
-    """Task of each, from 0; NO_TASK where it has none."""
-    correct_IK: NDArray[np.floating]
-    """In [0, 1]; NaN where a candidate was not measured."""
-    candidates: tuple[str, ...]
-
-    def rows(self, rows_I: NDArray[np.bool_]) -> Outcomes:
-        """Those of some questions."""
-        return Outcomes(self.vectors_ID[rows_I], self.task_I[rows_I], self.correct_IK[rows_I], self.candidates)
 
 
 class Effects(NamedTuple):
@@ -49,7 +32,7 @@ class Effects(NamedTuple):
     """The last row is of NO_TASK, and 0."""
 
 
-def fit_effects(outcomes: Outcomes, task_ridge: float) -> Effects:
+def fit_effects(outcomes: OutcomeMatrix, task_ridge: float) -> Effects:
     """The Rasch model (Rasch, 1960) with a candidate's way with each task, by alternating Newton steps.
 
     Args:

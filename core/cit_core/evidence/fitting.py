@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.errors import InvalidInput
-from cit_core.evidence.effects import Array, Effects, Outcomes, fit_effects
+from cit_core.evidence.effects import Array, Effects, fit_effects
 from cit_core.evidence.scorer import Evidence, EvidenceSettings
+from cit_core.outcomes import OutcomeMatrix
 
 __all__ = ["FEWEST", "Fit", "fit_settings"]
 
@@ -56,7 +57,7 @@ class Fit:
         return saved > 2.0 * error
 
 
-def fit_settings(outcomes: Outcomes, log_odds_IK: NDArray[np.floating], *, seed: int = 0) -> Fit:
+def fit_settings(outcomes: OutcomeMatrix, log_odds_IK: NDArray[np.floating], *, seed: int = 0) -> Fit:
     """Choose settings by the log-loss on questions left out in turn, one setting at a time over `GRID`.
 
     Args:

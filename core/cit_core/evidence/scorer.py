@@ -32,8 +32,9 @@ from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
 from cit_core.errors import InvalidInput
-from cit_core.evidence.effects import Array, Effects, Outcomes, fit_effects
+from cit_core.evidence.effects import Array, Effects, fit_effects
 from cit_core.evidence.task_classifier import TaskClassifier
+from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Capability
 
 __all__ = ["Evidence", "EvidenceScorer", "EvidenceSettings", "Reader"]
@@ -92,7 +93,7 @@ class Evidence:
 
     def __init__(
         self,
-        outcomes: Outcomes,
+        outcomes: OutcomeMatrix,
         settings: EvidenceSettings = EvidenceSettings(),
         *,
         effects: Effects | None = None,
@@ -109,7 +110,7 @@ class Evidence:
         self._column = {id_: column for column, id_ in enumerate(outcomes.candidates)}
         effects = fit_effects(outcomes, settings.task) if effects is None else effects
         self._level_K, self._easiness_I = effects.level_K, effects.easiness_I
-        known_IK = ~np.isnan(outcomes.correct_IK)
+        known_IK = outcomes.measured_IK
         way_IK = effects.way_TK[outcomes.task_I]
         expected_IK = sigmoid(effects.level_K + effects.easiness_I[:, None] + way_IK)
         self._way_IK, self._way_TK = way_IK.astype(np.float32), effects.way_TK[:-1]
@@ -117,7 +118,7 @@ class Evidence:
         self._classifier = TaskClassifier(vectors_ID, outcomes.task_I) if by_class else None
         self._residual_IK = np.where(known_IK, outcomes.correct_IK - expected_IK, 0.0).astype(np.float32)
         self._weight_IK = (expected_IK * (1.0 - expected_IK) * known_IK).astype(np.float32)
-        self._measured_K = known_IK.any(axis=0)
+        self._measured_K = np.asarray(known_IK.any(axis=0), np.bool_)
         self._trust_K = known_IK.sum(axis=0) / (known_IK.sum(axis=0) + FEW)
 
     def __len__(self) -> int:

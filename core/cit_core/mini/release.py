@@ -17,7 +17,7 @@ from cit_core.calibration import fit_calibration
 from cit_core.catalogue import catalogue_profiles
 from cit_core.mini.export import export_checkpoint, quantise_checkpoint
 from cit_core.mini.network import ModelSAT
-from cit_core.outcomes import OutcomeTable, Split, random_zoos
+from cit_core.outcomes import OutcomeMatrix, Split, random_zoos
 from cit_core.records import Capability
 from cit_core.runtime.checkpoint import write_config
 from cit_core.runtime.onnx_scorer import OnnxScorer
@@ -48,7 +48,9 @@ class Agreement:
     pairs: float
 
 
-def release(network: ModelSAT, tokenizer: Any, table: OutcomeTable, folder: Path, name: str, split: Split) -> Agreement:
+def release(
+    network: ModelSAT, tokenizer: Any, table: OutcomeMatrix, folder: Path, name: str, split: Split
+) -> Agreement:
     """Write a calibrated int8 checkpoint.
 
     The calibration is fitted on the log-odds of the exported network itself, on validation items, for the models that
@@ -68,8 +70,8 @@ def release(network: ModelSAT, tokenizer: Any, table: OutcomeTable, folder: Path
     Raises:
         UnknownCandidate: If the catalogue does not hold a model of the table.
     """
-    profiles = catalogue_profiles(table.models)  # asked for first: exporting takes a while
-    models = split.models(table.models)
+    profiles = catalogue_profiles(table.candidates)  # asked for first: exporting takes a while
+    models = split.models(table.candidates)
     seen = models["validation"] + models["train"]
     rows = split.items(table.item_ids)["validation"]
     texts = [table.instructions[row] for row in rows]
@@ -79,7 +81,7 @@ def release(network: ModelSAT, tokenizer: Any, table: OutcomeTable, folder: Path
         exact, scorer = OnnxScorer(Path(scratch)), OnnxScorer(folder)
         agreement = measure_agreement(network, tokenizer, exact, scorer, texts, profiles)
     odds_NK = scorer.log_odds(texts, catalogue_profiles(seen))
-    correct_NK = table.correct_IM[rows][:, [table.column(model) for model in seen]]
+    correct_NK = table.correct_IK[rows][:, [table.column(model) for model in seen]]
     calibration = fit_calibration(odds_NK, correct_NK)
     # Rounded, so that the last bit of a sum, which depends on threads, does not change the checkpoint's hash.
     numbers = {name: round(value, 6) for name, value in asdict(calibration).items()}

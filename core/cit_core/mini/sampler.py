@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cit_core.outcomes import OutcomeTable
+from cit_core.outcomes import OutcomeMatrix
 
 __all__ = ["Profiles", "Sampler", "Step", "measured_profiles"]
 
@@ -57,7 +57,7 @@ class Sampler:
 
     def __init__(
         self,
-        table: OutcomeTable,
+        table: OutcomeMatrix,
         rows: NDArray[np.intp],
         models: Sequence[str],
         tasks: Sequence[str],
@@ -66,7 +66,7 @@ class Sampler:
     ) -> None:
         self._rng = np.random.default_rng(seed)
         self._rows, self._vectors = rows, vectors
-        self._correct = table.correct_IM
+        self._correct = table.correct_IK
         self._columns = np.array([table.column(model) for model in models])
         place = {id_: number for number, id_ in enumerate(tasks)}
         self._task_I = np.array([place[id_] for id_ in table.tasks])
@@ -110,7 +110,7 @@ class Sampler:
 
 
 def measured_profiles(
-    table: OutcomeTable, models: Sequence[str], items_of_task: Sequence[Sequence[str]], vectors: NDArray[np.float32]
+    table: OutcomeMatrix, models: Sequence[str], items_of_task: Sequence[Sequence[str]], vectors: NDArray[np.float32]
 ) -> Profiles:
     """The profiles that models have on a fixed suite.
 
@@ -125,7 +125,7 @@ def measured_profiles(
     accuracy_KS = np.zeros((len(models), len(items_of_task)), np.float32)
     count_KS = np.zeros_like(accuracy_KS)
     for line, items in enumerate(items_of_task):
-        accuracy_KS[:, line], count_KS[:, line] = _averages(table.correct_IM[[place[i] for i in items]][:, columns])
+        accuracy_KS[:, line], count_KS[:, line] = _averages(table.correct_IK[[place[i] for i in items]][:, columns])
     return _profiles(vectors, accuracy_KS, count_KS)
 
 

@@ -26,7 +26,7 @@ from cit_core.mini.features import States, encode_texts
 from cit_core.mini.network import ModelSAT
 from cit_core.mini.sampler import Profiles, Sampler, measured_profiles
 from cit_core.mini.weights import new_network, save_network
-from cit_core.outcomes import OutcomeTable, Split
+from cit_core.outcomes import OutcomeMatrix, Split
 
 __all__ = ["TrainConfig", "fit", "routing_loss"]
 
@@ -83,7 +83,7 @@ def routing_loss(odds_NK: Tensor, correct_NK: Tensor, ranking_weight: float) -> 
     return absolute + ranking_weight * ranking
 
 
-def fit(table: OutcomeTable, folder: Path, config: TrainConfig | None = None, *, progress: bool = True) -> ModelSAT:
+def fit(table: OutcomeMatrix, folder: Path, config: TrainConfig | None = None, *, progress: bool = True) -> ModelSAT:
     """Train a network and write it with its config, split and metrics.
 
     Args:
@@ -103,7 +103,7 @@ def fit(table: OutcomeTable, folder: Path, config: TrainConfig | None = None, *,
     random.seed(config.seed)
     torch.manual_seed(config.seed)
     network, tokenizer = new_network(config.network)
-    parts, models = config.split.items(table.item_ids), config.split.models(table.models)
+    parts, models = config.split.items(table.item_ids), config.split.models(table.candidates)
     tasks = known_tasks()
     vectors = encode_texts(network, tokenizer, [task.description for task in tasks])
     full = States(network, tokenizer, table.instructions, config.max_length)
@@ -154,15 +154,15 @@ def fit(table: OutcomeTable, folder: Path, config: TrainConfig | None = None, *,
     return network.eval()
 
 
-def _require_enough(table: OutcomeTable, config: TrainConfig) -> None:
+def _require_enough(table: OutcomeMatrix, config: TrainConfig) -> None:
     unknown = sorted(set(table.tasks) - {task.id for task in known_tasks()})
     if unknown:
         raise InvalidInput(f"{table.name!r} has tasks that the catalogue has no keywords for: {', '.join(unknown[:5])}")
-    parts, models = config.split.items(table.item_ids), config.split.models(table.models)
+    parts, models = config.split.items(table.item_ids), config.split.models(table.candidates)
     if len(parts["train"]) < config.items or not len(parts["validation"]) or len(models["train"]) < 2:
         raise InvalidInput(
             f"a run needs {config.items} training items, a validation item and 2 training models; of "
-            f"{len(table.item_ids)} items and {len(table.models)} models in {table.name!r} the split leaves "
+            f"{len(table.item_ids)} items and {len(table.candidates)} models in {table.name!r} the split leaves "
             f"{len(parts['train'])}, {len(parts['validation'])} and {len(models['train'])}"
         )
 
@@ -226,10 +226,10 @@ class _Swapped:
 class _Validation:
     """The loss on validation items, over validation and training models with their profiles on the core set."""
 
-    def __init__(self, table: OutcomeTable, config: TrainConfig, vectors: np.ndarray, states: States) -> None:
+    def __init__(self, table: OutcomeMatrix, config: TrainConfig, vectors: np.ndarray, states: States) -> None:
         suite = build_core_suite(table, config.split)
         place = {task.id: number for number, task in enumerate(known_tasks())}
-        models = config.split.models(table.models)
+        models = config.split.models(table.candidates)
         chosen = models["validation"] + models["train"]
         self._profiles = measured_profiles(
             table,
@@ -238,7 +238,7 @@ class _Validation:
             vectors[[place[task.id] for task in suite.tasks]],
         )
         self._rows = config.split.items(table.item_ids)["validation"]
-        correct = table.correct_IM[self._rows][:, [table.column(model) for model in chosen]]
+        correct = table.correct_IK[self._rows][:, [table.column(model) for model in chosen]]
         self._correct_NK = torch.tensor(correct, dtype=torch.float32)
         self._states, self._weight = states, config.ranking_weight
 

@@ -5,7 +5,7 @@ A table comes from Parquet files or from a store, so whatever was measured or im
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,21 +15,17 @@ from cit_core.capability import capability_from_outcomes
 from cit_core.catalogue import catalogue_candidates, known_tasks
 from cit_core.core_suite import core_suite_from_outcomes, distinguishability
 from cit_core.errors import InvalidInput
-from cit_core.outcomes import OutcomeTable, Split, read_outcomes
+from cit_core.outcomes import OutcomeMatrix, Split, read_outcomes
 from cit_core.records import Candidate, Capability, Suite, Task
-from cit_core.store import CapabilityStore
 
-__all__ = ["TrainingData", "from_store", "from_tables"]
-
-CIRCLE = ":circle"
-"""How the source of a circle test is told apart; see `aptitude.runner`."""
+__all__ = ["TrainingData", "from_matrix", "from_tables"]
 
 
 @dataclass(frozen=True)
 class TrainingData:
     """Outcomes, and the words that describe tasks and candidates."""
 
-    table: OutcomeTable
+    table: OutcomeMatrix
     tasks: tuple[Task, ...]
     candidates: Mapping[str, Candidate] = field(default_factory=dict)
     """By id; a model that is not in it is known by its id alone."""
@@ -45,22 +41,21 @@ class TrainingData:
         Raises:
             InvalidInput: If no model is left to train on, or no task has enough telling questions.
         """
-        rows = split.items(self.table.item_ids)["train"]
-        columns = [self.table.column(model) for model in split.models(self.table.models)["train"]]
-        if not columns:
+        models = split.models(self.table.candidates)["train"]
+        if not models:
             raise InvalidInput(
-                f"the split holds out all {len(self.table.models)} models of {self.table.name!r}; a recipe can keep "
-                "them for training: split: {test_models: 0, validation_models: 0}"
+                f"the split holds out all {len(self.table.candidates)} models of {self.table.name!r}; a recipe can "
+                "keep them for training: split: {test_models: 0, validation_models: 0}"
             )
-        of_item = [self.table.tasks[row] for row in rows]
-        correct_IM = self.table.correct_IM[np.ix_(rows, np.array(columns, np.intp))]
-        telling = [task for task, weight in zip(of_item, distinguishability(correct_IM), strict=True) if weight > 0.0]
+        seen = self.table.split(split)["train"].of_models(models)
+        weights = distinguishability(seen.correct_IK)
+        telling = [task for task, weight in zip(seen.tasks, weights, strict=True) if weight > 0.0]
         enough = sum(telling.count(task.id) >= shots for task in self.tasks)
         return core_suite_from_outcomes(
             f"{self.table.name}-core",
-            [self.table.item_ids[row] for row in rows],
-            of_item,
-            correct_IM,
+            seen.item_ids,
+            seen.tasks,
+            seen.correct_IK,
             self.tasks,
             groups=dict(zip(self.table.tasks, self.table.categories, strict=True)),
             number_of_tasks=max(1, min(tasks, enough)),
@@ -78,7 +73,7 @@ class TrainingData:
                 [(task, float(marks_I[row])) for task, row in of_item if not np.isnan(marks_I[row])],
             )
             for model in models
-            for marks_I in [self.table.correct_IM[:, self.table.column(model)]]
+            for marks_I in [self.table.correct_IK[:, self.table.column(model)]]
         )
 
 
@@ -98,39 +93,15 @@ def from_tables(folder: Path, name: str) -> TrainingData:
     return TrainingData(table, known_tasks(), {candidate.id: candidate for candidate in catalogue_candidates()})
 
 
-def from_store(store: CapabilityStore) -> TrainingData:
-    """Every outcome of a store that counts, of items with a text; an item's mean over sources.
+def from_matrix(table: OutcomeMatrix, tasks: Sequence[Task], candidates: Iterable[Candidate]) -> TrainingData:
+    """Outcomes that were read from somewhere else, with the words for their tasks and candidates.
 
-    A source that is a circle test gives labels for training; where there is no other, it is the outcome as well.
+    A store gives them as `store.outcome_matrix(texts=True)`, `store.tasks()` and `store.candidates()`.
 
     Raises:
         InvalidInput: If there is nothing to learn from.
     """
-    items = [item for item in store.items() if item.instruction]
-    row = {item.id: place for place, item in enumerate(items)}
-    held = set(store.held())
-    sums: dict[tuple[int, str, bool], tuple[float, int]] = {}
-    for outcome in store.outcomes():
-        if outcome.source not in held and outcome.item in row:
-            cell = row[outcome.item], outcome.candidate, CIRCLE in outcome.source
-            total, count = sums.get(cell, (0.0, 0))
-            sums[cell] = total + outcome.correct, count + 1
-    models = tuple(sorted({model for _, model, _ in sums}))
-    column = {model: place for place, model in enumerate(models)}
-    plain_IM, circle_IM = (np.full((len(items), len(models)), np.nan) for _ in range(2))
-    for (item, model, circle), (total, count) in sums.items():
-        (circle_IM if circle else plain_IM)[item, column[model]] = total / count
-    if not models:
-        raise InvalidInput(f"the store {store.url} has no outcomes of items with a text: `cit import` brings some")
-    table = OutcomeTable(
-        name="store",
-        item_ids=tuple(item.id for item in items),
-        tasks=tuple(item.task for item in items),
-        categories=tuple(item.task for item in items),
-        instructions=tuple(str(item.instruction) for item in items),
-        questions=tuple(str(item.instruction) for item in items),
-        models=models,
-        correct_IM=np.where(np.isnan(plain_IM), circle_IM, plain_IM),
-        circle_IM=None if np.isnan(circle_IM).all() else circle_IM,
-    )
-    return TrainingData(table, store.tasks(), {candidate.id: candidate for candidate in store.candidates()})
+    table = table.measured().sorted_by_id()
+    if not len(table) or not table.instructions:
+        raise InvalidInput(f"{table.name} has no outcomes of items with a text: `cit import` brings some")
+    return TrainingData(table, tuple(tasks), {candidate.id: candidate for candidate in candidates})

@@ -13,7 +13,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from cit_core.calibration import Calibration, fit_calibration
 from cit_core.errors import InvalidInput
-from cit_core.evidence import Outcomes
 from cit_core.paper.dataset import TrainingData
 from cit_core.paper.grids import Collator, Grids, Pool
 from cit_core.paper.recipe import Recipe, read_recipe, write_recipe
@@ -75,7 +74,7 @@ def train(
     if first:
         _require_own(folder, recipe, resume=resume)
     suite = data.suite(recipe.split, recipe.tasks, recipe.questions)
-    models = recipe.split.models(data.table.models)
+    models = recipe.split.models(data.table.candidates)
     seen = models["validation"] + models["train"]
     capabilities = data.capabilities(suite, seen)
     validation = validation_of(data.table, recipe.split, seen, capabilities, recipe.validation_items)
@@ -102,21 +101,17 @@ def _pool(
     data: TrainingData, recipe: Recipe, suite: Suite, capabilities: Sequence[Capability], encode: Encode | None
 ) -> Pool:
     """Training items that are not in the aptitude test, and training models."""
-    table, models = data.table, recipe.split.models(data.table.models)["train"]
+    pool = data.table.split(recipe.split)["train"].of_models(recipe.split.models(data.table.candidates)["train"])
     asked, tasks = set(suite.item_ids), {task.id for task in suite.tasks}
-    rows = [row for row in recipe.split.items(table.item_ids)["train"] if table.item_ids[row] not in asked]
-    columns = [table.column(model) for model in models]
-    label_IM = table.labels_IM[np.ix_(np.array(rows, np.intp), np.array(columns, np.intp))]
-    texts, of_item = [table.instructions[row] for row in rows], [table.tasks[row] for row in rows]
+    pool = pool.rows([row for row, id_ in enumerate(pool.item_ids) if id_ not in asked])
     vectors_ID = teacher_IM = None
     if recipe.objective == "distillation" or (recipe.objective == "group" and recipe.hard_negatives > 0.0):
-        vectors_ID = (encode or load_scorer("mini").encode)(texts)
+        vectors_ID = (encode or load_scorer("mini").encode)(pool.instructions)
     if recipe.objective == "distillation" and vectors_ID is not None:
-        number = {task: place for place, task in enumerate(sorted(set(of_item)))}
-        task_I = np.array([number[task] for task in of_item], np.int64)
-        teacher_IM = smoothed(Outcomes(vectors_ID, task_I, label_IM, models), seed=recipe.seed)
-    in_domain_I = np.array([task in tasks for task in of_item], bool)
-    return Pool(texts, label_IM, in_domain_I, capabilities, vectors_ID, teacher_IM)
+        told = replace(pool, correct_IK=pool.labels_IK, circle_IK=None, vectors_ID=vectors_ID)
+        teacher_IM = smoothed(told, seed=recipe.seed)
+    in_domain_I = np.array([task in tasks for task in pool.tasks], bool)
+    return Pool(list(pool.instructions), pool.labels_IK, in_domain_I, capabilities, vectors_ID, teacher_IM)
 
 
 def _require_own(folder: Path, recipe: Recipe, *, resume: bool) -> None:
@@ -140,7 +135,7 @@ def _begin(data: TrainingData, folder: Path, recipe: Recipe, suite: Suite) -> No
     facts = {
         "data": data.table.name,
         "digest": data.table.digest(),
-        "models": recipe.split.models(data.table.models),
+        "models": recipe.split.models(data.table.candidates),
         "aptitude_test": {task.id: suite.items[task.id] for task in suite.tasks},
         "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
         "processes": int(os.environ.get("WORLD_SIZE", "1")),

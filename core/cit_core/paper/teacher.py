@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
-from cit_core.evidence import Evidence, EvidenceSettings, Outcomes
+from cit_core.evidence import Evidence, EvidenceSettings
+from cit_core.outcomes import OutcomeMatrix
 
 __all__ = ["smoothed"]
 
 FOLDS = 5
 
 
-def smoothed(outcomes: Outcomes, settings: EvidenceSettings | None = None, seed: int = 0) -> NDArray[np.float64]:
+def smoothed(outcomes: OutcomeMatrix, settings: EvidenceSettings | None = None, seed: int = 0) -> NDArray[np.float64]:
     """P(correct) of every item and candidate, (I, K), from the outcomes of the other folds.
 
     Args:
@@ -37,7 +38,7 @@ def smoothed(outcomes: Outcomes, settings: EvidenceSettings | None = None, seed:
     return told_IK
 
 
-def _levels(outcomes: Outcomes) -> NDArray[np.float64]:
+def _levels(outcomes: OutcomeMatrix) -> NDArray[np.float64]:
     """Log-odds of each candidate's accuracy, with one right and one wrong answer added."""
     known_IK = ~np.isnan(outcomes.correct_IK)
     right_K = np.where(known_IK, outcomes.correct_IK, 0.0).sum(0)

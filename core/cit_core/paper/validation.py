@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.errors import InvalidInput
-from cit_core.outcomes import OutcomeTable, Split, random_zoos
+from cit_core.outcomes import OutcomeMatrix, Split, random_zoos
 from cit_core.records import Capability
 
 __all__ = ["Validation", "validation_of"]
@@ -55,7 +55,7 @@ class Validation:
 
 
 def validation_of(
-    table: OutcomeTable, split: Split, models: Sequence[str], capabilities: Sequence[Capability], most: int
+    table: OutcomeMatrix, split: Split, models: Sequence[str], capabilities: Sequence[Capability], most: int
 ) -> Validation:
     """Validation items of a table.
 
@@ -71,7 +71,7 @@ def validation_of(
     """
     rows = split.items(table.item_ids)["validation"]
     rows = np.sort(np.array(sorted(rows, key=lambda row: split.fraction(table.item_ids[row]))[:most], np.intp))
-    correct_NK = table.correct_IM[np.ix_(rows, np.array([table.column(model) for model in models], np.intp))]
+    correct_NK = table.correct_IK[np.ix_(rows, np.array([table.column(model) for model in models], np.intp))]
     able = [place for place, capability in enumerate(capabilities) if capability.results]
     aptitude_K = np.array([capabilities[place].mean_accuracy for place in able])
     zoos = tuple(tuple(able[place] for place in zoo) for zoo in random_zoos(aptitude_K))

@@ -13,10 +13,11 @@ from cit_core.aptitude.item_vectors import encode_items
 from cit_core.evidence.fitting import Fit, fit_settings
 from cit_core.evidence.scorer import Reader
 from cit_core.records import Capability
-from cit_core.router.loading import Network, evidence_setting, outcomes_of
+from cit_core.router.loading import Network, evidence_setting
 
 if TYPE_CHECKING:
-    from cit_core.store import CapabilityStore, StoredEvidence
+    from cit_core.outcomes import OutcomeMatrix
+    from cit_core.store import CapabilityStore
 
 __all__ = ["Calibrated", "calibrate_evidence"]
 
@@ -63,14 +64,14 @@ def calibrate_evidence(
     encode_items(store, scorer, progress=lambda done: tell("items encoded", done))
     _, capabilities, evidence = store.snapshot(encoder=scorer.encoder)
     assert evidence is not None
-    texts = {item.id: item.instruction for item in store.items(evidence.items) if item.instruction}
+    texts = {item.id: item.instruction for item in store.items(evidence.item_ids) if item.instruction}
     rows = _drawn(evidence, texts.keys(), questions, seed)
     log_odds_IK = np.full(evidence.correct_IK.shape, np.nan)
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
-        log_odds_IK[chunk] = _read(scorer, [texts[evidence.items[row]] for row in chunk], capabilities)
+        log_odds_IK[chunk] = _read(scorer, [texts[evidence.item_ids[row]] for row in chunk], capabilities)
         tell("items read", start + len(chunk))
-    fit = fit_settings(outcomes_of(evidence), log_odds_IK, seed=seed)
+    fit = fit_settings(evidence, log_odds_IK, seed=seed)
     saved, error = fit.gain
     kept = {
         "encoder": scorer.encoder,
@@ -91,9 +92,9 @@ def calibrate_evidence(
     )
 
 
-def _drawn(evidence: StoredEvidence, with_text: Container[str], questions: int, seed: int) -> NDArray[np.intp]:
+def _drawn(evidence: OutcomeMatrix, with_text: Container[str], questions: int, seed: int) -> NDArray[np.intp]:
     measured = np.flatnonzero((~np.isnan(evidence.correct_IK)).sum(axis=1))
-    usable = np.array([place for place in measured if evidence.items[place] in with_text], np.intp)
+    usable = np.array([place for place in measured if evidence.item_ids[place] in with_text], np.intp)
     return np.sort(np.random.default_rng(seed).permutation(usable)[:questions])
 
 

@@ -20,8 +20,8 @@ from cit_core.router.scorer import Scorer
 from cit_core.runtime.checkpoint import shipped_checkpoints
 
 if TYPE_CHECKING:
-    from cit_core.evidence import Outcomes
-    from cit_core.store import CapabilityStore, Snapshot, StoredEvidence
+    from cit_core.outcomes import OutcomeMatrix
+    from cit_core.store import CapabilityStore, Snapshot
 
 __all__ = [
     "Network",
@@ -35,7 +35,6 @@ __all__ = [
     "is_store",
     "open_scorer",
     "open_store",
-    "outcomes_of",
 ]
 
 
@@ -127,7 +126,7 @@ def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | Non
     encoder = getattr(scorer, "encoder", None) if evidence else None
     snapshot = store.snapshot(suite, encoder=encoder)
     network = scorer
-    if snapshot.evidence is not None and len(snapshot.evidence.items):
+    if snapshot.evidence is not None and len(snapshot.evidence):
         scorer = _corrected(scorer, snapshot.evidence, store.setting(evidence_setting(scorer)))
     return Opened(scorer, snapshot.capabilities, f"store:{snapshot.version}", network, _unmeasured(snapshot))
 
@@ -147,7 +146,7 @@ def _unmeasured(snapshot: Snapshot) -> dict[str, str]:
     return {id_: f"not measured yet: `cit aptitude run ... --as {id_}`, or `cit import`" for id_ in silent}
 
 
-def _corrected(scorer: Scorer, stored: StoredEvidence, fitted: Any) -> Scorer:
+def _corrected(scorer: Scorer, stored: OutcomeMatrix, fitted: Any) -> Scorer:
     """With the settings that were fitted for this encoder, with the defaults if none were."""
     from cit_core.evidence import Evidence, EvidenceScorer, EvidenceSettings
 
@@ -156,24 +155,22 @@ def _corrected(scorer: Scorer, stored: StoredEvidence, fitted: Any) -> Scorer:
         if fitted["settings"] is None:  # it did not help on this store
             return scorer
         settings = EvidenceSettings(**fitted["settings"])
-    return EvidenceScorer(scorer, Evidence(outcomes_of(stored), settings))  # type: ignore[arg-type]
+    return EvidenceScorer(scorer, Evidence(stored, settings))  # type: ignore[arg-type]
 
 
-def outcomes_of(stored: StoredEvidence) -> Outcomes:
-    """What a store holds, as evidence reads it."""
-    from cit_core.evidence import Outcomes
-
-    return Outcomes(stored.vectors_ID, stored.task_I, stored.correct_IK, stored.candidates)
-
-
-def _core_outcomes() -> Outcomes:
+def _core_outcomes() -> OutcomeMatrix:
     from cit_core.catalogue import core_responses, core_suite, core_vectors
-    from cit_core.evidence import Outcomes
+    from cit_core.outcomes import OutcomeMatrix
 
     suite, responses = core_suite(), core_responses()
-    shots = [len(suite.items[task.id]) for task in suite.tasks]
-    tasks = np.repeat(np.arange(len(shots)), shots)
-    return Outcomes(core_vectors(), tasks, np.stack(list(responses.values()), axis=1), tuple(responses))
+    return OutcomeMatrix(
+        name=suite.name,
+        item_ids=suite.item_ids,
+        candidates=tuple(responses),
+        correct_IK=np.stack(list(responses.values()), axis=1),
+        tasks=tuple(task.id for task in suite.tasks for _ in suite.items[task.id]),
+        vectors_ID=core_vectors(),
+    )
 
 
 class Network(Scorer, Reader, Protocol):

@@ -16,7 +16,7 @@ wait and never see half a transaction, and each transaction that changed somethi
 """
 
 from cit_core.store.capability_store import CapabilityStore, Snapshot
-from cit_core.store.queries import ASKED, UNASSIGNED, StoredEvidence, in_batches
+from cit_core.store.queries import ASKED, UNASSIGNED, in_batches
 from cit_core.store.staging import BulkLoad
 from cit_core.store.writer import (
     REFUSED_SHOWN,
@@ -37,7 +37,6 @@ __all__ = [
     "Conflict",
     "ImportSummary",
     "Snapshot",
-    "StoredEvidence",
     "Writer",
     "in_batches",
     "merge_items",

@@ -11,21 +11,21 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, or_, select
 
 from cit_core.errors import CITError, InvalidInput, StoreError
+from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Candidate, Capability, Item, Outcome, Suite, Task
 from cit_core.store.connections import TIMEOUT_S, Connections
 from cit_core.store.database_errors import damage_errors
 from cit_core.store.migrations.revisions import is_up_to_date, upgrade
+from cit_core.store.outcome_matrix import read_outcome_matrix
 from cit_core.store.passwords import complete_url, portable_url, remember_password
 from cit_core.store.queries import (
     ASKED,
     UNASSIGNED,
-    StoredEvidence,
     candidate_key_of,
     in_batches,
     not_staged,
     read_candidates,
     read_capabilities,
-    read_evidence,
     read_items,
     read_tasks,
 )
@@ -44,7 +44,7 @@ class Snapshot(NamedTuple):
 
     version: int
     capabilities: tuple[Capability, ...]
-    evidence: StoredEvidence | None
+    evidence: OutcomeMatrix | None
 
 
 class CapabilityStore:
@@ -302,10 +302,18 @@ class CapabilityStore:
         with self._reading() as connection:
             return tuple(read_items(connection, connection.scalars(query).all()))
 
-    def evidence(self, encoder: str) -> StoredEvidence:
-        """Return every outcome that counts, of items whose vectors this encoder made, as arrays."""
+    def outcome_matrix(self, *, encoder: str | None = None, texts: bool = False) -> OutcomeMatrix:
+        """Return every outcome that counts as items x candidates, both in the order in which they were added.
+
+        An item that a candidate answered more than once counts once: the mean over its sources that are not held, a
+        circle test being one of them. `OutcomeMatrix.measured` leaves out who and what has no outcome.
+
+        Args:
+            encoder: Only items whose vectors this encoder made, with the vectors.
+            texts: Only items whose text is known, with the texts.
+        """
         with self._reading() as connection:
-            return read_evidence(connection, encoder)
+            return read_outcome_matrix(connection, encoder=encoder, texts=texts)
 
     def setting(self, name: str) -> Any:
         """Return the value last kept under this name with `Writer.set_setting`; None if there is none."""
@@ -353,12 +361,12 @@ class CapabilityStore:
             return tuple(read_capabilities(connection, suite))
 
     def snapshot(self, suite: Suite | None = None, *, encoder: str | None = None) -> Snapshot:
-        """Return `version`, `capabilities(suite)` and, for an encoder, `evidence(encoder)` of one moment."""
+        """Return `version`, `capabilities(suite)` and, for an encoder, `outcome_matrix(encoder=...)` of one moment."""
         with self._reading() as connection:
             return Snapshot(
                 version=_version(connection),
                 capabilities=tuple(read_capabilities(connection, suite)),
-                evidence=None if encoder is None else read_evidence(connection, encoder),
+                evidence=None if encoder is None else read_outcome_matrix(connection, encoder=encoder),
             )
 
     @contextmanager

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import CTE, ColumnElement, Connection, Integer, Select, Table, column, func, select, text
 
 from cit_core.capability import capability_from_results
 from cit_core.errors import UnknownCandidate
+from cit_core.outcomes import UNASSIGNED
 from cit_core.records import Candidate, Capability, Item, Suite, Task, Usage
 from cit_core.store.schema import candidates, items, outcomes, sources, staged, tasks
 
@@ -20,7 +19,6 @@ __all__ = [
     "LOOKUP",
     "UNASSIGNED",
     "UNCACHED",
-    "StoredEvidence",
     "candidate_key_of",
     "constants",
     "counted",
@@ -29,7 +27,6 @@ __all__ = [
     "not_staged",
     "read_candidates",
     "read_capabilities",
-    "read_evidence",
     "read_items",
     "read_tasks",
 ]
@@ -40,26 +37,10 @@ DECIMALS = 9
 """Of an accuracy: far above what the order of a sum can change, far below what can be measured."""
 ASKED = "asked:"
 """Prefix of the ids of items that only feedback knows."""
-UNASSIGNED = "unassigned"
-"""Task of an item whose task is not known yet; any other replaces it, and no capability has a line for it."""
 UNCACHED = {"compiled_cache": None}
 """For statements that spell out their rows: each is another text, and caching them would only fill the cache."""
 
 T = TypeVar("T")
-
-
-class StoredEvidence(NamedTuple):
-    """Outcomes of items that have a vector, as arrays: I items, K candidates, D width."""
-
-    items: tuple[str, ...]
-    """I ids."""
-    task_I: NDArray[np.int64]
-    """Task of each item, from 0; -1 where it is not known."""
-    vectors_ID: NDArray[np.float16]
-    candidates: tuple[str, ...]
-    """Ids of all candidates in the store."""
-    correct_IK: NDArray[np.float32]
-    """Mean over sources; NaN where nothing was measured."""
 
 
 def in_batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -227,35 +208,4 @@ def _totals(candidate_key: int | None, assigned: CTE | None = None) -> Select[An
         select(item.c.candidate_key, task, func.sum(item.c.correct), func.count())
         .select_from(joined)
         .group_by(item.c.candidate_key, task)
-    )
-
-
-def read_evidence(connection: Connection, encoder: str) -> StoredEvidence:
-    """Return every outcome that counts, of items whose vectors this encoder made."""
-    mine = items.c.encoder == encoder
-    facts = items.c.key, items.c.id, items.c.task_key, items.c.vector
-    known = connection.execute(select(*facts).where(mine).order_by(items.c.key)).all()
-    width = len(known[0].vector) // 2 if known else 0
-    place_of = {
-        key: -1 if task.id == UNASSIGNED else place for place, (key, task) in enumerate(read_tasks(connection).items())
-    }
-    zoo = read_candidates(connection)
-    column_of = np.full(max(zoo, default=0) + 1, -1)
-    column_of[list(zoo)] = np.arange(len(zoo))
-    correct_IK = np.full((len(known), len(zoo)), np.nan, np.float32)
-    table = outcomes.c
-    query = select(table.item_key, table.candidate_key, func.avg(table.correct)).where(counted())
-    query = query.where(table.item_key.in_(select(items.c.key).where(mine))).group_by(
-        table.item_key, table.candidate_key
-    )
-    keys = np.array([row.key for row in known], np.int64)
-    for batch in connection.execute(query).partitions(100_000):
-        item, candidate, correct = np.array([tuple(row) for row in batch], np.float64).T
-        correct_IK[np.searchsorted(keys, item), column_of[candidate.astype(np.int64)]] = correct
-    return StoredEvidence(
-        items=tuple(row.id for row in known),
-        task_I=np.array([place_of[row.task_key] for row in known], np.int64),
-        vectors_ID=np.frombuffer(b"".join(row.vector for row in known), "<f2").reshape(len(known), width),
-        candidates=tuple(candidate.id for candidate in zoo.values()),
-        correct_IK=correct_IK,
     )

@@ -36,8 +36,8 @@ def items(*texts: str | None) -> list[Item]:
 
 
 def kept(store: CapabilityStore, encoder: str = "words") -> dict[str, NDArray[np.float16]]:
-    found = store.evidence(encoder)
-    return dict(zip(found.items, found.vectors_ID, strict=True))
+    found = store.outcome_matrix(encoder=encoder)
+    return dict(zip(found.item_ids, found.vectors_ID, strict=True))
 
 
 def test_every_item_with_a_text_gets_the_vector_of_its_text(store: CapabilityStore) -> None:

@@ -141,21 +141,21 @@ def test_the_core_set_is_what_the_data_gives_by_training_items_and_models_alone(
     assert build_core_suite(data, split) == without_hashes
     train_items = split.items(data.item_ids)["train"]
     assert set(core_suite().item_ids) <= {data.item_ids[row] for row in train_items}
-    train_models = split.models(data.models)["train"]
-    assert 0 < len(train_models) < len(data.models)
-    turned = 1.0 - data.correct_IM
+    train_models = split.models(data.candidates)["train"]
+    assert 0 < len(train_models) < len(data.candidates)
+    turned = 1.0 - data.correct_IK
     kept = np.ix_(train_items, [data.column(model) for model in train_models])
-    turned[kept] = data.correct_IM[kept]
-    assert build_core_suite(replace(data, correct_IM=turned), split) == without_hashes
+    turned[kept] = data.correct_IK[kept]
+    assert build_core_suite(replace(data, correct_IK=turned), split) == without_hashes
 
 
 @needs_data
 def test_the_responses_are_the_datas_outcomes() -> None:
     place = {id_: row for row, id_ in enumerate(table().item_ids)}
     rows = [place[id_] for id_ in core_suite().item_ids]
-    assert set(core_responses()) == set(table().models)
+    assert set(core_responses()) == set(table().candidates)
     for model, marks in core_responses().items():
-        np.testing.assert_array_equal(marks, table().correct_IM[rows, table().column(model)], err_msg=model)
+        np.testing.assert_array_equal(marks, table().correct_IK[rows, table().column(model)], err_msg=model)
 
 
 @needs_data

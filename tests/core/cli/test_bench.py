@@ -234,15 +234,15 @@ def filled(sqlite_url: str) -> str:
     log = log_table(items=160)
     with CapabilityStore(sqlite_url) as store:
         store.add_candidates(
-            [Candidate(id=id_, price_in=place + 1.0, price_out=2.0) for place, id_ in enumerate(log.models)]
+            [Candidate(id=id_, price_in=place + 1.0, price_out=2.0) for place, id_ in enumerate(log.candidates)]
         )
         store.add_tasks([Task(id=task, keywords=(task,)) for task in sorted(set(log.tasks))])
         texts = zip(log.item_ids, log.tasks, log.instructions, strict=True)
         store.add_items([Item(id=id_, task=task, instruction=text) for id_, task, text in texts])
         store.add_outcomes(
             Outcome(candidate=model, item=id_, correct=correct, source="log")
-            for id_, row in zip(log.item_ids, log.correct_IM, strict=True)
-            for model, correct in zip(log.models, row, strict=True)
+            for id_, row in zip(log.item_ids, log.correct_IK, strict=True)
+            for model, correct in zip(log.candidates, row, strict=True)
         )
         store.add_outcomes([Outcome(candidate="a", item=log.item_ids[0], correct=0.5, source="rumour")])
         store.hold("rumour")
@@ -255,9 +255,9 @@ def test_a_store_is_a_log_with_prices(cit: Cit, filled: str, opened: list[Bench]
     (log,) = bench.logs
     expected = log_table(items=160)
     assert bench.catalogue is None
-    assert (log.name, log.models, set(log.item_ids)) == ("store", expected.models, set(expected.item_ids))
+    assert (log.name, log.candidates, set(log.item_ids)) == ("store", expected.candidates, set(expected.item_ids))
     rows = [expected.item_ids.index(id_) for id_ in log.item_ids]
-    assert log.correct_IM.tolist() == expected.correct_IM[rows].tolist()
+    assert log.correct_IK.tolist() == expected.correct_IK[rows].tolist()
     assert {id_: told.candidate.price_in for id_, told in bench.told.items()} == {
         "a": 1.0,
         "b": 2.0,

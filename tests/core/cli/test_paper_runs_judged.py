@@ -95,7 +95,7 @@ def test_a_run_is_judged_by_the_benchmarks_own_protocol(cit: Cit, data: Path, ru
     vectors = list(Path("kept").glob(f"vectors-mmlu-pro-*-{load_scorer('mini').encoder}.npy"))
     assert vectors, "baselines compare questions as they do beside `mini`"
     learnt = json.loads((run / "run.json").read_text())["models"]
-    new = Split().models(TABLE.models)["test"]
+    new = Split().models(TABLE.candidates)["test"]
     assert not {*learnt["train"], *learnt["validation"]}.intersection(new)
 
 
@@ -104,7 +104,7 @@ def test_a_run_that_has_learnt_from_everyone_is_refused(cit: Cit, data: Path, re
     run = trained(cit, everyone, tmp_path / "all", "--data", str(data))
     done = cit("bench", "--data", str(data), "--checkpoint", str(run), "--work", "kept")
     assert done.exit_code == 2
-    assert f"has learnt from {', '.join(sorted(Split().models(TABLE.models)['test']))}, which" in done.stderr
+    assert f"has learnt from {', '.join(sorted(Split().models(TABLE.candidates)['test']))}, which" in done.stderr
     assert not Path("kept").exists()
 
 
@@ -118,8 +118,8 @@ def test_a_run_on_a_store_is_judged_on_the_stores_held_out_questions(
         store.add_items([Item(id=id_, task=task, instruction=text) for id_, task, text in rows])
         store.add_outcomes(
             Outcome(candidate=model, item=id_, correct=correct, source="log")
-            for id_, marks in zip(LOG.item_ids, LOG.correct_IM, strict=True)
-            for model, correct in zip(LOG.models, marks, strict=True)
+            for id_, marks in zip(LOG.item_ids, LOG.correct_IK, strict=True)
+            for model, correct in zip(LOG.candidates, marks, strict=True)
         )
     own = recipe.model_copy(update={"split": Split(test_models=0, validation_models=0)})
     run = trained(cit, own, tmp_path / "own", "--store", sqlite_url)
@@ -128,7 +128,7 @@ def test_a_run_on_a_store_is_judged_on_the_stores_held_out_questions(
     assert "Held-out datasets" not in tables, "the network has seen questions of every task"
     routed = cit("route", "law 7", "--checkpoint", str(run), "--store", sqlite_url, "--json", open_router=None)
     assert routed.exit_code == 0, routed.stderr
-    assert set(json.loads(routed.stdout)["scores"]) == set(LOG.models)
+    assert set(json.loads(routed.stdout)["scores"]) == set(LOG.candidates)
     fitted = cit("calibrate", "--evidence", "--store", sqlite_url, "--checkpoint", str(run), "--questions", "60")
     assert fitted.exit_code == 0, fitted.stderr
 
@@ -148,4 +148,4 @@ def test_a_run_routes_and_is_checked(cit: Cit, run: Path) -> None:
 def _profiles() -> list[Any]:
     from cit_core.catalogue import catalogue_profiles
 
-    return catalogue_profiles(LOG.models)
+    return catalogue_profiles(LOG.candidates)

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from outcome_tables import made_up_table, some_items, write_table
+from outcome_tables import made_up_table, write_table
 from typer.testing import CliRunner
 
 from cit_core.catalogue import catalogue_candidates, catalogue_capabilities
 from cit_core.cli import app
-from cit_core.outcomes import OutcomeTable, Split
+from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.runtime import load_scorer
 from cit_core.runtime.checkpoint import FILES
 
@@ -26,11 +26,11 @@ Cit = Callable[..., Any]
 MODELS = [candidate.id for candidate in catalogue_candidates()]
 
 
-def for_training() -> OutcomeTable:
+def for_training() -> OutcomeMatrix:
     """50 tasks with 20 telling items each is what the core set needs; a few validation items are enough."""
     table = made_up_table(MODELS, tasks=52, items_of_task=36)
     parts = Split().items(table.item_ids)
-    return some_items(table, np.sort(np.concatenate([parts["train"], parts["validation"][:20]])))
+    return table.rows(np.sort(np.concatenate([parts["train"], parts["validation"][:20]])))
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from cit_core.evaluate.bench import OF_THE_CATALOGUE
 from cit_core.evaluate.comparison import SINGLE_BEST
 from cit_core.evaluate.predictions import EVIDENCE, NETWORK
 from cit_core.evaluate.results import ORDER, read_results, write_result
-from cit_core.outcomes import OutcomeTable, Split
+from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate, Capability, Usage
 
 CATALOGUE = core_table(core=150, others=150)
@@ -26,7 +26,7 @@ LOG = log_table(models=(*MODELS[:3], "stranger"), items=120)
 
 
 def bench(
-    catalogue: OutcomeTable | None = CATALOGUE, logs: Sequence[OutcomeTable] = (LOG,), **given: Any
+    catalogue: OutcomeMatrix | None = CATALOGUE, logs: Sequence[OutcomeMatrix] = (LOG,), **given: Any
 ) -> tuple[Bench, StubNetwork]:
     network = given.pop("network", None) or StubNetwork()
     chosen = given.pop("chosen", None) or few_baselines()
@@ -54,7 +54,7 @@ def test_results_survive_their_files(results: dict[str, Result], tmp_path: Path)
 
 
 def test_a_result_says_what_it_stands_on(results: dict[str, Result]) -> None:
-    new = Split().models(CATALOGUE.models)["test"]
+    new = Split().models(CATALOGUE.candidates)["test"]
     for result in results.values():
         assert result.facts.data == {"mmlu-pro": CATALOGUE.digest(), "log": LOG.digest()}
         assert result.facts.checkpoint == "stub@1"
@@ -203,11 +203,11 @@ def test_logs_alone_allow_what_needs_no_catalogue() -> None:
 def test_prices_that_are_told_of_a_log_allow_cost() -> None:
     told = {
         model: Capability(candidate=Candidate(id=model, price_in=1.0, price_out=place + 1.0), usage=Usage())
-        for place, model in enumerate(LOG.models)
+        for place, model in enumerate(LOG.candidates)
     }
     run, _ = bench(None, told=told)
     assert [result.experiment for result in run.run()] == ["baselines", "cost", "overhead", "robustness"]
-    del told[LOG.models[0]]
+    del told[LOG.candidates[0]]
     with pytest.raises(InvalidInput, match="cost needs prices, costs or sizes"):
         list(bench(None, told=told)[0].run(["cost"]))
 
@@ -239,7 +239,7 @@ def test_a_log_of_one_task_has_no_task_to_hold_out() -> None:
 
 def test_a_log_with_gaps_is_compared_on_what_everyone_was_measured_on() -> None:
     gaps = log_table(items=200)
-    gaps.correct_IM[100:, 0] = np.nan
+    gaps.correct_IK[100:, 0] = np.nan
     run, _ = bench(None, (gaps,))
     whole = run._of_logs[0].setting
     assert set(whole.candidates) == {"b", "c", "d"}, "600 outcomes of three are more than 400 of four"
@@ -257,10 +257,10 @@ def test_thin_keeps_the_core_set_and_a_seeded_share_of_the_rest() -> None:
     assert rows == sorted(rows)
     assert [id_ for id_ in found.item_ids if id_ in core] == [id_ for id_ in table.item_ids if id_ in core]
     assert 0.15 * 1500 < len(rows) - 100 < 0.25 * 1500
-    np.testing.assert_array_equal(found.correct_IM, table.correct_IM[rows])
+    np.testing.assert_array_equal(found.correct_IK, table.correct_IK[rows])
     for name in ("tasks", "categories", "instructions", "questions"):
         assert getattr(found, name) == tuple(getattr(table, name)[row] for row in rows)
-    assert (found.name, found.models) == (table.name, table.models)
+    assert (found.name, found.candidates) == (table.name, table.candidates)
     assert thin(table, Split(), 0.2).item_ids == found.item_ids
     assert thin(table, Split(seed="other"), 0.2).item_ids != found.item_ids
     assert len(thin(table, Split(), 0.0).item_ids) == 100

@@ -16,7 +16,7 @@ from cit_core.outcomes import Split
 from cit_core.paper.recipe import Recipe, write_recipe
 
 CATALOGUE, LOGS = core_table(), (log_table("mine"), log_table("other"))
-PARTS = Split().models(CATALOGUE.models)
+PARTS = Split().models(CATALOGUE.candidates)
 
 
 def run_of(folder: Path, item: str, split: Split | None = None, **models: Any) -> Path:

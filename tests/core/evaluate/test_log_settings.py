@@ -15,20 +15,27 @@ from hypothesis.extra.numpy import arrays
 from cit_core.catalogue import known_tasks
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.log_settings import measured_alike, own_tasks_setting, stored_outcomes, tasks_held_out
-from cit_core.outcomes import OutcomeTable, Split
+from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate, Capability, Item, Outcome, Task, Usage
 from cit_core.store import CapabilityStore
 
 SPLIT = Split()
 
 
-def table_of(measured: np.ndarray) -> OutcomeTable:
+def table_of(measured: np.ndarray) -> OutcomeMatrix:
     """Outcomes are told apart by their places."""
     items, models = measured.shape
     ids = tuple(f"i{row}" for row in range(items))
     marks = np.arange(measured.size).reshape(measured.shape) / measured.size
     names = tuple(f"m{column}" for column in range(models))
-    return OutcomeTable("tiny", ids, ids, ids, ids, ids, names, np.where(measured, marks, np.nan))
+    return OutcomeMatrix(
+        name="tiny",
+        item_ids=ids,
+        candidates=names,
+        correct_IK=np.where(measured, marks, np.nan),
+        tasks=ids,
+        instructions=ids,
+    )
 
 
 # ---- measured_alike
@@ -46,12 +53,12 @@ def test_everyone_was_measured_on_everything_and_no_two_models_alone_would_keep_
             measured_alike(table)
         return
     found = measured_alike(table)
-    assert found.correct_IM.size >= max(most, everyone)
-    assert len(found.models) > 1
-    assert not np.isnan(found.correct_IM).any()
+    assert found.correct_IK.size >= max(most, everyone)
+    assert len(found.candidates) > 1
+    assert not np.isnan(found.correct_IK).any()
     rows = [table.item_ids.index(id_) for id_ in found.item_ids]
-    columns = [table.column(model) for model in found.models]
-    assert found.correct_IM.tolist() == table.correct_IM[np.ix_(rows, columns)].tolist()
+    columns = [table.column(model) for model in found.candidates]
+    assert found.correct_IK.tolist() == table.correct_IK[np.ix_(rows, columns)].tolist()
     assert rows == sorted(rows)
     assert columns == sorted(columns)
     for name in ("tasks", "categories", "instructions", "questions"):
@@ -68,7 +75,7 @@ def test_two_that_met_are_found_beside_one_that_met_nobody() -> None:
     measured = np.zeros((20, 3), bool)
     measured[:10, 0] = measured[10:, 1] = measured[10:19, 2] = True
     found = measured_alike(table_of(measured))
-    assert (found.models, len(found.item_ids)) == (("m1", "m2"), 9)
+    assert (found.candidates, len(found.item_ids)) == (("m1", "m2"), 9)
 
 
 def test_models_that_never_met_are_refused_by_the_name_of_their_table() -> None:
@@ -113,10 +120,10 @@ def test_a_store_is_a_table_of_means_over_the_sources_that_count(filled: Capabil
     table = stored_outcomes(filled)
     place = {id_: row for row, id_ in enumerate(table.item_ids)}
     assert set(place) == {"i1", "i2"}, "no text, no outcome, or rumours alone: left out"
-    assert table.models == ("a", "b"), "who answered nothing is left out"
-    assert table.correct_IM[place["i1"]].tolist() == [0.5, 0.0]
-    assert np.isnan(table.correct_IM[place["i2"], 0])
-    assert table.correct_IM[place["i2"], 1] == 1.0
+    assert table.candidates == ("a", "b"), "who answered nothing is left out"
+    assert table.correct_IK[place["i1"]].tolist() == [0.5, 0.0]
+    assert np.isnan(table.correct_IK[place["i2"], 0])
+    assert table.correct_IK[place["i2"], 1] == 1.0
     assert [table.tasks[place[id_]] for id_ in ("i1", "i2")] == ["sums", "law"]
     assert table.categories == table.tasks
     assert [table.instructions[place[id_]] for id_ in ("i1", "i2")] == ["i1?", "i2?"]
@@ -128,7 +135,7 @@ def test_a_source_that_is_released_counts(filled: CapabilityStore) -> None:
     filled.release("rumour")
     table = stored_outcomes(filled)
     assert set(table.item_ids) == {"i1", "i2", "i3"}
-    assert table.correct_IM[table.item_ids.index("i1"), 1] == 0.5
+    assert table.correct_IK[table.item_ids.index("i1"), 1] == 0.5
 
 
 def test_a_store_without_questions_is_refused(store: CapabilityStore) -> None:
@@ -180,8 +187,8 @@ def test_nothing_that_is_routed_is_known(seed: int, split: Split, hide: bool) ->
     assert not set(known) & test
     assert hide or set(routed) <= test
     assert setting.known.validation_I.tolist() == [row in validation for row in known]
-    assert setting.correct_NK.tolist() == table.correct_IM[routed].tolist()
-    assert setting.known.correct_IM.tolist() == table.correct_IM[known].tolist()
+    assert setting.correct_NK.tolist() == table.correct_IK[routed].tolist()
+    assert setting.known.correct_IM.tolist() == table.correct_IK[known].tolist()
     np.testing.assert_array_equal(setting.known.vectors_ID, text_vectors(setting.known_instructions))
     assert setting.groups == tuple(table.tasks[row] for row in routed)
     assert all(setting.known.trained)
@@ -201,14 +208,14 @@ def test_profiles_come_from_what_is_known_and_facts_from_what_is_told() -> None:
     usage, fact = Usage(completion_tokens=70, cost_usd=0.01), Candidate(id="b", price_in=1.0, price_out=2.0)
     told = {"b": Capability(candidate=fact, usage=usage), "nobody": Capability(candidate=Candidate(id="nobody"))}
     setting = own_tasks_setting(table, text_vectors(table.instructions), SPLIT, told=told)
-    assert setting.candidates == table.models
+    assert setting.candidates == table.candidates
     by_id = {capability.candidate.id: capability for capability in setting.capabilities}
     assert (by_id["b"].candidate, by_id["b"].usage) == (fact, usage)
     assert (by_id["a"].candidate, by_id["a"].usage) == (Candidate(id="a"), Usage())
     seen = [table.instructions.index(text) for text in setting.known_instructions]
     for model, capability in by_id.items():
         marks = {
-            task: [table.correct_IM[row, table.column(model)] for row in seen if table.tasks[row] == task]
+            task: [table.correct_IK[row, table.column(model)] for row in seen if table.tasks[row] == task]
             for task in sorted(set(table.tasks))
         }
         assert {r.task.id: (r.accuracy, r.count) for r in capability.results} == {

@@ -22,7 +22,7 @@ from cit_core.evaluate.settings import (
     profile_of,
     unseen_items,
 )
-from cit_core.outcomes import OutcomeTable, Split
+from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate
 
 SPLIT = Split()
@@ -31,7 +31,7 @@ any_split = st.builds(Split, seed=st.text(max_size=5))
 
 
 def setting_of(
-    table: OutcomeTable,
+    table: OutcomeMatrix,
     split: Split = SPLIT,
     hidden: Collection[str] = (),
     asked: int | None = None,
@@ -67,12 +67,12 @@ def test_of_a_new_model_its_core_answers_and_its_log_are_known_and_nothing_else(
 ) -> None:
     table = core_table(seed=seed)
     setting = setting_of(table, split, asked=asked, logged=logged)
-    items, new = known_items(setting), split.models(table.models)["test"]
+    items, new = known_items(setting), split.models(table.candidates)["test"]
     core = np.array([item in CORE_TASK for item in items])
-    for model in table.models:
+    for model in table.candidates:
         column = setting.known.ids.index(model)
         answers = setting.known.correct_IM[:, column]
-        truth = table.correct_IM[[table.item_ids.index(item) for item in items], table.column(model)]
+        truth = table.correct_IK[[table.item_ids.index(item) for item in items], table.column(model)]
         there = ~np.isnan(answers)
         np.testing.assert_array_equal(answers[there], truth[there])
         assert setting.known.trained[column] is (model not in new)
@@ -88,12 +88,12 @@ def test_of_a_new_model_its_core_answers_and_its_log_are_known_and_nothing_else(
 def test_what_may_not_be_looked_at_makes_no_difference(seed: int, split: Split, hide: bool) -> None:
     table = core_table(seed=seed, missing=0.1)
     hidden = categories_held_out(table, split) if hide else ()
-    secret = np.zeros(table.correct_IM.shape, bool)
-    new = np.isin(table.models, split.models(table.models)["test"])
+    secret = np.zeros(table.correct_IK.shape, bool)
+    new = np.isin(table.candidates, split.models(table.candidates)["test"])
     secret[:, new] = ~np.isin(table.item_ids, list(CORE_TASK))[:, None]
     secret[split.items(table.item_ids)["test"]] = True
     secret[np.isin(table.categories, hidden)] = True
-    other = replace(table, correct_IM=np.where(secret, 1.0 - table.correct_IM, table.correct_IM))
+    other = replace(table, correct_IK=np.where(secret, 1.0 - table.correct_IK, table.correct_IK))
     vectors = text_vectors(table.instructions)
     moved = np.where(np.isin(table.categories, hidden)[:, None], -vectors, vectors)
     before = catalogue_setting(table, vectors, split, hidden=hidden)
@@ -152,7 +152,7 @@ def test_validation_items_and_vectors_stand_with_their_texts() -> None:
 
 def test_who_is_asked_more_is_asked_the_same_questions_and_more() -> None:
     table, answered = core_table(core=200), []
-    new = SPLIT.models(table.models)["test"][0]
+    new = SPLIT.models(table.candidates)["test"][0]
     for asked, logged in [(20, 0), (50, 0), (50, 30), (200, 60)]:
         setting = setting_of(table, asked=asked, logged=logged)
         marks = setting.known.correct_IM[:, setting.known.ids.index(new)]
@@ -204,7 +204,7 @@ def test_the_parts_are_new_models_models_of_the_training_run_and_all(hide: bool)
     table = core_table()
     hidden = categories_held_out(table, SPLIT) if hide else ()
     new, known, everyone = (p.setting for p in catalogue_parts(setting_of(table, hidden=hidden), SPLIT, hidden))
-    models = SPLIT.models(table.models)
+    models = SPLIT.models(table.candidates)
     assert new.candidates == models["test"]
     assert known.candidates == models["train"]
     assert everyone.candidates == tuple(sorted(MODELS))
@@ -219,20 +219,20 @@ def test_the_parts_are_new_models_models_of_the_training_run_and_all(hide: bool)
 def test_another_data_set_is_routed_by_what_is_known_from_the_first() -> None:
     whole = setting_of(core_table())
     log = log_table(models=(MODELS[3], "stranger", MODELS[9]), items=60)
-    log.correct_IM[:20, 0] = np.nan
-    log.correct_IM[20:30, 1] = np.nan
+    log.correct_IK[:20, 0] = np.nan
+    log.correct_IK[20:30, 1] = np.nan
     setting = other_dataset_setting(whole, log)
     assert setting is not None
     assert setting.name == "mmlu-pro-to-log"
-    assert setting.candidates == tuple(model for model in log.models if model != "stranger")
+    assert setting.candidates == tuple(model for model in log.candidates if model != "stranger")
     assert setting.known is whole.known
     own = {capability.candidate.id: capability for capability in whole.capabilities}
     assert setting.capabilities == tuple(own[model] for model in setting.candidates)
     columns = [log.column(model) for model in setting.candidates]
-    rows = [row for row in range(60) if not np.isnan(log.correct_IM[row, columns]).any()]
+    rows = [row for row in range(60) if not np.isnan(log.correct_IK[row, columns]).any()]
     assert setting.instructions == tuple(log.instructions[row] for row in rows)
     assert setting.groups == tuple(log.tasks[row] for row in rows)
-    assert setting.correct_NK.tolist() == log.correct_IM[np.ix_(rows, columns)].tolist()
+    assert setting.correct_NK.tolist() == log.correct_IK[np.ix_(rows, columns)].tolist()
     assert all(model in setting.held_out for model in setting.candidates)
 
 
@@ -244,7 +244,7 @@ def test_what_the_other_data_set_shares_with_the_first_is_not_routed() -> None:
     setting = other_dataset_setting(whole, replace(log, questions=(asked_too, *log.questions[1:])))
     assert setting is not None
     assert setting.instructions == log.instructions[1:], "whatever its options are"
-    assert setting.correct_NK.tolist() == log.correct_IM[1:].tolist()
+    assert setting.correct_NK.tolist() == log.correct_IK[1:].tolist()
     assert "but for 1 questions that mmlu-pro asks too" in setting.held_out
 
 
@@ -252,7 +252,7 @@ def test_two_models_and_an_item_of_both_are_needed_in_the_other_data_set() -> No
     whole = setting_of(core_table())
     assert other_dataset_setting(whole, log_table(models=("stranger", MODELS[0]))) is None
     apart = log_table(models=MODELS[:2], items=40)
-    apart.correct_IM[:20, 0] = apart.correct_IM[20:, 1] = np.nan
+    apart.correct_IK[:20, 0] = apart.correct_IK[20:, 1] = np.nan
     assert other_dataset_setting(whole, apart) is None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from outcome_tables import numbered_matrix
 
 from cit_core.calibration import sigmoid
 from cit_core.errors import InvalidInput
-from cit_core.evidence import NO_TASK, Evidence, EvidenceScorer, EvidenceSettings, Outcomes
+from cit_core.evidence import NO_TASK, Evidence, EvidenceScorer, EvidenceSettings
 from cit_core.evidence import scorer as evidence_module
 from cit_core.evidence.effects import fit_effects
 from cit_core.evidence.fitting import fit_settings
 from cit_core.evidence.task_classifier import TaskClassifier
+from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Candidate, Capability
 
 NAMES = ("a", "b", "c")
@@ -33,17 +36,17 @@ def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
 
 def random_outcomes(
     questions: int = 40, width: int = 6, tasks: int = 3, seed: int = 0, measured: float = 0.8
-) -> Outcomes:
+) -> OutcomeMatrix:
     draw = np.random.default_rng(seed)
     correct = (draw.random((questions, len(NAMES))) < 0.6).astype(float)
     correct[draw.random(correct.shape) > measured] = np.nan
-    return Outcomes(
+    return numbered_matrix(
         unit(draw.normal(size=(questions, width))), draw.integers(NO_TASK, tasks, questions), correct, NAMES
     )
 
 
 def by_the_formula(
-    outcomes: Outcomes, chosen: EvidenceSettings, network: Sequence[float], vector: NDArray[np.floating]
+    outcomes: OutcomeMatrix, chosen: EvidenceSettings, network: Sequence[float], vector: NDArray[np.floating]
 ) -> list[float]:
     """The docstring, one number at a time."""
     level, easiness, way = fit_effects(outcomes, chosen.task)
@@ -113,7 +116,7 @@ def test_without_evidence_the_score_is_the_networks_bit_for_bit() -> None:
 
 
 def test_questions_outside_the_bandwidth_say_nothing() -> None:
-    outcomes = random_outcomes()._replace(vectors_ID=unit(np.tile([1.0, 0, 0, 0, 0, 0], (40, 1))))
+    outcomes = replace(random_outcomes(), vectors_ID=unit(np.tile([1.0, 0, 0, 0, 0, 0], (40, 1))))
     evidence = Evidence(outcomes, EvidenceSettings(bandwidth=0.5))
     network = np.array([[0.3, -0.2, 1.1]])
     assert (evidence.update(network, unit(np.array([[0.0, 1, 0, 0, 0, 0]])), NAMES) == network).all()
@@ -135,7 +138,7 @@ def test_whoever_was_right_around_here_gains_and_whoever_was_wrong_loses() -> No
     first_kind = np.arange(60) < 30
     correct = np.stack([first_kind, ~first_kind], axis=1).astype(float)
     for task_I in (np.full(60, NO_TASK), np.where(first_kind, 0, 1)):
-        evidence = Evidence(Outcomes(vectors, task_I, correct, ("a", "b")))
+        evidence = Evidence(numbered_matrix(vectors, task_I, correct, ("a", "b")))
         here, there = evidence.update(np.zeros((2, 2)), np.eye(2, dtype=np.float32), ("a", "b"))
         assert here[0] > 0.5 > -0.5 > here[1]
         assert there[1] > 0.5 > -0.5 > there[0]
@@ -148,7 +151,7 @@ def test_more_evidence_of_hardness_moves_everyone_further_from_the_network() -> 
     for hard in (5, 50, 200):
         stored = np.concatenate([vectors[:hard], easy_elsewhere])
         correct = np.concatenate([np.zeros((hard, 2)), np.ones((200, 2))])
-        evidence = Evidence(Outcomes(stored, np.full(len(stored), NO_TASK), correct, ("a", "b")))
+        evidence = Evidence(numbered_matrix(stored, np.full(len(stored), NO_TASK), correct, ("a", "b")))
         moved.append(float(evidence.update(np.ones((1, 2)), vectors[:1], ("a", "b"))[0, 0]))
     assert 1.0 > moved[0] > moved[1] > moved[2]
 
@@ -157,7 +160,9 @@ def test_the_shortlist_finds_the_neighbours_of_the_whole(monkeypatch: pytest.Mon
     draw = np.random.default_rng(0)
     centres = draw.normal(size=(50, 64))
     vectors = unit(np.repeat(centres, 40, axis=0) + 0.3 * draw.normal(size=(2000, 64)))
-    outcomes = Outcomes(vectors, np.full(2000, NO_TASK), draw.integers(0, 2, (2000, 2)).astype(float), ("a", "b"))
+    outcomes = numbered_matrix(
+        vectors, np.full(2000, NO_TASK), draw.integers(0, 2, (2000, 2)).astype(float), ("a", "b")
+    )
     chosen = EvidenceSettings(neighbours=30)
     whole = Evidence(outcomes, chosen)
     monkeypatch.setattr(evidence_module, "SHORTLIST_FROM", 100)
@@ -190,7 +195,7 @@ def test_settings_must_be_positive_numbers() -> None:
 # -- effects ----------------------------------------------------------------------------------------------------------
 
 
-def simulated(questions: int = 600, seed: int = 0) -> tuple[Outcomes, NDArray[np.float64]]:
+def simulated(questions: int = 600, seed: int = 0) -> tuple[OutcomeMatrix, NDArray[np.float64]]:
     """Six candidates, ten tasks; candidates differ in level and in how they do on each task."""
     draw = np.random.default_rng(seed)
     level, easiness = np.linspace(-1.5, 1.5, 6), draw.normal(size=questions)
@@ -199,7 +204,7 @@ def simulated(questions: int = 600, seed: int = 0) -> tuple[Outcomes, NDArray[np
     odds = level + easiness[:, None] + way[task]
     correct = (draw.random(odds.shape) < sigmoid(odds)).astype(float)
     centres = np.eye(10)[task] + 0.1 * draw.normal(size=(questions, 10))
-    return Outcomes(unit(centres), task, correct, tuple("abcdef")), level + easiness[:, None]
+    return numbered_matrix(unit(centres), task, correct, tuple("abcdef")), level + easiness[:, None]
 
 
 def test_effects_are_those_that_made_the_outcomes() -> None:
@@ -217,7 +222,7 @@ def test_effects_are_those_that_made_the_outcomes() -> None:
 def test_a_heavier_ridge_means_smaller_ways_and_what_is_not_known_is_left_out() -> None:
     outcomes, _ = simulated()
     assert np.abs(fit_effects(outcomes, 100.0).way_TK).max() < np.abs(fit_effects(outcomes, 3.0).way_TK).max()
-    padded = Outcomes(
+    padded = numbered_matrix(
         np.concatenate([outcomes.vectors_ID, outcomes.vectors_ID[:5]]),
         np.concatenate([outcomes.task_I, outcomes.task_I[:5]]),
         np.concatenate([outcomes.correct_IK, np.full((5, 6), np.nan)]),
@@ -250,7 +255,7 @@ def test_a_classifier_is_chosen_where_it_tells_tasks_apart_and_neighbours_do_not
     vectors[:, 0] = 0.2 * vectors[:, 0] + np.where(task_I == 1, 0.5, -0.5)
     can = np.where(task_I[:, None] == np.arange(2), 0.9, 0.2)
     correct = (draw.random(can.shape) < can).astype(float)
-    fit = fit_settings(Outcomes(unit(vectors), task_I, correct, ("a", "b")), np.zeros((600, 2)))
+    fit = fit_settings(numbered_matrix(unit(vectors), task_I, correct, ("a", "b")), np.zeros((600, 2)))
     assert fit.settings.task_from == "classifier"
     assert fit.gain[0] > 0.05
 
@@ -259,7 +264,7 @@ def test_where_there_is_nothing_to_learn_little_is_believed() -> None:
     draw = np.random.default_rng(0)
     vectors, prior = unit(draw.normal(size=(400, 10))), draw.normal(size=(400, 4))
     correct = (draw.random(prior.shape) < sigmoid(prior)).astype(float)
-    fit = fit_settings(Outcomes(vectors, np.full(400, NO_TASK), correct, tuple("abcd")), prior)
+    fit = fit_settings(numbered_matrix(vectors, np.full(400, NO_TASK), correct, tuple("abcd")), prior)
     assert fit.settings.difficulty == 3000.0
     assert not fit.helps
     assert fit.gain[0] > -0.01
@@ -290,7 +295,7 @@ class FakeReader:
 
 
 def test_the_scorer_gives_probabilities_and_says_what_it_is() -> None:
-    stored = Outcomes(
+    stored = numbered_matrix(
         np.eye(2, dtype=np.float32).repeat(20, axis=0),
         np.full(40, NO_TASK),
         np.stack([np.arange(40) < 20, np.arange(40) >= 20], axis=1).astype(float),
@@ -309,7 +314,7 @@ def test_any_number_of_copies_of_a_question_speaks() -> None:
     for copies in (10, 399, 400, 1000):
         vectors = np.tile(np.array([[1.0, 0.0]], np.float32), (copies, 1))
         correct = np.tile([[0.0, 1.0]], (copies, 1))
-        evidence = Evidence(Outcomes(vectors, np.full(copies, NO_TASK), correct, ("a", "b")))
+        evidence = Evidence(numbered_matrix(vectors, np.full(copies, NO_TASK), correct, ("a", "b")))
         a, b = evidence.update(np.zeros((1, 2)), vectors[:1], ("a", "b"))[0]
         assert b > 0.03 > -0.03 > a, copies
 
@@ -318,8 +323,10 @@ def test_one_outcome_does_not_move_a_candidate_everywhere() -> None:
     outcomes, _ = simulated(1000)
     newcomer = np.full((1000, 1), np.nan)
     newcomer[0] = 1.0
-    known = outcomes._replace(
-        correct_IK=np.concatenate([outcomes.correct_IK, newcomer], axis=1), candidates=(*outcomes.candidates, "new")
+    known = replace(
+        outcomes,
+        correct_IK=np.concatenate([outcomes.correct_IK, newcomer], axis=1),
+        candidates=(*outcomes.candidates, "new"),
     )
     evidence = Evidence(known, EvidenceSettings(neighbours=50, difficulty=1.0, task=1.0, local=1.0))
     elsewhere = outcomes.vectors_ID[outcomes.task_I != outcomes.task_I[0]][:50]

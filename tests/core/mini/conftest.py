@@ -15,7 +15,7 @@ from transformers import BertModel
 from cit_core.catalogue import catalogue_candidates
 from cit_core.mini.export import export_checkpoint, quantise_checkpoint
 from cit_core.mini.network import ModelSAT
-from cit_core.outcomes import OutcomeTable
+from cit_core.outcomes import OutcomeMatrix
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,7 +45,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 
 @pytest.fixture(scope="session")
-def table() -> OutcomeTable:
+def table() -> OutcomeMatrix:
     """Enough for the recipe: 22 models, 60 tasks x 36 items."""
     return made_up_table([candidate.id for candidate in catalogue_candidates()], tasks=60, items_of_task=36)
 

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from outcome_tables import some_items
 
 from cit_core.calibration import fit_calibration
 from cit_core.catalogue import catalogue_capabilities, catalogue_profiles
 from cit_core.errors import UnknownCandidate
 from cit_core.mini import release as module
 from cit_core.mini.release import Agreement, measure_agreement, release, torch_log_odds
-from cit_core.outcomes import OutcomeTable, Split, random_zoos
+from cit_core.outcomes import OutcomeMatrix, Split, random_zoos
 from cit_core.runtime import OnnxScorer
 
 TEXTS = ["solve the algebra proof", "law", "", "why history, why market?", "name a cell", "energy b 7"]
@@ -89,26 +88,24 @@ def test_agreement_is_counted_pair_by_pair_and_zoo_by_zoo(exported: Any) -> None
 
 
 def test_a_release_is_calibrated_on_validation_items_and_models_that_training_may_see(
-    exported: Any, no_export: None, table: OutcomeTable, tmp_path: Path
+    exported: Any, no_export: None, table: OutcomeMatrix, tmp_path: Path
 ) -> None:
     split = Split()
-    parts, models = split.items(table.item_ids), split.models(table.models)
-    few = some_items(
-        table, np.sort(np.concatenate([parts["validation"][:80], parts["test"][:40], parts["train"][:40]]))
-    )
+    parts, models = split.items(table.item_ids), split.models(table.candidates)
+    few = table.rows(np.sort(np.concatenate([parts["validation"][:80], parts["test"][:40], parts["train"][:40]])))
     rows = split.items(few.item_ids)["validation"]
     agreement = release(exported.network, exported.tokenizer, few, tmp_path / "clean", "tiny", split)
 
-    poisoned = few.correct_IM.copy()
+    poisoned = few.correct_IK.copy()
     poisoned[np.setdiff1d(np.arange(len(few.item_ids)), rows)] = 1.0
     poisoned[:, [few.column(model) for model in models["test"]]] = 0.0
-    release(exported.network, exported.tokenizer, replace(few, correct_IM=poisoned), tmp_path / "other", "tiny", split)
+    release(exported.network, exported.tokenizer, replace(few, correct_IK=poisoned), tmp_path / "other", "tiny", split)
     clean, other = (json.loads((tmp_path / run / "calibration.json").read_text()) for run in ("clean", "other"))
     assert clean == other != {"slope": 1.0, "intercept": 0.0}
 
     seen = models["validation"] + models["train"]
     odds_NK = OnnxScorer(exported.int8).log_odds([few.instructions[row] for row in rows], catalogue_profiles(seen))
-    expected = fit_calibration(odds_NK, few.correct_IM[rows][:, [few.column(model) for model in seen]])
+    expected = fit_calibration(odds_NK, few.correct_IK[rows][:, [few.column(model) for model in seen]])
     assert clean == pytest.approx(asdict(expected), abs=1e-6)  # it is rounded
     scorer = OnnxScorer(tmp_path / "clean")  # opens: the hashes were written again
     assert scorer.checkpoint.config["network"]["int8"] is True
@@ -118,9 +115,9 @@ def test_a_release_is_calibrated_on_validation_items_and_models_that_training_ma
 
 
 def test_a_model_that_the_catalogue_does_not_hold_is_refused_before_anything_is_made(
-    exported: Any, table: OutcomeTable, tmp_path: Path
+    exported: Any, table: OutcomeMatrix, tmp_path: Path
 ) -> None:
-    renamed = replace(table, models=("gpt-17", *table.models[1:]))
+    renamed = replace(table, candidates=("gpt-17", *table.candidates[1:]))
     with pytest.raises(UnknownCandidate, match=r"no candidate 'gpt-17' among the 22 in the catalogue"):
         release(exported.network, exported.tokenizer, renamed, tmp_path / "out", "tiny", Split())
     assert not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ from outcome_tables import made_up_table
 from cit_core.capability import capability_from_outcomes
 from cit_core.catalogue import known_tasks
 from cit_core.mini.sampler import SHOTS, Profiles, Sampler, Step, measured_profiles
-from cit_core.outcomes import OutcomeTable
+from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Candidate
 
 MODELS = tuple(f"m{number}" for number in range(6))
@@ -22,13 +22,13 @@ ONE_HOT = np.eye(len(TASKS), dtype=np.float32)
 """Task vectors that say which task a line of a profile belongs to."""
 
 
-def table_with(correct_IM: NDArray[np.float64] | None = None, items_of_task: int = 22) -> OutcomeTable:
+def table_with(correct_IM: NDArray[np.float64] | None = None, items_of_task: int = 22) -> OutcomeMatrix:
     table = made_up_table(MODELS, tasks=len(TASKS), items_of_task=items_of_task)
-    return table if correct_IM is None else replace(table, correct_IM=correct_IM)
+    return table if correct_IM is None else replace(table, correct_IK=correct_IM)
 
 
 def sampler(
-    table: OutcomeTable,
+    table: OutcomeMatrix,
     rows: NDArray[np.intp] | None = None,
     models: tuple[str, ...] = MODELS,
     seed: int = 0,
@@ -64,10 +64,10 @@ def test_only_the_given_rows_and_models_are_used() -> None:
     rows, models = np.arange(0, len(table.item_ids), 2), MODELS[:3]
     drawer = sampler(table, rows, models)
     clean = [drawer.step(items=32, candidates=12, chimeras=0.5) for _ in range(5)]
-    poisoned = np.full_like(table.correct_IM, 7.0)
+    poisoned = np.full_like(table.correct_IK, 7.0)
     allowed = np.ix_(rows, [table.column(model) for model in models])
-    poisoned[allowed] = table.correct_IM[allowed]
-    drawer = sampler(replace(table, correct_IM=poisoned), rows, models)
+    poisoned[allowed] = table.correct_IK[allowed]
+    drawer = sampler(replace(table, correct_IK=poisoned), rows, models)
     for step in clean:
         assert np.isin(step.rows, rows).all()
         same(drawer.step(items=32, candidates=12, chimeras=0.5), step)
@@ -108,7 +108,7 @@ def test_tests_are_drawn_anew_at_every_step() -> None:
 def test_a_chimera_is_two_models_each_on_its_side_of_the_tasks(chimeras: float, sources: int) -> None:
     """Every answer of model number m is m / 10: an accuracy names its model."""
     table = table_with()
-    table = replace(table, correct_IM=np.tile(np.arange(len(MODELS)) / 10, (len(table.item_ids), 1)))
+    table = replace(table, correct_IK=np.tile(np.arange(len(MODELS)) / 10, (len(table.item_ids), 1)))
     task_of = {id_: number for number, id_ in enumerate(TASKS)}
     vectors = np.random.default_rng(0).normal(size=(len(TASKS), 40)).astype(np.float32)
     number_of = {tuple(vector.tolist()): number for number, vector in enumerate(vectors)}
@@ -133,8 +133,8 @@ def test_a_chimera_is_two_models_each_on_its_side_of_the_tasks(chimeras: float, 
 
 def test_what_was_not_measured_is_not_counted() -> None:
     table = table_with()
-    table.correct_IM[:, 2] = np.nan
-    table.correct_IM[::2, 3] = np.nan
+    table.correct_IK[:, 2] = np.nan
+    table.correct_IK[::2, 3] = np.nan
     step = sampler(table).step(items=64, candidates=40, chimeras=0.0)
     kinds = {"never": 0, "half": 0, "always": 0}
     for k in range(40):
@@ -148,7 +148,7 @@ def test_what_was_not_measured_is_not_counted() -> None:
 
 def test_measured_profiles_are_the_capabilities_of_the_same_outcomes() -> None:
     table = table_with()
-    table.correct_IM[3, 1] = np.nan
+    table.correct_IK[3, 1] = np.nan
     tasks = known_tasks()[:5]
     items = [[id_ for id_, task in zip(table.item_ids, table.tasks, strict=True) if task == t.id][:7] for t in tasks]
     models = (MODELS[4], MODELS[1])
@@ -156,10 +156,10 @@ def test_measured_profiles_are_the_capabilities_of_the_same_outcomes() -> None:
     place = {id_: row for row, id_ in enumerate(table.item_ids)}
     for k, model in enumerate(models):
         outcomes = [
-            (task.id, table.correct_IM[place[id_], table.column(model)])
+            (task.id, table.correct_IK[place[id_], table.column(model)])
             for task, asked in zip(tasks, items, strict=True)
             for id_ in asked
-            if not np.isnan(table.correct_IM[place[id_], table.column(model)])
+            if not np.isnan(table.correct_IK[place[id_], table.column(model)])
         ]
         expected = capability_from_outcomes(Candidate(id=model), tasks, outcomes).results
         np.testing.assert_allclose(found.accuracy_KS[k], [line.accuracy for line in expected], atol=1e-6)

@@ -16,7 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from outcome_tables import made_up_table, some_items
+from outcome_tables import made_up_table
 from tiny_network import LONGEST, save_trunk
 from torch import Tensor
 
@@ -25,7 +25,7 @@ from cit_core.mini.config import ModelConfig
 from cit_core.mini.network import ModelSAT
 from cit_core.mini.trainer import TrainConfig, fit, routing_loss
 from cit_core.mini.weights import load_network, new_network
-from cit_core.outcomes import OutcomeTable, Split
+from cit_core.outcomes import OutcomeMatrix, Split
 
 outcome = st.one_of(st.sampled_from([0.0, 1.0, math.nan]), st.floats(0, 1))
 
@@ -100,7 +100,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     )
 
 
-def run(table: OutcomeTable, folder: Path, config: TrainConfig) -> tuple[ModelSAT, list[dict[str, float]]]:
+def run(table: OutcomeMatrix, folder: Path, config: TrainConfig) -> tuple[ModelSAT, list[dict[str, float]]]:
     network = fit(table, folder, config, progress=False)
     return network, [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
@@ -114,19 +114,19 @@ def equal(first: ModelSAT, second: ModelSAT) -> bool:
 
 
 @pytest.fixture(scope="module")
-def first(table: OutcomeTable, config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def first(table: OutcomeMatrix, config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A run, its metrics and its folder."""
     folder = tmp_path_factory.mktemp("first") / "run"
     return *run(table, folder, config), folder
 
 
-def test_a_run_leaves_all_it_takes_to_go_on(first: Any, table: OutcomeTable, config: TrainConfig) -> None:
+def test_a_run_leaves_all_it_takes_to_go_on(first: Any, table: OutcomeMatrix, config: TrainConfig) -> None:
     network, metrics, folder = first
     assert {path.name for path in folder.iterdir()} == {"model.json", "model.safetensors", "run.json", "metrics.jsonl"}
     record = json.loads((folder / "run.json").read_text())
     assert TrainConfig(**record["config"]) == config
     assert record["digest"] == table.digest()
-    assert {part: tuple(models) for part, models in record["models"].items()} == config.split.models(table.models)
+    assert {part: tuple(models) for part, models in record["models"].items()} == config.split.models(table.candidates)
     assert [line["step"] for line in metrics] == [6, 12]
     loaded, _ = load_network(folder)
     assert equal(loaded, network)
@@ -144,7 +144,7 @@ def test_only_connector_and_phi_have_learnt(first: Any, config: TrainConfig) -> 
 
 
 def test_the_same_seed_is_the_same_run_to_the_last_bit(
-    first: Any, table: OutcomeTable, config: TrainConfig, tmp_path: Path
+    first: Any, table: OutcomeMatrix, config: TrainConfig, tmp_path: Path
 ) -> None:
     torch.manual_seed(999)  # whatever went before
     again, metrics = run(table, tmp_path, config)
@@ -157,20 +157,20 @@ def test_the_same_seed_is_the_same_run_to_the_last_bit(
 
 @pytest.mark.parametrize("poison", [math.nan, 1.0, "flipped"])
 def test_held_out_outcomes_are_never_read(
-    first: Any, table: OutcomeTable, config: TrainConfig, tmp_path: Path, poison: Any
+    first: Any, table: OutcomeMatrix, config: TrainConfig, tmp_path: Path, poison: Any
 ) -> None:
     rows = config.split.items(table.item_ids)["test"]
-    columns = [table.column(model) for model in config.split.models(table.models)["test"]]
-    poisoned = table.correct_IM.copy()
+    columns = [table.column(model) for model in config.split.models(table.candidates)["test"]]
+    poisoned = table.correct_IK.copy()
     poisoned[rows] = 1.0 - poisoned[rows] if poison == "flipped" else poison
-    poisoned[:, columns] = 1.0 - table.correct_IM[:, columns] if poison == "flipped" else poison
-    found, metrics = run(replace(table, correct_IM=poisoned), tmp_path, config)
+    poisoned[:, columns] = 1.0 - table.correct_IK[:, columns] if poison == "flipped" else poison
+    found, metrics = run(replace(table, correct_IK=poisoned), tmp_path, config)
     assert equal(found, first[0])
     assert metrics == first[1]
 
 
 def test_held_out_questions_are_never_read(
-    first: Any, table: OutcomeTable, config: TrainConfig, tmp_path: Path
+    first: Any, table: OutcomeMatrix, config: TrainConfig, tmp_path: Path
 ) -> None:
     """Each text is replaced by one as long, so that batches stay the same."""
     rows = set(config.split.items(table.item_ids)["test"].tolist())
@@ -190,31 +190,31 @@ def test_held_out_questions_are_never_read(
 
 
 def test_poison_where_training_looks_does_show(
-    first: Any, table: OutcomeTable, config: TrainConfig, tmp_path: Path
+    first: Any, table: OutcomeMatrix, config: TrainConfig, tmp_path: Path
 ) -> None:
     """Or the tests above could not fail."""
     rows = config.split.items(table.item_ids)["train"]
-    poisoned = table.correct_IM.copy()
+    poisoned = table.correct_IK.copy()
     poisoned[rows[::3]] = 1.0 - poisoned[rows[::3]]
-    assert not equal(run(replace(table, correct_IM=poisoned), tmp_path, config)[0], first[0])
+    assert not equal(run(replace(table, correct_IK=poisoned), tmp_path, config)[0], first[0])
 
 
-def test_some_steps_lower_the_loss(table: OutcomeTable, config: TrainConfig, tmp_path: Path) -> None:
+def test_some_steps_lower_the_loss(table: OutcomeMatrix, config: TrainConfig, tmp_path: Path) -> None:
     """What asks for a proof is hard for everybody: that is in the text alone, so phi has to learn to read it."""
     hard_I = np.array(["proof" in text for text in table.instructions])
-    chance_IM = np.where(hard_I, 0.1, 0.8)[:, None].repeat(len(table.models), axis=1)
+    chance_IM = np.where(hard_I, 0.1, 0.8)[:, None].repeat(len(table.candidates), axis=1)
     clear = (np.random.default_rng(0).random(chance_IM.shape) < chance_IM).astype(float)
     eager = {"learning_rate": 3e-3, "average_over": 5, "dropout": 0.0, "token_dropout": 0.0, "questions_alone": 0.0}
     longer = config.model_copy(update={"steps": 150, "evaluate_every": 10, "items": 32, "candidates": 4, **eager})
-    network, metrics = run(replace(table, correct_IM=clear), tmp_path, longer)
+    network, metrics = run(replace(table, correct_IK=clear), tmp_path, longer)
     validation = [line["validation"] for line in metrics]
     assert min(validation[10:]) < validation[0] - 0.03
     assert equal(load_network(tmp_path)[0], network), "what is kept is the best average"
 
 
-def test_too_little_to_train_on_is_refused_at_once(table: OutcomeTable, config: TrainConfig, tmp_path: Path) -> None:
+def test_too_little_to_train_on_is_refused_at_once(table: OutcomeMatrix, config: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"needs 16 training items, .* of 10 items and 22 models in 'made-up'"):
-        fit(some_items(table, range(10)), tmp_path / "run", config)
+        fit(table.rows(range(10)), tmp_path / "run", config)
     few_models = made_up_table([f"m{number}" for number in range(10)], tasks=60, items_of_task=36)
     with pytest.raises(InvalidInput, match=r"2 training models; .* the split leaves \d+, \d+ and 1"):
         fit(few_models, tmp_path / "run", config)
@@ -227,7 +227,7 @@ def test_too_little_to_train_on_is_refused_at_once(table: OutcomeTable, config: 
 
 
 def test_a_run_that_diverges_says_so_and_keeps_no_weights(
-    table: OutcomeTable, config: TrainConfig, tmp_path: Path
+    table: OutcomeMatrix, config: TrainConfig, tmp_path: Path
 ) -> None:
     wild = config.model_copy(update={"learning_rate": 1e30, "connector_rate": 1e30})
     with pytest.raises(InvalidInput, match=r"training diverged: .* lower the learning rates"):

@@ -15,7 +15,7 @@ from paper_runs import MODELS, data
 from cit_core.catalogue import catalogue_candidates, known_tasks
 from cit_core.errors import InvalidInput
 from cit_core.outcomes import Split, read_outcomes
-from cit_core.paper.dataset import from_store, from_tables
+from cit_core.paper.dataset import from_matrix, from_tables
 from cit_core.paper.validation import validation_of
 from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.store import CapabilityStore
@@ -26,9 +26,9 @@ def test_the_aptitude_test_is_made_of_training_items_by_training_models_alone() 
     suite = on.suite(split, tasks=4, shots=8)
     assert len(suite.tasks) == 4
     assert set(suite.item_ids) <= {on.table.item_ids[row] for row in split.items(on.table.item_ids)["train"]}
-    poisoned = on.table.correct_IM.copy()
-    poisoned[:, [on.table.column(model) for model in split.models(on.table.models)["test"]]] = 0.0
-    assert replace(on, table=replace(on.table, correct_IM=poisoned)).suite(split, tasks=4, shots=8) == suite
+    poisoned = on.table.correct_IK.copy()
+    poisoned[:, [on.table.column(model) for model in split.models(on.table.candidates)["test"]]] = 0.0
+    assert replace(on, table=replace(on.table, correct_IK=poisoned)).suite(split, tasks=4, shots=8) == suite
     assert len(on.suite(split, tasks=50, shots=8).tasks) == 6, "as many as there are"
     with pytest.raises(InvalidInput, match="tell models apart"):
         on.suite(split, tasks=4, shots=1000)
@@ -36,13 +36,13 @@ def test_the_aptitude_test_is_made_of_training_items_by_training_models_alone() 
 
 def test_capabilities_are_the_outcomes_on_the_suite() -> None:
     on = data()
-    on.table.correct_IM[:, 3] = np.nan
+    on.table.correct_IK[:, 3] = np.nan
     suite = on.suite(Split(), tasks=3, shots=8)
-    models = [on.table.models[5], on.table.models[3]]
+    models = [on.table.candidates[5], on.table.candidates[3]]
     found, nobody = on.capabilities(suite, models)
     place = {id_: row for row, id_ in enumerate(on.table.item_ids)}
     for result in found.results:
-        marks = on.table.correct_IM[[place[id_] for id_ in suite.items[result.task.id]], 5]
+        marks = on.table.correct_IK[[place[id_] for id_ in suite.items[result.task.id]], 5]
         assert (result.accuracy, result.count) == (marks.mean(), 8)
     assert nobody.results == ()
     assert [found.candidate.id, nobody.candidate.id] == models
@@ -61,13 +61,13 @@ def test_tables_have_the_catalogues_words_and_facts(tmp_path: Path) -> None:
 
 def test_a_circle_test_takes_lucky_guesses_from_the_labels_and_nothing_else(tmp_path: Path) -> None:
     table = made_up_table(MODELS, tasks=2, items_of_task=5)
-    circle_IM = np.full_like(table.correct_IM, np.nan)
+    circle_IM = np.full_like(table.correct_IK, np.nan)
     circle_IM[:4] = 0.0
     circle_IM[4:6] = 1.0
-    circled = replace(table, circle_IM=circle_IM)
-    assert (circled.labels_IM[:4] == 0.0).all()
-    np.testing.assert_array_equal(circled.labels_IM[4:], table.correct_IM[4:], "who was wrong stays wrong")
-    np.testing.assert_array_equal(table.labels_IM, table.correct_IM)
+    circled = replace(table, circle_IK=circle_IM)
+    assert (circled.labels_IK[:4] == 0.0).all()
+    np.testing.assert_array_equal(circled.labels_IK[4:], table.correct_IK[4:], "who was wrong stays wrong")
+    np.testing.assert_array_equal(table.labels_IK, table.correct_IK)
     assert circled.digest() != table.digest()
     write_table(table, tmp_path, "c")
     outcomes = pq.read_table(tmp_path / "outcomes-c.parquet")
@@ -75,7 +75,7 @@ def test_a_circle_test_takes_lucky_guesses_from_the_labels_and_nothing_else(tmp_
     marks = [circle_IM[row[id_], 0] for id_ in outcomes["item_id"].to_pylist()]
     values = [None if np.isnan(mark) else float(mark) for mark in marks]
     pq.write_table(outcomes.append_column("circle", pa.array(values)), tmp_path / "outcomes-c.parquet")
-    np.testing.assert_array_equal(read_outcomes(tmp_path, "c").labels_IM, circled.labels_IM)
+    np.testing.assert_array_equal(read_outcomes(tmp_path, "c").labels_IK, circled.labels_IK)
     pq.write_table(outcomes.append_column("circle", pa.array([2.0] * len(values))), tmp_path / "outcomes-c.parquet")
     with pytest.raises(InvalidInput, match=r"circle must be in \[0, 1\], got 2.0"):
         read_outcomes(tmp_path, "c")
@@ -104,19 +104,19 @@ def test_a_stores_outcomes_are_a_table(store: CapabilityStore) -> None:
         ]
     )  # fmt: skip
     store.hold("aptitude:law@1:b:circle4#turn0")
-    found = from_store(store)
+    found = from_matrix(store.outcome_matrix(texts=True), store.tasks(), store.candidates())
     assert found.table.item_ids == ("one", "two")
     assert found.table.instructions == ("May I?", "What is it?")
-    assert found.table.models == ("a", "b")
-    np.testing.assert_array_equal(found.table.correct_IM, [[0.5, 1.0], [1.0, np.nan]])
-    np.testing.assert_array_equal(found.table.labels_IM, [[0.5, 0.0], [1.0, np.nan]])
+    assert found.table.candidates == ("a", "b")
+    np.testing.assert_array_equal(found.table.correct_IK, [[0.5, 0.5], [1.0, np.nan]])
+    np.testing.assert_array_equal(found.table.labels_IK, [[0.5, 0.0], [1.0, np.nan]])
     assert set(tasks) <= set(found.tasks)
     assert found.candidates["a"].notes == "speaks Latin"
 
 
 def test_an_empty_store_is_nothing_to_learn_from(store: CapabilityStore) -> None:
     with pytest.raises(InvalidInput, match="has no outcomes of items with a text: `cit import`"):
-        from_store(store)
+        from_matrix(store.outcome_matrix(texts=True), store.tasks(), store.candidates())
 
 
 # ---- what validation counts
@@ -124,7 +124,7 @@ def test_an_empty_store_is_nothing_to_learn_from(store: CapabilityStore) -> None
 
 def test_routing_accuracy_is_that_of_the_best_scored_candidate_of_each_zoo() -> None:
     on, split = data(), Split()
-    models = split.models(on.table.models)["train"]
+    models = split.models(on.table.candidates)["train"]
     capabilities = on.capabilities(on.suite(split, 4, 8), models)
     validation = validation_of(on.table, split, models, capabilities, most=7)
     assert len(validation) == len(validation.instructions) == 7
@@ -142,12 +142,12 @@ def test_routing_accuracy_is_that_of_the_best_scored_candidate_of_each_zoo() -> 
 
 def test_who_was_not_measured_is_in_no_zoo_of_an_item() -> None:
     on, split = data(), Split()
-    models = split.models(on.table.models)["train"]
+    models = split.models(on.table.candidates)["train"]
     capabilities = on.capabilities(on.suite(split, 4, 8), models)
-    table = replace(on.table, correct_IM=on.table.correct_IM.copy())
-    table.correct_IM[::2, table.column(models[0])] = np.nan
+    table = replace(on.table, correct_IK=on.table.correct_IK.copy())
+    table.correct_IK[::2, table.column(models[0])] = np.nan
     found = validation_of(table, split, models, capabilities, most=20)
     assert all(np.isfinite(list(found.metrics(np.zeros(found.correct_NK.shape)).values())))
-    table.correct_IM[:, [table.column(model) for model in models[1:]]] = np.nan
+    table.correct_IK[:, [table.column(model) for model in models[1:]]] = np.nan
     with pytest.raises(InvalidInput, match="none was answered by two of the"):
         validation_of(table, split, models, capabilities, most=20)

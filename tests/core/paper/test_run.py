@@ -76,7 +76,7 @@ def test_a_run_leaves_all_it_takes_to_use_it_and_to_make_it_again(whole: Any) ->
     facts = json.loads((folder / "run.json").read_text())
     assert facts["digest"] == data().table.digest()
     assert {part: tuple(models) for part, models in facts["models"].items()} == recipe().split.models(
-        data().table.models
+        data().table.candidates
     )
     seen = [
         data().table.item_ids[row]
@@ -118,7 +118,7 @@ def test_the_run_opens_as_a_scorer_that_says_what_validation_said(whole: Any) ->
     folder, found, _ = whole
     scorer = PaperScorer.from_run(folder, parts())
     of, on = recipe(), data()
-    models = of.split.models(on.table.models)
+    models = of.split.models(on.table.candidates)
     seen = models["validation"] + models["train"]
     capabilities = on.capabilities(on.suite(of.split, of.tasks, of.questions), seen)
     validation = validation_of(on.table, of.split, seen, capabilities, of.validation_items)
@@ -201,11 +201,11 @@ def test_accumulated_parts_are_the_whole_batch(whole: Any, tmp_path: Path) -> No
 def test_held_out_outcomes_are_never_read(whole: Any, tmp_path: Path, poison: Any) -> None:
     on, split = data(), recipe().split
     rows = split.items(on.table.item_ids)["test"]
-    columns = [on.table.column(model) for model in split.models(on.table.models)["test"]]
-    poisoned = on.table.correct_IM.copy()
+    columns = [on.table.column(model) for model in split.models(on.table.candidates)["test"]]
+    poisoned = on.table.correct_IK.copy()
     for part in ((rows, slice(None)), (slice(None), columns)):
-        poisoned[part] = 1.0 - on.table.correct_IM[part] if poison == "flipped" else poison
-    found = run(tmp_path, on=replace(on, table=replace(on.table, correct_IM=poisoned)))
+        poisoned[part] = 1.0 - on.table.correct_IK[part] if poison == "flipped" else poison
+    found = run(tmp_path, on=replace(on, table=replace(on.table, correct_IK=poisoned)))
     assert found == whole[1]
     assert same_weights(whole[0], tmp_path)
 
@@ -290,11 +290,11 @@ def test_some_steps_learn_what_a_text_alone_says(tmp_path: Path) -> None:
     """What asks for a proof is hard for everybody: a group's handled instruction is the one without it."""
     on = data()
     hard_I = np.array(["proof" in text for text in on.table.instructions])
-    chance_IM = np.where(hard_I, 0.05, 0.95)[:, None].repeat(len(on.table.models), axis=1)
+    chance_IM = np.where(hard_I, 0.05, 0.95)[:, None].repeat(len(on.table.candidates), axis=1)
     clear = (np.random.default_rng(0).random(chance_IM.shape) < chance_IM).astype(float)
     stages = (Stage(steps=40, learning_rate=2e-3, lm_learning_rate=2e-3),)
     of = recipe(stages=stages, batch=16, evaluate_every=10, questions=2, hard_negatives=0.0, telling=0.0)
-    run(tmp_path, of, on=replace(on, table=replace(on.table, correct_IM=clear)))
+    run(tmp_path, of, on=replace(on, table=replace(on.table, correct_IK=clear)))
     losses = [loss for *_, loss in metrics(tmp_path, "loss")]
     assert losses[-1] < 0.8 * losses[0]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
-from cit_core.evidence import Outcomes
+import numpy as np
+from outcome_tables import numbered_matrix
+
+from cit_core.outcomes import OutcomeMatrix
 from cit_core.paper.teacher import smoothed
 
 
-def outcomes(seed: int = 0) -> tuple[Outcomes, np.ndarray]:
+def outcomes(seed: int = 0) -> tuple[OutcomeMatrix, np.ndarray]:
     """Two kinds of items; each model is good at one of them. Also the true chances."""
     draw = np.random.default_rng(seed)
     kind_I = np.arange(300) % 2
@@ -18,7 +21,7 @@ def outcomes(seed: int = 0) -> tuple[Outcomes, np.ndarray]:
     chance = np.where(kind_I[:, None] == np.arange(4) % 2, 0.8, 0.3)
     correct = (draw.random(chance.shape) < chance).astype(float)
     correct[draw.random(chance.shape) < 0.1] = np.nan
-    return Outcomes(vectors.astype(np.float32), kind_I, correct, ("a", "b", "c", "d")), chance
+    return numbered_matrix(vectors.astype(np.float32), kind_I, correct, ("a", "b", "c", "d")), chance
 
 
 def test_it_knows_who_is_good_at_what() -> None:
@@ -34,6 +37,6 @@ def test_an_outcome_does_not_tell_itself() -> None:
     known, _ = outcomes()
     flipped = known.correct_IK.copy()
     flipped[7] = 1.0 - flipped[7]
-    before, after = smoothed(known), smoothed(known._replace(correct_IK=flipped))
+    before, after = smoothed(known), smoothed(replace(known, correct_IK=flipped))
     np.testing.assert_array_equal(before[7], after[7])
     assert not np.array_equal(before, after), "but it tells others"

@@ -62,7 +62,7 @@ def test_feedback_to_a_router_that_uses_evidence_already_is_evidence_too(zoo: Ca
     assert second.route("algebra").scorer == "fake+evidence"
     second.feedback(second.route("botany"), "large", 1.0)
     assert zoo.without_vector("letters", 9) == ()
-    assert len(zoo.evidence("letters").items) == 2
+    assert len(zoo.outcome_matrix(encoder="letters").item_ids) == 2
 
 
 def test_what_feedback_keeps(zoo: CapabilityStore) -> None:
@@ -89,7 +89,7 @@ def test_feedback_on_an_item(zoo: CapabilityStore) -> None:
     assert zoo.items() == (item,)
     assert [o.correct for o in sorted(zoo.outcomes(), key=lambda o: -o.correct)] == [1.0, 0.0]
     assert zoo.capability("small").results[0].accuracy == 0.5
-    assert zoo.evidence("letters").items == ("ticket-7",)
+    assert zoo.outcome_matrix(encoder="letters").item_ids == ("ticket-7",)
 
 
 def test_the_same_feedback_twice_is_one_fact_and_another_is_refused(zoo: CapabilityStore) -> None:

@@ -115,5 +115,5 @@ def test_what_has_no_task_yet_is_evidence_all_the_same(seeded: CapabilityStore) 
         writer.add_tasks([Task(id=UNASSIGNED, keywords=("unassigned",))])
         writer.add_items([Item(id="loose", task=UNASSIGNED)])
         writer.set_vectors({"loose": np.ones(2), "i1": np.ones(2)}, "trunk")
-    assert seeded.evidence("trunk").task_I.tolist() == [1, -1]
-    assert seeded.evidence("trunk").correct_IK.shape == (2, 2)
+    assert seeded.outcome_matrix(encoder="trunk").task_I.tolist() == [0, -1]
+    assert seeded.outcome_matrix(encoder="trunk").correct_IK.shape == (2, 2)

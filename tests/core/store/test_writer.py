@@ -134,8 +134,8 @@ def test_vectors_belong_to_an_encoder_and_to_a_text(seeded: CapabilityStore) -> 
     )
     seeded.hold("held")
     seeded.add_outcomes([outcome("i2", source="held")])
-    evidence = seeded.evidence("trunk")
-    assert evidence.items == ("i0", "i2")
+    evidence = seeded.outcome_matrix(encoder="trunk")
+    assert evidence.item_ids == ("i0", "i2")
     assert evidence.vectors_ID.tolist() == [[1.0, 0.5, -0.25], [0.0, 1.0, 2.0]]
     assert evidence.candidates == ("small", "big")
     assert evidence.task_I.tolist() == [0, 0]
@@ -145,11 +145,11 @@ def test_vectors_belong_to_an_encoder_and_to_a_text(seeded: CapabilityStore) -> 
     )
     snapshot = seeded.snapshot(encoder="trunk")
     assert snapshot.evidence is not None
-    assert (snapshot.version, snapshot.evidence.items) == (seeded.version, ("i0", "i2"))
-    assert seeded.evidence("another").items == ()
+    assert (snapshot.version, snapshot.evidence.item_ids) == (seeded.version, ("i0", "i2"))
+    assert seeded.outcome_matrix(encoder="another").item_ids == ()
 
     seeded.add_items([Item(id="i0", task="algebra", instruction="another question")], replace=True)
-    assert seeded.evidence("trunk").items == ("i2",), "a vector goes with its text"
+    assert seeded.outcome_matrix(encoder="trunk").item_ids == ("i2",), "a vector goes with its text"
 
 
 def test_a_text_that_comes_later_keeps_the_vector_that_was_there(store: CapabilityStore) -> None:
@@ -160,7 +160,7 @@ def test_a_text_that_comes_later_keeps_the_vector_that_was_there(store: Capabili
     with store.transaction() as writer:
         writer.set_vectors({"q": np.ones(2)}, "trunk")
     store.add_items([Item(id="q", task="law", instruction="the text")])
-    assert store.evidence("trunk").items == ("q",)
+    assert store.outcome_matrix(encoder="trunk").item_ids == ("q",)
 
 
 def test_a_setting_stays_with_the_version_it_was_made_at(seeded: CapabilityStore, store_url: str) -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.aptitude.suites.responses import Responses
 from cit_core.core_suite import core_suite_from_outcomes
 from cit_core.errors import InvalidInput
+from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Suite, Task
 
 __all__ = ["Agreement", "agreement", "held_out_agreement", "spearman"]
@@ -45,7 +45,7 @@ class Agreement:
     """Items outside it."""
 
 
-def agreement(responses: Responses, suite: Suite, models: Collection[str], *, seed: int = 0) -> Agreement:
+def agreement(responses: OutcomeMatrix, suite: Suite, models: Collection[str], *, seed: int = 0) -> Agreement:
     """Compare the ranking of models by a suite with their ranking by every item that is not in the suite.
 
     A model's accuracy is the mean over tasks, each counting once, in both.
@@ -60,12 +60,12 @@ def agreement(responses: Responses, suite: Suite, models: Collection[str], *, se
         InvalidInput: If there is no number: no item is outside the suite, too few models have answers in every task of
             both parts, or all do equally well.
     """
-    chosen = responses.of_models(models)
+    chosen = responses.of_models([id_ for id_ in responses.candidates if id_ in models])
     short_I = np.isin(responses.item_ids, suite.item_ids)
     if short_I.all():
         raise InvalidInput("the suite takes every item; there is no other to compare its ranking with")
     generator = np.random.default_rng(seed)
-    parts = [(chosen.correct_IM[rows], np.array(chosen.tasks)[rows]) for rows in (short_I, ~short_I)]
+    parts = [(chosen.correct_IK[rows], np.array(chosen.tasks)[rows]) for rows in (short_I, ~short_I)]
     exact_1M, other_1M = (_accuracies(correct_IM, tasks_I, None) for correct_IM, tasks_I in parts)
     ranked = np.flatnonzero(~np.isnan(exact_1M[0] + other_1M[0]))
     if len(ranked) < FEWEST:
@@ -83,14 +83,14 @@ def agreement(responses: Responses, suite: Suite, models: Collection[str], *, se
         rho=rho,
         low=min(float(low), rho),
         high=max(float(high), rho),
-        models=tuple(chosen.models[column] for column in ranked),
+        models=tuple(chosen.candidates[column] for column in ranked),
         short=int(short_I.sum()),
         others=int((~short_I).sum()),
     )
 
 
 def held_out_agreement(
-    responses: Responses,
+    responses: OutcomeMatrix,
     tasks: Sequence[Task],
     *,
     share: float = 0.3,
@@ -111,16 +111,16 @@ def held_out_agreement(
     Raises:
         InvalidInput: If there is no number; the message says why.
     """
-    order = sorted(responses.models, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    order = sorted(responses.candidates, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
     number = round(share * len(order))
     if number < FEWEST:
         raise InvalidInput(f"{number} of {len(order)} models are held out; a ranking needs {FEWEST}")
-    fitted = responses.of_models(order[number:])
+    fitted = responses.of_models([id_ for id_ in responses.candidates if id_ not in order[:number]])
     suite = core_suite_from_outcomes(
         "fitted",
         fitted.item_ids,
         fitted.tasks,
-        fitted.correct_IM,
+        fitted.correct_IK,
         tasks,
         number_of_tasks=number_of_tasks,
         shots=shots,

@@ -1,36 +1,17 @@
-"""Who answered what right, as a matrix: what suites are sampled from and rankings are read from."""
+"""The outcomes that suites are sampled from and rankings are computed on."""
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cit_core.outcomes import UNASSIGNED, OutcomeMatrix
 from cit_core.records import Item
-from cit_core.store import UNASSIGNED, CapabilityStore
+from cit_core.store import CapabilityStore
 
-__all__ = ["Responses", "known_items", "responses_of"]
-
-
-@dataclass(frozen=True)
-class Responses:
-    """I items x M models, sorted by id: the order in which they were stored changes nothing."""
-
-    item_ids: tuple[str, ...]
-    tasks: tuple[str, ...]
-    """Of each item."""
-    models: tuple[str, ...]
-    correct_IM: NDArray[np.float64]
-    """In [0, 1], the mean over sources; NaN where a model was not measured."""
-
-    def of_models(self, models: Collection[str]) -> Responses:
-        """The same items with some of the models alone."""
-        columns = [column for column, model in enumerate(self.models) if model in models]
-        kept = tuple(self.models[column] for column in columns)
-        return replace(self, models=kept, correct_IM=self.correct_IM[:, columns])
+__all__ = ["known_items", "responses_of"]
 
 
 def known_items(store: CapabilityStore, given: Iterable[Item]) -> dict[str, Item]:
@@ -42,33 +23,14 @@ def known_items(store: CapabilityStore, given: Iterable[Item]) -> dict[str, Item
     return known
 
 
-def responses_of(store: CapabilityStore, items: Mapping[str, Item]) -> Responses:
-    """Every outcome that counts, of items that have a task.
+def responses_of(store: CapabilityStore, items: Mapping[str, Item]) -> OutcomeMatrix:
+    """Return every outcome that counts, of items that have a task; sorted by id.
 
     Args:
-        store: Read an outcome at a time; 24 bytes of each are kept.
-        items: By id; of others no outcome is taken.
+        store: Where the outcomes are.
+        items: By id, with their tasks; outcomes of others are left out.
     """
-    held = set(store.held())
-    row_of: dict[str, int] = {}
-    column_of: dict[str, int] = {}
-    row_O, column_O, correct_O = array("q"), array("q"), array("d")
-    for outcome in store.outcomes():
-        item = items.get(outcome.item)
-        if item is not None and item.task != UNASSIGNED and outcome.source not in held:
-            row_O.append(row_of.setdefault(outcome.item, len(row_of)))
-            column_O.append(column_of.setdefault(outcome.candidate, len(column_of)))
-            correct_O.append(outcome.correct)
-    cells = np.frombuffer(row_O, np.int64), np.frombuffer(column_O, np.int64)
-    sum_IM = np.zeros((len(row_of), len(column_of)))
-    count_IM = np.zeros_like(sum_IM)
-    np.add.at(sum_IM, cells, np.frombuffer(correct_O))
-    np.add.at(count_IM, cells, 1.0)
-    mean_IM = np.divide(sum_IM, count_IM, out=np.full_like(sum_IM, np.nan), where=count_IM > 0)
-    item_ids, models = sorted(row_of), sorted(column_of)
-    return Responses(
-        item_ids=tuple(item_ids),
-        tasks=tuple(items[id_].task for id_ in item_ids),
-        models=tuple(models),
-        correct_IM=mean_IM[[row_of[id_] for id_ in item_ids]][:, [column_of[id_] for id_ in models]],
-    )
+    stored = store.outcome_matrix()
+    tasks = tuple(items[id_].task if id_ in items else UNASSIGNED for id_ in stored.item_ids)
+    with_task = replace(stored, tasks=tasks, categories=()).rows(np.array([task != UNASSIGNED for task in tasks], bool))
+    return with_task.measured().sorted_by_id()

@@ -18,13 +18,13 @@ from cit_core.core_suite import build_core_suite
 from cit_core.mini.config import MINI
 from cit_core.mini.features import encode_texts
 from cit_core.mini.weights import new_network
-from cit_core.outcomes import OutcomeTable, Split, read_outcomes
+from cit_core.outcomes import OutcomeMatrix, Split, read_outcomes
 from cit_core.records import Suite
 
 __all__ = ["hashed_core_suite", "write_catalogue"]
 
 
-def hashed_core_suite(table: OutcomeTable, items: Path) -> Suite:
+def hashed_core_suite(table: OutcomeMatrix, items: Path) -> Suite:
     """The core set with its content hashes.
 
     Args:
@@ -35,7 +35,7 @@ def hashed_core_suite(table: OutcomeTable, items: Path) -> Suite:
     return with_hashes(suite, {item.id: item for item in texts(suite, items)})
 
 
-def write_catalogue(table: OutcomeTable, items: Path, folder: Path) -> Suite:
+def write_catalogue(table: OutcomeMatrix, items: Path, folder: Path) -> Suite:
     """Write core.json, responses.json and vectors.npy."""
     suite = hashed_core_suite(table, items)
     place = {id_: row for row, id_ in enumerate(table.item_ids)}
@@ -43,8 +43,8 @@ def write_catalogue(table: OutcomeTable, items: Path, folder: Path) -> Suite:
     network, tokenizer = new_network(MINI)
     vectors = encode_texts(network, tokenizer, [table.instructions[row] for row in rows])
     marks = {
-        model: "".join("-" if np.isnan(mark) else str(int(mark)) for mark in table.correct_IM[rows, column])
-        for column, model in enumerate(table.models)
+        model: "".join("-" if np.isnan(mark) else str(int(mark)) for mark in table.correct_IK[rows, column])
+        for column, model in enumerate(table.candidates)
     }
     save_suite(suite, folder / "core.json")
     (folder / "responses.json").write_text(json.dumps(marks, indent=1) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 
 from cit_core.aptitude.suites import agreement as module
 from cit_core.aptitude.suites.agreement import agreement, held_out_agreement, spearman
-from cit_core.aptitude.suites.responses import Responses
 from cit_core.core_suite import core_suite_from_outcomes
 from cit_core.errors import InvalidInput
+from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Suite, Task
 
 TASKS = [Task(id=f"t{number}", keywords=("k",)) for number in range(3)]
@@ -22,10 +23,15 @@ ITEMS = 40
 """Of each task."""
 
 
-def table(correct_IM: NDArray[np.floating], models: int) -> Responses:
+def table(correct_IM: NDArray[np.floating], models: int) -> OutcomeMatrix:
     ids = [f"{task.id}/{number:02}" for task in TASKS for number in range(ITEMS)]
     of = [task.id for task in TASKS for _ in range(ITEMS)]
-    return Responses(tuple(ids), tuple(of), tuple(f"m{number:02}" for number in range(models)), correct_IM)
+    return OutcomeMatrix(
+        item_ids=tuple(ids),
+        tasks=tuple(of),
+        candidates=tuple(f"m{number:02}" for number in range(models)),
+        correct_IK=correct_IM,
+    )
 
 
 def levels(levels_M: Any, seed: int = 0) -> NDArray[np.float64]:
@@ -94,12 +100,12 @@ def test_each_task_counts_once_however_many_items_it_has() -> None:
 def test_the_interval_holds_the_number_and_the_seed_decides(seed: int, models: int) -> None:
     rng = np.random.default_rng(seed)
     responses = table(rng.integers(0, 2, (3 * ITEMS, models)).astype(float), models)
-    names = responses.models
+    names = responses.candidates
     found = agreement(responses, first_half(), names, seed=seed)
     assert -1 <= found.low <= found.rho <= found.high <= 1
     assert found == agreement(responses, first_half(), names, seed=seed)
-    marks = responses.correct_IM[:, ::-1]
-    mirrored = agreement(Responses(responses.item_ids, responses.tasks, names, marks), first_half(), names, seed=seed)
+    marks = responses.correct_IK[:, ::-1]
+    mirrored = agreement(replace(responses, candidates=names, correct_IK=marks), first_half(), names, seed=seed)
     assert mirrored.rho == pytest.approx(found.rho)
 
 
@@ -107,20 +113,20 @@ def test_the_more_items_the_narrower_the_interval() -> None:
     rng = np.random.default_rng(1)
     chance = np.linspace(0.35, 0.65, 6)
     wide, narrow = (
-        agreement(responses, suite, responses.models)
+        agreement(responses, suite, responses.candidates)
         for responses, suite in (sized(rng, chance, per_task) for per_task in (20, 2000))
     )
     assert narrow.high - narrow.low < (wide.high - wide.low) / 2
     assert narrow.rho > 0.9
 
 
-def sized(rng: np.random.Generator, chance_M: NDArray[np.floating], per_task: int) -> tuple[Responses, Suite]:
+def sized(rng: np.random.Generator, chance_M: NDArray[np.floating], per_task: int) -> tuple[OutcomeMatrix, Suite]:
     ids = {task.id: [f"{task.id}/{number:04}" for number in range(per_task)] for task in TASKS}
     marks = (rng.random((per_task * len(TASKS), len(chance_M))) < chance_M).astype(float)
     flat, of = [id_ for own in ids.values() for id_ in own], [task for task, own in ids.items() for _ in own]
     models = tuple(f"m{number}" for number in range(len(chance_M)))
     suite = Suite(name="s", tasks=TASKS, items={task: own[::2] for task, own in ids.items()})
-    return Responses(tuple(flat), tuple(of), models, marks), suite
+    return OutcomeMatrix(item_ids=tuple(flat), tasks=tuple(of), candidates=models, correct_IK=marks), suite
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -129,8 +135,8 @@ def test_a_number_that_resampling_can_only_lower_is_still_in_its_interval(sign: 
     responses, suite = sized(np.random.default_rng(2), np.linspace(0.1, 0.9, 40), 200)
     if sign < 0:
         outside = ~np.isin(responses.item_ids, suite.item_ids)
-        responses.correct_IM[outside] = 1.0 - responses.correct_IM[outside]
-    found = agreement(responses, suite, responses.models)
+        responses.correct_IK[outside] = 1.0 - responses.correct_IK[outside]
+    found = agreement(responses, suite, responses.candidates)
     assert sign * found.rho > 0.95
     assert found.low <= found.rho <= found.high
     assert found.high - found.low < 0.1
@@ -160,7 +166,7 @@ def test_where_there_is_no_number_it_says_why() -> None:
 SIZE = {"number_of_tasks": 3, "shots": 5}
 
 
-def skilled(models: int, seed: int = 0) -> Responses:
+def skilled(models: int, seed: int = 0) -> OutcomeMatrix:
     rng = np.random.default_rng(seed)
     chance = np.linspace(0.2, 0.8, models)
     return table((rng.random((3 * ITEMS, models)) < chance).astype(float), models)
@@ -177,8 +183,8 @@ def test_the_suite_is_sampled_without_the_models_that_it_ranks(monkeypatch: pyte
     found = held_out_agreement(responses, TASKS, share=0.3, seed=4, **SIZE)
     assert (len(found.models), found.short, found.others) == (6, 15, 105)
     ((looked_at, options),) = seen
-    others = [column for column, name in enumerate(responses.models) if name not in found.models]
-    np.testing.assert_array_equal(looked_at, responses.correct_IM[:, others])
+    others = [column for column, name in enumerate(responses.candidates) if name not in found.models]
+    np.testing.assert_array_equal(looked_at, responses.correct_IK[:, others])
     assert options == {"seed": 4, **SIZE}
 
 

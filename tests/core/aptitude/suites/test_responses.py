@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cit_core.aptitude.suites.responses import Responses, known_items, responses_of
+from cit_core.aptitude.suites.responses import known_items, responses_of
 from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.store import UNASSIGNED, CapabilityStore
 
@@ -37,10 +37,10 @@ def test_it_is_sorted_averaged_over_sources_and_full_of_holes(store: CapabilityS
     fill(store, OUTCOMES)
     store.hold("held")
     found = responses_of(store, known_items(store, []))
-    assert (found.item_ids, found.tasks, found.models) == (("a", "b"), ("u", "t"), ("x", "y"))
-    np.testing.assert_array_equal(found.correct_IM, [[np.nan, 0.5], [0.5, 1.0]])
+    assert (found.item_ids, found.tasks, found.candidates) == (("a", "b"), ("u", "t"), ("x", "y"))
+    np.testing.assert_array_equal(found.correct_IK, [[np.nan, 0.5], [0.5, 1.0]])
     store.release("held")
-    np.testing.assert_array_equal(responses_of(store, known_items(store, [])).correct_IM, [[1.0, 0.5], [0.5, 1.0]])
+    np.testing.assert_array_equal(responses_of(store, known_items(store, [])).correct_IK, [[1.0, 0.5], [0.5, 1.0]])
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -50,8 +50,8 @@ def test_the_order_in_which_outcomes_came_changes_nothing(store: CapabilityStore
         fill(store, OUTCOMES)
         fill(other, chance.sample(OUTCOMES, len(OUTCOMES)), chance.sample(ITEMS, len(ITEMS)))
         one, another = (responses_of(each, known_items(each, [])) for each in (store, other))
-    assert (one.item_ids, one.tasks, one.models) == (another.item_ids, another.tasks, another.models)
-    np.testing.assert_array_equal(one.correct_IM, another.correct_IM)
+    assert (one.item_ids, one.tasks, one.candidates) == (another.item_ids, another.tasks, another.candidates)
+    np.testing.assert_array_equal(one.correct_IK, another.correct_IK)
 
 
 def test_an_item_that_nobody_describes_is_left_out(store: CapabilityStore) -> None:
@@ -60,7 +60,7 @@ def test_an_item_that_nobody_describes_is_left_out(store: CapabilityStore) -> No
 
 
 def test_nothing_gives_an_empty_matrix(store: CapabilityStore) -> None:
-    assert responses_of(store, {}).correct_IM.shape == (0, 0)
+    assert responses_of(store, {}).correct_IK.shape == (0, 0)
 
 
 def test_what_is_given_counts_with_the_stored_task_where_it_has_none(store: CapabilityStore) -> None:
@@ -79,9 +79,3 @@ def test_what_is_given_counts_with_the_stored_task_where_it_has_none(store: Capa
         "new": (UNASSIGNED, None),
     }
     assert responses_of(store, found).tasks == ("u", "mine", "found")
-
-
-def test_some_of_the_models() -> None:
-    whole = Responses(("a",), ("t",), ("x", "y", "z"), np.array([[0.0, 1.0, 0.5]]))
-    some = whole.of_models({"z", "x"})
-    assert (some.item_ids, some.models, some.correct_IM.tolist()) == (("a",), ("x", "z"), [[0.0, 0.5]])

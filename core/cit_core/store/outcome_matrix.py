@@ -1,0 +1,91 @@
+"""Read the outcomes of a store as one matrix, grouped in SQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
+
+from cit_core.outcomes import OutcomeMatrix
+from cit_core.store.queries import DECIMALS, counted, read_candidates
+from cit_core.store.schema import items, outcomes, sources, tasks
+
+__all__ = ["read_outcome_matrix"]
+
+CIRCLE_SOURCE = re.compile(r":circle\d+$")
+"""End of the source of a circle test; see `aptitude.runner.plan`."""
+FETCHED = 50_000
+"""Rows that are held as Python objects at a time."""
+
+
+class _Means(NamedTuple):
+    """Keys of some cells, and in each the mean over sources and, where there are any, that over circle tests."""
+
+    candidate: NDArray[np.int64]
+    item: NDArray[np.int64]
+    means: list[NDArray[np.float64]]
+
+
+def read_outcome_matrix(connection: Connection, *, encoder: str | None = None, texts: bool = False) -> OutcomeMatrix:
+    """Read every outcome that counts: items x candidates, both in the order in which they were added.
+
+    Args:
+        connection: To the store.
+        encoder: Only items whose vectors this encoder made, with the vectors.
+        texts: Only items whose text is known, with the texts.
+    """
+    wanted = _wanted(encoder, texts)
+    facts = [items.c.key, items.c.id, tasks.c.id.label("task")]
+    facts += [items.c.instruction] if texts else []
+    facts += [items.c.vector] if encoder is not None else []
+    known = connection.execute(select(*facts).join(tasks).where(*wanted).order_by(items.c.key)).all()
+    zoo = read_candidates(connection)
+    item_keys, candidate_keys = np.array([row.key for row in known], np.int64), np.array(list(zoo), np.int64)
+    correct_IK, circle_IK = np.full((2, len(known), len(zoo)), np.nan)
+    circles = [row.key for row in connection.execute(select(sources)) if CIRCLE_SOURCE.search(row.id)]
+    for batch in _means(connection, wanted, circles):
+        place = np.searchsorted(item_keys, batch.item), np.searchsorted(candidate_keys, batch.candidate)
+        for matrix_IK, mean in zip((correct_IK, circle_IK), batch.means, strict=False):
+            matrix_IK[place] = np.round(mean, DECIMALS)
+    width = len(known[0].vector) // 2 if known and encoder is not None else 0
+    vectors = b"".join(row.vector for row in known) if encoder is not None else b""
+    return OutcomeMatrix(
+        name="store",
+        item_ids=tuple(row.id for row in known),
+        candidates=tuple(candidate.id for candidate in zoo.values()),
+        correct_IK=correct_IK,
+        circle_IK=circle_IK if circles else None,
+        tasks=tuple(row.task for row in known),
+        instructions=tuple(row.instruction for row in known) if texts else (),
+        vectors_ID=np.frombuffer(vectors, "<f2").reshape(len(known), width),
+    )
+
+
+def _wanted(encoder: str | None, texts: bool) -> list[ColumnElement[bool]]:
+    """Conditions on items."""
+    conditions = [] if encoder is None else [items.c.encoder == encoder]
+    return [*conditions, items.c.instruction.is_not(None), items.c.instruction != ""] if texts else conditions
+
+
+def _means(connection: Connection, wanted: list[ColumnElement[bool]], circles: list[int]) -> Iterator[_Means]:
+    result = connection.execution_options(yield_per=FETCHED).execute(_grouped(wanted, circles))
+    for batch in result.partitions(FETCHED):
+        candidate, item, *means = zip(*batch, strict=True)
+        known = [np.array(mean, np.float64) for mean in means]  # NULL becomes NaN
+        yield _Means(np.array(candidate, np.int64), np.array(item, np.int64), known)
+
+
+def _grouped(wanted: list[ColumnElement[bool]], circles: list[int]) -> Select[Any]:
+    """One row for each candidate and item: an item that was answered twice counts once."""
+    table = outcomes.c
+    means = [func.avg(table.correct)]
+    if circles:
+        means.append(func.avg(case((table.source_key.in_(circles), table.correct))))
+    query = select(table.candidate_key, table.item_key, *means).where(counted())
+    if wanted:
+        query = query.where(table.item_key.in_(select(items.c.key).where(*wanted)))
+    return query.group_by(table.candidate_key, table.item_key)
