@@ -47,11 +47,9 @@ def connect(path: str, *, create: bool, timeout_s: float) -> sqlite3.Connection:
         sqlite3.Error: If the file cannot be opened.
     """
     mode = "rwc" if create else "rw"
-    connection = _open(sqlite3.Connection, path, f"mode={mode}", timeout_s)
     try:
-        _read_something(connection)
+        return _open(sqlite3.Connection, path, f"mode={mode}", timeout_s)
     except sqlite3.OperationalError as error:
-        connection.close()
         if not _needs_write_permission(error, path):
             raise
         if _size(f"{path}-wal"):
@@ -59,11 +57,7 @@ def connect(path: str, *, create: bool, timeout_s: float) -> sqlite3.Connection:
                 f"the store {path} was not closed by its last writer, and its folder may not be written: "
                 "give write permission on the folder once, or close the store where it is written"
             ) from error
-        connection = _open(_Snapshot, path, "mode=ro&immutable=1", timeout_s)
-    except sqlite3.DatabaseError:
-        connection.close()
-        raise
-    return connection
+    return _open(_Snapshot, path, "mode=ro&immutable=1", timeout_s)
 
 
 def is_snapshot(connection: object) -> bool:
@@ -103,13 +97,14 @@ def _open(factory: type[sqlite3.Connection], path: str, options: str, timeout_s:
         isolation_level=None,  # no implicit BEGIN from the driver
         factory=factory,
     )
-    for pragma in PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()  # whether it can be read
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
-
-
-def _read_something(connection: sqlite3.Connection) -> None:
-    connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
 
 
 def _needs_write_permission(error: sqlite3.OperationalError, path: str) -> bool:

@@ -40,6 +40,9 @@ CHANGED = "changed item"
 KEPT = "kept item"
 """Kind of a row of `staged`: an item which the load has added and somebody else has given too."""
 
+FEW = 8
+"""So many outcomes are looked up one by one."""
+
 Identity = tuple[int, int, int]
 """Keys of the candidate, the item and the source."""
 
@@ -333,6 +336,8 @@ class Writer:
     def _stored(self, identities: Sequence[Identity]) -> dict[Identity, Any]:
         """Return the stored rows of these outcomes; `correct` and `when` are read as of an outcome."""
         table, found = outcomes.c, {}
+        if len(identities) <= FEW:
+            return self._stored_few(identities)
         for chunk in in_batches(identities, LOOKUP):
             wanted = constants(chunk)
             query = select(table.candidate_key, table.item_key, table.source_key, table.correct, table.when).join(
@@ -345,6 +350,21 @@ class Writer:
             )
             for row in self._connection.execute(query, execution_options=UNCACHED):
                 found[row.candidate_key, row.item_key, row.source_key] = row
+        return found
+
+    def _stored_few(self, identities: Sequence[Identity]) -> dict[Identity, Any]:
+        """Look up one by one, with a statement that is compiled once: feedback comes one outcome at a time."""
+        table = outcomes.c
+        query = select(table.correct, table.when).where(
+            table.candidate_key == bindparam("who"),
+            table.item_key == bindparam("what"),
+            table.source_key == bindparam("whence"),
+        )
+        found = {}
+        for who, what, whence in identities:
+            row = self._connection.execute(query, {"who": who, "what": what, "whence": whence}).first()
+            if row is not None:
+                found[who, what, whence] = row
         return found
 
     def count_version(self) -> None:

@@ -32,7 +32,11 @@ __all__ = ["FairLock", "TicketQueue", "WriterQueue", "writer_queue_of"]
 
 SHORTEST_SLEEP_S: Final = 0.0005
 LONGEST_SLEEP_S: Final = 0.01
-COUNTER_BYTES: Final = 8
+TAKEN: Final = 0
+"""Where the file holds the last number that was taken."""
+SERVED: Final = 8
+"""Where the file holds the number of the last writer that got its turn; a hint, for how often to look."""
+NUMBER_BYTES: Final = 8
 
 
 class WriterQueue:
@@ -179,12 +183,11 @@ class TicketQueue:
         return ticket
 
     def _next_number(self, deadline: float) -> int | None:
-        assert self._file is not None
         if not self._wait_for(0, deadline):
             return None
         try:
-            ticket = int.from_bytes(os.pread(self._file, COUNTER_BYTES, 0), "little") % 2**60 + 1
-            os.pwrite(self._file, ticket.to_bytes(COUNTER_BYTES, "little"), 0)
+            ticket = self._read(TAKEN) % 2**60 + 1
+            self._write(TAKEN, ticket)
             return ticket if self._lock(ticket) else None
         finally:
             self._unlock(0)
@@ -195,20 +198,33 @@ class TicketQueue:
         try:
             if self._wait_for(ticket - 1, deadline):
                 self._unlock(ticket - 1)
+            self._write(SERVED, ticket)
             came = True
         finally:
             if not came:  # interrupted: nobody shall wait for a writer that does not write
                 self._unlock(ticket)
 
     def _wait_for(self, place: int, deadline: float) -> bool:
-        """Lock a byte; look more rarely the longer it takes."""
-        began = time.monotonic()
+        """Lock a byte: look often if it is the next to become free, and more rarely the longer that takes."""
+        since = time.monotonic()
         while not self._lock(place):
             now = time.monotonic()
             if now > deadline:
                 return False
-            time.sleep(min(LONGEST_SLEEP_S, max(SHORTEST_SLEEP_S, (now - began) / 20)))
+            if self._read(SERVED) < place:  # others come first
+                since = now
+                time.sleep(LONGEST_SLEEP_S / 2)
+            else:
+                time.sleep(min(LONGEST_SLEEP_S, max(SHORTEST_SLEEP_S, (now - since) / 20)))
         return True
+
+    def _read(self, place: int) -> int:
+        assert self._file is not None
+        return int.from_bytes(os.pread(self._file, NUMBER_BYTES, place), "little")
+
+    def _write(self, place: int, number: int) -> None:
+        assert self._file is not None
+        os.pwrite(self._file, number.to_bytes(NUMBER_BYTES, "little"), place)
 
     def _lock(self, place: int) -> bool:
         assert fcntl is not None
