@@ -1,4 +1,4 @@
-"""Who listens to a routed LLM hears its candidates, too."""
+"""Callbacks of a routed LLM, which its candidates report to as well."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["both"]
 
 
 def both(own: CallbackManager, given: CallbackManager) -> CallbackManager:
-    """What tells the handlers of both, each of them once; a candidate's own, and those given to the routed LLM."""
+    """Return a manager that calls the handlers of both once: a candidate's own, and those of the routed LLM."""
     if all(handler in given.handlers for handler in own.handlers):
         return given if given.handlers else own
     return _Both(own, given)

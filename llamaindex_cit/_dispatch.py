@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+from contextlib import aclosing, closing
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from functools import partial
+from itertools import chain
+from typing import Any, cast
 
-from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.llms import LLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index_instrumentation import get_dispatcher
@@ -15,20 +17,15 @@ from llama_index_instrumentation import get_dispatcher
 from cit_core.errors import InvalidInput
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Query, Router, Sticky
+from cit_core.router.time_limits import acall_within, aiterate_within, call_within, iterate_within
 from llamaindex_cit._inputs import Question
+from llamaindex_cit._response_metadata import Response, stamped, stamps
+from llamaindex_cit._streams import aopened, has_content, opened, require_chunk
+from llamaindex_cit._windows import own_window, shorter, too_short
 from llamaindex_cit.events import CITRouteEvent
 
-__all__ = ["CIT_DECISION", "CIT_INNER", "CIT_ROUTE", "Dispatch", "unstamped"]
+__all__ = ["Dispatch"]
 
-CIT_ROUTE = "cit_route"
-"""In `additional_kwargs` of every response and chunk: the id of the candidate that answered."""
-CIT_DECISION = "cit_decision"
-"""Beside it: the decision, as JSON."""
-CIT_INNER = "cit_inner"
-"""Beside them, where the candidate is a routed LLM itself: what it had written there."""
-STAMPS = (CIT_ROUTE, CIT_DECISION, CIT_INNER)
-
-Response = TypeVar("Response", ChatResponse, CompletionResponse)
 Key = tuple[str, str]
 """Of a conversation: how it is known, and as what."""
 
@@ -37,7 +34,7 @@ dispatcher = get_dispatcher(__name__)
 
 @dataclass(frozen=True)
 class Dispatch:
-    """Who there is, and by which rules they are asked. Attributes are those of `CITLLM`."""
+    """The candidates of a routed LLM, and how they are asked. Attributes are those of `CITLLM`."""
 
     models: Mapping[str, LLM]
     router: Router
@@ -48,49 +45,60 @@ class Dispatch:
 
     @property
     def callers(self) -> dict[str, FunctionCallingLLM]:
-        """Who can call functions, and says so."""
+        """Candidates that can call functions, and say so."""
         return {
             id_: llm
             for id_, llm in self.models.items()
             if isinstance(llm, FunctionCallingLLM) and llm.metadata.is_function_calling_model
         }
 
+    @property
+    def windows(self) -> dict[str, int | None]:
+        """Context window of each candidate [tokens]: what its LLM says and what the router knows, whichever is less."""
+        known = {candidate.id: candidate.context_window for candidate in self.router.candidates}
+        return {id_: shorter(own_window(llm), known.get(id_)) for id_, llm in self.models.items()}
+
     def ask(self, question: Question, conversation: str | None, call: Callable[[LLM], Response]) -> Response:
         """Have a candidate answer.
 
         Args:
-            question: To decide on.
+            question: What to decide on.
             conversation: Its name, if it has one.
             call: Asks one LLM.
         """
-        decision = _told(self.router.decide(self._query(question, conversation)))
+        windows = self.windows
+        decision = self._announced(self.router.decide(self._query(question, conversation, windows)))
         if self.rate_limiter is not None:
             self.rate_limiter.acquire()
-        attempts = self.fallback.attempts(decision)
+        attempts = self.fallback.attempts(decision, windows)
         while True:
             with attempts:
-                return _stamped(call(self.models[attempts.model]), _stamps(attempts, decision))
+                answer = call_within(attempts.seconds_left(), partial(call, self.models[attempts.model]))
+                return stamped(answer, stamps(attempts.model, decision))
 
     async def aask(
         self, question: Question, conversation: str | None, call: Callable[[LLM], Awaitable[Response]]
     ) -> Response:
         """As `ask`; deciding never blocks the event loop."""
-        decision = _told(await self.router.adecide(self._query(question, conversation)))
+        windows = self.windows
+        decision = self._announced(await self.router.adecide(self._query(question, conversation, windows)))
         if self.rate_limiter is not None:
             await self.rate_limiter.async_acquire()
-        attempts = self.fallback.attempts(decision)
+        attempts = self.fallback.attempts(decision, windows)
         while True:
             with attempts:
-                return _stamped(await call(self.models[attempts.model]), _stamps(attempts, decision))
+                answer = await acall_within(attempts.seconds_left(), call(self.models[attempts.model]))
+                return stamped(answer, stamps(attempts.model, decision))
 
     def stream(
         self, question: Question, conversation: str | None, call: Callable[[LLM], Iterator[Response]]
     ) -> Generator[Response, None, None]:
-        """As `ask`, in chunks; the first is here when this returns, so that a failure before it is not the caller's."""
-        decision = _told(self.router.decide(self._query(question, conversation)))
+        """As `ask`, in chunks. The answer has begun when this returns: a failure before that is not the caller's."""
+        windows = self.windows
+        decision = self._announced(self.router.decide(self._query(question, conversation, windows)))
         if self.rate_limiter is not None:
             self.rate_limiter.acquire()
-        chunks = self._chunks(decision, call)
+        chunks = self._chunks(self.fallback.attempts(decision, windows), decision, call)
         next(chunks)
         return cast("Generator[Response, None, None]", chunks)
 
@@ -98,61 +106,63 @@ class Dispatch:
         self, question: Question, conversation: str | None, call: Callable[[LLM], Awaitable[AsyncIterator[Response]]]
     ) -> AsyncGenerator[Response, None]:
         """As `stream`; deciding never blocks the event loop."""
-        decision = _told(await self.router.adecide(self._query(question, conversation)))
+        windows = self.windows
+        decision = self._announced(await self.router.adecide(self._query(question, conversation, windows)))
         if self.rate_limiter is not None:
             await self.rate_limiter.async_acquire()
-        chunks = self._achunks(decision, call)
+        chunks = self._achunks(self.fallback.attempts(decision, windows), decision, call)
         await anext(chunks)
         return cast("AsyncGenerator[Response, None]", chunks)
 
     def _chunks(
-        self, decision: Decision, call: Callable[[LLM], Iterator[Response]]
+        self, attempts: Attempts, decision: Decision, call: Callable[[LLM], Iterator[Response]]
     ) -> Generator[Response | None, None, None]:
-        """None once the first chunk is here, then all of them.
+        """Yield None once the answer has begun, then all chunks.
 
         Whoever has read the None has begun the generator: closed from there on, it closes the candidate's as well.
         """
-        attempts = self.fallback.attempts(decision)
         while True:
             with attempts:
-                chunks = iter(call(self.models[attempts.model]))
-                try:
-                    first = next(chunks, None)
-                    attempts.begun()
-                    stamps = _stamps(attempts, decision)
-                    yield None
-                    if first is not None:
-                        yield _stamped(first, stamps)
+                limit = partial(attempts.seconds_left, stream=True)
+                pieces = iterate_within(limit, opened(call, self.models[attempts.model]))
+                with closing(cast("Generator[Response, None, None]", pieces)) as chunks:
+                    first = []
                     for chunk in chunks:
-                        yield _stamped(chunk, stamps)
-                finally:  # nobody else would before the garbage collector comes, and a connection hangs on it
-                    if isinstance(chunks, Generator):
-                        chunks.close()
+                        first.append(chunk)
+                        if has_content(chunk):
+                            break
+                    require_chunk(first, decision)
+                    attempts.begun()
+                    said = stamps(attempts.model, decision)
+                    yield None
+                    for chunk in chain(first, chunks):
+                        yield stamped(chunk, said)
                 return
 
     async def _achunks(
-        self, decision: Decision, call: Callable[[LLM], Awaitable[AsyncIterator[Response]]]
+        self, attempts: Attempts, decision: Decision, call: Callable[[LLM], Awaitable[AsyncIterator[Response]]]
     ) -> AsyncGenerator[Response | None, None]:
         """As `_chunks`."""
-        attempts = self.fallback.attempts(decision)
         while True:
             with attempts:
-                chunks = aiter(await call(self.models[attempts.model]))
-                try:
-                    first = await anext(chunks, None)
-                    attempts.begun()
-                    stamps = _stamps(attempts, decision)
-                    yield None
-                    if first is not None:
-                        yield _stamped(first, stamps)
+                limit = partial(attempts.seconds_left, stream=True)
+                async with aclosing(aopened(call, self.models[attempts.model])) as pieces:
+                    first, chunks = [], aiterate_within(limit, pieces)
                     async for chunk in chunks:
-                        yield _stamped(chunk, stamps)
-                finally:
-                    if isinstance(chunks, AsyncGenerator):
-                        await chunks.aclose()
+                        first.append(chunk)
+                        if has_content(chunk):
+                            break
+                    require_chunk(first, decision)
+                    attempts.begun()
+                    said = stamps(attempts.model, decision)
+                    yield None
+                    for chunk in first:
+                        yield stamped(chunk, said)
+                    async for chunk in chunks:
+                        yield stamped(chunk, said)
                 return
 
-    def _query(self, question: Question, conversation: str | None) -> Query:
+    def _query(self, question: Question, conversation: str | None, windows: Mapping[str, int | None]) -> Query:
         ids = self.callers if question.facts.tools else self.models
         if not ids:
             raise InvalidInput(
@@ -163,9 +173,15 @@ class Dispatch:
         return Query(
             question.text,
             question.facts,
+            excluded=too_short({id_: windows[id_] for id_ in ids}, question.facts.tokens),
             constraints=self.router.constraints.among(ids),
             conversation=None if self.sticky is None or key is None else self.sticky.conversation(key),
         )
+
+    def _announced(self, decision: Decision) -> Decision:
+        decision = self.fallback.with_cool_downs(decision)
+        dispatcher.event(CITRouteEvent(decision=decision))
+        return decision
 
 
 def _key(question: Question, conversation: str | None) -> Key | None:
@@ -174,27 +190,3 @@ def _key(question: Question, conversation: str | None) -> Key | None:
     if question.opening is None:
         return None
     return "opening", hashlib.sha256(question.opening.encode(errors="replace")).hexdigest()
-
-
-def _told(decision: Decision) -> Decision:
-    dispatcher.event(CITRouteEvent(decision=decision))
-    return decision
-
-
-def _stamps(attempts: Attempts, decision: Decision) -> dict[str, Any]:
-    return {CIT_ROUTE: attempts.model, CIT_DECISION: decision.model_dump(mode="json")}
-
-
-def _stamped(response: Response, stamps: Mapping[str, Any]) -> Response:
-    """A copy: the candidate may keep its response, and give it again."""
-    given = response.additional_kwargs
-    inner = {name: given[name] for name in STAMPS if name in given}
-    more = {**stamps, CIT_INNER: inner} if inner else stamps
-    return response.model_copy(update={"additional_kwargs": {**given, **more}})
-
-
-def unstamped(response: ChatResponse) -> ChatResponse:
-    """The response as the candidate gave it."""
-    kwargs = response.additional_kwargs
-    given = {name: value for name, value in kwargs.items() if name not in STAMPS}
-    return response.model_copy(update={"additional_kwargs": {**given, **kwargs.get(CIT_INNER, {})}})

@@ -1,32 +1,35 @@
-"""What a router may know of a call to an LLM: the text to route on, and facts about the rest."""
+"""From a call to an LLM to the question that is routed: the text to decide on, and facts about the rest."""
 
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from llama_index.core.base.llms.types import ChatMessage, DocumentBlock, MessageRole
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.prompts import BasePromptTemplate
+from llama_index.core.tools.types import BaseTool
 
+from cit_core.errors import InvalidInput
+from cit_core.messages import shown
 from cit_core.policy import QueryFacts
 from cit_core.router import estimate_tokens
+from llamaindex_cit._content import read_content
 
-__all__ = ["Question", "is_made_of_template", "made_of_template", "of_messages", "of_prompt"]
+__all__ = ["Question", "is_made_of_template", "made_of_template", "of_messages", "of_prompt", "with_tools"]
 
 QUERY = "query_str"
 """What LlamaIndex's prompts call the user's query."""
 NOT_THE_USER = ("Observation: ", "Error while parsing the output", "FAILURE: Your previous response was empty")
-"""How ReAct agents begin what they say in the user's place: what a tool gave, and that the LLM has to try again."""
+"""How ReAct agents begin what they say in the user's place: a tool's result, or a request to try again."""
 TOOLS_ALONE = "Call a tool."
-"""What is asked where tools are handed over and nothing is said, as `predict_and_call` may."""
-_MODALITIES = {"image": "image", "audio": "audio", "video": "video"}
+"""Question where tools are passed and nothing is said, as `predict_and_call` may."""
 
 _last_template: ContextVar[tuple[object, int, str | None]] = ContextVar("cit_last_template", default=(None, 0, None))
-"""What was made of a template last, its length, and the query in it. LlamaIndex hands it to the LLM at once, as
-the same object; if that has another length, something was said since."""
+"""The messages or prompt that a template was last filled to, their length, and the query in it. LlamaIndex passes them
+to the LLM at once, as the same object; if that has another length, something was said since."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,9 @@ class Question:
     """What is asked of an LLM.
 
     Attributes:
-        text: To route on.
-        facts: Of all that the candidate is given.
-        opening: How the conversation began; None for what is no conversation.
+        text: Text to route on.
+        facts: Facts about all that the candidate is given.
+        opening: First text of the user; None for what is no conversation.
     """
 
     text: str
@@ -45,37 +48,43 @@ class Question:
 
 
 def made_of_template(made: Sequence[ChatMessage] | str, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> None:
-    """Note the query that messages or a prompt were made of: in them, it drowns among retrieved texts."""
+    """Remember the query in a filled template, where retrieved texts surround it."""
     query = ChainMap(arguments, prompt.kwargs).get(QUERY)
     _last_template.set((made, len(made), query if isinstance(query, str) and query.strip() else None))
 
 
 def is_made_of_template(given: Sequence[ChatMessage] | str) -> bool:
-    """Whether these messages, or this prompt, were just made of a template."""
+    """Return whether these messages, or this prompt, were just made of a template."""
     made, length, _ = _last_template.get()
     return made is given and len(given) == length
 
 
 def of_prompt(prompt: str) -> Question:
-    """The question in a prompt to complete: the query that its template was filled with, or all of it."""
+    """Return the question in a prompt to complete: the query in its template, or all of it."""
     query = _last_template.get()[2] if is_made_of_template(prompt) else None
     return Question(query or prompt, QueryFacts(tokens=estimate_tokens(prompt)))
 
 
-def of_messages(messages: Sequence[ChatMessage], *, tools: bool = False) -> Question:
-    """The question in a chat: the query that its template was filled with, or the last turn of the user with text.
+def of_messages(messages: Sequence[ChatMessage], *, tools: bool = False, tool_tokens: int = 0) -> Question:
+    """Return the question in a chat: the query in its template, or the last turn of the user with text.
 
     So a question keeps its route while tools are being called.
 
     Args:
         messages: The chat.
-        tools: Whether the candidate is handed tools with it.
+        tools: Whether the candidate is passed tools with it.
+        tool_tokens: Their length [tokens].
+
+    Raises:
+        InvalidInput: If these are no messages.
     """
-    blocks = [list(_flat(message.blocks)) for message in messages]
-    texts = ["\n".join(filter(None, (getattr(block, "text", None) for block in mine))).strip() for mine in blocks]
-    media = {modality for mine in blocks for block in mine if (modality := _modality(block)) is not None}
-    facts = QueryFacts(tokens=estimate_tokens("".join(texts)), modalities=frozenset(media | {"text"}), tools=tools)
-    files = {"file" for mine in blocks for block in mine if isinstance(block, DocumentBlock)}
+    contents = [read_content(message) for message in _checked(messages)]
+    texts = [content.said for content in contents]
+    media = set().union(*(content.media for content in contents))
+    filling = "".join(text for content in contents for text in content.filling)
+    tokens = estimate_tokens(filling) + sum(content.file_tokens for content in contents) + tool_tokens
+    facts = QueryFacts(tokens=tokens, modalities=frozenset(media | {"text"}), tools=tools)
+    files = {"file"} if any(content.files for content in contents) else set()
     last_turn = _last_turn(messages, texts, media or files) or (TOOLS_ALONE if tools else "")
     if is_made_of_template(messages):
         return Question(_last_template.get()[2] or last_turn, facts)
@@ -83,8 +92,40 @@ def of_messages(messages: Sequence[ChatMessage], *, tools: bool = False) -> Ques
     return Question(last_turn, facts, opening)
 
 
+def with_tools(
+    tools: Sequence[BaseTool], user_msg: str | ChatMessage | None, chat_history: Sequence[ChatMessage] | None
+) -> Question:
+    """Return the question in a chat with tools.
+
+    Raises:
+        InvalidInput: If what is said is no message.
+    """
+    messages = list(_checked([] if chat_history is None else chat_history))
+    if isinstance(user_msg, str):
+        messages.append(ChatMessage(role=MessageRole.USER, content=user_msg))
+    elif user_msg is not None:
+        messages.append(user_msg)
+    return of_messages(messages, tools=True, tool_tokens=sum(map(_tool_tokens, tools)))
+
+
+def _tool_tokens(tool: BaseTool) -> int:
+    if not isinstance(tool, BaseTool):
+        return 0
+    schema = "" if tool.metadata.fn_schema is None else tool.metadata.fn_schema_str
+    return estimate_tokens(f"{tool.metadata.description}{schema}")
+
+
+def _checked(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
+    if not isinstance(messages, list | tuple):
+        raise InvalidInput(f"the messages are {shown(messages)}; they must be a list of ChatMessage")
+    for message in messages:
+        if not isinstance(message, ChatMessage):
+            raise InvalidInput(f"a message is {shown(message)}; it must be a ChatMessage: ChatMessage(content=...)")
+    return messages
+
+
 def _last_turn(messages: Sequence[ChatMessage], texts: Sequence[str], media: Iterable[str]) -> str:
-    """The user's; where only a picture was sent, what the system said about it."""
+    """Return the user's last text; where only media were sent, the system's text about them."""
     said = list(zip(messages, texts, strict=True))[::-1]
     for message, text in said:
         if _asks(message, text):
@@ -98,19 +139,3 @@ def _last_turn(messages: Sequence[ChatMessage], texts: Sequence[str], media: Ite
 
 def _asks(message: ChatMessage, text: str) -> bool:
     return message.role == MessageRole.USER and bool(text) and not text.startswith(NOT_THE_USER)
-
-
-def _flat(blocks: Iterable[Any]) -> Iterator[Any]:
-    """Blocks, and those inside blocks: what can be cited holds its text so."""
-    for block in blocks:
-        inner = getattr(block, "content", None)
-        if isinstance(inner, list):
-            yield from _flat(inner)
-        else:
-            yield block
-
-
-def _modality(block: Any) -> str | None:
-    if getattr(block, "document_mimetype", None) == "application/pdf":
-        return "pdf"
-    return _MODALITIES.get(getattr(block, "block_type", ""))

@@ -5,9 +5,7 @@ It sends no LLM events and counts no tokens: those of the candidate are all ther
 
 from __future__ import annotations
 
-import difflib
-import pickle
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,13 +27,18 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection, default_completion_to_prompt
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.tools.types import BaseTool
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, ValidationError
 
-from cit_core.errors import InvalidInput, UnknownCandidate
+from cit_core.errors import InvalidInput
+from cit_core.messages import shown
 from cit_core.router import Fallback, Router, Sticky
+from cit_core.router.options import as_router, as_sticky
 from llamaindex_cit._callbacks import both
-from llamaindex_cit._dispatch import CIT_ROUTE, Dispatch, unstamped
-from llamaindex_cit._inputs import Question, is_made_of_template, made_of_template, of_messages, of_prompt
+from llamaindex_cit._copies import deep_copies, picklable, shallow_copies, without_listeners
+from llamaindex_cit._dispatch import Dispatch
+from llamaindex_cit._inputs import is_made_of_template, made_of_template, of_messages, of_prompt, with_tools
+from llamaindex_cit._options import as_models, invalid_options, pick_fallback, require_options
+from llamaindex_cit._response_metadata import CIT_MODEL, unstamped
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -46,25 +49,27 @@ _conversation: ContextVar[str | None] = ContextVar("cit_conversation", default=N
 
 
 class CITLLM(FunctionCallingLLM):
-    """Hands every call to the candidate most likely to get it right, and to the next best if that one fails.
+    """LLM that hands every call to the candidate most likely to get it right, and to the next best if that one fails.
 
-    What callers may rely on is what all candidates can do: function calling or chat if each of them can, the shortest
-    context window. A call with tools goes to those that can call functions.
+    Its metadata promises what all candidates can do: function calling or chat if each of them can, the shortest context
+    window. A call with tools goes to those that can call functions.
+
+    A response says in `additional_kwargs` which candidate answered (`cit_model`) and the decision (`cit_route`).
 
     Args:
         models: Candidate id to its LLM. Candidates of the router without one do not take part. Shallow copies are
             kept, which share clients and caches, because they are given the callbacks of this LLM.
         router: What decides.
-        fallback: After which errors the next-best candidate is asked; `Fallback(max_attempts=1)` never does. Streams
-            fall back only before their first chunk.
+        fallback: After which errors the next-best candidate is asked, and time limits; `Fallback(max_attempts=1)`
+            never asks another. Streams fall back only before their first token. `failover` is an alias.
         sticky: Keeps a conversation with the candidate that it began with: a `Sticky`, or `conversation` for one with
             its defaults; every call is decided anew if not given. A conversation is known by its name,
             `with llm.conversation(NAME)`, or else by the user's first message.
-        options: As every LlamaIndex LLM takes them: `system_prompt`, `callback_manager`, `output_parser`, ...
+        options: Options of every LlamaIndex LLM: `system_prompt`, `callback_manager`, `output_parser`, ...
 
     Raises:
         UnknownCandidate: If a model has an id that is not a candidate of the router.
-        InvalidInput: If there is no model, one is not a LlamaIndex LLM, or there is no such option.
+        InvalidInput: If there is no model, one is not a LlamaIndex LLM, or an option cannot be used.
 
     Example:
         Settings.llm = CITLLM({"small": small_llm, "large": large_llm}, router)
@@ -86,24 +91,29 @@ class CITLLM(FunctionCallingLLM):
         sticky: Literal["conversation"] | Sticky | None = None,
         **options: Any,
     ) -> None:
-        _check_options(options, type(self).model_fields)
-        super().__init__(
-            models=_check(models, router),
-            router=router,
-            fallback=Fallback() if fallback is None else fallback,
-            sticky=_sticky(sticky),
-            **options,
-        )
+        chosen = pick_fallback(fallback, options)
+        require_options(options, type(self).model_fields)
+        router = as_router(router)
+        llms = shallow_copies(as_models(models, router))
+        try:
+            super().__init__(models=llms, router=router, fallback=chosen, sticky=as_sticky(sticky), **options)
+        except ValidationError as error:
+            raise invalid_options(error) from None
         self._own_callbacks = {id_: llm.callback_manager for id_, llm in self.models.items()}
+
+    @property
+    def failover(self) -> Fallback:
+        """Alias of `fallback`."""
+        return self.fallback
 
     @classmethod
     def class_name(cls) -> str:
-        """Its name in what LlamaIndex writes down."""
+        """Return its name in what LlamaIndex writes down."""
         return "CITLLM"
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What all candidates can do, and the least of what they can take."""
+        """Capabilities that all candidates have, and the smallest of their limits."""
         every = [llm.metadata for llm in self.models.values()]
         roles = {one.system_role for one in every}
         return LLMMetadata(
@@ -116,32 +126,42 @@ class CITLLM(FunctionCallingLLM):
         )
 
     def to_payload(self) -> dict[str, Any]:
-        """What traces may know of it."""
+        """Return what traces may hold of it: no key and no prompt."""
         return {**super().to_payload(), "candidates": list(self.models), "policy": self.router.policy.name}
 
     def __copy__(self) -> Self:
-        """With candidates of its own: who listens to the copy does not listen to the original."""
+        """With candidates of its own: callbacks of the copy are not those of the original."""
         copied = super().__copy__()
-        copied.models = {id_: llm.model_copy() for id_, llm in self.models.items()}
+        copied.models = shallow_copies(self.models)
         copied._handed_on = None
         return copied
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """As `copy`, with deep copies of the candidates; the router, its helpers and callbacks are shared."""
+        copied = self.__copy__()
+        copied.models = deep_copies(self.models, self._own_callbacks, {} if memo is None else memo)
+        return copied
+
     def __getstate__(self) -> dict[str, Any]:
-        """LlamaIndex leaves out silently what does not pickle; without its parts there is no router to come back."""
-        state = super().__getstate__()
-        if missing := {"models", "router", "fallback"} - state["__dict__"].keys():
-            raise pickle.PicklingError(
-                f"a CITLLM pickles if its parts do, and its {', '.join(sorted(missing))} did not"
-            )
-        return state
+        """Return what it is made with, as far as that pickles; without its parts there is no router to come back."""
+        parts = {**self.__dict__, "models": without_listeners(self.models, self._own_callbacks)}
+        return {"__dict__": picklable(parts, ("models", "router", "fallback", "sticky"))}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["__dict__"])  # type: ignore[misc]
 
     @contextmanager
     def conversation(self, name: str) -> Iterator[None]:
-        """Calls inside belong to the conversation of this name.
+        """Assign the calls inside to the conversation of this name.
 
-        So do those of tasks that are started inside, and those to other routed LLMs. A thread pool's threads know of it
-        only by `pool.submit(contextvars.copy_context().run, llm.complete, PROMPT)`.
+        That holds for tasks that are started inside, and for other routed LLMs. A thread pool's threads inherit it only
+        with `pool.submit(contextvars.copy_context().run, llm.complete, PROMPT)`.
+
+        Raises:
+            InvalidInput: If the name is no text.
         """
+        if not isinstance(name, str):
+            raise InvalidInput(f"the name of a conversation is {shown(name)}; it must be a text")
         token = _conversation.set(name)
         try:
             yield
@@ -217,7 +237,7 @@ class CITLLM(FunctionCallingLLM):
         """Route among those that can call functions, then let the chosen candidate do all of it."""
         given = tools, user_msg, chat_history, *args
         return self._ready.ask(
-            _with_tools(user_msg, chat_history),
+            with_tools(tools, user_msg, chat_history),
             _conversation.get(),
             lambda llm: _caller(llm).chat_with_tools(*given, **kwargs),
         )
@@ -233,7 +253,7 @@ class CITLLM(FunctionCallingLLM):
         """As `chat_with_tools`, in chunks; the first one is here when this returns."""
         given = tools, user_msg, chat_history, *args
         return self._ready.stream(
-            _with_tools(user_msg, chat_history),
+            with_tools(tools, user_msg, chat_history),
             _conversation.get(),
             lambda llm: _caller(llm).stream_chat_with_tools(*given, **kwargs),
         )
@@ -249,7 +269,7 @@ class CITLLM(FunctionCallingLLM):
         """As `chat_with_tools`; deciding never blocks the event loop."""
         given = tools, user_msg, chat_history, *args
         return await self._ready.aask(
-            _with_tools(user_msg, chat_history),
+            with_tools(tools, user_msg, chat_history),
             _conversation.get(),
             lambda llm: _caller(llm).achat_with_tools(*given, **kwargs),
         )
@@ -265,7 +285,7 @@ class CITLLM(FunctionCallingLLM):
         """As `stream_chat_with_tools`; deciding never blocks the event loop."""
         given = tools, user_msg, chat_history, *args
         return await self._ready.astream(
-            _with_tools(user_msg, chat_history),
+            with_tools(tools, user_msg, chat_history),
             _conversation.get(),
             lambda llm: _caller(llm).astream_chat_with_tools(*given, **kwargs),
         )
@@ -273,10 +293,10 @@ class CITLLM(FunctionCallingLLM):
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> list[ToolSelection]:
-        """As the candidate reads them that gave the response: each provider writes them in its own way."""
+        """Return the tool calls as the candidate that answered reads them: providers write them in different ways."""
         callers = self._dispatch.callers
-        producer = response.additional_kwargs.get(CIT_ROUTE)
-        if producer not in callers:  # a response that nobody gave, as agents make one for a stream without chunks
+        producer = response.additional_kwargs.get(CIT_MODEL)
+        if producer not in callers:  # no candidate's response: agents make one for a stream without chunks
             producer = next(iter(callers), None)
         if producer is None:
             raise InvalidInput(
@@ -302,15 +322,18 @@ class CITLLM(FunctionCallingLLM):
         return text
 
     def _given(self, prompt: str | None, formatted: bool) -> tuple[str, bool]:
-        """The prompt, and whether it is formatted.
+        """Return the prompt, and whether it is formatted.
 
-        `predict` says so of what this LLM left as it was: the candidate's own format is still to come.
+        `predict` calls every prompt formatted, also one that this LLM left as it was; there the candidate's own format
+        is still to come.
 
         Raises:
             InvalidInput: If there is none; a ValueError, as LlamaIndex's LLMs raise then.
         """
         if prompt is None:
             raise InvalidInput("there is no prompt; pass the text that the LLM is to complete")
+        if not isinstance(prompt, str):
+            raise InvalidInput(f"the prompt is {shown(prompt)}; it must be a text")
         as_it_was = is_made_of_template(prompt) and self.completion_to_prompt is default_completion_to_prompt
         return prompt, formatted and not as_it_was
 
@@ -322,51 +345,13 @@ class CITLLM(FunctionCallingLLM):
 
     @property
     def _ready(self) -> Dispatch:
-        """Once the candidates tell those who listen here: `Settings` gives its callbacks to the outer LLM alone."""
+        """The dispatch, after callbacks were handed on: `Settings` gives them to the outer LLM alone."""
         manager = self.callback_manager
         if self._handed_on != (manager, manager.handlers):
             for id_, llm in self.models.items():
                 llm.callback_manager = both(self._own_callbacks[id_], manager)
             self._handed_on = manager, list(manager.handlers)
         return self._dispatch
-
-
-def _check(models: Mapping[str, LLM], router: Router) -> dict[str, LLM]:
-    if not isinstance(router, Router):
-        raise InvalidInput(f"router is {type(router).__name__}; it must be a cit_core.Router")
-    if not isinstance(models, Mapping) or not models:
-        raise InvalidInput(f"models is {models!r}; it must map at least one candidate id to its LLM")
-    known = [candidate.id for candidate in router.candidates]
-    for id_, llm in models.items():
-        if id_ not in known:
-            raise UnknownCandidate(id_, known, "the router (in models=)")
-        if not isinstance(llm, LLM):
-            raise InvalidInput(f"models[{id_!r}] is {type(llm).__name__}; it must be a LlamaIndex LLM")
-    return {id_: llm.model_copy() for id_, llm in models.items()}
-
-
-def _check_options(options: Collection[str], known: Collection[str]) -> None:
-    """LlamaIndex's LLMs ignore what they do not know, and with it what was misspelt."""
-    for name in options:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=3) or sorted(known)
-            raise InvalidInput(f"CITLLM has no option {name!r}; there is {', '.join(close)}")
-
-
-def _sticky(given: object) -> Sticky | None:
-    if given is None or isinstance(given, Sticky):
-        return given
-    if given == "conversation":
-        return Sticky()
-    raise InvalidInput(f"sticky is {given!r}; use 'conversation', or Sticky(margin=...) of cit_core.router")
-
-
-def _with_tools(user_msg: str | ChatMessage | None, chat_history: Sequence[ChatMessage] | None) -> Question:
-    messages = list(chat_history or [])
-    if user_msg is not None:
-        said = user_msg if isinstance(user_msg, ChatMessage) else ChatMessage(role=MessageRole.USER, content=user_msg)
-        messages.append(said)
-    return of_messages(messages, tools=True)
 
 
 def _caller(llm: LLM) -> FunctionCallingLLM:

@@ -42,8 +42,8 @@ async def test_every_method_reaches_the_routed_candidate_and_nobody_else(llm, vo
     assert (last.text if "complete" in method else last.message.content) == f"{chosen}: {text}"
     assert [len(voices[id_].heard) for id_ in IDS] == [int(id_ == chosen) for id_ in IDS]
     for response in responses:
-        assert response.additional_kwargs["cit_route"] == chosen
-        assert response.additional_kwargs["cit_decision"]["model"] == chosen
+        assert response.additional_kwargs["cit_model"] == chosen
+        assert response.additional_kwargs["cit_route"]["model"] == chosen
     if "stream" in method:
         assert "".join(chunk.delta for chunk in responses) == f"{chosen}: {text}"
 
@@ -84,7 +84,7 @@ async def test_options_of_tool_calls_go_through(llm, voices) -> None:
 def test_what_a_candidate_says_beside_the_answer_stays(llm) -> None:
     said = llm.chat([user("easy")]).additional_kwargs
     assert (said["prompt_tokens"], said["completion_tokens"]) == (7, 3)
-    assert json.loads(json.dumps(said))["cit_decision"]["ranking"]
+    assert json.loads(json.dumps(said))["cit_route"]["ranking"]
 
 
 @pytest.mark.parametrize("text", ["hard", "easy"])
@@ -103,8 +103,8 @@ async def test_a_routed_llm_may_be_a_candidate(voices, router) -> None:
     outer = CITLLM({"small": voices["small"], "large": CITLLM({"large": inner}, router)}, router)
     for method in WITH_TOOLS:
         for response in await call(outer, method, "hard"):
-            assert response.additional_kwargs["cit_route"] == "large"
-            assert response.additional_kwargs["cit_inner"]["cit_inner"]["cit_route"] == "large"
+            assert response.additional_kwargs["cit_model"] == "large"
+            assert response.additional_kwargs["cit_inner"]["cit_inner"]["cit_model"] == "large"
             assert [call.tool_name for call in outer.get_tool_calls_from_response(response)] == ["double"]
     assert response.message.content == "other large: hard"
     assert "cit_inner" not in outer.chat([user("easy")]).additional_kwargs
@@ -123,7 +123,7 @@ async def test_a_candidates_own_response_is_left_as_it_is(router) -> None:
     llm = CITLLM({id_: Cached(called=id_) for id_ in IDS}, router)
     first, second = llm.chat([user("easy")]), llm.chat([user("hard")])
     chunks = list(llm.stream_chat([user("easy")]))
-    given = [response.additional_kwargs["cit_route"] for response in (first, second, *chunks)]
+    given = [response.additional_kwargs["cit_model"] for response in (first, second, *chunks)]
     assert (given, kept.additional_kwargs) == (["small", "large", "small", "small"], {"own": 1})
 
 
@@ -131,7 +131,7 @@ def test_calls_with_tools_go_to_those_who_can_call(router) -> None:
     mixed = CITLLM({"small": Voice(called="small"), "large": MockLLM()}, router)
     response = mixed.chat_with_tools([DOUBLE], "hard")
     assert response.message.content == "small: hard"
-    assert response.additional_kwargs["cit_decision"]["excluded"] == {"large": "not in the allowed list"}
+    assert response.additional_kwargs["cit_route"]["excluded"] == {"large": "not in the allowed list"}
     assert "hard" in mixed.complete("hard").text
     nobody = CITLLM({"large": MockLLM(), "small": Voice(called="small", calls_functions=False)}, router)
     with pytest.raises(InvalidInput, match="none of 'large', 'small' can call functions"):
@@ -143,10 +143,10 @@ def test_calls_with_tools_go_to_those_who_can_call(router) -> None:
 def test_constraints_hold(voices, scorer) -> None:
     zoo = [Candidate(id="small", tools=True, modalities=("text",)), Candidate(id="large", tools=False)]
     llm = CITLLM(voices, Router(scorer, zoo))
-    assert llm.chat([user("hard")]).additional_kwargs["cit_route"] == "large"
-    assert llm.chat_with_tools([DOUBLE], "hard").additional_kwargs["cit_route"] == "small"
+    assert llm.chat([user("hard")]).additional_kwargs["cit_model"] == "large"
+    assert llm.chat_with_tools([DOUBLE], "hard").additional_kwargs["cit_model"] == "small"
     picture = ChatMessage(role=MessageRole.USER, blocks=[ImageBlock(image=b"", image_mimetype="image/png")])
-    assert llm.chat([picture]).additional_kwargs["cit_route"] == "large"
+    assert llm.chat([picture]).additional_kwargs["cit_model"] == "large"
     with pytest.raises(NoCandidate, match="denied"):
         CITLLM(voices, Router(scorer, zoo, constraints=Constraints(deny=frozenset(IDS)))).complete("q")
 
@@ -217,9 +217,9 @@ def test_what_does_not_pickle_says_so_at_once(voices) -> None:
 @pytest.mark.parametrize(
     ("models", "error", "message"),
     [
-        ({}, InvalidInput, r"models is \{\}; it must map at least one candidate id"),
-        ([MockLLM()], InvalidInput, "models is .*; it must map"),
-        ({"larg": MockLLM()}, UnknownCandidate, r"no candidate 'larg' .*\(in models=\); closest: 'large'"),
+        ({}, InvalidInput, "models must be a dict with at least one entry: candidate id to LlamaIndex LLM"),
+        ([MockLLM()], InvalidInput, "models must be a dict with at least one entry"),
+        ({"larg": MockLLM()}, UnknownCandidate, "no candidate 'larg' among the 2 in the router; closest: 'large'"),
         ({"large": "gpt"}, InvalidInput, r"models\['large'\] is str; it must be a LlamaIndex LLM"),
     ],
 )
@@ -229,15 +229,15 @@ def test_what_cannot_work_is_refused(router, models, error, message) -> None:
 
 
 def test_a_router_is_a_router(voices) -> None:
-    with pytest.raises(InvalidInput, match=r"router is str; it must be a cit_core\.Router"):
+    with pytest.raises(InvalidInput, match=r"router is 'mini'; it must be a cit_core\.Router"):
         CITLLM(voices, "mini")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"contxt": 1}, "CITLLM has no option 'contxt'; there is "),
-        ({"stiky": "conversation"}, "no option 'stiky'; there is sticky"),
+        ({"contxt": 1}, "CITLLM has no option 'contxt'; closest: "),
+        ({"stiky": "conversation"}, "no option 'stiky'; closest: 'sticky'"),
         ({"sticky": "conversations"}, "sticky is 'conversations'; use 'conversation', or Sticky"),
     ],
 )
@@ -370,14 +370,14 @@ async def test_a_template_is_routed_on_the_query_in_it_not_on_the_texts(voices, 
 
 def test_what_was_made_of_a_template_says_nothing_about_the_next_call(llm) -> None:
     llm.predict(PromptTemplate("{query_str} {context}"), query_str="easy", context="hard")
-    assert llm.chat([user("hard")]).additional_kwargs["cit_route"] == "large"
-    assert llm.complete("hard").additional_kwargs["cit_route"] == "large"
+    assert llm.chat([user("hard")]).additional_kwargs["cit_model"] == "large"
+    assert llm.complete("hard").additional_kwargs["cit_model"] == "large"
 
 
 def test_a_template_says_nothing_about_what_was_said_since(llm) -> None:
     messages = llm._get_messages(PromptTemplate("{query_str}"), query_str="easy")
     messages += [said_by(MessageRole.ASSISTANT, "yes"), user("hard")]
-    assert llm.chat(messages).additional_kwargs["cit_route"] == "large"
+    assert llm.chat(messages).additional_kwargs["cit_model"] == "large"
 
 
 def test_each_candidate_puts_its_own_format_around_a_prompt(voices, router) -> None:
@@ -417,7 +417,7 @@ async def test_a_conversation_keeps_its_candidate_until_that_is_much_worse(voice
         given = getattr(llm, method)(turns(*texts))
         given = await settled(given)
         last = (await drained(given))[-1] if "stream" in method else given
-        return last.additional_kwargs["cit_route"]
+        return last.additional_kwargs["cit_model"]
 
     for sticky, second in ((None, "large"), (Sticky(0.3), "small")):
         llm = CITLLM(voices, drifting, sticky=sticky)
@@ -433,7 +433,7 @@ def test_a_conversation_may_have_a_name(voices, drifting) -> None:
         assert llm.complete("one").text == "small: one"
         assert llm.complete("two").text == "small: two"
     with llm.conversation("8"):
-        assert llm.chat(turns("one", "yes", "two")).additional_kwargs["cit_route"] == "large"
+        assert llm.chat(turns("one", "yes", "two")).additional_kwargs["cit_model"] == "large"
     assert llm.complete("two").text == "large: two"  # no conversation
 
 

@@ -25,8 +25,8 @@ async def test_after_a_failure_the_next_best_answers(voices, router, method) -> 
     for asked in (1, 2, 2):  # after two failures it is left alone
         last = (await call(llm, method, "hard"))[-1]
         assert (last.text if "complete" in method else last.message.content) == "small: hard"
-        assert last.additional_kwargs["cit_route"] == "small"
-        assert last.additional_kwargs["cit_decision"]["model"] == "large"
+        assert last.additional_kwargs["cit_model"] == "small"
+        assert last.additional_kwargs["cit_route"]["model"] == "large"
         assert len(voices["large"].heard) == asked
     assert fallback.state("large") == "open"
 
@@ -187,7 +187,7 @@ async def test_a_call_cancelled_while_it_is_rate_limited_takes_no_probe(voices, 
         await asyncio.wait_for(
             call(CITLLM(voices, router, fallback=fallback, rate_limiter=Full()), method, "hard"), 0.05
         )
-    assert llm.complete("hard").additional_kwargs["cit_route"] == "large"
+    assert llm.complete("hard").additional_kwargs["cit_model"] == "large"
 
 
 async def test_two_hundred_at_once_do_not_mix(llm) -> None:
@@ -205,4 +205,4 @@ async def test_nothing_in_it_blocks_the_event_loop(voices) -> None:
     llm = CITLLM(voices, Router(FakeScorer(score), [Candidate(id=id_) for id_ in IDS]), sticky=Sticky())
     with blockbuster_ctx():
         for method in ("achat", "acomplete", "astream_chat", "astream_complete", "achat_with_tools"):
-            assert (await call(llm, method, "q"))[-1].additional_kwargs["cit_route"] == "large"
+            assert (await call(llm, method, "q"))[-1].additional_kwargs["cit_model"] == "large"

@@ -1,0 +1,42 @@
+"""What a routed response says about its decision, in `additional_kwargs`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
+
+from cit_core.records import Decision
+
+__all__ = ["CIT_INNER", "CIT_MODEL", "CIT_ROUTE", "Response", "stamped", "stamps", "unstamped"]
+
+CIT_MODEL = "cit_model"
+"""The id of the candidate that answered; after a fallback another one than the decision's."""
+CIT_ROUTE = "cit_route"
+"""The decision, as JSON."""
+CIT_INNER = "cit_inner"
+"""Where the candidate is a routed LLM itself: what it had written under these names."""
+STAMPS = (CIT_MODEL, CIT_ROUTE, CIT_INNER)
+
+Response = TypeVar("Response", ChatResponse, CompletionResponse)
+
+
+def stamps(model: str, decision: Decision) -> dict[str, Any]:
+    """Return what a response of this candidate says."""
+    return {CIT_MODEL: model, CIT_ROUTE: decision.model_dump(mode="json")}
+
+
+def stamped(response: Response, more: Mapping[str, Any]) -> Response:
+    """Return a copy that says it: the candidate may keep its response, and give it again."""
+    given = response.additional_kwargs
+    inner = {name: given[name] for name in STAMPS if name in given}
+    own = {**more, CIT_INNER: inner} if inner else more
+    return response.model_copy(update={"additional_kwargs": {**given, **own}})
+
+
+def unstamped(response: ChatResponse) -> ChatResponse:
+    """Return the response as the candidate gave it."""
+    kwargs = response.additional_kwargs
+    given = {name: value for name, value in kwargs.items() if name not in STAMPS}
+    return response.model_copy(update={"additional_kwargs": {**given, **kwargs.get(CIT_INNER, {})}})
