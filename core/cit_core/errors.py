@@ -35,6 +35,8 @@ __all__ = [
     "UnknownCandidate",
 ]
 
+SHOWN = 3
+"""Candidates that a folded reason names."""
 NO_QUESTION_FARES_BETTER = frozenset({401, 402, 403, 404})
 """HTTP statuses that are about the key, the account or the model, not about the question."""
 
@@ -79,7 +81,7 @@ class NoCandidate(CITError):
     def __init__(self, reasons: Mapping[str, str] | None = None) -> None:
         self.reasons = dict(reasons or {})
         if self.reasons:
-            lines = "".join(f"\n  {id_}: {reason}" for id_, reason in self.reasons.items())
+            lines = "".join(f"\n  {ids}: {reason}" for ids, reason in by_reason(self.reasons))
             message = f"all {len(self.reasons)} candidates are excluded:{lines}"
         else:
             message = "the zoo is empty: pass at least one candidate (`cit models list` shows the catalogue)"
@@ -87,6 +89,22 @@ class NoCandidate(CITError):
 
     def __reduce__(self) -> tuple[type[NoCandidate], tuple[dict[str, str]]]:
         return NoCandidate, (self.reasons,)
+
+
+def by_reason(reasons: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Fold reasons that differ only in the candidate's id: one pair of ids and reason for each kind.
+
+    The reason is that of the first candidate of its kind, so a command in it works as it is.
+    """
+    kinds: dict[str, list[str]] = {}
+    for id_, reason in reasons.items():
+        kinds.setdefault(reason.replace(id_, "\0"), []).append(id_)
+    return [(_few(ids), reasons[ids[0]]) for ids in kinds.values()]
+
+
+def _few(ids: list[str]) -> str:
+    more = len(ids) - SHOWN
+    return ", ".join(ids[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 class StoreError(CITError):

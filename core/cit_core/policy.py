@@ -6,6 +6,7 @@ Pure functions of numbers and facts; nothing here sees the text of a query.
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -320,7 +321,8 @@ def rank(scored: Sequence[Scored], policy: Policy, excluded: Mapping[str, str]) 
         for entry in scored:
             if entry.cost is None:
                 help_ = (
-                    f"`cit models add {entry.candidate.id} --price-in USD --price-out USD` to a store, and route there"
+                    f"give USD per 1M tokens, as in `cit models add {shlex.quote(entry.candidate.id)} --price-in 0.15 "
+                    "--price-out 0.6`, and route with its store"
                 )
                 reasons.setdefault(entry.candidate.id, f"no price is known and policy {policy.name} needs one: {help_}")
     left = sorted(

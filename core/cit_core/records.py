@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cit_core.errors import InvalidInput
+from cit_core.errors import InvalidInput, by_reason
 from cit_core.messages import shown
 from cit_core.validation import Amount, Count, Identifier, Positive, Probability, invalid
 
@@ -332,7 +332,7 @@ class Decision(Record):
             lines.append(f"  {place}. {ranked.model}  {ranked.probability:.1%}{cost}")
         if len(self.ranking) > top:
             lines.append(f"  … and {len(self.ranking) - top} more")
-        lines += [f"  not considered: {model} ({reason})" for model, reason in self.excluded.items()]
+        lines += [f"  not considered: {models} ({reason})" for models, reason in by_reason(self.excluded)]
         lines += [f"  cooling down: {model} ({reason})" for model, reason in self.cooling_down.items()]
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)

@@ -18,6 +18,7 @@ from cit_core.errors import (
     StoreTooNew,
     Transient,
     UnknownCandidate,
+    by_reason,
 )
 
 KNOWN = ["gpt-4o", "gpt-4o-mini", "claude-3-5-sonnet", "Llama-3-8B"]
@@ -107,3 +108,9 @@ def test_an_error_survives_pickling(error: CITError) -> None:
     assert type(again) is type(error)
     assert str(again) == str(error)
     assert vars(again) == vars(error)
+
+
+def test_reasons_that_differ_in_the_id_alone_are_one_line() -> None:
+    reasons = {f"m{n}": f"no price: `cit models add m{n}`" for n in range(5)} | {"x": "denied"}
+    assert by_reason(reasons) == [("m0, m1, m2 and 2 more", "no price: `cit models add m0`"), ("x", "denied")]
+    assert str(NoCandidate(reasons)).count("\n") == 2

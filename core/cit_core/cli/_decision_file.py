@@ -1,4 +1,4 @@
-"""Deciding a file of queries: bounded memory, and a run that was killed goes on where it stopped.
+"""Route a file of queries in bounded memory, and resume a run that was killed.
 
 The output file is the only record of progress: its lines are compared with the input, the rest is appended.
 """
@@ -6,6 +6,7 @@ The output file is the only record of progress: its lines are compared with the 
 from __future__ import annotations
 
 import json
+import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ from cit_core.router import Router
 __all__ = ["CHUNK", "DecisionFile", "Tally", "decide"]
 
 CHUNK = 64
-"""Queries a scorer call."""
+"""Queries per scorer call."""
 TOLERANCE = 0.01
-"""How far a probability may be from what an earlier run wrote: the last digits depend on the machine."""
+"""Largest difference to a probability that an earlier run wrote: the last digits depend on the machine."""
 
 Record = dict[str, Any]
 """A line of the output."""
@@ -29,20 +30,20 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Tally:
-    """What a run did: queries decided now, and decided before by a run that stopped."""
+    """Counts of a run: queries decided now, and decided before by an interrupted run."""
 
     decided: int = 0
     resumed: int = 0
 
 
 class DecisionFile:
-    """Decisions as JSON lines, perhaps those of an earlier run at the beginning. Nothing is written until `append`.
+    """Decisions as JSON lines, possibly begun by an earlier run. Nothing is written until `append`.
 
     Args:
-        stream: Where they go. For a run that resumes: open for reading and writing, at its beginning.
-        name: Of the file, for messages.
-        candidates: Who the decisions are made among.
-        resumes: Whether there may be decisions in it; no for a pipe.
+        stream: The file. For a run that resumes: open for reading and writing, at its beginning.
+        name: Name of the file, for messages.
+        candidates: Ids of the candidates of every decision.
+        resumes: Whether the file may hold decisions; False for a pipe.
     """
 
     def __init__(self, stream: BinaryIO, name: str, candidates: Sequence[str], *, resumes: bool = True) -> None:
@@ -54,10 +55,10 @@ class DecisionFile:
         self._end = 0
 
     def decisions(self, queries: Sequence[Query]) -> list[Record]:
-        """The decisions that are there of these queries, up to the first that is not; to be asked in order.
+        """Return the decisions in the file on these queries, up to the first that is missing; call it in order.
 
         Raises:
-            InvalidInput: If the next line is something else.
+            InvalidInput: If the next line is anything else.
         """
         there: list[Record] = []
         for query in queries:
@@ -71,14 +72,14 @@ class DecisionFile:
         return there
 
     def require_same(self, there: Sequence[Record], now: Sequence[Record]) -> None:
-        """Refuse a file whose decisions are not what the router would decide.
+        """Refuse a file whose decisions differ from those of the router.
 
         Args:
-            there: As they stand in the file.
-            now: Of the same queries, and perhaps of more.
+            there: Decisions in the file.
+            now: Decisions of the router on the same queries, and possibly on more.
 
         Raises:
-            InvalidInput: If another model was chosen, or a probability is not what it was.
+            InvalidInput: If another model was chosen or a probability differs.
         """
         for before, after in zip(there, now, strict=False):
             if difference := _difference(before, after):
@@ -87,20 +88,34 @@ class DecisionFile:
                 )
 
     def append(self, records: Sequence[Record]) -> None:
-        """Write decisions, in place of a half-written line if there is one."""
+        """Write decisions, in place of a half-written line if there is one.
+
+        A write that fails, as on a full disk, is undone as far as the disk allows.
+        """
         if self._resumes:
             self._stream.seek(self._end)
             self._stream.truncate()
         data = "".join(f"{json.dumps(record, allow_nan=False)}\n" for record in records).encode()
-        self._stream.write(data)
-        self._stream.flush()
+        try:
+            self._stream.write(data)
+            self._stream.flush()
+        except OSError:
+            if self._resumes:
+                self._undo()
+            raise
         self._end += len(data)
+
+    def _undo(self) -> None:
+        """Cut the file back to its last whole decision; what is still buffered goes nowhere when it is closed."""
+        descriptor = self._stream.fileno()
+        os.ftruncate(descriptor, self._end)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
     def require_end(self) -> None:
         """Refuse a file with more decisions than there were queries.
 
         Raises:
-            InvalidInput: If anything is left in it.
+            InvalidInput: If lines are left.
         """
         if self._resumes and self._stream.readline():
             raise self._foreign(f"goes on after line {self._number}, where the input ends")
@@ -119,7 +134,7 @@ class DecisionFile:
         return record
 
     def _require_half_written(self, line: bytes, query: Query) -> None:
-        """A run that was killed leaves the beginning of a line that it would have written; other text is somebody's."""
+        """Refuse a last line that is not the beginning of the decision that a killed run would have written."""
         begins = json.dumps({"id": query.id})[:-1].encode()
         if line[: len(begins)] != begins[: len(line)]:
             raise self._foreign(f"ends with a line that is not the decision of {query.id!r}")
@@ -132,17 +147,17 @@ class DecisionFile:
 
 
 def decide(router: Router, queries: Iterator[Query], output: DecisionFile) -> Tally:
-    """Route what is not decided yet, if the router agrees with what is.
+    """Route the queries without a decision, if the router agrees with the decisions that exist.
 
-    Chunks begin at the same queries in every run and are scored whole: a scorer may let the queries of a call change
-    each other's last digits, and a resumed run must get the same numbers as an uninterrupted one.
+    Chunks begin at the same queries in every run and are scored whole: the queries of one scorer call may change each
+    other's last digits, and a resumed run must get the same numbers as an uninterrupted one.
 
-    Of the decisions that are there the last ones are made again, at least `CHUNK` where there are so many: the file
-    does not say which policy, checkpoint, store and texts it was made with.
+    The last existing decisions, at least `CHUNK` if there are so many, are made again: the file does not say which
+    policy, checkpoint, store and texts it was made with.
 
     Raises:
-        InvalidInput: At a line that is not a query, after everything before it was decided; or if the output belongs to
-            other queries or was made by another router, before anything was written.
+        InvalidInput: If a line is not a query, after everything before it was decided; or if the output belongs to
+            other queries or another router, before anything was written.
         NoCandidate: If every candidate is excluded.
     """
     decided = resumed = 0
@@ -175,7 +190,7 @@ def _decide(router: Router, chunk: Sequence[Query]) -> list[Record]:
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What became of a decision; empty if it is the same."""
+    """Describe how a decision differs; empty if it is the same."""
     if before.get("model") != now["model"]:
         return f"went to {before.get('model')!r} and would go to {now['model']!r}"
     stood = before["scores"] if isinstance(before.get("scores"), dict) else {}

@@ -1,4 +1,4 @@
-"""One run at a time writes to an output. The operating system keeps the lock: it goes with the run, killed or not."""
+"""A lock on an output file. The operating system holds it and releases it when the process ends, killed or not."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from cit_core.errors import CITError
 __all__ = ["lock"]
 
 FAR = 2**31 - 2
-"""Where the byte stands that is locked on Windows, whose locks keep others from reading: beyond any usual output."""
+"""Offset of the byte that is locked on Windows, where a lock also blocks reading: beyond any usual output."""
 TAKEN = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
-"""What a lock says that another run holds; anything else means that a disk has no locks."""
+"""Errors of a lock that another run holds; any other means that the file system has no locks."""
 
 
 def lock(stream: BinaryIO, path: Path) -> None:
     """Keep other runs from writing to a file until the stream is closed.
 
     Args:
-        stream: Of the file; open for writing, at its beginning.
-        path: Of the file, for messages.
+        stream: The file, open for writing, at its beginning.
+        path: Its path, for messages.
 
     Raises:
         CITError: If another run is writing to it.
@@ -34,7 +34,7 @@ def lock(stream: BinaryIO, path: Path) -> None:
     except OSError as error:
         if error.errno in TAKEN:
             raise CITError(f"another run is writing to {path}; wait for it or choose another --output") from None
-        _output.note(f"{path} cannot be locked ({error.strerror}); see that no other run writes to it")
+        _output.note(f"{path} cannot be locked ({error.strerror}); make sure that no other run writes to it")
 
 
 def _lock(descriptor: int) -> None:

@@ -1,4 +1,4 @@
-"""A model in words and tables: what `cit models` shows of a capability."""
+"""Tables of models and capabilities for `cit models`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cit_core.cli._output import percent, table, usd
+from cit_core.cli._output import percent, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,13 +19,13 @@ PRICE = "USD per 1M tokens"
 
 
 def by_accuracy(capability: Capability) -> tuple[float, str]:
-    """A sort key: the most accurate first, who was never measured last, equals in order of id."""
+    """Return a sort key: the most accurate first, unmeasured models last, ties by id."""
     mean = capability.mean_accuracy
     return math.inf if math.isnan(mean) else -mean, capability.candidate.id
 
 
 def summary(capability: Capability) -> dict[str, Any]:
-    """A model as a JSON object: its facts, its mean accuracy and what that stands on."""
+    """Return a model as a JSON object: facts, mean accuracy, and the number of tasks and questions behind it."""
     mean = capability.mean_accuracy
     return {
         **capability.candidate.model_dump(mode="json"),
@@ -36,9 +36,9 @@ def summary(capability: Capability) -> dict[str, Any]:
 
 
 def models_table(title: str, capabilities: Sequence[Capability]) -> Table:
-    """One line a model."""
-    columns = {"model": "fold", "accuracy": "right", "tasks": "right", "size": "right"}
-    columns |= {"released": "left", "context": "right", "$/1M in": "right", "$/1M out": "right"}
+    """Build a table with one line per model."""
+    columns = {"model": "fold", "accuracy": "right", "size": "right", "released": "left", "context": "right"}
+    columns |= {"$/1M\nin / out": "right"}
     return table(title, columns, [_line(capability) for capability in capabilities])
 
 
@@ -47,17 +47,21 @@ def _line(capability: Capability) -> list[str]:
     return [
         candidate.id,
         percent(capability.mean_accuracy),
-        str(len(capability.results)),
         "–" if candidate.params_b is None else f"{candidate.params_b:g}B",
-        "–" if candidate.released is None else candidate.released.isoformat(),
+        "–" if candidate.released is None else f"{candidate.released:%Y-%m}",
         "–" if candidate.context_window is None else f"{candidate.context_window:,}",
-        usd(candidate.price_in),
-        usd(candidate.price_out),
+        _prices(candidate),
     ]
 
 
+def _prices(candidate: Candidate) -> str:
+    if candidate.price_in is None and candidate.price_out is None:
+        return "–"
+    return " / ".join("–" if price is None else f"{price:g}" for price in (candidate.price_in, candidate.price_out))
+
+
 def facts_table(candidate: Candidate, provenance: Mapping[str, Any] | None = None) -> Table:
-    """Every fact with its unit, and where the facts come from if that is known."""
+    """Build a table of all facts with their units and, where known, their sources."""
     facts = {
         "context window": None if candidate.context_window is None else f"{candidate.context_window:,} tokens",
         "price in": None if candidate.price_in is None else f"{candidate.price_in:g} {PRICE}",
@@ -79,10 +83,10 @@ def _yes_no(value: bool | None) -> str | None:
 
 
 def task_table(capability: Capability) -> Table:
-    """How the model did, the best task first."""
+    """Build a table of the accuracy on each task, the best first."""
     rows = [
         (result.task.id, percent(result.accuracy), str(result.count), result.task.description)
         for result in sorted(capability.results, key=lambda result: (-result.accuracy, result.task.id))
     ]
     title = f"{percent(capability.mean_accuracy)} over {len(rows)} tasks" if rows else "never measured"
-    return table(title, {"task": "left", "accuracy": "right", "questions": "right", "about": "fold"}, rows)
+    return table(title, {"task": "fold", "accuracy": "right", "questions": "right", "about": "fold"}, rows)

@@ -1,4 +1,4 @@
-"""What the verbs share: options, and how a store and a router are opened from them."""
+"""Options that several verbs share, and the store or router that they name."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ __all__ = [
 
 DEFAULT_STORE = "default"
 
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Of the model.", show_default=False)]
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the model.", show_default=False)]
 StoreOption = Annotated[
     str | None,
     typer.Option(
         "--store",
         metavar="URL",
-        help="A store: sqlite:///my.db, postgresql://…, or `default` for the one of this user.",
+        help="Store: sqlite:///my.db, postgresql://…, or `default` for this user's own.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 CheckpointOption = Annotated[
     str,
-    typer.Option("--checkpoint", metavar="NAME|FOLDER", help="The network: a shipped name, an export or a paper run."),
+    typer.Option("--checkpoint", metavar="NAME|FOLDER", help="Network: a shipped name, an export or a paper run."),
 ]
 
 OpenRouter = Callable[[str, str | None, Sequence[str] | None, "Policy"], "Router"]
@@ -46,7 +46,7 @@ OpenRouter = Callable[[str, str | None, Sequence[str] | None, "Policy"], "Router
 
 
 def open_router(checkpoint: str, store: str | None, models: Sequence[str] | None, policy: Policy) -> Router:
-    """The router that `cit route` uses: over the shipped catalogue, or over a store if one is given.
+    """Build the router of `cit route`: over the shipped catalogue, or over a store if one is given.
 
     Raises:
         UnknownCandidate: If a model is in neither.
@@ -62,15 +62,15 @@ def open_router(checkpoint: str, store: str | None, models: Sequence[str] | None
 
 
 def open_store(url: str | None, *, create: bool = False) -> CapabilityStore:
-    """The store at a URL; None or `default` is the one of this user.
+    """Open the store at a URL; None or `default` is this user's own.
 
     Args:
         url: As `--store` takes it.
-        create: Make a SQLite store that is not there yet. Verbs that only read do not: a slip of the pen in a URL would
+        create: Create a SQLite store that does not exist. Verbs that only read do not: a typing error in a URL would
             become an empty store.
 
     Raises:
-        StoreError: If it cannot be opened, or is not there and must not be made.
+        StoreError: If the store cannot be opened, or does not exist and must not be created.
     """
     from cit_core.errors import StoreError
     from cit_core.store import CapabilityStore
@@ -79,20 +79,20 @@ def open_store(url: str | None, *, create: bool = False) -> CapabilityStore:
     if not create:
         path = sqlite_file(url)
         if path is not None and not path.exists():
-            raise StoreError(f"no store at {path}; `cit models add`, `cit import` and `cit aptitude run` make one")
+            raise StoreError(f"no store at {path}; `cit models add`, `cit import` and `cit aptitude run` create one")
     return CapabilityStore(url)
 
 
 def is_default(url: str | None) -> bool:
-    """Whether a `--store` means the store of this user."""
+    """Return whether a `--store` means this user's own store."""
     return url is None or url == DEFAULT_STORE
 
 
 def sqlite_file(url: str | None) -> Path | None:
-    """The file behind a `--store`; None for a store that is no file.
+    """Return the file of a SQLite store, or None for any other store.
 
     Raises:
-        InvalidInput: If it is not the URL of a store.
+        InvalidInput: If the text is not the URL of a store.
     """
     from cit_core.store.url import parse_url
 
@@ -101,10 +101,10 @@ def sqlite_file(url: str | None) -> Path | None:
 
 
 def split_ids(text: str | None) -> list[str] | None:
-    """The ids in `a,b`, or None for no `--models`.
+    """Return the ids in `a,b`, or None without `--models`.
 
     Raises:
-        InvalidInput: If there is no id in it.
+        InvalidInput: If the text contains no id.
     """
     from cit_core.errors import InvalidInput
 

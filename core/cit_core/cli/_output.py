@@ -1,63 +1,107 @@
-"""What the verbs print: results on stdout, everything else on stderr, all of it through rich."""
+"""Printing: results on stdout, everything else on stderr, all of it through rich, control characters escaped."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
 
     from cit_core.records import Decision
 
-__all__ = ["as_json", "complain", "console", "counting", "decision_record", "note", "percent", "say", "table", "usd"]
+__all__ = [
+    "as_json",
+    "complain",
+    "console",
+    "counting",
+    "decision_record",
+    "escaped",
+    "note",
+    "percent",
+    "say",
+    "show",
+    "table",
+    "usd",
+]
 
 PIPE_WIDTH = 160
-"""Columns of a table that goes into a file or a pipe, which has no width of its own."""
+"""Columns of a table in a file or a pipe, which has no width of its own."""
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that act on a terminal or reorder a line; tab and newline are layout and stay."""
+
+
+def escaped(text: str) -> str:
+    r"""Return a text that a terminal shows and does not obey: an ESC becomes `\x1b`.
+
+    Ids of models, names of files and messages of providers come from elsewhere; a control character in them could clear
+    the screen, set the title or write to the clipboard.
+    """
+    return CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console on what stdout or stderr is now; made when needed, so that a redirect is respected."""
-    from rich.console import Console
-
+    """Return a console on the current stdout or stderr that escapes control characters in everything it prints."""
     stream = sys.stderr if stderr else sys.stdout
     fixed = None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-    return Console(stderr=stderr, width=fixed, highlight=False, emoji=False)
+    return _console_class()(stderr=stderr, width=fixed, highlight=False, emoji=False)
+
+
+@cache
+def _console_class() -> type[Console]:
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class EscapingConsole(Console):
+        """A rich console whose own colours and cursor movements are the only control codes that it writes."""
+
+        def render(self, *arguments: Any, **options: Any) -> Iterator[Segment]:
+            for segment in super().render(*arguments, **options):
+                yield segment if segment.control else Segment(escaped(segment.text), segment.style)
+
+    return EscapingConsole
+
+
+def show(renderable: RenderableType) -> None:
+    """Print a table of the result."""
+    console().print(renderable)
 
 
 def say(text: str) -> None:
-    """A line of the result, as it is: no markup, no wrapping."""
+    """Print a line of the result, without markup and wrapping."""
     _plain(console(), text)
 
 
 def note(text: str) -> None:
-    """A line beside the result, on stderr."""
+    """Print a line on stderr."""
     _plain(console(stderr=True), text)
 
 
 def complain(error: BaseException) -> None:
-    """What went wrong, on stderr."""
-    _plain(console(stderr=True), f"error: {error}")
+    """Print an error on stderr."""
+    note(f"error: {error}")
 
 
 def _plain(target: Console, text: str) -> None:
-    target.print(text, markup=False, soft_wrap=True)
+    target.print(escaped(text), markup=False, soft_wrap=True)
 
 
 def as_json(record: object) -> None:
-    """One line of JSON on stdout."""
+    """Print one line of JSON on stdout."""
     say(json.dumps(record, allow_nan=False))
 
 
 def decision_record(decision: Decision, id_: str | int | None = None) -> dict[str, Any]:
-    """A decision as it stands in a decisions file and in `cit route TEXT --json`."""
+    """Return a decision as a record of a decisions file and of `cit route TEXT --json`."""
     record: dict[str, Any] = {
         "id": id_,
         "model": decision.model,
@@ -73,11 +117,11 @@ def decision_record(decision: Decision, id_: str | int | None = None) -> dict[st
 def table(
     title: str, columns: Mapping[str, str], rows: Iterable[Sequence[str | Text]], *, lines: bool = False
 ) -> Table:
-    """A table whose cells are shown as they are: no markup.
+    """Return a table whose cells are shown without markup.
 
     Args:
-        title: Stands above it.
-        columns: Heading to how its cells stand: `left`, `right` or `fold` (left, wrapped to what is left of the width).
+        title: The line above it.
+        columns: Heading to layout: `left`, `right` or `fold` (left, wrapped to the width that remains).
         rows: One text for each column.
         lines: Draw a rule between rows.
     """
@@ -85,19 +129,23 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, show_lines=lines)
+    grid = Table(title=Text(escaped(title), style="bold"), title_justify="left", box=box.SIMPLE_HEAD, show_lines=lines)
     for heading, kind in columns.items():
         grid.add_column(
             heading, justify="right" if kind == "right" else "left", no_wrap=kind != "fold", overflow="fold"
         )
     for row in rows:
-        grid.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        grid.add_row(*(Text(escaped(cell)) if isinstance(cell, str) else cell for cell in row))
     return grid
 
 
 @contextmanager
 def counting() -> Iterator[Callable[[str, int], None]]:
-    """Counts what is done on stderr, where there is a terminal: call it with what is counted and how many there are."""
+    """Show a counter on stderr if that is a terminal.
+
+    Yields:
+        A function of what is counted and how many there are so far.
+    """
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.completed:,} {task.description}"), TimeElapsedColumn())
@@ -108,10 +156,10 @@ def counting() -> Iterator[Callable[[str, int], None]]:
 
 
 def percent(value: float | None) -> str:
-    """A probability or accuracy for people."""
+    """Format a probability or an accuracy."""
     return "–" if value is None or math.isnan(value) else f"{value:.1%}"
 
 
 def usd(value: float | None) -> str:
-    """An amount for people: a list price, or what one call costs."""
+    """Format an amount: a list price, or the cost of one call."""
     return "–" if value is None else f"${value:g}" if value >= 0.01 or value == 0 else f"${value:.5f}"

@@ -1,4 +1,4 @@
-"""Queries as JSON lines: `{"id": ..., "instruction": ...}`, read one by one and checked as they come."""
+"""Queries as JSON lines, `{"id": ..., "instruction": ...}`, read and checked one by one."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ __all__ = ["Query", "in_chunks", "parse_object", "read_queries", "require_text"]
 
 @dataclass(frozen=True)
 class Query:
-    """One line of the input. An id is a text or a whole number and comes back in the decision as it is."""
+    """A line of the input. The id, a text or a whole number, is repeated in the decision."""
 
     id: str | int
     instruction: str
 
 
 def read_queries(lines: Iterable[bytes], name: str) -> Iterator[Query]:
-    """Check line by line; blank lines are passed over, fields beyond the two are ignored.
+    """Read and check queries line by line; blank lines and other fields are ignored.
 
-    Of what was read only the ids are kept in memory: each may stand once.
+    Only the ids are kept in memory: each must be unique.
 
     Args:
-        lines: Of a file that is open for bytes.
-        name: Of the file, for messages.
+        lines: Lines of a file in binary mode.
+        name: Name of the file, for messages.
 
     Raises:
         InvalidInput: At the first line that is not a query; names the file and the line.
@@ -39,18 +39,16 @@ def read_queries(lines: Iterable[bytes], name: str) -> Iterator[Query]:
         where = f"{name} line {number}"
         query = _query(parse_object(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, where), where)
         if query.id in seen:
-            raise InvalidInput(
-                f"{where}: id {query.id!r} stands on line {seen[query.id]} already; each id may stand once"
-            )
+            raise InvalidInput(f"{where}: id {query.id!r} is on line {seen[query.id]} already; each id must be unique")
         seen[query.id] = number
         yield query
 
 
 def parse_object(line: bytes, where: str) -> dict[str, Any]:
-    """A line that must be a JSON object in UTF-8.
+    """Parse a line as a JSON object in UTF-8.
 
     Raises:
-        InvalidInput: If it is not.
+        InvalidInput: If it is anything else.
     """
     try:
         record = json.loads(line.decode())
@@ -78,10 +76,10 @@ def require_text(text: str, what: str) -> None:
     """Refuse a text that no tokenizer can read.
 
     Raises:
-        InvalidInput: If it is empty or holds half a character.
+        InvalidInput: If it is empty or contains a lone surrogate.
     """
     if not text.strip():
-        raise InvalidInput(f"{what} is empty; it must be the text that the LLM will be asked")
+        raise InvalidInput(f"{what} is empty; give the text that the LLM will be asked")
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -90,7 +88,7 @@ def require_text(text: str, what: str) -> None:
 
 
 def in_chunks(queries: Iterator[Query], size: int) -> Iterator[list[Query]]:
-    """Groups of `size`, the last one shorter. What came before a bad line is handed out before its error is raised."""
+    """Group queries by `size`, the last group being shorter. Those before a bad line come before its error."""
     chunk: list[Query] = []
     try:
         for query in queries:

@@ -1,4 +1,4 @@
-"""What `cit aptitude` shows: a run while it goes on, what became of it, and an estimate."""
+"""Output of `cit aptitude`: the progress of a run, its result, and an estimate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["live", "tell_estimate", "tell_run"]
 
 @contextmanager
 def live() -> Iterator[Callable[[Progress], None] | None]:
-    """Draws a run on stderr while it goes on; nothing where that is no terminal."""
+    """Show the progress of a run on stderr if that is a terminal."""
     console = _output.console(stderr=True)
     if not console.is_terminal:
         yield None
@@ -44,14 +44,14 @@ def live() -> Iterator[Callable[[Progress], None] | None]:
 
 
 def state(progress: Progress) -> str:
-    """One line: what was spent, what had to be repeated, what failed."""
+    """Format a line: money spent, requests repeated, questions failed."""
     counts = {"repeated": progress.retries, "failed": progress.failed}
     told = [f"{count:,} {what}" for what, count in counts.items() if count]
     return " · ".join([f"${progress.cost_usd:.4f}", *told])
 
 
 def picture(bar: RenderableType, progress: Progress) -> RenderableType:
-    """The bar, and below it how many answers were right so far, task by task."""
+    """Build the bar and, below it, the share of right answers so far, task by task."""
     from rich.columns import Columns
     from rich.console import Group
     from rich.text import Text
@@ -62,14 +62,14 @@ def picture(bar: RenderableType, progress: Progress) -> RenderableType:
 
 
 def tell_run(report: RunReport, url: str, command: str, options: RunOptions, *, json_: bool) -> None:
-    """What became of a run: the accuracy on stdout, what is missing on stderr, and the command that comes next.
+    """Report a run: the accuracy on stdout; on stderr what is missing and the next command.
 
     Args:
-        report: Of the run.
-        url: Of the store.
-        command: That made the run.
-        options: Of the run.
-        json_: As JSON, all of it on stdout.
+        report: Report of the run.
+        url: URL of the store.
+        command: Command that made the run.
+        options: Options of the run.
+        json_: Print JSON, all of it on stdout.
     """
     if json_:
         _output.as_json(_run_record(report, url))
@@ -119,7 +119,7 @@ def _run_record(report: RunReport, url: str) -> dict[str, Any]:
 
 
 def tell_estimate(found: Estimate, *, json_: bool) -> None:
-    """What a run would take, on stdout."""
+    """Print an estimate on stdout."""
     if json_:
         _output.as_json(asdict(found))
         return

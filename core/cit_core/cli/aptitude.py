@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cit_core.cli import _output, _run_progress, aptitude_build
+from cit_core.cli import _aptitude_build, _output, _run_progress
 from cit_core.cli._group import REFUSED
 from cit_core.cli._options import JsonOption, StoreOption, open_store, sqlite_file
 
@@ -23,7 +23,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure a model with a short test,
 INTERRUPTED = 130
 """The exit code that shells give to Ctrl-C."""
 PATIENT_CLIENT = "openai:"
-"""Its own time limit is ten minutes; a longer one of ours is of no use unless it is told."""
+"""Prefix of the client that needs the time limit itself: its own is ten minutes."""
 
 ModelArgument = Annotated[
     str,
@@ -39,26 +39,36 @@ SuiteOption = Annotated[
 ]
 TextsOption = Annotated[
     str | None,
-    typer.Option("--texts", metavar="FILE|HUB_ID", help="Where the suite's texts are; cit-basics makes its own."),
+    typer.Option("--texts", metavar="FILE|HUB_ID", help="Texts of the suite's questions; cit-basics makes its own."),
 ]
 IdOption = Annotated[
     str | None,
-    typer.Option("--as", metavar="ID", help="What the model is called in the store; its own name if not given."),
+    typer.Option("--as", metavar="ID", help="Id of the model in the store. Default: its own name."),
 ]
-PriceInOption = Annotated[float | None, typer.Option("--price-in", help="USD per 1M prompt tokens.")]
-PriceOutOption = Annotated[float | None, typer.Option("--price-out", help="USD per 1M completion tokens.")]
-ConcurrencyOption = Annotated[int, typer.Option("--concurrency", help="Requests under way at most.")]
-PerMinuteOption = Annotated[float | None, typer.Option("--per-minute", help="Requests in a minute at most.")]
+PriceInOption = Annotated[float | None, typer.Option("--price-in", metavar="USD", help="USD per 1M prompt tokens.")]
+PriceOutOption = Annotated[
+    float | None, typer.Option("--price-out", metavar="USD", help="USD per 1M completion tokens.")
+]
+ConcurrencyOption = Annotated[
+    int, typer.Option("--concurrency", metavar="N", help="Maximum number of concurrent requests.")
+]
+PerMinuteOption = Annotated[
+    float | None, typer.Option("--per-minute", metavar="N", help="Maximum number of requests per minute.")
+]
 CircleOption = Annotated[
     int,
-    typer.Option("--circle", metavar="N", help="Ask every multiple-choice question in N rotations; all must be right."),
+    typer.Option(
+        "--circle",
+        metavar="N",
+        help="Ask every multiple-choice question in N rotations of its options; all must be right.",
+    ),
 ]
 BaseUrlOption = Annotated[
-    str | None, typer.Option("--base-url", metavar="URL", help="Of any OpenAI-compatible server, for openai:NAME.")
+    str | None, typer.Option("--base-url", metavar="URL", help="An OpenAI-compatible server, for openai:NAME.")
 ]
 KeyOption = Annotated[
     str | None,
-    typer.Option("--api-key-env", metavar="NAME", help="Environment variable that holds the key; the provider's own."),
+    typer.Option("--api-key-env", metavar="NAME", help="Environment variable of the key. Default: the provider's own."),
 ]
 
 
@@ -67,7 +77,7 @@ def aptitude() -> None:
     """Measure a model with a short test, so that it can be chosen."""
 
 
-app.command("build")(aptitude_build.build)
+app.command("build")(_aptitude_build.build)
 
 
 @app.command()
@@ -79,25 +89,33 @@ def run(
     as_: IdOption = None,
     base_url: BaseUrlOption = None,
     api_key_env: KeyOption = None,
-    temperature: Annotated[float | None, typer.Option(help="Of the sampling; not sent if not given.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Of an answer at most, reasoning included.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(metavar="T", help="Sampling temperature. Default: the provider's own.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(metavar="N", help="Maximum number of tokens of an answer, reasoning included.")
+    ] = None,
     system: Annotated[str | None, typer.Option(metavar="TEXT", help="A system message before every question.")] = None,
     concurrency: ConcurrencyOption = 8,
     per_minute: PerMinuteOption = None,
-    timeout: Annotated[float, typer.Option(help="Of one request [s].")] = 120.0,
-    attempts: Annotated[int, typer.Option(help="For one question, before it counts as failed.")] = 6,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Time limit of one request, in seconds.")] = 120.0,
+    attempts: Annotated[
+        int, typer.Option(metavar="N", help="Attempts at one question before it counts as failed.")
+    ] = 6,
     max_cost_usd: Annotated[
-        float | None, typer.Option(help="Stop before this test costs more, earlier runs included.")
+        float | None,
+        typer.Option(metavar="USD", help="Stop before this test costs more, in USD, earlier runs included."),
     ] = None,
     price_in: PriceInOption = None,
     price_out: PriceOutOption = None,
     max_failed: Annotated[
-        float, typer.Option(metavar="SHARE", help="Of the questions; with more of them nothing is published.")
+        float,
+        typer.Option(metavar="SHARE", help="Share of the questions that may fail; with more, nothing is published."),
     ] = 0.05,
     circle: CircleOption = 0,
     json_: JsonOption = False,
 ) -> None:
-    """Ask a model every question of a suite that it has not answered yet, and keep each answer as it comes."""
+    """Ask a model every question of a suite that it has not answered yet, and store each answer as it comes."""
     from cit_core.aptitude.item_vectors import encode_items
     from cit_core.aptitude.runner import RunOptions, run_aptitude
     from cit_core.runtime import load_scorer
@@ -114,7 +132,9 @@ def run(
                     client, asked, items, opened, candidate=candidate, options=options, progress=progress
                 )
         except KeyboardInterrupt:
-            _output.note(f"stopped; every answer that came is in {opened.url}, and the same command asks the rest")
+            _output.note(
+                f"stopped; every answer so far is in {opened.url}; the same command asks the remaining questions"
+            )
             raise typer.Exit(INTERRUPTED) from None
         if report.published:  # its questions become evidence, too
             with _output.counting() as count:
@@ -141,7 +161,7 @@ def estimate(
     circle: CircleOption = 0,
     json_: JsonOption = False,
 ) -> None:
-    """Tell what `cit aptitude run` would still take: calls, tokens, money, time. Asks nobody and writes nothing."""
+    """Estimate what `cit aptitude run` would still take: calls, tokens, money, time. Calls no LLM, writes nothing."""
     from cit_core.aptitude.runner.estimate import estimate as estimated
     from cit_core.aptitude.runner.runs import RunOptions
 

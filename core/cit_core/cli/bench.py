@@ -1,4 +1,4 @@
-"""`cit bench`: what the router is worth on outcomes it has not seen, beside what anybody could do without it."""
+"""`cit bench`: benchmark the router against baselines on held-out outcomes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 CATALOGUE = "mmlu-pro"
-"""The table that the catalogue's models were measured on."""
+"""Name of the table that the catalogue's models were measured on."""
 
 
 def bench(
@@ -32,14 +32,14 @@ def bench(
         typer.Option(
             "--data",
             metavar="FOLDER",
-            help="Holds items-NAME.parquet and outcomes-NAME.parquet: mmlu-pro, and any others as logs.",
+            help="Folder of items-NAME.parquet and outcomes-NAME.parquet: mmlu-pro, and any others as logs.",
         ),
     ] = None,
     store: Annotated[
-        str | None, typer.Option("--store", metavar="URL", help="Takes a store's outcomes as a log.")
+        str | None, typer.Option("--store", metavar="URL", help="Use the outcomes of a store as a log.")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NAME", help="This experiment; may be given more than once.")
+        list[str] | None, typer.Option("--only", metavar="NAME", help="Run this experiment. Repeatable. Default: all.")
     ] = None,
     checkpoint: CheckpointOption = "mini",
     quick: Annotated[
@@ -47,10 +47,11 @@ def bench(
     ] = False,
     work: Annotated[
         Path | None,
-        typer.Option("--work", metavar="FOLDER", help="Keeps what is slow, so that a run that was stopped goes on."),
+        typer.Option("--work", metavar="FOLDER", help="Cache for slow results, with which an interrupted run resumes."),
     ] = None,
     results: Annotated[
-        Path | None, typer.Option("--output", metavar="FOLDER", help="Write each result as JSON; pages show them all.")
+        Path | None,
+        typer.Option("--output", metavar="FOLDER", help="Write each result as JSON; pages are made from all of them."),
     ] = None,
     docs: Annotated[
         Path | None,
@@ -61,22 +62,22 @@ def bench(
     ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Compare the router with every baseline on outcomes that nobody had seen. Calls no LLM.
+    """Benchmark the router against ten baselines on held-out questions. Calls no LLM.
 
-    Without --data and --store no experiment runs: pages are made from the results in --output.
+    Without --data and --store, no experiment runs: pages are made from the results in --output.
     """
     from cit_core.evaluate.results import read_results, write_result
 
     if data is None and store is None and (results is None or (docs is None and html is None)):
         raise InvalidInput(
-            "say which outcomes: --data FOLDER or --store URL; or make pages from results that are there: "
+            "give outcomes, as --data FOLDER or --store URL; or existing results to make pages from, as "
             "--output FOLDER with --docs FOLDER or --html FILE"
         )
     if docs is not None and results is None:
-        raise InvalidInput("--docs shows the results of a folder: give it as --output")
+        raise InvalidInput("--docs needs --output FOLDER, the results to show")
     made: list[Result] = []
     if data is not None or store is not None:
-        with _telling() as tell:
+        with _status() as tell:
             for result in _open(data, store, checkpoint, quick, work, tell).run(only or ()):
                 made.append(result)
                 if results is not None:
@@ -108,7 +109,7 @@ def _open(
         logs = [thin(log, split) for log in logs]
     scorer = open_scorer(checkpoint)
     if checkpoint != "mini":
-        _output.note(f"rows that are named `mini` are of {scorer.name}")
+        _output.note(f"rows named `mini` show {scorer.name}")
     return Bench(
         catalogue=catalogue,
         logs=logs,
@@ -127,7 +128,7 @@ def _open(
 def _learnt_from(
     checkpoint: str, split: Split, catalogue: OutcomeMatrix | None, logs: list[OutcomeMatrix]
 ) -> tuple[str, ...]:
-    """The logs that the network has learnt from; what is exported is taken to have learnt from none."""
+    """Return the logs that the network was trained on; an exported network counts as trained on none."""
     from cit_core.router.loading import is_run
 
     if not is_run(checkpoint):
@@ -153,8 +154,8 @@ def _stored(url: str) -> tuple[OutcomeMatrix, dict[str, Capability]]:
 
 
 @contextmanager
-def _telling() -> Iterator[Callable[[str], None]]:
-    """Says on stderr what is being done, where there is a terminal."""
+def _status() -> Iterator[Callable[[str], None]]:
+    """Show the current step on stderr if that is a terminal."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     stderr = _output.console(stderr=True)
@@ -167,10 +168,9 @@ def _telling() -> Iterator[Callable[[str], None]]:
 def _show(result: Result) -> None:
     from cit_core.evaluate.tables import as_rich, provenance
 
-    console = _output.console()
     _output.say(f"\n{result.title}. {result.question}\nHeld out: {result.held_out}\n")
     for table in result.tables:
-        console.print(as_rich(table))
+        _output.show(as_rich(table))
     _output.say(provenance(result.facts))
 
 

@@ -1,4 +1,4 @@
-"""`cit demo`: what routing looks like, on this machine, without a network, a key or a store."""
+"""`cit demo`: route example questions on this machine, without network access, a key or a store."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ QUESTIONS = (
     "Hi there! I had a long day. Any idea for a quick dinner with eggs and spinach?",
 )
 SHOWN = 3
-"""Models of each ranking."""
+"""Models shown of each ranking."""
 POLICIES = ("cost:0.015", "threshold:0.7")
-"""A right answer is worth a cent and a half; the cheapest model with 70%."""
+"""A correct answer is worth 1.5 cents; the cheapest model with P of 70 % or more."""
 
 
 def demo(checkpoint: CheckpointOption = "mini", json_: JsonOption = False) -> None:
@@ -40,7 +40,7 @@ def demo(checkpoint: CheckpointOption = "mini", json_: JsonOption = False) -> No
     from cit_core.router import Router
 
     router = Router.from_pretrained(checkpoint)
-    router.route(QUESTIONS[0])  # the first decision also reads the capabilities of the whole zoo: not what one costs
+    router.route(QUESTIONS[0])  # warm up: the first decision also reads all capabilities
     decisions = [router.route(question) for question in QUESTIONS]
     if json_:
         records = [_output.decision_record(decision, place) for place, decision in enumerate(decisions, start=1)]
@@ -51,7 +51,7 @@ def demo(checkpoint: CheckpointOption = "mini", json_: JsonOption = False) -> No
     if len({decision.model for decision in decisions}) == 1:
         _output.say(
             f"{decisions[0].model} is ahead on every question here. What differs is by how much, and that decides\n"
-            "who is good enough for its price:\n"
+            "which model is good enough for its price:\n"
         )
     priced = [candidate.id for candidate in router.candidates if candidate.price_in is not None]
     if len(priced) > 1:

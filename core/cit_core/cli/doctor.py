@@ -1,4 +1,4 @@
-"""`cit doctor`: what is installed and whether it works; every fault comes with its remedy."""
+"""`cit doctor`: check the installation; every fault comes with its remedy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OPTIONAL = {
     "transformers": "train",
     "psycopg": "postgres",
 }
-"""Distribution to the extra of cit-router that brings it."""
+"""Distribution to the extra of cit-router that installs it."""
 REINSTALL = "pip install --force-reinstall cit-router"
 TIMED = 20
 """Decisions that are timed."""
@@ -38,7 +38,7 @@ TIMED = 20
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report. `remedy` is set where something can be done, `broken` where something must."""
+    """A line of the report: `remedy` is what would help, `broken` marks what does not work."""
 
     what: str
     found: str
@@ -53,9 +53,7 @@ def doctor(store: StoreOption = None, checkpoint: CheckpointOption = "mini", jso
         _output.as_json([asdict(check) for check in checks])
     else:
         rows = [(_mark(check), check.what, check.found, check.remedy or "") for check in checks]
-        _output.console().print(
-            _output.table("cit doctor", {"": "left", "what": "left", "found": "fold", "remedy": "fold"}, rows)
-        )
+        _output.show(_output.table("cit doctor", {"": "left", "what": "left", "found": "fold", "remedy": "fold"}, rows))
     if any(check.broken for check in checks):
         raise typer.Exit(REFUSED)
 
@@ -103,7 +101,7 @@ def _works(checkpoint: str) -> Iterator[Check]:
 
 
 def _guarded(what: str, check: Callable[[], Check]) -> Check:
-    """The check, or what stopped it: messages of our errors end with what helps."""
+    """Run a check; an error becomes a broken one."""
     try:
         return check()
     except CITError as error:
@@ -127,7 +125,7 @@ def _decision(scorer: Scorer) -> Check:
 
     router = Router(scorer, catalogue_capabilities())
     times = [router.route(f"What is {number} times {number + 7}?").latency_ms for number in range(TIMED + 1)]
-    typical = median(times[1:])  # the first one also reads the capabilities
+    typical = median(times[1:])  # the first one also reads all capabilities
     return Check("decision", f"{typical:.1f} ms among {len(router.candidates)} models (median of {TIMED})")
 
 
@@ -136,7 +134,7 @@ def _store(url: str | None) -> Check:
 
     path = sqlite_file(url)
     if is_default(url) and path is not None and not path.exists():
-        return Check("store", f"none yet at {path}", "`cit import table FILE` or `cit models add ID` makes it")
+        return Check("store", f"none yet at {path}", "`cit import table FILE` or `cit models add ID` creates it")
 
     def look() -> Check:
         with open_store(url) as opened:

@@ -1,4 +1,4 @@
-"""`cit models`: who may be chosen. The shipped catalogue is read; a store is read and written."""
+"""`cit models`: the LLMs that may be chosen. The shipped catalogue is read; a store is read and written."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def list_(store: StoreOption = None, json_: JsonOption = False) -> None:
     if json_:
         _output.as_json([summary(capability) for capability in capabilities])
     elif capabilities:
-        _output.console().print(models_table(f"{len(capabilities)} models in {where}", capabilities))
+        _output.show(models_table(f"{len(capabilities)} models in {where}", capabilities))
     else:
-        _output.note("the store holds no model yet; `cit models add ID` and `cit import` put some in")
+        _output.note("the store holds no model; `cit models add ID` and `cit import` add some")
 
 
 @app.command()
 def show(id_: IdArgument, store: StoreOption = None, json_: JsonOption = False) -> None:
-    """Show all that is known of one model: its facts, where they come from, and how it did task by task."""
+    """Show one model: its facts, their sources, and its accuracy task by task."""
     where, found = _capabilities(store)
     known = {capability.candidate.id: capability for capability in found}
     if id_ not in known:
@@ -45,14 +45,13 @@ def show(id_: IdArgument, store: StoreOption = None, json_: JsonOption = False) 
         tasks = [{"task": r.task.id, "accuracy": r.accuracy, "count": r.count} for r in known[id_].results]
         _output.as_json({**summary(known[id_]), "results": tasks, "provenance": provenance})
         return
-    target = _output.console()
-    target.print(facts_table(known[id_].candidate, provenance))
-    target.print(task_table(known[id_]))
+    _output.show(facts_table(known[id_].candidate, provenance))
+    _output.show(task_table(known[id_]))
 
 
 @app.command()
 def remove(id_: IdArgument, store: StoreOption = None, json_: JsonOption = False) -> None:
-    """Take a model out of a store; the shipped catalogue stays as it is."""
+    """Remove a model and its outcomes from a store."""
     with open_store(store) as opened:
         opened.remove_candidate(id_)
         url = opened.url
@@ -62,7 +61,7 @@ def remove(id_: IdArgument, store: StoreOption = None, json_: JsonOption = False
 
 
 def _capabilities(store: str | None) -> tuple[str, tuple[Capability, ...]]:
-    """What was searched, for people and without a password, and what is in it."""
+    """Return the name of what was searched, without a password, and the capabilities in it."""
     if store is None:
         from cit_core.catalogue import catalogue_capabilities
 
@@ -81,27 +80,37 @@ def _provenance(id_: str) -> dict[str, str]:
 def add(
     id_: IdArgument,
     store: StoreOption = None,
-    context_window: Annotated[int | None, typer.Option(help="Longest input and output together [tokens].")] = None,
-    price_in: Annotated[float | None, typer.Option(help="USD per 1M prompt tokens.")] = None,
-    price_out: Annotated[float | None, typer.Option(help="USD per 1M completion tokens.")] = None,
-    params_b: Annotated[float | None, typer.Option(help="Parameters in all [billions].")] = None,
-    released: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Day of its release.")] = None,
-    tools: Annotated[bool | None, typer.Option(help="Whether it can call tools.", show_default=False)] = None,
+    context_window: Annotated[
+        int | None, typer.Option(metavar="N", help="Maximum of input and output together, in tokens.")
+    ] = None,
+    price_in: Annotated[float | None, typer.Option(metavar="USD", help="USD per 1M prompt tokens.")] = None,
+    price_out: Annotated[float | None, typer.Option(metavar="USD", help="USD per 1M completion tokens.")] = None,
+    params_b: Annotated[
+        float | None, typer.Option(metavar="N", help="Total number of parameters, in billions.")
+    ] = None,
+    released: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Release date.")] = None,
+    tools: Annotated[bool | None, typer.Option(help="Whether the model can call tools.", show_default=False)] = None,
     structured_output: Annotated[
-        bool | None, typer.Option(help="Whether it can be held to a JSON schema.", show_default=False)
+        bool | None, typer.Option(help="Whether the model can be bound to a JSON schema.", show_default=False)
     ] = None,
     modality: Annotated[
-        list[str] | None, typer.Option(help="What it reads: text, image, audio, video, pdf; once for each.")
+        list[str] | None,
+        typer.Option(metavar="KIND", help="Input it reads: text, image, audio, video or pdf. Repeatable."),
     ] = None,
-    license_: Annotated[str | None, typer.Option("--license", help="Its licence.")] = None,
-    notes: Annotated[str | None, typer.Option(help="Free text; becomes part of its capability.")] = None,
+    license_: Annotated[str | None, typer.Option("--license", metavar="NAME", help="Licence.")] = None,
+    notes: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Free text; becomes part of the capability.")
+    ] = None,
     from_catalogue: Annotated[
-        bool, typer.Option("--from-catalogue", help="Copy its answers on the core set too, so that it is measured.")
+        bool,
+        typer.Option("--from-catalogue", help="Copy the model's answers on the core set too, so that it is measured."),
     ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Change a model that is there; other facts stay.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Change the given facts of a model that is in the store.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Put a model into a store. Facts that are not given come from the catalogue if it knows the model."""
+    """Add a model to a store. Facts that are not given come from the catalogue if it knows the model."""
     given: dict[str, Any] = {
         "context_window": context_window,
         "price_in": price_in,
@@ -140,7 +149,7 @@ def _check(id_: str, facts: dict[str, Any], from_catalogue: bool) -> None:
 def _save(
     store: CapabilityStore, id_: str, facts: dict[str, Any], *, replace: bool, from_catalogue: bool
 ) -> tuple[str, Candidate, int]:
-    """Everything in one transaction; returns what was done, the candidate, and how many outcomes are new."""
+    """Save everything in one transaction; return what was done, the candidate, and the number of new outcomes."""
     from cit_core.aptitude.importers.catalogue_answers import copy_profile
     from cit_core.catalogue import catalogue_candidates
     from cit_core.records import Candidate

@@ -1,4 +1,4 @@
-"""`cit route`: decide one query, or a file of them."""
+"""`cit route`: route one query, or a file of them."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def route(
     ] = None,
     target: Annotated[
         Path,
-        typer.Option("--output", metavar="FILE", help="Decisions as JSON lines; goes on where an earlier run stopped."),
+        typer.Option("--output", metavar="FILE", help="Decisions as JSON lines; resumes where an earlier run stopped."),
     ] = PIPE,
     models: Annotated[
         str | None,
-        typer.Option("--models", metavar="ID,ID", help="Choose among these alone; all there are if not given."),
+        typer.Option("--models", metavar="ID,ID", help="Choose among these models only. Default: all."),
     ] = None,
     store: StoreOption = None,
     policy: Annotated[
@@ -46,8 +46,8 @@ def route(
         typer.Option(
             "--policy",
             metavar="POLICY",
-            help="best: the most likely to be right. threshold:TAU: the cheapest that reaches TAU. "
-            "cost:VALUE: most worth less cost, at VALUE USD for a correct answer.",
+            help="best: the model most likely to be right. threshold:TAU: the cheapest with P(correct) of TAU or more. "
+            "cost:VALUE: the highest P(correct) x VALUE - cost, VALUE being what a correct answer is worth in USD.",
         ),
     ] = "best",
     checkpoint: CheckpointOption = "mini",
@@ -58,10 +58,10 @@ def route(
     from cit_core.policy import parse_policy
 
     if (text is None) == (source is None):
-        raise InvalidInput("give either one TEXT or --input FILE; `cit route 'What is 7 times 8?'` is a beginning")
+        raise InvalidInput("give either one TEXT or --input FILE; try: cit route 'What is 7 times 8?'")
     if text is not None:
         if target != PIPE:
-            raise InvalidInput(f"--output {target} goes with --input; a single TEXT is printed")
+            raise InvalidInput(f"--output {target} needs --input FILE; the decision of a single TEXT is printed")
         require_text(text, "the query")
     router = (ctx.obj or open_router)(checkpoint, store, split_ids(models), parse_policy(policy))
     if text is not None:
@@ -76,7 +76,7 @@ def _route_file(router: Router, source: Path, target: Path) -> Tally:
     from cit_core.cli._query_file import read_queries
 
     if PIPE not in (source, target) and target.exists() and source.exists() and target.samefile(source):
-        raise InvalidInput(f"--output {target} is the input itself; decisions need a file of their own")
+        raise InvalidInput(f"--output {target} is the input file; write the decisions to another file")
     with _open_input(source) as lines, _open_output(target) as (stream, resumes):
         written = DecisionFile(stream, str(target), [c.id for c in router.candidates], resumes=resumes)
         return decide(router, read_queries(lines, "stdin" if source == PIPE else str(source)), written)
@@ -84,7 +84,7 @@ def _route_file(router: Router, source: Path, target: Path) -> Tally:
 
 @contextmanager
 def _open_input(path: Path) -> Iterator[BinaryIO]:
-    """The lines of the input; reading them moves a progress bar where there is a terminal to draw it on."""
+    """Open the input; reading it moves a progress bar if stderr is a terminal."""
     from rich.progress import Progress
 
     if path == PIPE:
@@ -97,7 +97,7 @@ def _open_input(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _open_output(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
-    """The stream of the output, and whether it can hold an earlier run's lines: a pipe and a device cannot.
+    """Open the output; the second value says whether it can hold lines of an earlier run (a pipe and a device cannot).
 
     Raises:
         CITError: If another run is writing to it.
@@ -107,7 +107,7 @@ def _open_output(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
         return
     resumes = not path.exists() or stat.S_ISREG(path.stat().st_mode)
     if resumes:
-        with _open(path, "ab", "--output"):  # makes it, changes nothing
+        with _open(path, "ab", "--output"):  # creates it, changes nothing
             pass
     with _open(path, "r+b" if resumes else "wb", "--output") as stream:
         if resumes:
@@ -123,7 +123,7 @@ def _open(path: Path, mode: Literal["rb", "ab", "wb", "r+b"], option: str) -> Bi
 
 
 def _report(tally: Tally, target: Path, *, json_: bool) -> None:
-    """Say what was done: on stderr, or as JSON on stdout where no decisions go there."""
+    """Report the counts on stderr, or as JSON on stdout if the decisions go elsewhere."""
     if json_ and target != PIPE:
         _output.as_json({"decided": tally.decided, "resumed": tally.resumed, "output": str(target)})
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -17,15 +16,12 @@ from typing import Any
 
 import pytest
 import scripted_llm
-from rich.console import Console
 from scripted_llm import Request, ScriptedLLM, Trouble, body, by_prompt, cut_off, hang, no_text, reset, status
 from small_suite import number_of, skilled, suite_of, task_of
 
 from cit_core import CapabilityStore
 from cit_core.aptitude.runner import retry as asking
-from cit_core.aptitude.runner.runs import Progress, Tally
 from cit_core.aptitude.suites import save_suite
-from cit_core.cli import _output, _run_progress
 
 URL = "sqlite:///zoo.db"
 SUITE, ITEMS = suite_of()
@@ -294,27 +290,6 @@ def test_ctrl_c_keeps_everything_and_says_so_in_one_line(start: Callable[..., su
         told, _ = rest.communicate(timeout=60)
         assert json.loads(told)["known"] == kept
         assert len(lines(log)) == 30
-
-
-# -- what is shown ----------------------------------------------------------------------------------------------------
-
-
-def test_on_a_terminal_a_run_is_drawn_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = io.StringIO()
-    terminal = Console(file=screen, force_terminal=True, width=100)
-    monkeypatch.setattr(_output, "console", lambda *, stderr=False: terminal)
-    with _run_progress.live() as show:
-        assert show is not None
-        show(Progress(30, 10, 0, 0, 0, 0.0, {}))
-        show(Progress(30, 12, 2, 1, 3, 0.25, {"sums": Tally(3, 4), "words": Tally(0, 1)}))
-    drawn = screen.getvalue()
-    for part in ("12/30", "$0.2500", "3 repeated", "1 failed", "sums 75% of 4", "words 0% of 1"):
-        assert part in drawn
-
-
-def test_elsewhere_nothing_is_drawn() -> None:
-    with _run_progress.live() as show:
-        assert show is None
 
 
 # -- an estimate ------------------------------------------------------------------------------------------------------

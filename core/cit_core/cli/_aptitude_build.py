@@ -1,4 +1,4 @@
-"""`cit aptitude build`: a short test of one's own, sampled from outcomes, and how far its ranking can be trusted."""
+"""`cit aptitude build`: sample a short test from outcomes, and measure how well it ranks models."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cit_core.cli import _output
+from cit_core.cli._keyword_file import read_keywords
 from cit_core.cli._options import JsonOption, StoreOption, open_store
 from cit_core.errors import InvalidInput
 
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
     from cit_core.records import Item, Suite
     from cit_core.store import CapabilityStore
 
-__all__ = ["build", "read_keywords"]
+__all__ = ["build"]
 
 
 def build(
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Of the suite.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the suite goes.", show_default=False)],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the suite.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write the suite to.", show_default=False)],
     outcomes: Annotated[
         list[Path] | None,
         typer.Argument(metavar="OUTCOMES", help="Tables of item_id, model and correct: CSV, JSONL or Parquet."),
@@ -36,24 +37,34 @@ def build(
         Path | None,
         typer.Option("--items", metavar="FILE", help="A table of task, instruction, options and answer per item_id."),
     ] = None,
-    tasks: Annotated[int, typer.Option("--tasks", min=1, help="In the suite.")] = 50,
-    shots: Annotated[int, typer.Option("--shots", min=1, help="Items of each task.")] = 20,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed and outcomes give the same suite.")] = 0,
+    tasks: Annotated[int, typer.Option("--tasks", metavar="N", min=1, help="Number of tasks.")] = 50,
+    shots: Annotated[int, typer.Option("--shots", metavar="N", min=1, help="Items per task.")] = 20,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", metavar="N", min=0, help="Random seed; the same seed and outcomes give the same suite."),
+    ] = 0,
     keywords: Annotated[
         Path | None,
-        typer.Option("--keywords", metavar="FILE", help="JSON, task to a list of words; TF-IDF finds what it lacks."),
+        typer.Option(
+            "--keywords",
+            metavar="FILE",
+            help="Keywords of tasks: JSON, task to a list of words; TF-IDF finds those of other tasks.",
+        ),
     ] = None,
     held_out: Annotated[
-        float, typer.Option("--held-out", min=0.0, max=1.0, help="Share of the models that the agreement is shown on.")
+        float,
+        typer.Option(
+            "--held-out", metavar="SHARE", min=0.0, max=1.0, help="Share of the models to measure the agreement on."
+        ),
     ] = 0.3,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave bad rows out; without it one stops the command.")
+        bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read; without it, one stops the command.")
     ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Build a short test from outcomes: the questions that tell models apart best.
 
-    Shows how well such a test ranks models that it was not made from, beside all the other questions.
+    Reports how well such a test ranks held-out models, compared with all the other questions.
     """
     from cit_core.aptitude.suites import next_version, save_suite, with_hashes
     from cit_core.aptitude.suites.agreement import held_out_agreement
@@ -91,12 +102,14 @@ def _say_left_out(items: Iterable[Item]) -> None:
 
 
 def _before(name: str, out: Path) -> Suite | None:
-    """The suite that is to be built again, if there is one."""
+    """Return the suite to rebuild, if there is one."""
     from cit_core.aptitude.suites import BASICS, read_suite
     from cit_core.catalogue import core_suite
 
     if name.partition(":")[0] in (BASICS, core_suite().name):
-        raise InvalidInput(f"--name {name!r} is a shipped suite's; give another, so that outcomes are not mixed up")
+        raise InvalidInput(
+            f"--name {name!r} is the name of a shipped suite; give another, so that outcomes are not mixed up"
+        )
     if not out.exists():
         return None
     before = read_suite(out)
@@ -105,20 +118,9 @@ def _before(name: str, out: Path) -> Suite | None:
     return before
 
 
-def read_keywords(path: Path | None) -> dict[str, list[str]]:
-    """Task to a list of words, from a JSON file; nothing for no file."""
-    from cit_core.aptitude.importers.files import read_json
-
-    given = {} if path is None else read_json(path)
-    lists = given.values() if isinstance(given, dict) else [None]
-    if not all(isinstance(words, list) and words and all(isinstance(word, str) for word in words) for words in lists):
-        raise InvalidInput(f'{path} must hold a JSON object of tasks, each with a list of words: {{"task": ["word"]}}')
-    return given
-
-
 @contextmanager
 def _opened(tables: list[Path], store: str | None, skip_bad: bool) -> Iterator[CapabilityStore]:
-    """The store that is given, or a passing one that the tables are imported into: both count outcomes alike."""
+    """Open the given store, or a temporary one into which the tables are imported."""
     from cit_core.aptitude.importers.table import import_table
 
     if bool(tables) == (store is not None):

@@ -1,0 +1,41 @@
+"""What `cit aptitude` shows while a run goes on and afterwards."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from cit_core.aptitude.runner.runs import Progress, Tally
+from cit_core.cli import _output, _run_progress
+
+
+def test_on_a_terminal_a_run_is_drawn_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=100)
+    monkeypatch.setattr(_output, "console", lambda *, stderr=False: terminal)
+    with _run_progress.live() as show:
+        assert show is not None
+        show(Progress(30, 10, 0, 0, 0, 0.0, {}))
+        show(Progress(30, 12, 2, 1, 3, 0.25, {"sums": Tally(3, 4), "words": Tally(0, 1)}))
+    drawn = screen.getvalue()
+    for part in ("12/30", "$0.2500", "3 repeated", "1 failed", "sums 75% of 4", "words 0% of 1"):
+        assert part in drawn
+
+
+def test_elsewhere_nothing_is_drawn() -> None:
+    with _run_progress.live() as show:
+        assert show is None
+
+
+@pytest.mark.parametrize(
+    ("progress", "shown"),
+    [
+        (Progress(30, 10, 0, 0, 0, 0.0, {}), "$0.0000"),
+        (Progress(30, 10, 2, 1, 0, 0.25, {}), "$0.2500 · "),
+    ],
+)
+def test_the_state_is_one_line(progress: Progress, shown: str) -> None:
+    assert _run_progress.state(progress).startswith(shown)
+    assert "\n" not in _run_progress.state(progress)
