@@ -137,6 +137,7 @@ def _remove_if_empty(path: Path) -> None:
             return
     if not used:
         path.unlink()
+        path.with_name(f"{path.name}-queue").unlink(missing_ok=True)
 
 
 def _report(report: ImportReport, done: Completed | None, url: str, *, json_: bool) -> None:

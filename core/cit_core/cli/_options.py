@@ -61,13 +61,14 @@ def open_router(checkpoint: str, store: str | None, models: Sequence[str] | None
         return Router.from_store(opened, open_scorer(checkpoint), models=models, policy=policy)
 
 
-def open_store(url: str | None, *, create: bool = False) -> CapabilityStore:
+def open_store(url: str | None, *, create: bool = False, only_existing: bool = False) -> CapabilityStore:
     """Open the store at a URL; None or `default` is this user's own.
 
     Args:
         url: As `--store` takes it.
         create: Create a SQLite store that does not exist. Verbs that only read do not: a typing error in a URL would
             become an empty store.
+        only_existing: With `create`, bring a store of an older release up to date, and do not make a new one.
 
     Raises:
         StoreError: If the store cannot be opened, or does not exist and must not be created.
@@ -76,11 +77,11 @@ def open_store(url: str | None, *, create: bool = False) -> CapabilityStore:
     from cit_core.store import CapabilityStore
 
     url = None if is_default(url) else url
-    if not create:
+    if only_existing or not create:
         path = sqlite_file(url)
         if path is not None and not path.exists():
             raise StoreError(f"no store at {path}; `cit models add`, `cit import` and `cit aptitude run` create one")
-    return CapabilityStore(url)
+    return CapabilityStore(url, create=create)
 
 
 def is_default(url: str | None) -> bool:

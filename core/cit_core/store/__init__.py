@@ -16,6 +16,7 @@ wait and never see half a transaction, and each transaction that changed somethi
 """
 
 from cit_core.store.capability_store import CapabilityStore, Snapshot
+from cit_core.store.item_merge import merge_items
 from cit_core.store.queries import ASKED, UNASSIGNED, in_batches
 from cit_core.store.staging import BulkLoad
 from cit_core.store.writer import (
@@ -24,7 +25,6 @@ from cit_core.store.writer import (
     Conflict,
     ImportSummary,
     Writer,
-    merge_items,
 )
 
 __all__ = [

@@ -23,6 +23,7 @@ __all__ = [
     "constants",
     "counted",
     "in_batches",
+    "is_shown",
     "keys_of",
     "not_staged",
     "read_candidates",
@@ -78,13 +79,13 @@ def candidate_key_of(connection: Connection, id_: str) -> int:
     Raises:
         UnknownCandidate: If it is not stored.
     """
-    key: int | None = connection.scalar(select(candidates.c.key).where(candidates.c.id == id_, _is_shown()))
+    key: int | None = connection.scalar(select(candidates.c.key).where(candidates.c.id == id_, is_shown()))
     if key is None:
-        raise UnknownCandidate(id_, connection.scalars(select(candidates.c.id).where(_is_shown())), "the store")
+        raise UnknownCandidate(id_, connection.scalars(select(candidates.c.id).where(is_shown())), "the store")
     return key
 
 
-def _is_shown() -> ColumnElement[bool]:
+def is_shown() -> ColumnElement[bool]:
     """Return the condition on candidates that no bulk load is still adding them."""
     return candidates.c.key.not_in(select(staged.c.first).where(staged.c.kind == candidates.name))
 
@@ -102,7 +103,7 @@ def read_candidates(connection: Connection, *, staged_too: bool = False) -> dict
         staged_too: Include those that a bulk load is still adding.
     """
     query = select(candidates).order_by(candidates.c.key)
-    rows = connection.execute(query if staged_too else query.where(_is_shown())).mappings()
+    rows = connection.execute(query if staged_too else query.where(is_shown())).mappings()
     return {row["key"]: Candidate(**{name: value for name, value in row.items() if name != "key"}) for row in rows}
 
 

@@ -49,7 +49,12 @@ class BulkLoad:
         self._transaction = transaction
         self._id = uuid.uuid4().hex
         self._key: int | None = None
+        self._held: set[str] = set()
         self._changes: Counter[str] = Counter()
+
+    def hold(self, source: str) -> None:
+        """Keep this source's outcomes uncounted after the end too, if the store does not know the source yet."""
+        self._held.add(source)
 
     @contextmanager
     def batch(self) -> Iterator[Writer]:
@@ -90,7 +95,7 @@ class BulkLoad:
             raise StoreError(f"this load was removed, because it wrote nothing for {ABANDONED_AFTER}; start it again")
         mine = select(sources.c.key, sources.c.id).where(sources.c.load_key == key)
         superseded = sum(
-            _give_to_source(connection, row.key, row.id.removeprefix(_prefix(self._id)))
+            _give_to_source(connection, row.key, row.id.removeprefix(_prefix(self._id)), self._held)
             for row in connection.execute(mine).all()
         )
         seen = select(staged.c.first).where(staged.c.load_key == key, staged.c.kind == candidates.name)
@@ -228,11 +233,12 @@ def _prefix(load: str) -> str:
     return f"load:{load}:"
 
 
-def _give_to_source(connection: Connection, staging: int, source: str) -> int:
+def _give_to_source(connection: Connection, staging: int, source: str, held: set[str]) -> int:
     """Move staged outcomes to their source; return how many that source has got from others meanwhile."""
     final = connection.scalar(select(sources.c.key).where(sources.c.id == source))
     if final is None:
-        connection.execute(update(sources).where(sources.c.key == staging).values(id=source, held=False, load_key=None))
+        given = {"id": source, "held": source in held, "load_key": None}
+        connection.execute(update(sources).where(sources.c.key == staging).values(given))
         return 0
     theirs = outcomes.alias("theirs")
     same = and_(

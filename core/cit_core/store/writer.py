@@ -17,9 +17,9 @@ from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert,
 from cit_core.errors import InvalidInput, StoreError, UnknownCandidate
 from cit_core.records import Candidate, Item, Outcome, Task, require_unique
 from cit_core.store.database_errors import damage_errors
+from cit_core.store.item_merge import differs, merge_items
 from cit_core.store.queries import (
     LOOKUP,
-    UNASSIGNED,
     UNCACHED,
     candidate_key_of,
     constants,
@@ -31,7 +31,7 @@ from cit_core.store.queries import (
 )
 from cit_core.store.schema import candidates, items, loads, outcomes, settings, sources, staged, tasks, versions
 
-__all__ = ["REFUSED_SHOWN", "UNASSIGNED", "BatchResult", "Conflict", "ImportSummary", "Writer", "merge_items"]
+__all__ = ["REFUSED_SHOWN", "BatchResult", "Conflict", "ImportSummary", "Writer"]
 
 REFUSED_SHOWN = 100
 """How many refused outcomes a summary names; all of them are counted."""
@@ -231,7 +231,7 @@ class Writer:
         fresh = [record for record in records if record.id not in stored]
         changed = [record for record in records if record.id in stored and stored[record.id] != record]
         if changed and not replace:
-            raise _differs(table.name, stored[changed[0].id], changed[0])
+            raise differs(table.name, stored[changed[0].id], changed[0])
         self._claim(table, [record.id for record in records if record.id in stored])
         self._insert(table, self._rows(fresh))
         self._update(table, self._rows(changed))
@@ -377,39 +377,6 @@ class Writer:
             fitted = [{"version": number, "name": name, "value": value} for name, value in self._settings.items()]
             if fitted:
                 self._connection.execute(insert(settings), fitted)
-
-
-def merge_items(stored: Item, given: Item) -> Item:
-    """Add what an item's record lacks: its text, or its task if that is `unassigned` or only found by similarity.
-
-    Raises:
-        InvalidInput: If the two say different things.
-    """
-    lacks = {"instruction": None, "options": (), "answer": None, "grader": None}
-    facts = {
-        name: getattr(given if getattr(stored, name) == absent else stored, name) for name, absent in lacks.items()
-    }
-    settled = given if _settledness(given) > _settledness(stored) else stored
-    merged = Item(id=stored.id, task=settled.task, assigned=settled.assigned, **facts)
-    said = {name: getattr(given, name) for name, absent in lacks.items() if getattr(given, name) != absent}
-    if _settledness(given) == STATED:
-        said["task"] = given.task
-    if any(getattr(merged, name) != value for name, value in said.items()):
-        raise _differs("items", merged, merged.model_copy(update=said))
-    return merged
-
-
-STATED = 2
-
-
-def _settledness(item: Item) -> int:
-    return 0 if item.task == UNASSIGNED else 1 if item.assigned else STATED
-
-
-def _differs(what: str, stored: Candidate | Task | Item, given: Candidate | Task | Item) -> InvalidInput:
-    pairs = ((name, getattr(stored, name), getattr(given, name)) for name in type(stored).model_fields)
-    facts = ", ".join(f"{name}: {old!r:.60} is stored and {new!r:.60} came" for name, old, new in pairs if old != new)
-    return InvalidInput(f"{what}: {given.id!r} has other facts ({facts}); pass replace=True to change what is stored")
 
 
 def _outcome_row(identity: Identity, outcome: Outcome) -> dict[str, Any]:
