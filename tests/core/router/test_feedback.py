@@ -91,7 +91,7 @@ def test_texts_are_kept_only_if_asked_for(zoo: CapabilityStore) -> None:
     asked = Item(id="mine", task=UNASSIGNED, instruction="what is my secret?")
     assert (item.id, item.instruction) == (f"asked:{asked.digest}", None)
     assert "secret" not in decision.model_dump_json()
-    assert zoo.evidence("letters").items == (item.id,)
+    assert zoo.outcome_matrix(encoder="letters").item_ids == (item.id,)
     keeps = Router.from_store(zoo, FakeTrunk(), keep_texts=True)
     keeps.feedback(keeps.route("what is my secret?"), "small", 1.0)
     assert zoo.items()[0].instruction == "what is my secret?", "a text that comes later is added"
@@ -180,7 +180,9 @@ def test_feedback_comes_from_any_router_with_the_decision_in_hand(zoo: Capabilit
     for given in (router.feedback(decision, "small", 1.0), again.feedback(told, "small", 1.0)):
         assert given.source == f"feedback:{decision.id}"
     assert zoo.outcome_count() == 1
-    assert zoo.evidence("letters").items == tuple(item.id for item in zoo.items()), "the vector travels along"
+    assert zoo.outcome_matrix(encoder="letters").item_ids == tuple(item.id for item in zoo.items()), (
+        "the vector travels along"
+    )
     with pytest.raises(InvalidInput, match="pass the Decision itself"):
         again.feedback(decision.id, "small", 1.0)
     again._feedback._store.close()
@@ -217,7 +219,7 @@ def test_a_decision_that_was_tampered_with_is_refused(zoo: CapabilityStore) -> N
             router.feedback(Decision.model_validate({**told, "query": {**told["query"], "vector": vector}}), "small", 1)
     stranger = {**told["query"], "encoder": "another"}
     router.feedback(Decision.model_validate({**told, "query": stranger}), "small", 1.0)
-    assert zoo.evidence("letters").items == (), "a vector of another network is not kept"
+    assert zoo.outcome_matrix(encoder="letters").item_ids == (), "a vector of another network is not kept"
     elsewhere = Router(FakeScorer({"small": 0.5}), [Candidate(id="small")]).route("q")
     with pytest.raises(InvalidInput, match="says nothing of its query"):
         router.feedback(elsewhere, "small", 1.0)

@@ -87,7 +87,7 @@ def test_policy_constraints_and_facts_of_a_call_stand_in_place_of_the_routers_ow
     router = Router(scorer, ZOO, policy=CostAware(1e-6), constraints=Constraints(deny=frozenset({"large"})))
     assert router.route("q").model == "small"
     assert router.route("q", constraints=Constraints(), policy=Best()).model == "large"
-    with pytest.raises(NoCandidate, match="large: denied"):
+    with pytest.raises(NoCandidate, match="large, unpriced: denied"):
         router.route("q", constraints=Constraints(deny=frozenset(SCORES)))
     long = router.route("q", policy=Best(), constraints=Constraints(), facts=QueryFacts(tokens=5000))
     assert set(long.excluded) == {"small"}
