@@ -30,11 +30,13 @@ __all__ = [
     "Decision",
     "Item",
     "Outcome",
+    "QueryReference",
     "Ranked",
     "Suite",
     "Task",
     "TaskResult",
     "Usage",
+    "content_digest",
     "require_unique",
 ]
 
@@ -91,6 +93,12 @@ def require_unique(ids: Iterable[str], what: str) -> None:
         raise InvalidInput(f"duplicate {what}: {', '.join(map(shown, sorted(repeated)[:10]))}; each id may come once")
 
 
+def content_digest(instruction: str | None, options: Iterable[str] = (), answer: str | None = None) -> str:
+    """Return the content hash of a question, 16 hex digits."""
+    content = json.dumps([instruction, list(options), answer], ensure_ascii=False)
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 class Candidate(Record):
     """An LLM that may be chosen. `None` means not known: what is not known never excludes it."""
 
@@ -102,7 +110,7 @@ class Candidate(Record):
     price_out: Amount | None = None
     """USD per 1M completion tokens."""
     modalities: tuple[Identifier, ...] | None = None
-    """What it can read: text, image, audio, video, pdf."""
+    """Kinds of input it can read: text, image, audio, video, pdf."""
     tools: bool | None = None
     """Whether it can call tools."""
     structured_output: bool | None = None
@@ -115,7 +123,7 @@ class Candidate(Record):
     """Free text about the model, part of its capability text, which the shipped `mini` does not read."""
 
     def expected_cost(self, prompt_tokens: float, completion_tokens: float) -> float | None:
-        """USD for one call of this size, or None where a price is not known."""
+        """Return USD for one call of this size, or None where a price is not known."""
         if self.price_in is None or self.price_out is None:
             return None
         return (self.price_in * prompt_tokens + self.price_out * completion_tokens) / 1e6
@@ -129,7 +137,7 @@ class Task(Record):
 
     @cached_property
     def description(self) -> str:
-        """The keywords as the network reads them."""
+        """Return the keywords as the network reads them."""
         return ", ".join(self.keywords)
 
 
@@ -139,19 +147,18 @@ class Item(Record):
     id: Identifier
     task: Identifier
     instruction: str | None = None
-    """What a router sees: the question and, if it has them, its options."""
+    """Text that a router sees: the question and, if it has them, its options."""
     options: tuple[str, ...] = ()
     answer: str | None = None
     grader: Literal["choice", "number", "exact", "regex"] | None = None
-    """How an answer is compared; if not given, `choice` for an item with options and `exact` for others."""
+    """Way to compare an answer; if not given, `choice` for an item with options and `exact` for others."""
     assigned: bool = False
     """Whether the task was found by similarity, not stated by a source."""
 
     @property
     def digest(self) -> str:
-        """Content hash of what is asked and what is right, 16 hex digits: equal questions under any id."""
-        content = json.dumps([self.instruction, self.options, self.answer], ensure_ascii=False)
-        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        """Return a content hash of what is asked and what is right, 16 hex digits: equal questions under any id."""
+        return content_digest(self.instruction, self.options, self.answer)
 
 
 class Outcome(Record):
@@ -162,14 +169,14 @@ class Outcome(Record):
     correct: Probability
     """1 right, 0 wrong; fractions for graded answers."""
     source: Identifier
-    """Where the fact comes from; (candidate, item, source) is its identity, so importing twice adds nothing."""
+    """Origin of the fact; (candidate, item, source) is its identity, so importing twice adds nothing."""
     when: datetime = Field(default_factory=lambda: datetime.now(timezone.utc))
     cost_usd: Amount | None = None
     latency_s: Amount | None = None
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
     answer: str | None = None
-    """What the candidate said, as it came."""
+    """Answer of the candidate, as it came."""
 
     @field_validator("when")
     @classmethod
@@ -203,7 +210,7 @@ class Suite(Record):
 
     @cached_property
     def item_ids(self) -> tuple[str, ...]:
-        """All item ids, task by task."""
+        """Return all item ids, task by task."""
         return tuple(item for task in self.tasks for item in self.items[task.id])
 
 
@@ -217,7 +224,7 @@ class TaskResult(Record):
 
 
 class Usage(Record):
-    """What a candidate's answers took, on average over the outcomes that say so; None where none does."""
+    """Tokens, money and time of a candidate's answers, on average; None where no outcome says so."""
 
     prompt_tokens: Amount | None = None
     completion_tokens: Amount | None = None
@@ -228,7 +235,7 @@ class Usage(Record):
 
 
 class Capability(Record):
-    """A candidate and what it was measured to be able to do. Computed from outcomes, never edited."""
+    """A candidate with what was measured of it. Computed from outcomes, never edited."""
 
     candidate: Candidate
     results: tuple[TaskResult, ...] = ()
@@ -240,7 +247,7 @@ class Capability(Record):
         return self
 
     def expected_cost(self, prompt_tokens: float, completion_tokens: float) -> float | None:
-        """USD for one query: list prices times the answer length that was measured, else the measured cost.
+        """Return USD for one query: list prices times the answer length that was measured, else the measured cost.
 
         Args:
             prompt_tokens: Of the query.
@@ -255,12 +262,12 @@ class Capability(Record):
 
     @cached_property
     def mean_accuracy(self) -> float:
-        """Mean over tasks, each task counting once; NaN for a candidate that was never measured."""
+        """Return the mean over tasks, each task counting once; NaN for a candidate that was never measured."""
         return sum(r.accuracy for r in self.results) / len(self.results) if self.results else math.nan
 
     @cached_property
     def text(self) -> str:
-        """The capability in words: c_m of the paper (figure 3)."""
+        """Return the capability in words: c_m of the paper (figure 3)."""
         lines = (
             f'accuracy {result.accuracy:.1%} on the task of "{result.task.description}"' for result in self.results
         )
@@ -269,7 +276,7 @@ class Capability(Record):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Content hash of what a scorer reads; equal for equal results in any order."""
+        """Return a content hash of what a scorer reads; equal for equal results in any order."""
         lines = sorted((r.task.description, r.accuracy + 0.0, r.count) for r in self.results)  # -0.0 is 0.0
         return hashlib.sha256(repr((self.candidate.notes, lines)).encode()).hexdigest()
 
@@ -285,14 +292,27 @@ class Ranked(Record):
     expected_latency_s: float | None = None
     """Seconds its answers took on average, None where that was not measured."""
     utility: float
-    """What the policy maximises, in the policy's own unit."""
+    """Number that the policy maximises, in the policy's own unit."""
+
+
+class QueryReference(Record):
+    """A query without its text: enough for feedback on it from any process, and for evidence on similar queries."""
+
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    """Content hash of the text, `Item.digest` of an item that has nothing but this instruction."""
+    encoder: Identifier | None = None
+    """Which network made the vector."""
+    vector: Annotated[str, Field(max_length=65_536, pattern="^[A-Za-z0-9+/]*=*$")] | None = None
+    """Unit vector of the text: float16, little-endian, in base64."""
+    text: str | None = None
+    """The text itself; only if the router was asked to keep it."""
 
 
 class Decision(Record):
-    """Which candidate a query goes to, and why."""
+    """Which candidate a query goes to, and why: what the adapters call `cit_route`."""
 
-    id: str = Field(default_factory=lambda: uuid.uuid4().hex)
-    """Of this decision, for feedback and logs."""
+    id: Identifier = Field(default_factory=lambda: uuid.uuid4().hex)
+    """Identifier of this decision, for feedback and logs."""
     model: str
     probability: Probability
     ranking: Annotated[tuple[Ranked, ...], Field(min_length=1)]
@@ -306,23 +326,25 @@ class Decision(Record):
     policy: str
     scorer: str
     store_version: str | None = None
-    """What the capabilities were computed from."""
+    """Version of the store that the capabilities were computed from."""
     latency_ms: float = 0.0
     """Time to decide [ms]; in a batch, the batch's time divided by its size."""
     warnings: tuple[str, ...] = ()
+    query: QueryReference | None = None
+    """For feedback; None where the router is of no store."""
 
     @property
     def scores(self) -> dict[str, float]:
-        """Candidate id to P(correct), in order of the ranking."""
+        """Return candidate id to P(correct), in order of the ranking."""
         return {ranked.model: ranked.probability for ranked in self.ranking}
 
     @property
     def expected_cost_usd(self) -> float | None:
-        """USD for this query with the chosen candidate, None where its price is not known."""
+        """Return USD for this query with the chosen candidate, None where its price is not known."""
         return self.ranking[0].expected_cost_usd
 
     def explain(self, top: int = 5) -> str:
-        """The decision in words, for people: the choice, the runners-up, the excluded and any warning."""
+        """Return the decision in words: the choice, the runners-up, the excluded and any warning."""
         why = {"policy": f"policy {self.policy}", "conversation": "kept in its conversation", "caller": "asked for"}
         lines = [
             f"{self.model}: {self.probability:.1%} likely to get this right ({why[self.chosen_by]}, {self.scorer})"

@@ -29,6 +29,7 @@ __all__ = [
     "Identifiers",
     "Positive",
     "Probability",
+    "each",
     "invalid",
     "our_errors",
     "validated",
@@ -51,7 +52,7 @@ def _number(value: object) -> object:
 
 
 def _at_least_0(value: object) -> object:
-    if isinstance(value, Real) and float(value) >= 0.0:
+    if isinstance(value, Real) and value >= 0.0:  # type: ignore[operator]  # for mypy, Real has no order
         return value
     raise ValueError("must be a number, 0 or more")
 
@@ -84,6 +85,13 @@ Hashed = Annotated[Any, AfterValidator(_hashable)]
 """Whatever can be the key of a mapping."""
 
 
+def each(value: object) -> object:
+    """Return what an iterable holds, for fields that take any list; a text or a mapping is none."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ValueError("must be a list")
+    return value if isinstance(value, list | tuple) else tuple(value)
+
+
 def our_errors(cls: type[T]) -> type[T]:
     """Make the constructor of a pydantic dataclass raise `InvalidInput` in place of pydantic's error."""
     build = cls.__init__
@@ -93,7 +101,8 @@ def our_errors(cls: type[T]) -> type[T]:
         try:
             build(self, *args, **kwargs)
         except ValidationError as error:
-            raise _invalid_options(f"{cls.__name__}: ", error, vars(cls)["__dataclass_fields__"]) from None
+            name = cls.__name__.removesuffix("Settings")
+            raise _invalid_options(f"{name}: ", error, vars(cls)["__dataclass_fields__"]) from None
 
     cls.__init__ = checked  # type: ignore[assignment,method-assign]
     return cls
@@ -142,17 +151,20 @@ def _problem(detail: ErrorDetails, known: tuple[str, ...], *, echo: bool) -> str
         return f"{where}: there is no such field" + (f"; closest: {', '.join(close)}" if close else "")
     raised = detail.get("ctx", {}).get("error")
     if isinstance(raised, InvalidInput):  # of a record within: it names what came
-        return f"{where}: {raised}"
+        return f"{where}: {raised}" if echo else f"{where}: is not valid"
     what = str(raised) if isinstance(raised, ValueError) else detail["msg"][:1].lower() + detail["msg"][1:]
     return f"{where}: {what} (got {shown(detail['input'])})" if echo else f"{where}: {what}"
 
 
 def _invalid_options(prefix: str, error: ValidationError, known: Iterable[str], what: str = "") -> InvalidInput:
     """Return our error for pydantic's about the first option that is not valid."""
-    detail = error.errors(include_url=False)[0]
-    where = ".".join([*([what] if what else []), *map(_place, detail["loc"])])
+    detail, names = error.errors(include_url=False)[0], tuple(known)
     if detail["type"] in UNKNOWN_FIELD:
-        return InvalidInput(prefix + _problem(detail, tuple(known), echo=False))
+        return InvalidInput(prefix + _problem(detail, names, echo=False))
+    path = list(detail["loc"])
+    if path and isinstance(path[0], int) and path[0] < len(names):  # it was given by position
+        path[0] = names[path[0]]
+    where = ".".join([*([what] if what else []), *map(_place, path)])
     raised = detail.get("ctx", {}).get("error")
     if isinstance(raised, InvalidInput):
         return raised
@@ -165,7 +177,9 @@ def _invalid_options(prefix: str, error: ValidationError, known: Iterable[str], 
 def _need(detail: ErrorDetails) -> str:
     context = detail.get("ctx", {})
     if detail["type"] == "greater_than_equal":
-        return f"must be {context['ge']} or more"
+        return f"must be {context['ge']:g} or more"
+    if detail["type"] == "less_than_equal":
+        return f"must be {context['le']:g} or less"
     if detail["type"] == "missing_argument":
         return "must be given"
     return detail["msg"].replace("Input should be", "must be")

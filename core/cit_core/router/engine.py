@@ -1,37 +1,57 @@
-"""From queries to decisions: who may be chosen, what the scorer says of them, whom the policy prefers."""
+"""From queries to decisions: which candidates may be chosen, what the scorer says of them, which the policy prefers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator, TypeAdapter
 
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
-from cit_core.policy import Best, Constraints, Policy, QueryFacts, Scored, rank
-from cit_core.records import Capability, Decision
+from cit_core.policy import Best, Constraints, Policy, QueryFacts, Scored, as_constraints, as_policy, rank
+from cit_core.records import Candidate, Capability, Decision, require_unique
+from cit_core.router.feedback import Feedback
 from cit_core.router.query import Query, check_text, estimate_tokens
 from cit_core.router.scorer import Scorer
+from cit_core.router.telemetry import Caller
+from cit_core.shutdown import uninterrupted
+from cit_core.validation import AtLeast0, each, validated
 
-__all__ = ["MAX_CHARACTERS", "Asked", "Decider"]
+__all__ = ["MAX_CHARACTERS", "Engine"]
 
 MAX_CHARACTERS = 20_000
-"""What a scorer is given of a query at most, so that a megabyte costs no more than a page."""
+"""Characters of a query that a scorer is given at most, so that a megabyte costs no more than a page."""
+
+
+def _as_capability(given: object) -> object:
+    if isinstance(given, Capability):
+        return given
+    if isinstance(given, Candidate):
+        return Capability(candidate=given)
+    raise ValueError("must be a Candidate or a Capability")
+
+
+_ZOO: TypeAdapter[tuple[Capability, ...]] = TypeAdapter(
+    Annotated[tuple[Annotated[Capability, BeforeValidator(_as_capability)], ...], BeforeValidator(each)]
+)
+_TOKENS: TypeAdapter[float] = TypeAdapter(AtLeast0)
+_REASONS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A query for which somebody is left.
+class _Asked:
+    """A query for which a candidate is left.
 
     Attributes:
-        query: What was asked.
-        facts: Of the query.
-        policy: What to maximise for it.
-        excluded: Who is out, id to reason.
+        query: The query.
+        facts: Facts of the query.
+        policy: Policy for it.
+        excluded: Candidates that are out, id to reason.
         chosen_by: `caller` where the query names the candidate.
     """
 
@@ -42,40 +62,97 @@ class Asked:
     chosen_by: Literal["policy", "caller"]
 
 
-@dataclass(frozen=True)
-class Decider:
-    """A zoo and what decides about it; never changes. Attributes are those of `Router`."""
+class Engine:
+    """A zoo and what decides about it; never changes.
 
-    scorer: Scorer
-    capabilities: tuple[Capability, ...]
-    policy: Policy
-    constraints: Constraints
-    store_version: str | None = None
-    completion_tokens: int = 256
-    excluded: Mapping[str, str] = field(default_factory=dict)
+    Args:
+        scorer: Predicts.
+        candidates: The zoo: capabilities, or bare candidates for a scorer that needs no measurements.
+        policy: What to maximise: an object, or as the command line writes it; `best` if not given.
+        constraints: Limits on which candidates may be chosen: `Constraints`, or a dict of their fields.
+        store_version: Version of what the capabilities were computed from; goes into every decision.
+        completion_tokens: Length of an answer assumed for expected costs [tokens].
+        excluded: Candidates that are out of every decision, id to reason.
+        feedback: Where feedback goes, so that decisions carry what it needs.
+
+    Raises:
+        NoCandidate: If the zoo is empty.
+        InvalidInput: If two candidates have the same id, or an option cannot be used.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        candidates: Iterable[Candidate | Capability],
+        *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
+        store_version: str | None = None,
+        completion_tokens: float = 256,
+        excluded: Mapping[str, str] | None = None,
+        feedback: Feedback | None = None,
+    ) -> None:
+        self.capabilities = validated(_ZOO, candidates, "candidates")
+        if not self.capabilities:
+            raise NoCandidate
+        if not isinstance(scorer, Scorer) or isinstance(scorer, type):
+            raise InvalidInput(f"scorer is {type(scorer).__name__}; it must have score(instructions, capabilities)")
+        self.scorer = scorer
+        self.policy = Best() if policy is None else as_policy(policy)
+        self.constraints = Constraints() if constraints is None else as_constraints(constraints)
+        self.store_version = store_version
+        self.completion_tokens = validated(_TOKENS, completion_tokens, "completion_tokens")
+        self.excluded = validated(_REASONS, {} if excluded is None else excluded, "excluded")
+        self._feedback = feedback
+        require_unique((c.candidate.id for c in self.capabilities), "candidate ids")
+
+    @cached_property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The zoo without what was measured."""
+        return tuple(capability.candidate for capability in self.capabilities)
 
     @cached_property
     def scorer_name(self) -> str:
-        """As decisions call the scorer."""
+        """Name of the scorer in decisions."""
         return str(getattr(self.scorer, "name", type(self.scorer).__name__))
 
     @cached_property
     def _latencies(self) -> dict[str, float]:
         return {c.candidate.id: c.usage.latency_s for c in self.capabilities if c.usage.latency_s is not None}
 
-    def ask(self, query: Query, place: int | None = None) -> Asked:
-        """Find out who may be chosen, before anything is scored.
+    def decide_many(
+        self, queries: Sequence[Query], callers: Sequence[Caller] | None = None
+    ) -> list[Decision | CITError]:
+        """Decide on queries with one call of the scorer, and record each decision in the telemetry.
 
         Args:
-            query: What is asked.
-            place: In a batch, for the message of an error.
+            queries: The queries.
+            callers: The call that each is for; this one if not given.
 
-        Raises:
-            InvalidInput: If there is no text to route on.
-            UnknownCandidate: If the query names a candidate that there is not.
-            NoCandidate: If nobody is left.
+        Returns:
+            In order; a query that cannot be routed has its error, and costs the others nothing.
         """
-        check_text(query.text, place)
+        with uninterrupted():
+            callers = callers or [Caller(time.time_ns())] * len(queries)
+            asked = [self._ask(query) for query in queries]
+            decided = iter(self._choose([one for one in asked if isinstance(one, _Asked)]))
+            outcomes = [next(decided) if isinstance(one, _Asked) else one for one in asked]
+            for caller, query, outcome in zip(callers, queries, outcomes, strict=True):
+                if isinstance(outcome, Decision):
+                    if self._feedback is not None:
+                        self._feedback.remember(outcome)
+                    caller.record(query, outcome)
+            return outcomes
+
+    def _ask(self, query: Query) -> _Asked | CITError:
+        """Find out which candidates may be chosen, before anything is scored."""
+        try:
+            check_text(query.text)
+            return self._admit(query)
+        except CITError as error:
+            return error
+
+    def _admit(self, query: Query) -> _Asked:
         policy = query.policy if query.policy is not None else self.policy
         limits = query.constraints if query.constraints is not None else self.constraints
         out = {**self.excluded, **query.excluded}
@@ -83,31 +160,42 @@ class Decider:
             known = [c.candidate.id for c in self.capabilities]
             if query.model not in known:
                 raise UnknownCandidate(query.model, known, "the router")
-            # who was not measured is out of guesses, not of what a caller asks for; and among one no price is needed
+            # one that was not measured is out of guesses, not of what a caller asks for; among one no price is needed
             policy, limits, out = Best(), limits.among([query.model]), dict(query.excluded)
         facts = query.known_facts
         asked = [c.candidate for c in self.capabilities if c.candidate.id not in out]
         excluded = {**out, **limits.exclude(asked, facts, self._latencies)}
         if len(excluded) == len(self.capabilities):
             raise NoCandidate(excluded)
-        return Asked(query, facts, policy, excluded, "policy" if query.model is None else "caller")
+        return _Asked(query, facts, policy, excluded, "policy" if query.model is None else "caller")
 
-    def decide(self, asked: Sequence[Asked]) -> list[Decision | CITError]:
-        """Score once and choose for each; whom a policy leaves without a candidate has that error."""
+    def _choose(self, asked: Sequence[_Asked]) -> list[Decision | CITError]:
+        """Score once and choose for each; a query whose policy leaves no candidate has that error."""
         if not asked:
             return []
         started = time.perf_counter()
         ids = {c.candidate.id for c in self.capabilities if any(c.candidate.id not in one.excluded for one in asked)}
         taking_part = tuple(c for c in self.capabilities if c.candidate.id in ids)
-        scores_NK = self._score([one.query.text[:MAX_CHARACTERS] for one in asked], taking_part)
+        texts = [one.query.text[:MAX_CHARACTERS] for one in asked]
+        scores_NK, vectors_ND = self._score(texts, taking_part)
         latency_ms = (time.perf_counter() - started) * 1e3 / len(asked)
+        vectors = [None] * len(asked) if vectors_ND is None else vectors_ND
         return [
-            self._decide(one, taking_part, scores_K, latency_ms) for one, scores_K in zip(asked, scores_NK, strict=True)
+            self._decide(one, taking_part, scores_K, vector_D, latency_ms)
+            for one, scores_K, vector_D in zip(asked, scores_NK, vectors, strict=True)
         ]
 
-    def _score(self, texts: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
+    def _score(
+        self, texts: Sequence[str], capabilities: Sequence[Capability]
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating] | None]:
+        """Return checked scores (N, K), and vectors (N, D) if decisions refer to their queries and there are any."""
         expected = (len(texts), len(capabilities))
-        given = self.scorer.score(texts, capabilities)
+        with_vectors = getattr(self.scorer, "score_with_vectors", None) if self._feedback is not None else None
+        vectors_ND = None
+        if with_vectors is None:
+            given = self.scorer.score(texts, capabilities)
+        else:
+            given, vectors_ND = with_vectors(texts, capabilities)
         try:
             scores_NK = np.asarray(given, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -121,10 +209,15 @@ class Decider:
                 f"{'values outside [0, 1]' if scores_NK.shape == expected else f'shape {scores_NK.shape}'}; "
                 f"Scorer.score must return an array of probabilities of shape {expected}"
             )
-        return scores_NK
+        return scores_NK, vectors_ND
 
     def _decide(
-        self, asked: Asked, taking_part: Sequence[Capability], scores_K: NDArray[np.floating], latency_ms: float
+        self,
+        asked: _Asked,
+        taking_part: Sequence[Capability],
+        scores_K: NDArray[np.floating],
+        vector_D: NDArray[np.floating] | None,
+        latency_ms: float,
     ) -> Decision | CITError:
         scored = [
             Scored(
@@ -150,13 +243,14 @@ class Decider:
             scorer=self.scorer_name,
             store_version=self.store_version,
             latency_ms=latency_ms,
+            query=None if self._feedback is None else self._feedback.refer(asked.query.text, vector_D),
         )
         if (conversation := asked.query.conversation) is not None:
             decision = conversation.memory.settle(conversation.key, decision)
         warnings = self._warnings(asked, decision.model)
         return decision.model_copy(update={"warnings": warnings}) if warnings else decision
 
-    def _warnings(self, asked: Asked, model: str) -> tuple[str, ...]:
+    def _warnings(self, asked: _Asked, model: str) -> tuple[str, ...]:
         found = []
         characters, reads = len(asked.query.text), getattr(self.scorer, "max_tokens", None)
         length = 0 if reads is None else estimate_tokens(asked.query.text)

@@ -1,81 +1,152 @@
-"""What became of a decision, as an outcome in the store."""
+"""Feedback: how well a candidate answered, as an outcome in the store.
+
+Everything that is needed travels in the decision, so any process may give it. Without their texts, queries are items
+`asked:DIGEST` with a vector; the texts are stored only if the router was asked to.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import threading
-import uuid
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cit_core.errors import InvalidInput
-from cit_core.records import Decision, Item, Outcome, Task
+from cit_core.fork import renew_after_fork
+from cit_core.messages import shown
+from cit_core.records import Decision, Item, Outcome, QueryReference, Task, content_digest
 
 if TYPE_CHECKING:
     from cit_core.router.scorer import Scorer
     from cit_core.store import CapabilityStore
 
-__all__ = ["Feedback"]
+__all__ = ["LONGEST_TEXT", "REMEMBERED", "Feedback"]
 
 REMEMBERED = 1024
-"""Decisions whose questions are kept in memory, so that feedback can name them."""
+"""Decisions that feedback can name by their id alone, in the process that made them; about 2 kB each."""
+LONGEST_TEXT = 20_000
+"""Characters of a query that are kept, where texts are."""
 
 
 class Feedback:
-    """Remembers what was asked and writes how well it was answered. Thread-safe.
+    """Writes how well queries were answered. Thread-safe.
 
     Args:
         store: Where outcomes go.
-        scorer: If it makes vectors, they are kept beside the questions, so that feedback is evidence at once.
+        scorer: If it makes vectors, they are kept beside the queries, so that feedback is evidence at once.
+        keep_texts: Keep the texts of queries, in decisions and in the store.
     """
 
-    def __init__(self, store: CapabilityStore, scorer: Scorer) -> None:
+    def __init__(self, store: CapabilityStore, scorer: Scorer, *, keep_texts: bool = False) -> None:
         self._store = store
-        self._scorer = scorer
-        self._asked: OrderedDict[str, str] = OrderedDict()
+        self._scorer: Any = scorer
+        self._encodes = hasattr(scorer, "encode") and hasattr(scorer, "encoder")
+        self._keep_texts = keep_texts
+        self._recent: OrderedDict[str, QueryReference] = OrderedDict()
+        self._renew_after_fork()
+        renew_after_fork(self)
+
+    def _renew_after_fork(self) -> None:
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[Feedback], tuple[CapabilityStore, Scorer]]:
-        return Feedback, (self._store, self._scorer)  # questions stay in the process that was asked
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _feedback, (self._store, self._scorer, self._keep_texts)  # decisions remembered stay where they are
 
-    def remember(self, decisions: Sequence[Decision], instructions: Sequence[str]) -> None:
-        """Keep the questions of some decisions; the oldest are forgotten."""
-        with self._lock:
-            for decision, instruction in zip(decisions, instructions, strict=True):
-                self._asked[decision.id] = instruction
-            while len(self._asked) > REMEMBERED:
-                self._asked.popitem(last=False)
+    def refer(self, text: str, vector_D: NDArray[np.floating] | None) -> QueryReference:
+        """Return what a decision keeps of its query.
 
-    def add(self, about: Decision | str | Item, candidate: str, correct: float) -> Outcome:
-        """See `Router.feedback`. Each call is a fact of its own, in one transaction."""
+        Args:
+            text: The query.
+            vector_D: Its vector, if the scorer has made one; it is made here if not.
+        """
+        if vector_D is None and self._encodes:
+            vector_D = self._scorer.encode([text[:LONGEST_TEXT]])[0]
+        return QueryReference(
+            digest=content_digest(text),
+            encoder=None if vector_D is None else self._scorer.encoder,
+            vector=None if vector_D is None else base64.b64encode(vector_D.astype("<f2").tobytes()).decode("ascii"),
+            text=text[:LONGEST_TEXT] if self._keep_texts else None,
+        )
+
+    def remember(self, decision: Decision) -> None:
+        """Remember a decision's query under its id; the oldest is forgotten."""
+        if decision.query is not None:
+            with self._lock:
+                self._recent[decision.id] = decision.query
+                while len(self._recent) > REMEMBERED:
+                    self._recent.popitem(last=False)
+
+    def add(self, about: Decision | str | Item, candidate: str, correct: float, key: str | None = None) -> Outcome:
+        """Add an outcome in one transaction; see `Router.feedback`."""
         from cit_core.store import UNASSIGNED
 
-        item, source = self._item(about)
+        item, vector, name = self._item(about)
+        source = f"feedback:{name if key is None else key}".removesuffix(":")
         outcome = Outcome(candidate=candidate, item=item.id, correct=correct, source=source)
-        encode = getattr(self._scorer, "encode", None)
-        vectors = {} if encode is None or item.instruction is None else {item.id: encode([item.instruction])[0]}
         with self._store.transaction() as writer:
             if item.task == UNASSIGNED:
                 writer.add_tasks([Task(id=UNASSIGNED, keywords=(UNASSIGNED,))])
             writer.add_items([item])
             if writer.add_outcomes([outcome]).conflicts:
-                raise InvalidInput(f"feedback on {candidate!r} in this decision was given before, and was another one")
-            if vectors:
-                writer.set_vectors(vectors, self._scorer.encoder)  # type: ignore[attr-defined]
+                raise InvalidInput(
+                    f"feedback on {shown(candidate)} for this {'item' if isinstance(about, Item) else 'decision'} was "
+                    "given before, and was another one; pass key=... to tell two answers apart"
+                )
+            if vector is not None:
+                writer.set_vectors({item.id: vector}, self._scorer.encoder)
         return outcome
 
-    def _item(self, about: Decision | str | Item) -> tuple[Item, str]:
-        """The item, and the source of the outcome, which makes it a fact of its own."""
+    def _item(self, about: object) -> tuple[Item, NDArray[np.floating] | None, str]:
+        """Return the item, its vector, and the name under which the outcome is a fact of its own."""
+        if isinstance(about, Item):
+            known = self._encodes and about.instruction is not None
+            return about, self._scorer.encode([about.instruction])[0] if known else None, ""
+        if isinstance(about, Decision):
+            reference, name = about.query, about.id
+            if reference is None:
+                raise InvalidInput(
+                    f"decision {about.id!r} says nothing of its query: its router is of no store; pass the Item that "
+                    "was asked"
+                )
+        elif isinstance(about, str):
+            reference, name = self._remembered(about), about
+        else:
+            raise InvalidInput(f"feedback is about {shown(about)}; pass a Decision, its id or an Item")
+        return self._asked(reference), self._vector(reference), name
+
+    def _remembered(self, id_: str) -> QueryReference:
+        with self._lock:
+            reference = self._recent.get(id_)
+        if reference is None:
+            raise InvalidInput(
+                f"no decision {shown(id_)} among the last {REMEMBERED:,} of this router; pass the Decision itself, or "
+                "pass the Item that was asked"
+            )
+        return reference
+
+    def _asked(self, reference: QueryReference) -> Item:
         from cit_core.store import ASKED, UNASSIGNED
 
-        if isinstance(about, Item):
-            return about, f"feedback:{uuid.uuid4().hex}"
-        id_ = about.id if isinstance(about, Decision) else about
-        with self._lock:
-            instruction = self._asked.get(id_)
-        if instruction is None:
-            raise InvalidInput(
-                f"no decision {id_!r} among the last {REMEMBERED:,} of this router; pass the Item that was asked"
-            )
-        asked = Item(id=ASKED, task=UNASSIGNED, instruction=instruction)
-        return asked.model_copy(update={"id": f"{ASKED}{asked.digest}"}), f"feedback:{id_}"
+        text = reference.text if self._keep_texts else None
+        return Item(id=f"{ASKED}{reference.digest}", task=UNASSIGNED, instruction=text)
+
+    def _vector(self, reference: QueryReference) -> NDArray[np.floating] | None:
+        """Return the vector if it can be compared with those of the store's network."""
+        if reference.vector is None or not self._encodes or reference.encoder != self._scorer.encoder:
+            return None
+        try:
+            vector_D = np.frombuffer(base64.b64decode(reference.vector, validate=True), "<f2").astype(np.float32)
+        except (binascii.Error, ValueError):
+            vector_D = np.zeros(0, np.float32)
+        expected = self._scorer.encode(["width"]).shape[1]
+        if len(vector_D) != expected or not np.isfinite(vector_D).all():
+            raise InvalidInput(f"the vector of this decision's query is damaged; it must hold {expected} numbers")
+        return vector_D
+
+
+def _feedback(store: CapabilityStore, scorer: Scorer, keep_texts: bool) -> Feedback:
+    return Feedback(store, scorer, keep_texts=keep_texts)

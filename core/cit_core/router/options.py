@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import closest, shown
 from cit_core.policy import as_constraints, as_policy
-from cit_core.router.batching import Batching
+from cit_core.router.batching import as_batching
 from cit_core.router.fallback import Fallback
 from cit_core.router.loading import is_store
 from cit_core.router.router import Router
@@ -86,22 +86,6 @@ def as_fallback(given: Any) -> Fallback:
     raise InvalidInput(
         f"fallback is {shown(given)}; use Fallback(fallback_on=..., max_attempts=...) of cit_core.router"
     )
-
-
-def as_batching(given: Any) -> Batching | None:
-    """Return how calls that coincide are scored together, or None if each is scored by itself.
-
-    Raises:
-        InvalidInput: If it is neither a `Batching`, nor its config, nor None.
-    """
-    if given is None or isinstance(given, Batching):
-        return given
-    if isinstance(given, Mapping):
-        unknown = [name for name in given if name not in Batching.__dataclass_fields__]
-        if not unknown:
-            return Batching(**given)
-        raise InvalidInput(f"batching has no {shown(unknown[0])}; use {', '.join(Batching.__dataclass_fields__)}")
-    raise InvalidInput(f"batching is {shown(given)}; use Batching(max_wait_s=..., max_size=...) of cit_core.router")
 
 
 def as_context(given: Any) -> Literal["turn", "conversation"]:

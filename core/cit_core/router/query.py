@@ -1,38 +1,49 @@
-"""One question to a router, with all that a call may set in place of the router's own."""
+"""A query to a router, with all that a call may set in place of the router's own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Annotated
+
+from pydantic import PlainValidator, SkipValidation
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from cit_core.errors import InvalidInput
-from cit_core.policy import Constraints, Policy, QueryFacts
+from cit_core.policy import Constraints, Policy, QueryFacts, as_policy
 from cit_core.router.sticky import Conversation
 from cit_core.tokens import estimate_tokens
+from cit_core.validation import OPTIONS, our_errors
 
-__all__ = ["CHARACTERS_PER_TOKEN", "Query", "check_text", "estimate_tokens"]
+__all__ = ["CHARACTERS_PER_TOKEN", "Query", "check_text", "estimate_tokens", "policy_or_none"]
 
 CHARACTERS_PER_TOKEN = 4
 """Rough length of a token in English text; `estimate_tokens` knows other scripts."""
 
 
-@dataclass(frozen=True)
+def policy_or_none(given: object) -> Policy | None:
+    """Return a policy, whether it came as one or as text, or None for the router's own."""
+    return None if given is None else as_policy(given)
+
+
+@our_errors
+@pydantic_dataclass(frozen=True, config=OPTIONS)
 class Query:
-    """One question to a router.
+    """A query to a router.
 
     Attributes:
-        text: What to route on.
-        facts: What the query holds beyond text; its length is estimated if not given.
-        policy: In place of the router's own.
-        constraints: In place of the router's own.
+        text: Text to route on; checked when it is decided on.
+        facts: Facts beyond the text; the length is estimated if not given.
+        policy: Policy in place of the router's own: an object, or as the command line writes it.
+        constraints: Constraints in place of the router's own.
         model: Only this candidate may be chosen, whatever the policy. Constraints stay: they may be somebody else's.
-        conversation: Keeps to the candidate that it began with.
-        excluded: Who is out of this decision, id to reason: an adapter's own constraints.
+        conversation: Conversation that keeps to the candidate that it began with.
+        excluded: Candidates that are out of this decision, id to reason: an adapter's own constraints.
     """
 
-    text: str
+    text: Annotated[str, SkipValidation]
     facts: QueryFacts | None = None
-    policy: Policy | None = None
+    policy: Annotated[Policy | None, PlainValidator(policy_or_none)] = None
     constraints: Constraints | None = None
     model: str | None = None
     conversation: Conversation | None = None
@@ -40,12 +51,12 @@ class Query:
 
     @property
     def known_facts(self) -> QueryFacts:
-        """The facts that were given, or what the text says about itself."""
+        """Return the facts that were given, or what the text says about itself."""
         return self.facts if self.facts is not None else QueryFacts(tokens=estimate_tokens(self.text))
 
 
 def check_text(text: object, place: int | None = None) -> None:
-    """Refuse what is no text to route on.
+    """Refuse a query that is no text to route on.
 
     Args:
         text: The query.

@@ -1,4 +1,4 @@
-"""What predicts: the protocol, and the stand-in that tests and examples use."""
+"""Scorers: the protocol, and the fake that tests and examples use."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ __all__ = ["FakeScorer", "Scorer"]
 class Scorer(Protocol):
     """Predicts, for every query and candidate, P(the candidate's answer is correct).
 
-    A scorer may also have a `name`, which decisions carry, and `max_tokens`, what it reads of a query: a decision on a
-    longer one then says so.
+    A scorer may also have a `name`, which decisions carry; `max_tokens`, what it reads of a query, so that a decision
+    on a longer one says so; and `score_with_vectors`, which returns unit vectors (N, D) of the queries beside the
+    scores, so that feedback needs no second pass over the texts.
     """
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
@@ -47,7 +48,7 @@ class FakeScorer:
     def __init__(self, scores: Mapping[str, float] | Callable[[str, str], float]) -> None:
         self._scores = scores
         self.calls: list[tuple[str, ...]] = []
-        """The instructions of every call, in order: what a test asks to see that scoring was batched."""
+        """Instructions of every call, in order, so that a test can see that scoring was batched."""
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
         """Look the probabilities up.

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 
 from cit_core.errors import CITError, InvalidInput
-from cit_core.policy import Constraints, Policy, parse_policy
+from cit_core.messages import closest, shown
+from cit_core.policy import Best, Constraints, Policy, as_policy, parse_policy
 from cit_core.records import Suite
 from cit_core.router.batching import Batching
 from cit_core.router.fallback import Fallback
 from cit_core.router.router import Router
 from cit_core.router.sticky import Sticky
+from cit_core.validation import Identifier, invalid
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -32,7 +37,7 @@ Config = dict[str, Any]
 
 
 def router_to_config(router: Router) -> Config:
-    """Where a router was opened and how it decides.
+    """Return where a router was opened and how it decides, as JSON can hold it.
 
     Raises:
         InvalidInput: If it was put together from parts, or has a policy of its own making.
@@ -56,38 +61,63 @@ def router_to_config(router: Router) -> Config:
     }
 
 
-def router_from_config(config: Mapping[str, Any], store: CapabilityStore | None = None) -> Router:
+def _policy(text: object) -> Policy:
+    try:
+        return as_policy(text)
+    except InvalidInput:
+        raise ValueError("use best, threshold:TAU (0..1) or cost:VALUE (USD)") from None
+
+
+class _RouterConfig(BaseModel):
+    """What `router_to_config` writes."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    checkpoint: str | None = None
+    store: str | None = None
+    suite: Suite | None = None
+    evidence: bool = True
+    models: tuple[Identifier, ...] | None = None
+    policy: Annotated[Policy, PlainValidator(_policy)] = Best()
+    constraints: Constraints = Constraints()
+    batching: Batching | None = None
+
+
+def router_from_config(config: Mapping[str, Any], store: CapabilityStore | str | None = None) -> Router:
     """Open a router again; from a store, at what is in it now.
+
+    No error shows a value of the config: it may be an address with a password, or a key in the wrong place.
 
     Args:
         config: What `router_to_config` gave.
-        store: The store, if its address has a password: none was written down.
+        store: The store or its address, if the address has a password: none was written down.
 
     Raises:
         InvalidInput: If the config is not of a router.
         StoreError: If the store cannot be opened.
     """
     if not isinstance(config, Mapping) or not ("checkpoint" in config or "store" in config):
-        raise InvalidInput(f"no config of a router: {config!r}; it needs 'checkpoint' or 'store', as to_config gives")
+        raise InvalidInput(
+            f"no config of a router: {_keys(config)}; it needs 'checkpoint' or 'store', as to_config gives"
+        )
+    try:
+        read = _RouterConfig.model_validate(dict(config))
+    except ValidationError as error:
+        raise invalid("the config of a router", error, _RouterConfig.model_fields, echo=False) from None
     options: dict[str, Any] = {
-        "models": config.get("models"),
-        "policy": parse_policy(config.get("policy", "best")),
-        "constraints": Constraints(**config.get("constraints", {})),
-        "evidence": config.get("evidence", True),
-        "batching": None if config.get("batching") is None else Batching(**config["batching"]),
+        "models": read.models,
+        "policy": read.policy,
+        "constraints": read.constraints,
+        "evidence": read.evidence,
+        "batching": read.batching,
     }
-    if "checkpoint" in config:
-        return Router.from_pretrained(config["checkpoint"], **options)
-    if store is None:
-        from cit_core.store import CapabilityStore
-
-        store = CapabilityStore(config["store"])
-    suite = config.get("suite")
-    return Router.from_store(store, suite=None if suite is None else Suite.model_validate(suite), **options)
+    if read.checkpoint is not None:
+        return Router.from_pretrained(read.checkpoint, **options)
+    return Router.from_store(store if store is not None else _address(read.store), suite=read.suite, **options)
 
 
 def fallback_to_config(fallback: Fallback) -> Config:
-    """Its settings; exception classes by name.
+    """Return the settings of a fallback, exception classes by name.
 
     Raises:
         InvalidInput: If `fallback_on` is a function.
@@ -103,24 +133,58 @@ def fallback_to_config(fallback: Fallback) -> Config:
 
 
 def fallback_from_config(config: Mapping[str, Any]) -> Fallback:
-    """As `fallback_to_config` wrote it. Imports nothing: whose exceptions are named must have been imported before.
+    """Make a fallback of its settings. Imports nothing: modules whose exceptions are named must be imported before.
 
     Raises:
         InvalidInput: If a name is not that of an exception class in a module that was imported.
     """
-    names = config.get("fallback_on")
-    on = None if names is None else tuple(map(_exception, names))
-    return Fallback(on, **{name: value for name, value in config.items() if name != "fallback_on"})
+    options = _options(config, Fallback)
+    names = options.pop("fallback_on", None)
+    if not (names is None or (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names))):
+        raise InvalidInput(f"fallback_on is {shown(names)}; in a config it is a list of names, 'module:Class'")
+    return Fallback(None if names is None else tuple(map(_exception, names)), **options)
 
 
 def sticky_to_config(sticky: Sticky) -> Config:
-    """Its settings; the conversations stay where they are."""
+    """Return the settings of a sticky memory; the conversations stay where they are."""
     return {"margin": sticky.margin, "remembered": sticky.remembered}
 
 
 def sticky_from_config(config: Mapping[str, Any]) -> Sticky:
-    """As `sticky_to_config` wrote it."""
-    return Sticky(**config)
+    """Make a sticky memory of its settings.
+
+    Raises:
+        InvalidInput: If they are not those of one.
+    """
+    return Sticky(**_options(config, Sticky))
+
+
+def _address(store: str | None) -> str:
+    if store is None or "://" not in store:
+        raise InvalidInput("the store in the config of a router is no address; it must be one: sqlite:///zoo.db")
+    return store
+
+
+def _keys(config: object) -> str:
+    if not isinstance(config, Mapping):
+        return type(config).__name__
+    return f"a dict with {len(config)} keys" if config else "{}"
+
+
+def _options(config: object, made: Callable[..., Any]) -> dict[str, Any]:
+    """Return a config's settings, all of which a constructor takes.
+
+    Raises:
+        InvalidInput: If one is not taken; its value is not shown.
+    """
+    known = [name for name in inspect.signature(made).parameters if name != "clock"]
+    if not isinstance(config, Mapping):
+        raise InvalidInput(f"the config of a {made.__name__} is {shown(config)}; it must be what to_config gives")
+    for name in config:
+        if name not in known:
+            close = ", ".join(closest(name, known))
+            raise InvalidInput(f"the config of a {made.__name__} has no {shown(name)}; it takes {close}")
+    return dict(config)
 
 
 def _policy_name(policy: Policy) -> str:
@@ -144,5 +208,6 @@ def _exception(name: str) -> type[Exception]:
     for part in qualified.split("."):
         found = getattr(found, part, None)
     if not (isinstance(found, type) and issubclass(found, Exception)):
-        raise InvalidInput(f"no exception class {name!r} among what is imported; `import {module}` before")
+        help_ = f"`import {module}` before" if len(module) < 60 and module.isprintable() else "use 'module:Class'"
+        raise InvalidInput(f"no exception class {shown(name)} among what is imported; {help_}")
     return found

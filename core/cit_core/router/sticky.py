@@ -1,25 +1,39 @@
-"""A conversation keeps the candidate that it began with, as long as that remains a good choice.
+"""Sticky conversations: a conversation keeps its candidate as long as that remains a good choice.
 
 Changing the model in the middle of a conversation costs a provider's prompt cache and changes the voice.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 
-from cit_core.errors import InvalidInput
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from cit_core.fork import renew_after_fork
 from cit_core.records import Decision
+from cit_core.validation import OPTIONS, Hashed, Positive, Probability, our_errors
 
-__all__ = ["Conversation", "Sticky"]
+__all__ = ["Conversation", "Sticky", "StickySettings"]
 
 ROUNDING = 1e-9
+LONGEST_KEY = 64
+"""Characters of a key that is kept as it is; of a longer one its hash is kept, for it may be a whole message."""
+
+
+@our_errors
+@pydantic_dataclass(frozen=True, config=OPTIONS)
+class StickySettings:
+    """How long a conversation keeps its candidate; see `Sticky`."""
+
+    margin: Probability = 0.1
+    remembered: Positive = 10_000
 
 
 class Sticky:
-    """Remembers who was chosen in each conversation. Thread-safe; pickles without its memory.
+    """Memory of the candidate of each conversation. Thread-safe; pickles without its memory, and a fork keeps it.
 
     Args:
         margin: A candidate is kept until its probability has fallen by more than this since it was chosen, or it is
@@ -27,17 +41,18 @@ class Sticky:
         remembered: Conversations in memory; the least recently used is forgotten.
 
     Raises:
-        InvalidInput: If the margin is no number in [0, 1], or nothing may be remembered.
+        InvalidInput: If the margin is no number in [0, 1], or `remembered` is below 1.
     """
 
     def __init__(self, margin: float = 0.1, *, remembered: int = 10_000) -> None:
-        if not 0.0 <= margin <= 1.0:
-            raise InvalidInput(f"margin is {margin!r}; it must be a probability between 0 and 1")
-        if remembered < 1:
-            raise InvalidInput(f"remembered is {remembered!r}; it must be 1 or more")
-        self.margin = margin
-        self.remembered = remembered
+        settings = StickySettings(margin, remembered)
+        self.margin = settings.margin
+        self.remembered = settings.remembered
         self._chosen: OrderedDict[Hashable, tuple[str, float]] = OrderedDict()
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def _renew_after_fork(self) -> None:
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -47,16 +62,21 @@ class Sticky:
         return _sticky, (self.margin, self.remembered)
 
     def conversation(self, key: Hashable) -> Conversation:
-        """The conversation of this name, for `Query.conversation`."""
+        """Return the conversation of this name, for `Query.conversation`.
+
+        Raises:
+            InvalidInput: If the key cannot be hashed.
+        """
         return Conversation(self, key)
 
     def settle(self, key: Hashable, decision: Decision) -> Decision:
-        """The decision, or the same with the candidate that the conversation keeps in front.
+        """Return the decision, with the candidate that the conversation keeps in front.
 
         A decision for a candidate that the call named is left as it is and not remembered.
         """
         if decision.chosen_by == "caller":
             return decision
+        key = _short(key)
         with self._lock:
             model, probability = self._chosen.get(key, (decision.model, decision.probability))
             now = decision.scores.get(model)  # None if it is excluded
@@ -69,12 +89,23 @@ class Sticky:
         return decision if model == decision.model else _in_front(model, decision)
 
 
-@dataclass(frozen=True)
+@our_errors
+@pydantic_dataclass(frozen=True, config=OPTIONS)
 class Conversation:
     """One conversation and where it is remembered."""
 
     memory: Sticky
-    key: Hashable
+    key: Hashed
+
+
+def _short(key: Hashable) -> Hashable:
+    """Return a key of which no text is long."""
+    return tuple(map(_digest, key)) if isinstance(key, tuple) else _digest(key)
+
+
+def _digest(part: Hashable) -> Hashable:
+    data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+    return hashlib.sha256(data).digest() if isinstance(data, bytes) and len(data) > LONGEST_KEY else part
 
 
 def _in_front(model: str, decision: Decision) -> Decision:

@@ -1,17 +1,20 @@
-"""What is told of decisions: to Python's logging, and to OpenTelemetry where it is installed. Never a query's text.
+"""Telemetry of decisions, for Python's logging and for OpenTelemetry where it is installed. Never a query's text.
 
 Logging: logger `cit_core.router`, INFO for a decision and WARNING for a failure, with the facts as `extra` in fields
-that begin with `cit_`. OpenTelemetry: a span `route MODEL` for a decision, an event `cit.failure` on the caller's span
-for a failure; names of the GenAI semantic conventions where they have one. What goes wrong in a filter or a span
-processor is reported as logging reports its own errors, on stderr, and fails no call.
+that begin with `cit_`: `cit_model` is a candidate's id, `cit_decision` a decision's. (`cit_route`, in the adapters, is
+always a whole decision record.) OpenTelemetry: a span `route MODEL` for a decision, an event `cit.failure` on the
+caller's span for a failure; names of the GenAI semantic conventions where they have one. What goes wrong in a filter or
+a span processor is reported as logging reports its own errors, on stderr, and fails no call.
 """
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +24,12 @@ from cit_core.router.query import Query
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-__all__ = ["tell_decision", "tell_failure"]
+__all__ = ["Caller", "tell_failure"]
 
 logger = logging.getLogger("cit_core.router")
+
+LONGEST_NAME = 128
+"""Characters of a conversation's name; a longer one may be a message."""
 
 
 @contextmanager
@@ -31,20 +37,38 @@ def _harmless() -> Iterator[None]:
     try:
         yield
     except Exception:  # noqa: BLE001  # code of anybody's: a decision that was made is never lost to what listens
-        what = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, "could not tell of a call", (), None)
+        what = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, "could not record a call", (), None)
         logging.Handler().handleError(what)
 
 
-@_harmless()
-def tell_decision(query: Query, decision: Decision, started_ns: int) -> None:
-    """Tell of a decision.
+@dataclass(frozen=True)
+class Caller:
+    """The call that a decision is made for.
 
-    Args:
-        query: What was asked; only the key of its conversation is told.
-        decision: What was decided.
-        started_ns: When its query came [ns since the epoch].
+    Attributes:
+        since_ns: When its query came [ns since the epoch].
+        context: Context variables of the caller, if the decision is made in another thread.
     """
-    conversation = None if query.conversation is None else query.conversation.key
+
+    since_ns: int
+    context: contextvars.Context | None = None
+
+    @classmethod
+    def here(cls) -> Caller:
+        """Return the caller of this moment, with its context."""
+        return cls(time.time_ns(), contextvars.copy_context())
+
+    def record(self, query: Query, decision: Decision) -> None:
+        """Record a decision in the caller's context."""
+        if self.context is None:
+            _record_decision(query, decision, self.since_ns)
+        else:
+            self.context.run(_record_decision, query, decision, self.since_ns)
+
+
+@_harmless()
+def _record_decision(query: Query, decision: Decision, started_ns: int) -> None:
+    conversation = None if query.conversation is None else _name(query.conversation.key)
     if logger.isEnabledFor(logging.INFO):
         logger.info("routed to %s (%.3f)", decision.model, decision.probability, extra=_fields(decision, conversation))
     if (tracer := _tracer()) is None:
@@ -57,7 +81,7 @@ def tell_decision(query: Query, decision: Decision, started_ns: int) -> None:
 
 @_harmless()
 def tell_failure(decision: Decision, model: str, error: BaseException, following: str | None) -> None:
-    """Tell that a candidate failed, and who is asked instead; None if the caller gets the error."""
+    """Record that a candidate failed, and which is asked instead; None if the caller gets the error."""
     kind = type(error).__name__
     what = f"{following} is asked" if following else "nobody else is asked"
     extra = {"cit_decision": decision.id, "cit_failed": model, "cit_error": kind, "cit_next": following}
@@ -76,6 +100,12 @@ def _tracer() -> Tracer | None:
     except ImportError:
         return None
     return get_tracer("cit_router")
+
+
+def _name(key: object) -> object:
+    """Return a conversation's key, each long text in it left out."""
+    parts = [part if len(str(part)) <= LONGEST_NAME else "…" for part in (key if isinstance(key, tuple) else (key,))]
+    return tuple(parts) if isinstance(key, tuple) else parts[0]
 
 
 def _fields(decision: Decision, conversation: object) -> dict[str, Any]:

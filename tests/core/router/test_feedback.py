@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import pickle
+import tracemalloc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from cit_core.errors import InvalidInput, UnknownCandidate
-from cit_core.records import Candidate, Capability, Item, Outcome, Task
+from cit_core.records import Candidate, Capability, Decision, Item, Outcome, Task
 from cit_core.router import FakeScorer, Router, feedback
 from cit_core.store import UNASSIGNED, CapabilityStore
 
@@ -66,7 +69,7 @@ def test_feedback_to_a_router_that_uses_evidence_already_is_evidence_too(zoo: Ca
 
 
 def test_what_feedback_keeps(zoo: CapabilityStore) -> None:
-    router = Router.from_store(zoo, FakeTrunk())
+    router = Router.from_store(zoo, FakeTrunk(), keep_texts=True)
     decision = router.route("what is it?")
     outcome = router.feedback(decision, "small", 0.25)
     assert list(zoo.outcomes()) == [outcome]
@@ -80,12 +83,32 @@ def test_what_feedback_keeps(zoo: CapabilityStore) -> None:
     assert zoo.outcome_count() == 2, "each decision is a fact of its own"
 
 
+def test_texts_are_kept_only_if_asked_for(zoo: CapabilityStore) -> None:
+    router = Router.from_store(zoo, FakeTrunk())
+    decision = router.route("what is my secret?")
+    router.feedback(decision, "small", 1.0)
+    (item,) = zoo.items()
+    asked = Item(id="mine", task=UNASSIGNED, instruction="what is my secret?")
+    assert (item.id, item.instruction) == (f"asked:{asked.digest}", None)
+    assert "secret" not in decision.model_dump_json()
+    assert zoo.outcome_matrix(encoder="letters").item_ids == (item.id,)
+    keeps = Router.from_store(zoo, FakeTrunk(), keep_texts=True)
+    keeps.feedback(keeps.route("what is my secret?"), "small", 1.0)
+    assert zoo.items()[0].instruction == "what is my secret?", "a text that comes later is added"
+    router.feedback(router.route("what is my secret?"), "large", 1.0)
+    assert zoo.items()[0].instruction == "what is my secret?"
+
+
 def test_feedback_on_an_item(zoo: CapabilityStore) -> None:
     router = Router.from_store(zoo, FakeTrunk())
     zoo.add_tasks([Task(id="law", keywords=("contracts",))])
     item = Item(id="ticket-7", task="law", instruction="void or voidable?")
     router.feedback(item, "small", 1.0)
-    router.feedback(item, "small", 0.0)
+    router.feedback(item, "small", 1.0)
+    assert zoo.outcome_count() == 1, "a retry is not a second fact"
+    with pytest.raises(InvalidInput, match="for this item was given before, and was another one; pass key="):
+        router.feedback(item, "small", 0.0)
+    router.feedback(item, "small", 0.0, key="request-2")
     assert zoo.items() == (item,)
     assert [o.correct for o in sorted(zoo.outcomes(), key=lambda o: -o.correct)] == [1.0, 0.0]
     assert zoo.capability("small").results[0].accuracy == 0.5
@@ -125,7 +148,9 @@ def test_a_scorer_without_vectors_takes_feedback_too(zoo: CapabilityStore) -> No
     router = Router.from_store(zoo, FakeScorer({"small": 0.1, "large": 0.9}))
     router.feedback(router.route("q"), "small", 1.0)
     assert zoo.outcome_count() == 1
-    assert zoo.without_vector("letters", 9) == zoo.items(), "whoever encodes next fills it in"
+    keeps = Router.from_store(zoo, FakeScorer({"small": 0.1, "large": 0.9}), keep_texts=True)
+    keeps.feedback(keeps.route("kept"), "small", 1.0)
+    assert [item.instruction for item in zoo.without_vector("letters", 9)] == ["kept"], "whoever encodes next fills it"
 
 
 def test_many_writers_at_once_lose_nothing(zoo: CapabilityStore) -> None:
@@ -147,12 +172,61 @@ async def test_async_feedback(zoo: CapabilityStore) -> None:
     assert zoo.outcome_count() == 8
 
 
-def test_a_pickled_router_of_a_store_takes_feedback_on_its_own_decisions(zoo: CapabilityStore) -> None:
+def test_feedback_comes_from_any_router_with_the_decision_in_hand(zoo: CapabilityStore) -> None:
     router = Router.from_store(zoo, FakeTrunk())
-    decision = router.route("before")
+    decision = router.route("algebra")
     again = pickle.loads(pickle.dumps(router))
-    again.feedback(again.route("after"), "small", 1.0)
-    assert [item.instruction for item in zoo.items()] == ["after"]
-    with pytest.raises(InvalidInput, match="no decision"):
-        again.feedback(decision, "small", 1.0)
+    told = Decision.model_validate_json(decision.model_dump_json())
+    for given in (router.feedback(decision, "small", 1.0), again.feedback(told, "small", 1.0)):
+        assert given.source == f"feedback:{decision.id}"
+    assert zoo.outcome_count() == 1
+    assert zoo.outcome_matrix(encoder="letters").item_ids == tuple(item.id for item in zoo.items()), (
+        "the vector travels along"
+    )
+    with pytest.raises(InvalidInput, match="pass the Decision itself"):
+        again.feedback(decision.id, "small", 1.0)
     again._feedback._store.close()
+
+
+def test_the_thousandth_decision_is_not_too_late(zoo: CapabilityStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feedback, "REMEMBERED", 2)
+    router = Router.from_store(zoo, FakeTrunk())
+    first = router.route("first")
+    router.route_many([f"question {n}" for n in range(3)])
+    router.feedback(first, "small", 1.0)
+    assert zoo.outcome_count() == 1
+
+
+def test_prompts_are_not_remembered(zoo: CapabilityStore) -> None:
+    router = Router.from_store(zoo, FakeTrunk())
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for n in range(20):
+            router.route(f"{chr(97 + n)} long prompt " * 50_000)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1_000_000, "20 prompts of 700 kB"
+
+
+def test_a_decision_that_was_tampered_with_is_refused(zoo: CapabilityStore) -> None:
+    router = Router.from_store(zoo, FakeTrunk())
+    decision = router.route("algebra")
+    told = decision.model_dump(mode="json")
+    for vector in ("AAAA", "####", base64.b64encode(np.full(26, np.nan, "<f2").tobytes()).decode(), "A"):
+        with pytest.raises(InvalidInput):
+            router.feedback(Decision.model_validate({**told, "query": {**told["query"], "vector": vector}}), "small", 1)
+    stranger = {**told["query"], "encoder": "another"}
+    router.feedback(Decision.model_validate({**told, "query": stranger}), "small", 1.0)
+    assert zoo.outcome_matrix(encoder="letters").item_ids == (), "a vector of another network is not kept"
+    elsewhere = Router(FakeScorer({"small": 0.5}), [Candidate(id="small")]).route("q")
+    with pytest.raises(InvalidInput, match="says nothing of its query"):
+        router.feedback(elsewhere, "small", 1.0)
+
+
+@pytest.mark.parametrize("about", [None, 5, ["id"], {"id": "x"}, "x" * 5000, "half \ud800"])
+def test_feedback_about_nothing_is_an_error_of_ours(zoo: CapabilityStore, about: Any) -> None:
+    router = Router.from_store(zoo, FakeTrunk())
+    with pytest.raises(InvalidInput):
+        router.feedback(about, "small", 1.0)

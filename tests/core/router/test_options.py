@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from cit_core import Candidate, CapabilityStore, Constraints, CostAware, FakeScorer, Router, Threshold
+from cit_core import Candidate, CapabilityStore, CITError, Constraints, CostAware, FakeScorer, Router, Threshold
 from cit_core.errors import InvalidInput, StoreError, UnknownCandidate
 from cit_core.router import Batching, Failover, Fallback, Sticky
 from cit_core.router.options import (
@@ -25,6 +25,13 @@ from cit_core.router.options import (
 )
 
 SECRET = "sk-proj-1234567890abcdef"
+
+
+class Ghost:
+    """An object whose repr would tell a secret."""
+
+    def __repr__(self) -> str:
+        return SECRET
 
 
 @pytest.fixture
@@ -81,7 +88,7 @@ def test_a_policy_of_ones_own_is_taken() -> None:
 
 def test_constraints_come_as_themselves_or_as_a_mapping() -> None:
     assert as_constraints({"deny": ["a"], "max_price_in": 2}) == Constraints(deny=frozenset({"a"}), max_price_in=2)
-    with pytest.raises(InvalidInput, match="no 'denny'"):
+    with pytest.raises(InvalidInput, match="denny: there is no such field; closest: deny"):
         as_constraints({"denny": ["a"]})
 
 
@@ -105,6 +112,21 @@ def test_failover_is_another_name_of_fallback() -> None:
 
 def test_a_context_is_one_of_two() -> None:
     assert [as_context(given) for given in ("turn", "conversation")] == ["turn", "conversation"]
+
+
+@pytest.mark.parametrize(
+    "check", [as_router, as_policy, as_constraints, as_sticky, as_fallback, as_batching, as_context]
+)
+@pytest.mark.parametrize(
+    "given",
+    [5, 1.5, "nonsense", b"raw", ["a"], {"nonsense": 1}, {("a",): 1}, Ghost(), [Ghost()], SECRET, Ghost, 10**5000],
+    ids=range(12),
+)
+def test_anything_else_is_an_error_of_ours_that_tells_no_secret(check: Callable[[Any], Any], given: Any) -> None:
+    with pytest.raises(CITError) as raised:
+        check(given)
+    assert SECRET not in str(raised.value)
+    assert len(str(raised.value)) < 500
 
 
 def test_ids_are_those_of_the_router(router: Router) -> None:
