@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cit_core.errors import CITError, InvalidInput
+from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy, parse_policy
 from cit_core.records import Suite
 from cit_core.router.batching import Batching
@@ -68,7 +69,10 @@ def router_from_config(config: Mapping[str, Any], store: CapabilityStore | None 
         StoreError: If the store cannot be opened.
     """
     if not isinstance(config, Mapping) or not ("checkpoint" in config or "store" in config):
-        raise InvalidInput(f"no config of a router: {config!r}; it needs 'checkpoint' or 'store', as to_config gives")
+        raise InvalidInput(
+            f"router is {shown(config)}; it must be a cit_core.Router, or the config of one with 'checkpoint' or "
+            "'store', as to_config gives"
+        )
     options: dict[str, Any] = {
         "models": config.get("models"),
         "policy": parse_policy(config.get("policy", "best")),
