@@ -2,56 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 
 from cit_core.errors import InvalidInput
-from cit_core.policy import CostAware, Policy, parse_policy
+from cit_core.messages import closest, shown
+from cit_core.policy import Constraints, CostAware, Policy, as_constraints, as_policy
 
-__all__ = ["KNOBS", "THREAD_ID", "forced_model", "policy_of", "thread_of"]
+__all__ = ["KNOBS", "THREAD_ID", "check_keys", "constraints_of", "forced_model", "policy_of", "thread_of"]
 
-THREAD_ID = ConfigurableFieldSpec(
-    id="thread_id",
-    annotation=str | None,
-    name="Conversation",
-    description="Which conversation the call belongs to; one conversation keeps its model.",
-    default=None,
-    is_shared=True,
+
+def _spec(id_: str, annotation: Any, name: str, description: str) -> ConfigurableFieldSpec:
+    return ConfigurableFieldSpec(
+        id=id_, annotation=annotation, name=name, description=description, default=None, is_shared=True
+    )
+
+
+THREAD_ID = _spec(
+    "thread_id",
+    str | None,
+    "Conversation",
+    "Which conversation the call belongs to; one conversation keeps its model.",
 )
 KNOBS = (
-    ConfigurableFieldSpec(
-        id="cit_policy",
-        annotation=str | None,
-        name="Routing policy",
-        description="best, threshold:TAU or cost:VALUE, in place of the router's own.",
-        default=None,
-        is_shared=True,
+    _spec(
+        "cit_policy", str | None, "Routing policy", "best, threshold:TAU or cost:VALUE, in place of the router's own."
     ),
-    ConfigurableFieldSpec(
-        id="cit_tradeoff",
-        annotation=float | None,
-        name="Worth of a right answer [USD]",
-        description="The same as the policy cost:VALUE.",
-        default=None,
-        is_shared=True,
-    ),
-    ConfigurableFieldSpec(
-        id="cit_model",
-        annotation=str | None,
-        name="Model",
-        description="Id of the one candidate that may be chosen.",
-        default=None,
-        is_shared=True,
+    _spec("cit_tradeoff", float | None, "Worth of a right answer [USD]", "The same as the policy cost:VALUE."),
+    _spec("cit_model", str | None, "Model", "Id of the one candidate that may be chosen."),
+    _spec(
+        "cit_constraints",
+        dict | None,
+        "Constraints",
+        "Which candidates may be chosen, beside the router's own constraints: fields of cit_core.Constraints.",
     ),
 )
+
+
+def check_keys(config: RunnableConfig, routes: Iterable[Runnable[Any, Any]] = ()) -> None:
+    """Refuse an entry that is named like one of ours and is none.
+
+    Args:
+        config: The config of a call.
+        routes: May have declared entries of their own; they are looked at only where a name is in doubt.
+
+    Raises:
+        InvalidInput: If there is one; names the closest.
+    """
+    known = {spec.id for spec in KNOBS}
+    doubtful = [key for key in _configurable(config) if str(key).startswith("cit_") and key not in known]
+    if not doubtful:
+        return
+    declared = {spec.id for route in routes for spec in route.config_specs}
+    for key in doubtful:
+        if key not in declared:
+            names = ", ".join(map(repr, closest(key, known)))
+            raise InvalidInput(f"configurable has no entry {shown(key)}; closest: {names}")
 
 
 def policy_of(config: RunnableConfig) -> Policy | None:
-    """The policy that a call asks for, if any.
+    """Return the policy that a call asks for, if any.
 
     Raises:
         InvalidInput: If there is no such policy, or two are given.
@@ -62,13 +76,21 @@ def policy_of(config: RunnableConfig) -> Policy | None:
         raise InvalidInput("configurable has both cit_policy and cit_tradeoff; pass one: cit_tradeoff=V is cost:V")
     if worth is not None:
         return CostAware(_number(worth))
-    if policy is None or not isinstance(policy, str):
-        return policy
-    return parse_policy(policy)
+    return None if policy is None else as_policy(policy)
+
+
+def constraints_of(config: RunnableConfig) -> Constraints | None:
+    """Return the constraints that a call asks for, if any.
+
+    Raises:
+        InvalidInput: If they are none.
+    """
+    constraints = _configurable(config).get("cit_constraints")
+    return None if constraints is None else as_constraints(constraints)
 
 
 def forced_model(config: RunnableConfig) -> str | None:
-    """The candidate that a call asks for, if any.
+    """Return the candidate that a call asks for, if any.
 
     Raises:
         InvalidInput: If it is not an id.
@@ -80,7 +102,7 @@ def forced_model(config: RunnableConfig) -> str | None:
 
 
 def thread_of(config: RunnableConfig) -> str | None:
-    """The conversation that a call belongs to, if it says so."""
+    """Return the conversation that a call belongs to, if it says so."""
     thread = _configurable(config).get("thread_id")
     return None if thread is None else str(thread)
 

@@ -1,7 +1,7 @@
-"""Every way to call a router: invoke, stream, transform, batch, their async twins, and what they have in common.
+"""Every way to call a router: invoke, stream, transform, batch and their async twins.
 
 A decision is made and announced as the custom event `cit_route`; then the chosen candidate is called inside the
-router's run, and where it cannot be reached the next-best, which the custom event `cit_fallback` announces.
+router's run, and where it cannot serve the next-best, which the custom event `cit_fallback` announces.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from langchain_core.runnables.config import get_config_list, get_executor_for_co
 from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import ConfigDict, Field
 
-from cit_core.errors import CITError
-from cit_core.records import Decision
-from cit_core.router import Attempts, Fallback, Router, Sticky
+from cit_core.router import Fallback, Router, Sticky
+from langchain_cit._batch import Batch, Limited, shares_at_once
+from langchain_cit._first_token import EmptyStream, afrom_first_token, from_first_token
 from langchain_cit._inputs import Asking, handed
 from langchain_cit._streams import END, closing, join
 from langchain_cit._trace import CIT_FALLBACK, CIT_ROUTE, fallback_event, for_child, route_event
 
-__all__ = ["Batch", "RoutedCalls"]
+__all__ = ["RoutedCalls"]
 
 
 class RoutedCalls(RunnableSerializable[Any, Any]):
-    """What `RunnableRouter` does when it is called. The fields are documented there."""
+    """The calls of `RunnableRouter`, which documents the fields."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -45,10 +45,17 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     unable: Mapping[str, str] = {}
 
     @property
+    def failover(self) -> Fallback:
+        """An earlier name of `fallback`."""
+        return self.fallback
+
+    @property
     def asking(self) -> Asking:
-        """How its inputs become questions for the router."""
+        """The router with these settings."""
         whole = self.context == "conversation"
-        return Asking(self.router, self.routes, self.query_key, whole, self.sticky, self.unable)
+        return Asking(
+            self.router, self.routes, self.fallback, self.query_key, whole, self.sticky, self.unable, declared
+        )
 
     def _handed(self, route: Runnable[Any, Any], value: Any) -> Any:
         return handed(route, value, self.query_key)
@@ -56,22 +63,23 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     # -- one input ----------------------------------------------------------------------------------------------------
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """Route, then invoke the chosen candidate; the next-best if that cannot be reached."""
+        """Route, then invoke the chosen candidate; the next-best if that cannot serve."""
         return self._call_with_config(self._invoke, input, config, **kwargs)
 
     def _invoke(
         self, value: Any, /, run_manager: CallbackManagerForChainRun, config: RunnableConfig, **kwargs: Any
     ) -> Any:
-        decision = self.asking.decide(value, kwargs, config)
+        asking = self.asking
+        decision = asking.decide(value, kwargs, config)
         dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
-        attempts = self.fallback.attempts(decision)
+        attempts = asking.attempts(decision)
         while True:
             with attempts:
                 if attempts.fell_back:
                     dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
                 route = self.routes[attempts.model]
-                child = for_child(config, run_manager, attempts.model, listening=attempts, route=route)
-                return route.invoke(self._handed(route, value), child, **kwargs)
+                child = for_child(config, run_manager, decision, attempts, listening=route)
+                return Limited(route).invoke((self._handed(route, value), attempts), child, **kwargs)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """As `invoke`; the decision is made in a worker thread."""
@@ -80,16 +88,17 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     async def _ainvoke(
         self, value: Any, /, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig, **kwargs: Any
     ) -> Any:
-        decision = await self.asking.adecide(value, kwargs, config)
+        asking = self.asking
+        decision = await asking.adecide(value, kwargs, config)
         await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
-        attempts = self.fallback.attempts(decision)
+        attempts = asking.attempts(decision)
         while True:
             with attempts:
                 if attempts.fell_back:
                     await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
                 route = self.routes[attempts.model]
-                child = for_child(config, run_manager, attempts.model, listening=attempts, route=route)
-                return await route.ainvoke(self._handed(route, value), child, **kwargs)
+                child = for_child(config, run_manager, decision, attempts, listening=route)
+                return await Limited(route).ainvoke((self._handed(route, value), attempts), child, **kwargs)
 
     # -- streams ------------------------------------------------------------------------------------------------------
 
@@ -107,21 +116,23 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         value = join(list(parts))
         if value is END:
             return
-        decision = self.asking.decide(value, kwargs, config)
+        asking = self.asking
+        decision = asking.decide(value, kwargs, config)
         dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
-        attempts = self.fallback.attempts(decision)
-        while True:
-            with attempts:
-                if attempts.fell_back:
-                    dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                route, child = self.routes[attempts.model], for_child(config, run_manager, attempts.model)
-                chunks = iter(route.stream(self._handed(route, value), child, **kwargs))
-                first = next(chunks, END)
-                attempts.begun()
-                if first is not END:
-                    yield first
-                    yield from chunks
-                return
+        attempts = asking.attempts(decision)
+        try:
+            while True:
+                with attempts:
+                    if attempts.fell_back:
+                        dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
+                    route = self.routes[attempts.model]
+                    child = for_child(config, run_manager, decision, attempts)
+                    yield from from_first_token(route.stream(self._handed(route, value), child, **kwargs), attempts)
+                    return
+        except EmptyStream as error:
+            if error.attempts is not attempts:
+                raise
+            yield from error.held  # so it is with every candidate: a chain may have nothing to say
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
         """As `stream`; the decision is made in a worker thread."""
@@ -155,22 +166,29 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         value = join([part async for part in parts])
         if value is END:
             return
-        decision = await self.asking.adecide(value, kwargs, config)
+        asking = self.asking
+        decision = await asking.adecide(value, kwargs, config)
         await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
-        attempts = self.fallback.attempts(decision)
-        while True:
-            with attempts:
-                if attempts.fell_back:
-                    await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                route, child = self.routes[attempts.model], for_child(config, run_manager, attempts.model)
-                async with closing(aiter(route.astream(self._handed(route, value), child, **kwargs))) as chunks:
-                    first = await anext(chunks, END)
-                    attempts.begun()
-                    if first is not END:
-                        yield first
+        attempts = asking.attempts(decision)
+        try:
+            while True:
+                with attempts:
+                    if attempts.fell_back:
+                        await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
+                    route = self.routes[attempts.model]
+                    child = for_child(config, run_manager, decision, attempts)
+                    async with (
+                        closing(route.astream(self._handed(route, value), child, **kwargs)) as pieces,
+                        closing(afrom_first_token(pieces, attempts)) as chunks,
+                    ):
                         async for chunk in chunks:
                             yield chunk
-                return
+                    return
+        except EmptyStream as error:
+            if error.attempts is not attempts:
+                raise
+            for chunk in error.held:
+                yield chunk
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
@@ -195,24 +213,19 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         config: list[RunnableConfig],
         **kwargs: Any,
     ) -> list[Any]:
-        outcomes = self.asking.decide_each(inputs, kwargs, config)
-        with Batch(outcomes, self.fallback, return_exceptions) as batch:
+        asking = self.asking
+        with Batch(asking, asking.decide_each(inputs, kwargs, config), return_exceptions) as batch:
             for place, decision in batch.decisions.items():
                 dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
 
             def answer(model: str) -> list[Any]:
-                route, mine = self.routes[model], shares[model]
-                children = [
-                    for_child(config[place], run_manager[place], model, listening=batch.attempts(place), route=route)
-                    for place in mine
-                ]
-                values = [self._handed(route, inputs[place]) for place in mine]
+                route, values, children = self._share(batch, model, shares[model], inputs, config, run_manager)
                 return route.batch(values, children, return_exceptions=True, **kwargs)
 
             while shares := batch.shares():
                 for place, decision, attempts in batch.fallbacks():
                     dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config[place])
-                with get_executor_for_config({"max_concurrency": _shares_at_once(config)}) as executor:
+                with get_executor_for_config({"max_concurrency": shares_at_once(config)}) as executor:
                     batch.take(shares, list(executor.map(answer, shares)))
             return batch.results
 
@@ -237,25 +250,41 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         config: list[RunnableConfig],
         **kwargs: Any,
     ) -> list[Any]:
-        outcomes = await self.asking.adecide_each(inputs, kwargs, config)
-        with Batch(outcomes, self.fallback, return_exceptions) as batch:
+        asking = self.asking
+        with Batch(asking, await asking.adecide_each(inputs, kwargs, config), return_exceptions) as batch:
             for place, decision in batch.decisions.items():
                 await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
 
             async def answer(model: str) -> list[Any]:
-                route, mine = self.routes[model], shares[model]
-                children = [
-                    for_child(config[place], run_manager[place], model, listening=batch.attempts(place), route=route)
-                    for place in mine
-                ]
-                values = [self._handed(route, inputs[place]) for place in mine]
+                route, values, children = self._share(batch, model, shares[model], inputs, config, run_manager)
                 return await route.abatch(values, children, return_exceptions=True, **kwargs)
 
             while shares := batch.shares():
                 for place, decision, attempts in batch.fallbacks():
                     await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config[place])
-                batch.take(shares, await gather_with_concurrency(_shares_at_once(config), *map(answer, shares)))
+                batch.take(shares, await gather_with_concurrency(shares_at_once(config), *map(answer, shares)))
             return batch.results
+
+    def _share(
+        self,
+        batch: Batch,
+        model: str,
+        places: list[int],
+        inputs: list[Any],
+        config: list[RunnableConfig],
+        runs: list[Any],
+    ) -> tuple[Runnable[Any, Any], list[Any], list[RunnableConfig]]:
+        """Return what answers for a candidate, the inputs of its share and their configs."""
+        route = self.routes[model]
+        attempts = [batch.attempts(place) for place in places]
+        children = [
+            for_child(config[place], runs[place], batch.decisions[place], one, listening=route)
+            for place, one in zip(places, attempts, strict=True)
+        ]
+        values = [self._handed(route, inputs[place]) for place in places]
+        if attempts[0].seconds_left() is None:
+            return route, values, children
+        return Limited(route), list(zip(values, attempts, strict=True)), children
 
     def batch_as_completed(
         self,
@@ -287,77 +316,3 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         work: Any = super().abatch_as_completed
         async for answer in work(inputs, decided, return_exceptions=return_exceptions, **kwargs):
             yield answer
-
-
-def _shares_at_once(config: Sequence[RunnableConfig]) -> int | None:
-    """A limit is kept inside a share, so under a limit shares go one after the other: together they would exceed it."""
-    return None if config[0].get("max_concurrency") is None else 1
-
-
-class Batch:
-    """Goes in rounds: every candidate is given its share, and what failed goes to the next-best in the next round.
-
-    Args:
-        outcomes: For every input its decision, or why it has none.
-        fallback: Who is asked after a failure.
-        return_exceptions: Whether an input without a decision lets the others pass.
-
-    Raises:
-        CITError: Why an input has no decision, before anything is paid for.
-    """
-
-    def __init__(
-        self, outcomes: Sequence[Decision | CITError], fallback: Fallback, return_exceptions: bool = True
-    ) -> None:
-        refused = next((outcome for outcome in outcomes if isinstance(outcome, CITError)), None)
-        if refused is not None and not return_exceptions:
-            raise refused
-        self.decisions = {place: out for place, out in enumerate(outcomes) if isinstance(out, Decision)}
-        self.results: list[Any] = list(outcomes)
-        self._open = {place: fallback.attempts(decision) for place, decision in self.decisions.items()}
-
-    def __enter__(self) -> Batch:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Where it came to an untimely end, whoever was being asked has not failed."""
-        for attempts in self._open.values():
-            attempts.abandoned()
-
-    def shares(self) -> dict[str, list[int]]:
-        """Candidate id to the places of the inputs that it is to answer in this round; empty when all is done."""
-        shares: dict[str, list[int]] = {}
-        for place, attempts in self._open.items():
-            shares.setdefault(attempts.model, []).append(place)
-        return shares
-
-    def attempts(self, place: int) -> Attempts:
-        """Those at the answer for one input that is still open."""
-        return self._open[place]
-
-    def fallbacks(self) -> Iterator[tuple[int, Decision, Attempts]]:
-        """The inputs that are about to go to another candidate than the chosen one."""
-        for place, attempts in self._open.items():
-            if attempts.fell_back:
-                yield place, self.decisions[place], attempts
-
-    def take(self, shares: Mapping[str, list[int]], answers: Sequence[Sequence[Any]]) -> None:
-        """Keep what came of a round.
-
-        Args:
-            shares: Of the round.
-            answers: For every share, in order, its answers; errors are values.
-        """
-        for places, share in zip(shares.values(), answers, strict=True):
-            for place, answer in zip(places, share, strict=True):
-                self._take_one(place, answer)
-
-    def _take_one(self, place: int, answer: Any) -> None:
-        attempts = self._open[place]
-        if isinstance(answer, BaseException):
-            if attempts.failed(answer):
-                return
-        else:
-            attempts.answered()
-        self.results[place] = answer
-        del self._open[place]

@@ -1,4 +1,4 @@
-"""The decision alone, for those who call the candidate themselves: graphs, RouterRunnable, RunnableLambda."""
+"""The decision alone, where the candidate is called by others: graphs, RouterRunnable, RunnableLambda."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["Picker"]
 
 
 class Picker(RunnableSerializable[Any, Any]):
-    """Decides as a router does, with a run and an event of its own, and calls no candidate.
+    """Decide as a router does, with a run and an event of its own, and call no candidate.
 
     Args:
-        routing: Whose decisions.
+        routing: The router.
         gives: The `decision`, or the `key` of the chosen route beside the input.
     """
 

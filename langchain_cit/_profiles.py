@@ -1,4 +1,4 @@
-"""Which routes can do what a call needs: told by LangChain's model profiles, and by binding them."""
+"""Which routes can do what a call needs: LangChain's model profiles say so, and binding them shows it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any, cast
 
 from langchain_core.language_models import ModelProfile
 from langchain_core.runnables import Runnable
+from langchain_core.runnables.base import RunnableBindingBase
 
 from cit_core.errors import NoCandidate
 from cit_core.policy import Constraints, QueryFacts
 from cit_core.records import Candidate
 
-__all__ = ["bind_each", "conjunction", "reasons_against"]
+__all__ = ["bind_each", "conjunction", "reasons_against", "windows_of"]
 
 PROFILE_OF_MODALITY = {
     "image": "image_inputs",
@@ -23,16 +24,30 @@ PROFILE_OF_MODALITY = {
 
 
 def reasons_against(routes: Mapping[str, Runnable[Any, Any]], facts: QueryFacts) -> dict[str, str]:
-    """Id to reason for every route whose model says that it cannot take such a query; what is not known never excludes.
+    """Return id and reason for every route whose model says that it cannot take a query; silence never excludes.
+
+    The length of a query is an estimate: if it is too long for every route that is left, none is excluded for it.
 
     Args:
-        routes: Candidate id to what answers for it.
-        facts: Of the query.
+        routes: What answers for each candidate.
+        facts: The facts of the query.
     """
-    if facts.modalities <= {"text"} and not (facts.tools or facts.structured_output):
-        return {}
-    reasons = {id_: next(_shortcomings(_profile(route), facts), None) for id_, route in routes.items()}
-    return {id_: reason for id_, reason in reasons.items() if reason is not None}
+    profiles = {id_: profile for id_, route in routes.items() if (profile := _profile(route))}
+    reasons = {id_: next(_shortcomings(profile, facts), None) for id_, profile in profiles.items()}
+    unable = {id_: reason for id_, reason in reasons.items() if reason is not None}
+    windows = windows_of({id_: route for id_, route in routes.items() if id_ not in unable})
+    short = {
+        id_: f"its input limit of {window} tokens is shorter than the query (about {facts.tokens})"
+        for id_, window in windows.items()
+        if window < facts.tokens
+    }
+    return unable if len(short) + len(unable) == len(routes) else {**unable, **short}
+
+
+def windows_of(routes: Mapping[str, Runnable[Any, Any]]) -> dict[str, int]:
+    """Return the longest input of each route whose model says so [tokens]."""
+    limits = {id_: _profile(route).get("max_input_tokens") for id_, route in routes.items()}
+    return {id_: limit for id_, limit in limits.items() if isinstance(limit, int) and limit > 0}
 
 
 def bind_each(
@@ -44,10 +59,10 @@ def bind_each(
     """Bind every route that can be bound.
 
     Args:
-        routes: Candidate id to what answers for it.
-        candidates: Candidate id to what the router knows of it.
-        facts: What is going to be needed of them.
-        bind: Binds one route; AttributeError and NotImplementedError say that it has no such thing.
+        routes: What answers for each candidate.
+        candidates: What the router knows of each candidate.
+        facts: What the bound routes are needed for.
+        bind: Binds one route; AttributeError and NotImplementedError mean that it cannot be bound.
 
     Returns:
         The bound routes, and for the others why not.
@@ -81,6 +96,8 @@ def _bound(route: Runnable[Any, Any], bind: Callable[[Any], Runnable[Any, Any]])
 
 
 def _profile(route: Runnable[Any, Any]) -> Mapping[str, Any]:
+    while isinstance(route, RunnableBindingBase):
+        route = route.bound
     profile = getattr(route, "profile", None)
     return profile if isinstance(profile, Mapping) else {}
 
@@ -97,14 +114,14 @@ def _shortcomings(profile: Mapping[str, Any], facts: QueryFacts) -> Iterator[str
 
 
 def conjunction(profiles: Iterable[ModelProfile | None]) -> ModelProfile | None:
-    """What holds for every model, so that nobody asks more than the weakest can do.
+    """Return what holds for every model: nothing is promised that one of them cannot do.
 
     Args:
-        profiles: Of the models, None for one that is not known.
+        profiles: The models' profiles, None for one that is not known.
 
     Returns:
-        True where all say so, False where one does, nothing where one is silent; of limits the lowest. None if there is
-        a model of which nothing is known.
+        True where all say so, False where one does, nothing where one is silent; the lowest of limits. None if nothing
+        is known of one of the models.
     """
     known: list[Mapping[str, Any]] = []
     for profile in profiles:

@@ -1,4 +1,4 @@
-"""What a routed answer says about itself: its decision and the true model's name, each exactly once.
+"""The metadata of a routed answer: its decision and the true model's name, each exactly once.
 
 Once, because LangChain joins the texts in the metadata of chunks that it adds up: "gpt-4o" twice is "gpt-4ogpt-4o".
 """
@@ -22,12 +22,12 @@ MODEL_NAME = "model_name"
 
 
 class Stamp:
-    """For one answer. Chunks are stamped as they pass, none is held back.
+    """Add metadata to one answer. Chunks are stamped as they pass, none is held back.
 
     Args:
         decision: Goes into `response_metadata` as `cit_route`.
-        attempts: Where somebody else answers than was chosen, `cit_fallback` tells who failed.
-        model_name: Of the candidate that answers, where it does not say so itself.
+        attempts: Where another candidate answers than was chosen, `cit_fallback` says which failed.
+        model_name: Name of the candidate that answers, where it does not say so itself.
     """
 
     def __init__(self, decision: Decision, attempts: Attempts, model_name: str) -> None:
@@ -38,11 +38,11 @@ class Stamp:
         self._named = False
 
     def result(self, result: ChatResult) -> ChatResult:
-        """A whole answer, as a copy: what came may lie in the candidate's cache."""
+        """Return a whole answer with its metadata, as a copy: what came may lie in the candidate's cache."""
         return ChatResult(generations=[self._generation(g) for g in result.generations], llm_output=result.llm_output)
 
     def chunk(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk:
-        """The next piece of an answer."""
+        """Return the next piece of an answer with what is left to say."""
         info, metadata = dict(chunk.generation_info or {}), dict(chunk.message.response_metadata)
         named = metadata.get(MODEL_NAME) or info.get(MODEL_NAME)
         last = getattr(chunk.message, "chunk_position", None) == "last"
@@ -58,7 +58,7 @@ class Stamp:
         return ChatGenerationChunk(message=message, generation_info=info or None)
 
     def rest(self) -> Iterator[ChatGenerationChunk]:
-        """What is left to say after the last piece."""
+        """Yield what is left to say after the last piece."""
         if not self._named:
             metadata = {MODEL_NAME: self._model_name}
             yield ChatGenerationChunk(message=AIMessageChunk(content="", response_metadata=metadata))
@@ -71,22 +71,22 @@ class Stamp:
 
 
 class Unstamped:
-    """Leaves an answer as the candidate made it."""
+    """Leave an answer as the candidate made it."""
 
     def result(self, result: ChatResult) -> ChatResult:
-        """A whole answer."""
+        """Return a whole answer."""
         return result
 
     def chunk(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk:
-        """The next piece of an answer."""
+        """Return the next piece of an answer."""
         return chunk
 
     def rest(self) -> Iterator[ChatGenerationChunk]:
-        """Nothing."""
+        """Yield nothing."""
         yield from ()
 
 
 def whole(result: ChatResult) -> ChatGenerationChunk:
-    """A whole answer as the one piece of a stream, from a model that has no stream."""
+    """Return a whole answer as the one piece of a stream, from a model that has no stream."""
     told = result.generations[0].message.model_dump(exclude={"type"})
     return ChatGenerationChunk(message=AIMessageChunk(**{**told, "chunk_position": "last"}))

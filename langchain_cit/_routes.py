@@ -1,4 +1,4 @@
-"""Chat models as routes: checked, bound to the tools of a call, and told apart by what they can be bound to."""
+"""Routes: checked, and bound to the tools of a call."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableBinding
+from langchain_core.runnables.base import coerce_to_runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from cit_core.errors import InvalidInput
+from cit_core.router import Router
+from cit_core.router.options import check_ids
 
-__all__ = ["AnyTool", "Tools", "as_chat_models", "bound", "without_tools"]
+__all__ = ["AnyTool", "Tools", "as_chat_models", "as_routes", "bound", "without_tools"]
 
 AnyTool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 """What any chat model takes as a tool."""
@@ -36,8 +39,18 @@ class Tools(list[dict[str, Any]]):
         return list, (list(self),)
 
 
+def as_routes(given: Any, router: Router) -> dict[str, Runnable[Any, Any]]:
+    """Return runnables by candidate id.
+
+    Raises:
+        UnknownCandidate: If an id is not a candidate of the router.
+        InvalidInput: If there is none, or one is neither a Runnable nor callable.
+    """
+    return {id_: _as_runnable(id_, route) for id_, route in check_ids(given, router).items()}
+
+
 def as_chat_models(routes: Mapping[str, Runnable[Any, Any]]) -> dict[str, BaseChatModel]:
-    """The routes, if all of them are chat models.
+    """Return the routes, if all of them are chat models.
 
     Raises:
         InvalidInput: If one is something else.
@@ -52,17 +65,17 @@ def as_chat_models(routes: Mapping[str, Runnable[Any, Any]]) -> dict[str, BaseCh
 
 
 def without_tools(models: Mapping[str, BaseChatModel]) -> dict[str, str]:
-    """Id to reason for every model that has no way to be handed tools."""
+    """Return id and reason for every model that cannot be handed tools."""
     unable = {id_: type(model) for id_, model in models.items() if type(model).bind_tools is BaseChatModel.bind_tools}
     return {id_: f"its chat model, {kind.__name__}, has no bind_tools" for id_, kind in unable.items()}
 
 
 def bound(model: BaseChatModel, kwargs: Mapping[str, Any]) -> tuple[BaseChatModel, dict[str, Any]]:
-    """The model to call and what to call it with; tools in the provider's own format.
+    """Return the model to call and the options to call it with; tools in the provider's own format.
 
     Args:
-        model: Whose turn it is.
-        kwargs: Of the call; `tools` as any chat model takes them.
+        model: The candidate's model.
+        kwargs: The options of the call; `tools` as any chat model takes them.
 
     Raises:
         InvalidInput: If the model makes more of itself than a bound chat model when it is handed tools.
@@ -80,3 +93,12 @@ def bound(model: BaseChatModel, kwargs: Mapping[str, Any]) -> tuple[BaseChatMode
         f"{type(model).__name__}.bind_tools made {type(made).__name__}; a chat model can only pass calls on to a bound "
         "chat model: use RunnableRouter, which takes any"
     )
+
+
+def _as_runnable(id_: str, route: Any) -> Runnable[Any, Any]:
+    try:
+        runnable: Runnable[Any, Any] = coerce_to_runnable(route)
+    except TypeError as error:
+        came = type(route).__name__
+        raise InvalidInput(f"the route of {id_!r} is {came}; it must be a Runnable or callable") from error
+    return runnable

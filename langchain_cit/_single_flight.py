@@ -1,4 +1,4 @@
-"""Calls that coincide: where a candidate has a cache, a call waits for a same one that is under way.
+"""Single flight: where a candidate has a cache, a call waits for an equal one that is under way.
 
 A cache alone serves calls that come one after the other. A batch, or a busy server, asks the same at the same time,
 finds the cache empty each time and pays each time.
@@ -10,7 +10,8 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Hashable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 
 from langchain_core.caches import BaseCache
@@ -21,12 +22,18 @@ from langchain_core.messages import BaseMessage
 
 __all__ = ["Flights", "same_call"]
 
+LONGEST_WAIT_S = 60.0
+"""A call that has waited so long for another is made: that one may be waiting for it, through a thread of its own."""
+_leading: ContextVar[bool] = ContextVar("cit_leading", default=False)
+"""Whether this is part of a call that others may wait for. It waits for none then, so that no two wait for each other:
+a candidate may ask the same router again, the same or another question."""
+
 
 class Flights:
-    """Knows which calls are under way. Who follows one waits until it ends, well or not, and then goes on at once.
+    """The calls under way. A call that follows one waits until it ends, well or not, and is then made at once.
 
-    So a call waits for one other at most, whatever became of that: where nothing is in a cache then, all who waited
-    ask.
+    So a call waits for one other at most, whatever became of it: where nothing is in a cache then, all that waited are
+    made.
     """
 
     def __init__(self) -> None:
@@ -34,15 +41,15 @@ class Flights:
         self._under_way: dict[Hashable, Any] = {}
 
     def __reduce__(self) -> tuple[type[Flights], tuple[()]]:
-        """A copy has calls of its own."""
+        """Return an empty object: a copy has calls of its own."""
         return Flights, ()
 
     @contextmanager
     def follow(self, call: Hashable) -> Iterator[None]:
-        """Make a call, after the same one of another thread if there is one."""
+        """Make a call, after an equal one of another thread if there is one."""
         with self._joined((os.getpid(), call), threading.Event()) as leading:
             if leading is not None:
-                leading.wait()
+                leading.wait(LONGEST_WAIT_S)
             yield
 
     @asynccontextmanager
@@ -50,19 +57,22 @@ class Flights:
         """As `follow`, for the tasks of an event loop."""
         with self._joined((asyncio.get_running_loop(), call), asyncio.Event()) as leading:
             if leading is not None:
-                await leading.wait()
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(leading.wait(), LONGEST_WAIT_S)
             yield
 
     @contextmanager
     def _joined(self, place: Hashable, own: Any) -> Iterator[Any]:
-        """What tells when the one ahead has ended; None for who is first, whose `own` tells the others."""
+        """Give the event that the call ahead sets when it ends; None for the first, whose `own` the others wait for."""
         leading = self._under_way.setdefault(place, own)
         if leading is not own:
-            yield leading
+            yield None if _leading.get() else leading
             return
+        before = _leading.set(True)
         try:
             yield None
         finally:
+            _leading.reset(before)
             del self._under_way[place]
             own.set()
 
@@ -74,14 +84,14 @@ def same_call(
     stop: list[str] | None,
     options: Mapping[str, Any],
 ) -> Hashable:
-    """What calls have in common that a cache answers alike; where there is no cache, a call is like no other.
+    """Return a key that is equal for calls which a cache answers alike; where there is no cache, each has its own.
 
     Args:
         id_: The candidate that is called.
-        routes: Candidate id to its chat model, which decides whether there is a cache.
-        messages: Of the call; their ids are not part of what is asked.
-        stop: Of the call.
-        options: Of the call.
+        routes: The chat models by candidate, which decide whether there is a cache.
+        messages: The messages; their ids are not part of what is asked.
+        stop: The stop words of the call.
+        options: The options of the call.
     """
     model = routes[id_]
     if not (isinstance(model.cache, BaseCache) or (model.cache is not False and get_llm_cache() is not None)):

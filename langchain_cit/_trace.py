@@ -1,4 +1,4 @@
-"""What a run of the router leaves in a trace: events that tell of decisions, tags and metadata that tell who ran."""
+"""What a run of the router leaves in a trace: events about decisions, tags and metadata about the candidate."""
 
 from __future__ import annotations
 
@@ -10,56 +10,88 @@ from langchain_core.runnables.config import patch_config
 
 from cit_core.records import Decision
 from cit_core.router import Attempts
-from langchain_cit._streams import FirstToken, followed
+from langchain_cit._first_token import FirstToken, followed
 
-__all__ = ["CIT_FALLBACK", "CIT_ROUTE", "consumed", "fallback_event", "for_child", "route_event"]
+__all__ = [
+    "CIT_FALLBACK",
+    "CIT_MODEL",
+    "CIT_ROUTE",
+    "consumed",
+    "fallback_event",
+    "for_child",
+    "metadata_of",
+    "route_event",
+    "tag_of",
+]
 
 CIT_ROUTE = "cit_route"
-"""Name of the custom event, of the tag (`cit_route:ID`) and of the metadata entry on a candidate's run."""
+"""Name of a decision as JSON: of the custom event, in a message's metadata, in an agent's state."""
+CIT_MODEL = "cit_model"
+"""Name of a candidate's id alone: the tag (`cit_model:ID`) and the metadata entry of its run."""
 CIT_FALLBACK = "cit_fallback"
-"""Name of the custom event that comes before another candidate than the chosen one is asked."""
-OF_ONE_CALL = ("cit_model", "__cit_decision")
+"""Name of the custom event before another candidate than the chosen one is asked."""
+OF_ONE_CALL = (CIT_MODEL, "__cit_decision")
 """Configurable entries that are about this router alone: a router within a candidate has candidates of its own."""
 
 
 def route_event(decision: Decision) -> dict[str, Any]:
-    """The decision as JSON; the text of the query is not in it."""
+    """Return a decision as JSON; the text of the query is not in it."""
     return decision.model_dump(mode="json")
 
 
 def fallback_event(decision: Decision, attempts: Attempts) -> dict[str, Any]:
-    """Who is asked in place of the chosen one, and who failed before with what; no text of an error."""
-    failures = [{"model": failure.model, "error": failure.error} for failure in attempts.failures]
+    """Return which candidate is asked in place of the chosen one, and which failed before; no text of an error."""
+    failures = [
+        {"model": failure.model, "error": failure.error, "reason": failure.reason} for failure in attempts.failures
+    ]
     return {"decision": decision.id, "chosen": decision.model, "model": attempts.model, "failures": failures}
+
+
+def tag_of(model: str) -> str:
+    """Return the tag of a candidate's run."""
+    return f"{CIT_MODEL}:{model}"
+
+
+def metadata_of(decision: Decision, attempts: Attempts) -> dict[str, Any]:
+    """Return the metadata of a candidate's run: its id, the decision's id, and why it is the one that is asked."""
+    model = attempts.model
+    told = {
+        CIT_MODEL: model,
+        "cit_decision": decision.id,
+        "cit_probability": decision.scores.get(model),
+        "cit_policy": decision.policy,
+        "cit_reason": "fallback" if attempts.fell_back else decision.chosen_by,
+    }
+    return told | ({"cit_fallback_from": decision.model} if attempts.fell_back else {})
 
 
 def for_child(
     config: RunnableConfig,
     run: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun,
-    model: str,
+    decision: Decision,
+    attempts: Attempts,
     *,
-    listening: Attempts | None = None,
-    route: object = None,
+    listening: object = None,
 ) -> RunnableConfig:
-    """The config for a candidate's run inside the router's.
+    """Return the config for a candidate's run inside the router's.
 
     Args:
-        config: Of the router's run.
-        run: The router's.
-        model: Whose turn it is.
-        listening: The attempts that end with its first token, where the answer is asked for in one piece and yet
-            somebody may follow it token by token (LangGraph's `stream_mode="messages"`, `astream_events`).
-        route: The candidate itself, whose own callbacks may be what follows it.
+        config: The config of the router's run.
+        run: The router's run.
+        decision: The decision.
+        attempts: The attempts at the answer.
+        listening: The candidate, where the answer is asked for in one piece and yet may be followed token by token
+            (LangGraph's `stream_mode="messages"`, `astream_events`, callbacks of its own): its first token is noticed.
     """
-    callbacks = run.get_child(f"{CIT_ROUTE}:{model}")
-    if listening is not None and followed(callbacks, route):
-        callbacks.add_handler(FirstToken(listening))
+    callbacks = run.get_child(tag_of(attempts.model))
+    if listening is not None and followed(callbacks, listening):
+        callbacks.add_handler(FirstToken(attempts))
     child = patch_config(config, callbacks=callbacks)
-    return consumed({**child, "metadata": {**child.get("metadata", {}), CIT_ROUTE: model}})
+    return consumed({**child, "metadata": {**child.get("metadata", {}), **metadata_of(decision, attempts)}})
 
 
 def consumed(config: RunnableConfig) -> RunnableConfig:
-    """The config without what was meant for this router alone."""
+    """Return the config without what was meant for this router alone."""
     configurable = config.get("configurable", {})
     if not any(key in configurable for key in OF_ONE_CALL):
         return config

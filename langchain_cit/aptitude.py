@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.exceptions import (
-    ModelAuthenticationError,
-    ModelError,
-    ModelNotFoundError,
-    ModelPermissionDeniedError,
-)
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from cit_core.aptitude.clients import Answer, token_count
-from cit_core.errors import InvalidInput, MissingExtra, Refused, Transient
-from cit_core.provider_errors import answering, from_library, http_status, require_text
+from cit_core.errors import InvalidInput, MissingExtra
+from cit_core.provider_errors import answering, from_library, require_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,16 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatModelClient", "aptitude_test", "from_string"]
 
-FATAL = (ModelAuthenticationError, ModelNotFoundError, ModelPermissionDeniedError)
-"""What is wrong with the key or the model, not with the question."""
-
 
 class ChatModelClient:
-    """Asks a LangChain chat model. LangChain has no place for the key of a question, so it is not sent.
+    """Client of a LangChain chat model. LangChain has no place for the key of a question, so it is not sent.
 
     Args:
-        model: Is asked with its own settings, callbacks and retries.
-        name: What the candidate is called; the model's name at its provider if not given.
+        model: The chat model, asked with its own settings, callbacks and retries.
+        name: Name of the candidate; the model's name at its provider if not given.
         system: Text of a system message before the prompt.
     """
 
@@ -48,7 +39,7 @@ class ChatModelClient:
 
     async def ask(self, prompt: str, *, key: str) -> Answer:  # noqa: ARG002
         """Invoke the model once; its own retries are inside."""
-        with answering(_tell):
+        with answering(from_library):
             message = await self._model.ainvoke([*self._system, HumanMessage(prompt)])
         usage: Any = message.usage_metadata or {}
         return Answer(
@@ -66,15 +57,15 @@ def from_string(
     system: str | None = None,
     timeout_s: float | None = None,
 ) -> ChatModelClient:
-    """The client behind `langchain:MODEL`.
+    """Return the client behind `langchain:MODEL`.
 
     Args:
-        model: As `init_chat_model` takes it: `openai:gpt-4o-mini`, `anthropic:claude-sonnet-4-5`. Keys and addresses
-            come from where the provider's package looks for them.
-        temperature: Of the sampling; the provider's default if not given.
-        max_tokens: Of an answer, at most.
+        model: Name as `init_chat_model` takes it: `openai:gpt-4o-mini`, `anthropic:claude-sonnet-4-5`. Keys and
+            addresses come from where the provider's package looks for them.
+        temperature: Sampling temperature; the provider's default if not given.
+        max_tokens: Longest answer [tokens].
         system: Text of a system message before every prompt.
-        timeout_s: Of a request [s].
+        timeout_s: Time limit of a request [s].
 
     Raises:
         MissingExtra: If `langchain` is not installed.
@@ -105,30 +96,24 @@ def aptitude_test(
 ) -> RunReport:
     """Measure a chat model, so that a router over this store can choose it. Blocks until it is done.
 
-    Where an event loop is running, as in a notebook, await `cit_core.aptitude.runner.arun_aptitude` with a
-    `ChatModelClient` instead.
-
     Args:
-        model: Who is measured.
-        store: Where the outcomes go; a test that was cut off goes on where it was.
+        model: The chat model to measure.
+        store: Store of the outcomes; a test that was cut off is resumed.
         suite: Name or file of a suite.
-        texts: A file or dataset with the suite's texts; `cit-basics` makes its own.
-        candidate: What it is called in the store; the client's name if not given.
-        options: As `cit_core.aptitude.runner.RunOptions` takes them.
+        texts: File or dataset with the suite's texts; `cit-basics` generates its own.
+        candidate: Id in the store, or a record with facts; the model's name if not given.
+        options: Fields of `cit_core.aptitude.runner.RunOptions`, or `progress`, as for `cit_core.aptitude.measure`.
 
     Raises:
-        InvalidInput: If an event loop is running, or something given cannot be used.
+        InvalidInput: If the suite, the texts or an option cannot be used.
     """
-    from cit_core.aptitude.runner import RunOptions, run_aptitude
-    from cit_core.aptitude.suites import find_suite, sources
+    from cit_core.aptitude.measure import measure
 
-    client, asked = ChatModelClient(model), find_suite(suite)
-    items = sources.texts(asked, texts)
-    return run_aptitude(client, asked, items, store, candidate=candidate, options=RunOptions(**options))
+    return measure(ChatModelClient(model), store=store, suite=suite, texts=texts, candidate=candidate, **options)
 
 
 def _name(model: BaseChatModel) -> str:
-    """What providers' classes call it is not settled: `model_name`, or `model`."""
+    """Return the model's name, which providers' classes call `model_name` or `model`."""
     for field in ("model_name", "model"):
         name = getattr(model, field, None)
         if isinstance(name, str) and name:
@@ -139,13 +124,3 @@ def _name(model: BaseChatModel) -> str:
 def _finish_reason(message: AIMessage) -> object:
     told = message.response_metadata
     return told.get("finish_reason") or told.get("stop_reason")
-
-
-def _tell(error: Exception) -> Transient | Refused | None:
-    """As the core does, and with LangChain's own classes where a provider's error carries no status."""
-    if isinstance(error, ModelError) and http_status(error) is None:
-        name = type(error).__name__
-        if error.is_retryable:
-            return Transient(f"no usable response ({name})")
-        return Refused(f"the provider refused ({name})", fatal=isinstance(error, FATAL))
-    return from_library(error)

@@ -1,8 +1,8 @@
 """ChatCIT: a chat model that hands every call to the candidate most likely to get it right.
 
-For places that insist on a chat model. Chains are better served by `RunnableRouter` and agents by
-`langchain_cit.middleware`, where the candidate has a run of its own in the trace. Here the call is one run, the
-router's, so that tokens and their cost are counted once; the message says which candidate answered.
+Use it where a chat model is required. `RunnableRouter` for chains and `langchain_cit.middleware` for agents give the
+candidate a run of its own in the trace. Here the call is one run, the router's, so that tokens and their cost are
+counted once; the message says which candidate answered.
 """
 
 from __future__ import annotations
@@ -23,37 +23,43 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Router, Sticky
-from langchain_cit._configurable import KNOBS, THREAD_ID
+from cit_core.router.options import as_context, as_fallback, as_router, as_sticky, check_options
+from langchain_cit._configurable import KNOBS, THREAD_ID, check_keys
+from langchain_cit._first_token import afrom_first_token, from_first_token
 from langchain_cit._inputs import Asking
-from langchain_cit._options import as_context, as_fallback, as_router, as_routes, as_sticky, check_options
+from langchain_cit._model_calls import agenerate, astream, generate, split_options, stream
 from langchain_cit._profiles import conjunction
-from langchain_cit._response_metadata import Stamp, Unstamped, whole
-from langchain_cit._routes import AnyTool, Tools, as_chat_models, bound, without_tools
+from langchain_cit._response_metadata import Stamp, Unstamped
+from langchain_cit._routes import AnyTool, Tools, as_chat_models, as_routes, without_tools
 from langchain_cit._single_flight import Flights, same_call
-from langchain_cit._streams import END, closing, watched
+from langchain_cit._streams import closing
 
 __all__ = ["ChatCIT"]
 
 NAME = "cit-router"
+STANDARD = {"api_key", "base_url", "max_retries", "max_tokens", "model", "stop", "streaming", "temperature", "timeout"}
+"""Options that LangChain passes to chat models of any kind; here each candidate has its own."""
 
 
 class ChatCIT(BaseChatModel):
     """A chat model that hands every call to the candidate most likely to get it right.
 
-    `model="ID"`, bound or passed to a call, forces a candidate; `config["configurable"]` may hold what it may for
-    `RunnableRouter`. A message's `response_metadata` carries the decision as `cit_route`, the `model_name` of who
-    answered and, if that is not who was chosen, `cit_fallback`.
+    `model="ID"`, bound or passed to a call, forces a candidate; `config["configurable"]` takes the same entries as for
+    `RunnableRouter`. A message's `response_metadata` carries the decision as `cit_route`, the `model_name` of the
+    candidate that answered and, if it is not the chosen one, `cit_fallback`.
 
     Candidates keep their own cache and rate limit. The router's own cache is off, as it would answer without routing.
 
     Args:
-        routes: Candidate id to its chat model. Candidates of the router without one do not take part.
-        router: What decides.
+        routes: Chat model of each candidate, by id. Candidates of the router without one do not take part.
+        router: The router, or the address of a store.
         context: Route on the last human `turn`, or on the whole `conversation`.
         sticky: `conversation`, or a `Sticky`: a conversation (`thread_id` in the config) keeps its candidate.
-        fallback: After which errors another candidate is asked, how often, and how long who fails is left alone.
-        annotate: Whether messages carry all that; if not, they are what the candidate made of them.
-        options: As any chat model takes them: `callbacks`, `tags`, `metadata`, `disable_streaming` and the rest.
+        fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
+            skipped.
+        failover: An earlier name of `fallback`.
+        annotate: Whether messages carry the metadata above; if not, they are as the candidate made them.
+        options: Options of any chat model: `callbacks`, `tags`, `metadata`, `disable_streaming` and the rest.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.
@@ -79,10 +85,11 @@ class ChatCIT(BaseChatModel):
         context: Literal["turn", "conversation"] = "turn",
         sticky: Literal["conversation"] | Sticky | None = None,
         fallback: Fallback | None = None,
+        failover: Fallback | None = None,
         annotate: bool = True,
         **options: Any,
     ) -> None:
-        check_options(options, type(self))
+        check_options(options, type(self), STANDARD)
         router = as_router(router)
         models = as_chat_models(as_routes(routes, router))
         formats = {model.output_version for model in models.values()}
@@ -91,10 +98,15 @@ class ChatCIT(BaseChatModel):
             router=router,
             context=as_context(context),
             sticky=as_sticky(sticky),
-            fallback=as_fallback(fallback),
+            fallback=as_fallback(failover if fallback is None else fallback),
             annotate=annotate,
             **({"output_version": formats.pop()} if len(formats) == 1 else {}) | options,
         )
+
+    @property
+    def failover(self) -> Fallback:
+        """An earlier name of `fallback`."""
+        return self.fallback
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
@@ -104,7 +116,7 @@ class ChatCIT(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """All that decides about an answer: a cache that is switched on must not mix up two routers."""
+        """Return all that decides about an answer: a cache that is switched on must not mix up two routers."""
         limits = {
             name: sorted(v) if isinstance(v, frozenset) else v for name, v in vars(self.router.constraints).items()
         }
@@ -129,7 +141,7 @@ class ChatCIT(BaseChatModel):
 
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
-        """What a call may set in `config["configurable"]`."""
+        """The entries that a call may set in `config["configurable"]`."""
         return [*KNOBS, *([] if self.sticky is None else [THREAD_ID])]
 
     def bind_tools(
@@ -139,7 +151,7 @@ class ChatCIT(BaseChatModel):
         tool_choice: str | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Hand tools to whoever is chosen; who cannot call tools is not.
+        """Hand tools to the chosen candidate; one that cannot call tools is not chosen.
 
         Args:
             tools: As any chat model takes them.
@@ -148,28 +160,28 @@ class ChatCIT(BaseChatModel):
         """
         return self.bind(tools=Tools(tools), tool_choice=tool_choice, **kwargs)
 
-    # -- how long a text is: a limit that is kept by this count is kept for whoever is chosen ------------------------
+    # -- how long a text is: a limit that is kept by this count is kept for every candidate ----------------------------
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Of the candidate that needs the most."""
+        """Return the token ids of the candidate that needs the most."""
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
         return max((model.get_token_ids(text) for model in self.routes.values()), key=len)
 
     def get_num_tokens(self, text: str) -> int:
-        """Those of the candidate that counts the most."""
+        """Return the count of the candidate that counts the most."""
         if self.custom_get_token_ids is not None:
             return super().get_num_tokens(text)
         return max(model.get_num_tokens(text) for model in self.routes.values())
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """Those of the candidate that counts the most; tools count for those that know what they take."""
+        """Return the count of the candidate that counts the most; tools count where the model can count them."""
         if self.custom_get_token_ids is not None:
             return super().get_num_tokens_from_messages(messages, tools)
         given = {} if tools is None else {"tools": tools}
         return max(model.get_num_tokens_from_messages(messages, **given) for model in self.routes.values())
 
-    # -- calls: what the config sets becomes an argument, which is all that a chat model's inside gets to see ----------
+    # -- calls: what the config sets becomes an argument, which is all that the methods below get to see --------------
 
     def invoke(
         self,
@@ -179,7 +191,7 @@ class ChatCIT(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AIMessage:
-        """Route, then call the chosen candidate; the next-best if that cannot be reached."""
+        """Route, then call the chosen candidate; the next-best if that cannot serve."""
         return super().invoke(input, config, stop=stop, **{**self._set_by(config), **kwargs})
 
     async def ainvoke(
@@ -223,7 +235,7 @@ class ChatCIT(BaseChatModel):
         version: Literal["v1", "v2", "v3"] = "v2",
         **kwargs: Any,
     ) -> Any:
-        """As any chat model; only `v3` gets past `stream`, which takes from the config what it sets."""
+        """As any chat model; only `v3` does not go through `stream`, which reads the config."""
         given = self._set_by(config) if version == "v3" else {}
         return super().stream_events(input, config, version=version, **{**given, **kwargs})
 
@@ -240,8 +252,10 @@ class ChatCIT(BaseChatModel):
         return super().astream_events(input, config, version=version, **{**given, **kwargs})
 
     def _set_by(self, config: RunnableConfig | None) -> dict[str, Any]:
+        set_ = ensure_config(config).get("configurable", {})
+        check_keys(RunnableConfig(configurable=set_))
         known = {spec.id for spec in self.config_specs}
-        given = {k: v for k, v in ensure_config(config).get("configurable", {}).items() if k in known and v is not None}
+        given = {k: v for k, v in set_.items() if k in known and v is not None}
         return {"configurable": given} if given else {}
 
     # -- what LangChain calls inside ----------------------------------------------------------------------------------
@@ -253,15 +267,15 @@ class ChatCIT(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        config, kwargs = _apart(kwargs)
-        decision = self._asking(kwargs).decide(messages, kwargs, config)
+        config, kwargs = split_options(kwargs)
+        asking = self._asking(kwargs)
+        decision = asking.decide(messages, kwargs, config)
         with self._flights.follow(same_call(decision.model, self.routes, messages, stop, kwargs)):
-            attempts = self.fallback.attempts(decision)
+            attempts = asking.attempts(decision)
             while True:
                 with attempts:
-                    model, options = bound(self.routes[attempts.model], kwargs)
-                    watching = watched(run_manager, attempts)
-                    result = model._generate_with_cache(messages, stop=stop, run_manager=watching, **options)
+                    model = self.routes[attempts.model]
+                    result = generate(model, attempts, messages, stop, run_manager, kwargs)
                     return self._stamp(decision, attempts).result(result)
 
     async def _agenerate(
@@ -271,15 +285,15 @@ class ChatCIT(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        config, kwargs = _apart(kwargs)
-        decision = await self._asking(kwargs).adecide(messages, kwargs, config)
+        config, kwargs = split_options(kwargs)
+        asking = self._asking(kwargs)
+        decision = await asking.adecide(messages, kwargs, config)
         async with self._flights.afollow(same_call(decision.model, self.routes, messages, stop, kwargs)):
-            attempts = self.fallback.attempts(decision)
+            attempts = asking.attempts(decision)
             while True:
                 with attempts:
-                    model, options = bound(self.routes[attempts.model], kwargs)
-                    watching = watched(run_manager, attempts)
-                    result = await model._agenerate_with_cache(messages, stop=stop, run_manager=watching, **options)
+                    model = self.routes[attempts.model]
+                    result = await agenerate(model, attempts, messages, stop, run_manager, kwargs)
                     return self._stamp(decision, attempts).result(result)
 
     def _stream(
@@ -289,19 +303,16 @@ class ChatCIT(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        config, kwargs = _apart(kwargs)
-        decision = self._asking(kwargs).decide(messages, kwargs, config)
-        attempts = self.fallback.attempts(decision)
+        config, kwargs = split_options(kwargs)
+        asking = self._asking(kwargs)
+        decision = asking.decide(messages, kwargs, config)
+        attempts = asking.attempts(decision)
         while True:
             with attempts:
                 stamp = self._stamp(decision, attempts)
-                chunks = _chunks(self.routes[attempts.model], messages, stop, run_manager, kwargs)
-                first = next(chunks, END)
-                attempts.begun()
-                if first is not END:
-                    yield stamp.chunk(first)
-                    yield from map(stamp.chunk, chunks)
-                    yield from stamp.rest()
+                chunks = stream(self.routes[attempts.model], messages, stop, run_manager, kwargs)
+                yield from map(stamp.chunk, from_first_token(chunks, attempts))
+                yield from stamp.rest()
                 return
 
     async def _astream(
@@ -311,27 +322,23 @@ class ChatCIT(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        config, kwargs = _apart(kwargs)
-        decision = await self._asking(kwargs).adecide(messages, kwargs, config)
-        attempts = self.fallback.attempts(decision)
+        config, kwargs = split_options(kwargs)
+        asking = self._asking(kwargs)
+        decision = await asking.adecide(messages, kwargs, config)
+        attempts = asking.attempts(decision)
         while True:
             with attempts:
                 stamp = self._stamp(decision, attempts)
-                async with closing(
-                    _achunks(self.routes[attempts.model], messages, stop, run_manager, kwargs)
-                ) as chunks:
-                    first = await anext(chunks, END)
-                    attempts.begun()
-                    if first is not END:
-                        yield stamp.chunk(first)
-                        async for chunk in chunks:
-                            yield stamp.chunk(chunk)
-                        for chunk in stamp.rest():
-                            yield chunk
+                pieces = astream(self.routes[attempts.model], messages, stop, run_manager, kwargs)
+                async with closing(pieces), closing(afrom_first_token(pieces, attempts)) as chunks:
+                    async for chunk in chunks:
+                        yield stamp.chunk(chunk)
+                    for chunk in stamp.rest():
+                        yield chunk
                 return
 
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
-        """Not where no candidate does: an answer in one piece is better called an answer."""
+        """Stream only if a candidate does."""
         wanted = super()._should_stream(async_api=async_api, run_manager=run_manager, **kwargs)
         return wanted and self._some_stream(async_api, kwargs)
 
@@ -346,55 +353,11 @@ class ChatCIT(BaseChatModel):
     def _asking(self, kwargs: Mapping[str, Any]) -> Asking:
         unable = without_tools(self.routes) if kwargs.get("tools") else {}
         able = {id_: model for id_, model in self.routes.items() if id_ not in unable}
-        return Asking(self.router, able, whole=self.context == "conversation", sticky=self.sticky, unable=unable)
+        whole = self.context == "conversation"
+        return Asking(self.router, able, self.fallback, whole=whole, sticky=self.sticky, unable=unable)
 
     def _stamp(self, decision: Decision, attempts: Attempts) -> Stamp | Unstamped:
         if not self.annotate:
             return Unstamped()
         name = self.routes[attempts.model]._get_ls_params().get("ls_model_name")
         return Stamp(decision, attempts, name or attempts.model)
-
-
-def _apart(kwargs: Mapping[str, Any]) -> tuple[RunnableConfig, dict[str, Any]]:
-    """What is meant for the router, and what for the candidate."""
-    configurable = dict(kwargs.get("configurable", {}))
-    if kwargs.get("model") is not None:
-        configurable["cit_model"] = kwargs["model"]
-    rest = {name: value for name, value in kwargs.items() if name not in {"configurable", "model"}}
-    return RunnableConfig(configurable=configurable), rest
-
-
-def _chunks(
-    model: BaseChatModel,
-    messages: list[BaseMessage],
-    stop: list[str] | None,
-    run_manager: CallbackManagerForLLMRun | None,
-    kwargs: Mapping[str, Any],
-) -> Iterator[ChatGenerationChunk]:
-    model, options = bound(model, kwargs)
-    if not model._should_stream(async_api=False, **{**options, "stream": True}):
-        yield whole(model._generate_with_cache(messages, stop=stop, run_manager=run_manager, **options))
-        return
-    if model.rate_limiter is not None:
-        model.rate_limiter.acquire(blocking=True)
-    run = {} if run_manager is None else {"run_manager": run_manager}
-    yield from model._stream(messages, stop=stop, **run, **options)
-
-
-async def _achunks(
-    model: BaseChatModel,
-    messages: list[BaseMessage],
-    stop: list[str] | None,
-    run_manager: AsyncCallbackManagerForLLMRun | None,
-    kwargs: Mapping[str, Any],
-) -> AsyncIterator[ChatGenerationChunk]:
-    model, options = bound(model, kwargs)
-    if not model._should_stream(async_api=True, **{**options, "stream": True}):
-        yield whole(await model._agenerate_with_cache(messages, stop=stop, run_manager=run_manager, **options))
-        return
-    if model.rate_limiter is not None:
-        await model.rate_limiter.aacquire(blocking=True)
-    run = {} if run_manager is None else {"run_manager": run_manager}
-    async with closing(model._astream(messages, stop=stop, **run, **options)) as chunks:
-        async for chunk in chunks:
-            yield chunk

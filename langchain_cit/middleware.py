@@ -1,18 +1,17 @@
-"""Agents whose model is, for every run or every model call, the candidate most likely to get it right.
+"""Middlewares that give an agent, for every run or every model call, the candidate most likely to get it right.
 
-Two middlewares for `create_agent`, sync and async: `CITRunMiddleware` decides once per run, when it begins, and keeps
-to it while tools are being called; `CITCallMiddleware` decides anew for every model call. The candidate has a run of
-its own in the trace, tagged `cit_route:ID`; the decision is sent as the custom event `cit_route` and kept under that
-name in the agent's private state, and so in its checkpoints.
+Two for `create_agent`, sync and async: `CITRunMiddleware` decides once per run, when it begins, and keeps to it while
+tools are being called; `CITCallMiddleware` decides anew for every model call. The candidate has a run of its own in the
+trace, tagged `cit_model:ID`; the decision is sent as the custom event `cit_route` and kept under that name in the
+agent's private state, and so in its checkpoints, beside the id of the candidate that answered, `cit_model`.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.language_models import BaseChatModel
@@ -23,17 +22,23 @@ from typing_extensions import NotRequired
 from cit_core.errors import MissingExtra, NoCandidate
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Query, Router, Sticky
+from cit_core.router.options import as_context, as_fallback, as_router, as_sticky, check_ids
+from cit_core.router.time_limits import acall_within, call_within
+from langchain_cit._first_token import FirstToken, followed
 from langchain_cit._inputs import Asking
-from langchain_cit._options import as_context, as_fallback, as_router, as_routes, as_sticky
-from langchain_cit._routes import as_chat_models, without_tools
-from langchain_cit._streams import FirstToken, followed
-from langchain_cit._trace import CIT_FALLBACK, CIT_ROUTE, fallback_event, route_event
+from langchain_cit._routes import as_chat_models, as_routes, without_tools
+from langchain_cit._trace import (
+    CIT_FALLBACK,
+    CIT_MODEL,
+    CIT_ROUTE,
+    fallback_event,
+    metadata_of,
+    route_event,
+    tag_of,
+)
+from langchain_cit._unanswered import Unanswered
 
-if TYPE_CHECKING:
-    from langchain.agents.middleware import ModelRequest
-    from langchain_core.language_models import BaseChatModel
-
-__all__ = ["CITCallMiddleware", "CITRunMiddleware", "RoutedState", "Unanswered"]
+__all__ = ["CITCallMiddleware", "CITRunMiddleware", "RoutedState"]
 
 try:
     from langchain.agents.middleware import (
@@ -52,13 +57,14 @@ except ImportError as error:
 
 
 class RoutedState(AgentState[Any]):
-    """An agent's state with the last decision as JSON, which is neither in its input nor in its output."""
+    """An agent's state with the last decision as JSON and the candidate that answered; in neither input nor output."""
 
     cit_route: NotRequired[Annotated[dict[str, Any] | None, PrivateStateAttr]]
+    cit_model: NotRequired[Annotated[str | None, PrivateStateAttr]]
 
 
 class _Routing(AgentMiddleware[RoutedState, Any, Any]):
-    """What both have in common: from a request to a question for the router, and from its decision to an answer."""
+    """What both middlewares share: a question for the router from a request, and an answer from its decision."""
 
     state_schema = RoutedState
 
@@ -70,20 +76,28 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         context: Literal["turn", "conversation"] = "turn",
         sticky: Literal["conversation"] | Sticky | None = None,
         fallback: Fallback | None = None,
+        failover: Fallback | None = None,
     ) -> None:
         super().__init__()
         self.router = as_router(router)
-        made = {id_: init_chat_model(route) if isinstance(route, str) else route for id_, route in routes.items()}
+        given = check_ids(routes, self.router, kind="chat model, or the name of one")
+        made = {id_: init_chat_model(route) if isinstance(route, str) else route for id_, route in given.items()}
         self.routes = as_chat_models(as_routes(made, self.router))
         self.context = as_context(context)
         self.sticky = as_sticky(sticky)
-        self.fallback = as_fallback(fallback)
+        self.fallback = as_fallback(failover if fallback is None else fallback)
         self._unanswered = Unanswered()
+
+    @property
+    def failover(self) -> Fallback:
+        """An earlier name of `fallback`."""
+        return self.fallback
 
     def _asking(self, *, tools: bool = False) -> Asking:
         unable = without_tools(self.routes) if tools else {}
         able = {id_: model for id_, model in self.routes.items() if id_ not in unable}
-        return Asking(self.router, able, whole=self.context == "conversation", sticky=self.sticky, unable=unable)
+        whole = self.context == "conversation"
+        return Asking(self.router, able, self.fallback, whole=whole, sticky=self.sticky, unable=unable)
 
     def _query(self, request: ModelRequest[Any]) -> Query:
         wanted = request.response_format
@@ -98,9 +112,9 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ExtendedModelResponse[Any]:
-        decision = self.router.decide(query)
+        decision = self.fallback.with_cool_downs(self.router.decide(query))
         _tell(CIT_ROUTE, route_event(decision))
-        return _recorded(decision, self._answer(decision, request, handler))
+        return self._answer(decision, request, handler, record=True)
 
     async def _aroute(
         self,
@@ -108,55 +122,67 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ExtendedModelResponse[Any]:
-        decision = await self.router.adecide(query)
+        decision = self.fallback.with_cool_downs(await self.router.adecide(query))
         await _atell(CIT_ROUTE, route_event(decision))
-        return _recorded(decision, await self._aanswer(decision, request, handler))
+        return await self._aanswer(decision, request, handler, record=True)
 
     def _answer(
         self,
         decision: Decision,
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
-    ) -> ModelResponse[Any]:
-        attempts = self.fallback.attempts(decision)
+        *,
+        record: bool = False,
+    ) -> ExtendedModelResponse[Any]:
+        attempts = self._asking().attempts(decision)
         while True:
             with self._unanswered.until_answered(request), attempts:
                 if attempts.fell_back:
                     _tell(CIT_FALLBACK, fallback_event(decision, attempts))
-                with _as_route(attempts, self.routes[attempts.model]):
-                    return handler(request.override(model=self.routes[attempts.model]))
+                model = self.routes[attempts.model]
+                with _as_route(decision, attempts, model):
+                    ask = partial(handler, request.override(model=model))
+                    response = call_within(attempts.seconds_left(), ask)
+                return _recorded(decision, attempts, response, record=record)
 
     async def _aanswer(
         self,
         decision: Decision,
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
-    ) -> ModelResponse[Any]:
-        attempts = self.fallback.attempts(decision)
+        *,
+        record: bool = False,
+    ) -> ExtendedModelResponse[Any]:
+        attempts = self._asking().attempts(decision)
         while True:
             with self._unanswered.until_answered(request), attempts:
                 if attempts.fell_back:
                     await _atell(CIT_FALLBACK, fallback_event(decision, attempts))
-                with _as_route(attempts, self.routes[attempts.model]):
-                    return await handler(request.override(model=self.routes[attempts.model]))
+                model = self.routes[attempts.model]
+                with _as_route(decision, attempts, model):
+                    answer = handler(request.override(model=model))
+                    response = await acall_within(attempts.seconds_left(), answer)
+                return _recorded(decision, attempts, response, record=record)
 
 
 class CITCallMiddleware(_Routing):
-    """Decides for every model call of an agent.
+    """Decide for every model call of an agent.
 
     A call that another middleware makes again with a model of its own choice is left alone, so that fallbacks work
     further out as well as further in.
 
     Args:
-        routes: Candidate id to its chat model, or to the name of one as `init_chat_model` takes it.
-        router: What decides.
+        routes: Chat model of each candidate, by id, or the name of one as `init_chat_model` takes it.
+        router: The router, or the address of a store.
         context: Route on the last human `turn`, or on the whole `conversation`.
         sticky: `conversation`, or a `Sticky`: a thread keeps its candidate.
-        fallback: After which errors another candidate is asked, how often, and how long who fails is left alone.
+        fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
+            skipped. The first token has no limit of its own here.
+        failover: An earlier name of `fallback`.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.
-        InvalidInput: If there is no route, one is no chat model, or an option is none that there is.
+        InvalidInput: If there is no route, one is no chat model, or an option cannot be used.
     """
 
     def wrap_model_call(
@@ -164,7 +190,7 @@ class CITCallMiddleware(_Routing):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ModelCallResult[Any]:
-        """Route, then call the model with the chosen candidate; with the next-best if that cannot be reached."""
+        """Route, then call the model with the chosen candidate; with the next-best if that cannot serve."""
         if self._unanswered.is_made_again(request):
             return handler(request)
         return self._route(self._query(request), request, handler)
@@ -181,21 +207,23 @@ class CITCallMiddleware(_Routing):
 
 
 class CITRunMiddleware(_Routing):
-    """Decides once per run of an agent, before its first model call.
+    """Decide once per run of an agent, before its first model call.
 
     If a call needs what the chosen candidate cannot do, such as reading a picture that a tool returned, the best one
     that can answers it.
 
     Args:
-        routes: Candidate id to its chat model, or to the name of one as `init_chat_model` takes it.
-        router: What decides.
+        routes: Chat model of each candidate, by id, or the name of one as `init_chat_model` takes it.
+        router: The router, or the address of a store.
         context: Route on the last human `turn`, or on the whole `conversation`.
         sticky: `conversation`, or a `Sticky`: a thread keeps its candidate over runs.
-        fallback: After which errors another candidate is asked, how often, and how long who fails is left alone.
+        fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
+            skipped. The first token has no limit of its own here.
+        failover: An earlier name of `fallback`.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.
-        InvalidInput: If there is no route, one is no chat model, or an option is none that there is.
+        InvalidInput: If there is no route, one is no chat model, or an option cannot be used.
     """
 
     def before_agent(self, state: RoutedState, runtime: Any) -> dict[str, Any]:  # noqa: ARG002
@@ -215,7 +243,7 @@ class CITRunMiddleware(_Routing):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ModelCallResult[Any]:
-        """Call the model with the run's candidate; with the next-best if that cannot be reached."""
+        """Call the model with the run's candidate; with the next-best if that cannot serve."""
         if self._unanswered.is_made_again(request):
             return handler(request)
         query = self._query(request)
@@ -239,7 +267,7 @@ class CITRunMiddleware(_Routing):
         return await self._aanswer(self._among_able(decided, query), request, handler)
 
     def _among_able(self, decision: Decision, query: Query) -> Decision:
-        """The run's decision among those who can take this call."""
+        """Return the run's decision among the candidates that can take this call."""
         limits = self.router.constraints
         reasons = {
             candidate.id: query.excluded.get(candidate.id) or limits.reason_against(candidate, query.known_facts)
@@ -254,23 +282,26 @@ class CITRunMiddleware(_Routing):
 
 
 def _decided(state: Mapping[str, Any]) -> Decision | None:
-    """The decision of the run; None where another middleware jumped over the beginning."""
+    """Return the decision of the run; None where another middleware skipped the beginning."""
     kept = state.get(CIT_ROUTE)
     return None if kept is None else Decision.model_validate(kept)
 
 
-def _recorded(decision: Decision, response: ModelResponse[Any]) -> ExtendedModelResponse[Any]:
-    return ExtendedModelResponse(response, Command(update={CIT_ROUTE: route_event(decision)}))
+def _recorded(
+    decision: Decision, attempts: Attempts, response: ModelResponse[Any], *, record: bool
+) -> ExtendedModelResponse[Any]:
+    decided = {CIT_ROUTE: route_event(decision)} if record else {}
+    return ExtendedModelResponse(response, Command(update={**decided, CIT_MODEL: attempts.model}))
 
 
 @contextmanager
-def _as_route(attempts: Attempts, model: BaseChatModel) -> Iterator[None]:
-    """The model that is called within bears the candidate's id in its run; its first token is noticed, if followed."""
+def _as_route(decision: Decision, attempts: Attempts, model: BaseChatModel) -> Iterator[None]:
+    """Give the run of the model that is called within the candidate's id; notice its first token, if followed."""
     around = ensure_config()
     more: RunnableConfig = {
         "callbacks": [FirstToken(attempts)] if followed(around.get("callbacks"), model) else [],
-        "tags": [f"{CIT_ROUTE}:{attempts.model}"],
-        "metadata": {CIT_ROUTE: attempts.model},
+        "tags": [tag_of(attempts.model)],
+        "metadata": metadata_of(decision, attempts),
     }
     before = var_child_runnable_config.set(merge_configs(around, more))
     try:
@@ -292,45 +323,5 @@ async def _atell(name: str, data: dict[str, Any]) -> None:
 
 
 def _in_a_run(config: RunnableConfig) -> bool:
-    """Not where a middleware is called by hand, nor in async nodes before Python 3.11: there is nobody to tell."""
+    """Return False where a middleware is called by hand, and in async nodes before Python 3.11: nothing listens."""
     return getattr(config.get("callbacks"), "parent_run_id", None) is not None
-
-
-class Unanswered:
-    """Remembers the model that each call came with, until it is answered. Thread-safe.
-
-    Args:
-        remembered: Calls in memory; the oldest is forgotten.
-    """
-
-    def __init__(self, remembered: int = 10_000) -> None:
-        self._remembered = remembered
-        self._models: OrderedDict[str, BaseChatModel] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def is_made_again(self, request: ModelRequest[Any]) -> bool:
-        """Whether the same call came before with another model and was not answered."""
-        task = _task(request)
-        with self._lock:
-            return task is not None and self._models.get(task, request.model) is not request.model
-
-    @contextmanager
-    def until_answered(self, request: ModelRequest[Any]) -> Iterator[None]:
-        """Remember a call; it is forgotten if what is done within does not fail."""
-        task = _task(request)
-        if task is None:
-            yield
-            return
-        with self._lock:
-            self._models[task] = request.model
-            while len(self._models) > self._remembered:
-                self._models.popitem(last=False)
-        yield
-        with self._lock:
-            self._models.pop(task, None)
-
-
-def _task(request: ModelRequest[Any]) -> str | None:
-    """None where a middleware is called by hand."""
-    task = getattr(getattr(request.runtime, "execution_info", None), "task_id", None)
-    return task if isinstance(task, str) else None

@@ -1,7 +1,7 @@
-"""RunnableRouter: decides once for every input, then steps aside.
+"""RunnableRouter: decide once for every input, then call the chosen candidate.
 
-It has a run of its own and hands input, config and keyword arguments to the chosen candidate untouched, so traces,
-callbacks, streaming and limits work as if the candidate had been called by itself.
+It has a run of its own and hands input, config and keyword arguments to the candidate untouched, so traces, callbacks,
+streaming and limits work as if the candidate had been called by itself.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from langchain_core.runnables.graph import Graph
 from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
 
 from cit_core.errors import InvalidInput
+from cit_core.messages import shown
 from cit_core.policy import QueryFacts
 from cit_core.router import Fallback, Router, Sticky
+from cit_core.router.options import as_context, as_fallback, as_router, as_sticky
 from cit_core.router.serialization import fallback_to_config, router_from_config, router_to_config, sticky_to_config
-from langchain_cit import _options
 from langchain_cit._configurable import KNOBS, THREAD_ID
 from langchain_cit._invocation import RoutedCalls
 from langchain_cit._picker import Picker
 from langchain_cit._profiles import bind_each
+from langchain_cit._routes import as_routes
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -32,24 +34,27 @@ __all__ = ["RunnableRouter"]
 
 
 class RunnableRouter(RoutedCalls):
-    """Hands every input to the candidate most likely to get it right.
+    """A Runnable that hands every input to the candidate most likely to get it right.
 
     A call may set in `config["configurable"]`: `cit_policy` (`best`, `threshold:TAU`, `cost:VALUE`), `cit_tradeoff`
-    (what a right answer is worth [USD]; the same as `cost:VALUE`) and `cit_model` (the only candidate to choose).
+    (what a right answer is worth [USD]; the same as `cost:VALUE`), `cit_model` (the only candidate to choose) and
+    `cit_constraints` (fields of `cit_core.Constraints`, beside the router's own).
 
     Args:
-        routes: Candidate id to what answers for it. Candidates of the router without a route do not take part.
-        router: What decides; or what `to_config` wrote of one.
-        query_key: For dict inputs, the key under which the query stands; the only key if not given.
+        routes: What answers for each candidate, by id. Candidates of the router without a route do not take part.
+        router: The router, the config that `to_config` wrote of one, or the address of a store.
+        query_key: Key of the query in dict inputs; the only key if not given.
         context: Route on the last human `turn`, or on the whole `conversation`.
         sticky: `conversation`, or a `Sticky`: a conversation (`thread_id` in the config) keeps its candidate.
-        fallback: After which errors another candidate is asked, how often, and how long who fails is left alone.
+        fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
+            skipped.
+        failover: An earlier name of `fallback`.
         unable: Why candidates without a route have none, for decisions.
         name: Name of its runs in traces.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.
-        InvalidInput: If there is no route, one is neither a Runnable nor callable, or an option is none that there is.
+        InvalidInput: If there is no route, one is neither a Runnable nor callable, or an option cannot be used.
 
     Example:
         chain = prompt | RunnableRouter({"small": small_model, "large": large_model}, router) | StrOutputParser()
@@ -64,17 +69,18 @@ class RunnableRouter(RoutedCalls):
         context: Literal["turn", "conversation"] = "turn",
         sticky: Literal["conversation"] | Sticky | Mapping[str, Any] | None = None,
         fallback: Fallback | Mapping[str, Any] | None = None,
+        failover: Fallback | Mapping[str, Any] | None = None,
         unable: Mapping[str, str] | None = None,
         name: str | None = None,
     ) -> None:
-        decides = _options.as_router(router)
+        decides = as_router(router)
         super().__init__(
-            routes=_options.as_routes(routes, decides),
+            routes=as_routes(routes, decides),
             router=decides,
             query_key=query_key,
-            context=_options.as_context(context),
-            sticky=_options.as_sticky(sticky),
-            fallback=_options.as_fallback(fallback),
+            context=as_context(context),
+            sticky=as_sticky(sticky),
+            fallback=as_fallback(failover if fallback is None else fallback),
             unable=dict(unable or {}),
             name=name,
         )
@@ -82,15 +88,15 @@ class RunnableRouter(RoutedCalls):
     # -- deciding without calling -------------------------------------------------------------------------------------
 
     def pick(self, keys: str | list[str] | None = None) -> RunnableSerializable[Any, Any]:
-        """A Runnable that gives the Decision for an input and calls no candidate.
+        """Return a Runnable that gives the Decision for an input and calls no candidate.
 
         Args:
-            keys: If given, what `pick` is to every Runnable: these keys of a dict that is put out.
+            keys: If given, pick these keys of the output, as the `pick` of every Runnable does.
         """
         return Picker(routing=self, gives="decision") if keys is None else super().pick(keys)
 
     def as_key(self) -> RunnableSerializable[Any, dict[str, Any]]:
-        """A Runnable that gives `{"key": candidate id, "input": input}`, as RouterRunnable takes it."""
+        """Return a Runnable that gives `{"key": candidate id, "input": input}`, as RouterRunnable takes it."""
         return Picker(routing=self, gives="key")
 
     # -- for agents and extraction ------------------------------------------------------------------------------------
@@ -98,7 +104,7 @@ class RunnableRouter(RoutedCalls):
     def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """A router whose candidates have these tools; who cannot call tools does not take part.
+        """Return a router whose candidates have these tools; one that cannot call tools does not take part.
 
         Raises:
             NoCandidate: If no candidate can; names each reason.
@@ -107,7 +113,7 @@ class RunnableRouter(RoutedCalls):
         return self._bound(QueryFacts(tools=True), lambda route: route.bind_tools(tools, **given))
 
     def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
-        """A router whose candidates answer in this form; who cannot does not take part.
+        """Return a router whose candidates answer in this form; one that cannot does not take part.
 
         Raises:
             NoCandidate: If no candidate can; names each reason.
@@ -124,24 +130,24 @@ class RunnableRouter(RoutedCalls):
 
     @property
     def InputType(self) -> Any:  # noqa: N802
-        """What all candidates take; Any if they differ."""
+        """The input type of all candidates; Any if they differ."""
         return _common(lambda route: route.InputType, self.routes.values())
 
     @property
     def OutputType(self) -> Any:  # noqa: N802
-        """What all candidates give; Any if they differ."""
+        """The output type of all candidates; Any if they differ."""
         return _common(lambda route: route.OutputType, self.routes.values())
 
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
-        """What a call may set: how to route, and what can be configured in any candidate."""
+        """The entries that a call may set: how to route, and what can be configured in any candidate."""
         theirs = [spec for route in self.routes.values() for spec in route.config_specs]
         taken = {spec.id for spec in theirs}
         ours = [*KNOBS, THREAD_ID] if self.sticky is not None else KNOBS
         return get_unique_config_specs([*(spec for spec in ours if spec.id not in taken), *theirs])
 
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
-        """The candidates side by side, each behind an edge that bears its id."""
+        """Return the graph of candidates side by side, each behind an edge with its id."""
         graph = Graph()
         start = graph.add_node(self.get_input_schema(config))
         here = graph.add_node(self)
@@ -161,7 +167,7 @@ class RunnableRouter(RoutedCalls):
     # -- as JSON ------------------------------------------------------------------------------------------------------
 
     def to_config(self) -> dict[str, Any]:
-        """All but what answers, as JSON can hold it: addresses and settings, no outcomes, weights or keys.
+        """Return all but the routes, as JSON can hold it: addresses and settings, no outcomes, weights or keys.
 
         Raises:
             InvalidInput: If the router was put together from parts, or a setting is a function.
@@ -176,12 +182,12 @@ class RunnableRouter(RoutedCalls):
         *,
         store: CapabilityStore | None = None,
     ) -> RunnableRouter:
-        """The router that `to_config` described.
+        """Return the router that `to_config` described.
 
         Args:
-            config: What it gave.
+            config: The result of `to_config`.
             routes: What answers for each of its candidates.
-            store: The store, if its address has a password: none was written down.
+            store: The store, if its address has a password, which is never written down.
 
         Raises:
             InvalidInput: If the config is not of a RunnableRouter, or `routes` are not those that it names.
@@ -189,12 +195,13 @@ class RunnableRouter(RoutedCalls):
         options = dict(config)
         named = options.pop("routes", None)
         if not isinstance(named, list | tuple) or set(named) != set(routes):
-            raise InvalidInput(f"routes are of {sorted(routes)}; the config names {named!r}")
+            came = sorted(map(str, named)) if isinstance(named, list | tuple) else shown(named)
+            raise InvalidInput(f"routes are of {sorted(routes)}; the config names {came}")
         return cls(routes, router_from_config(options.pop("router", {}), store), **options)
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """It is; see `to_json`."""
+        """Return True; see `to_json`."""
         return True
 
     @property
@@ -203,7 +210,7 @@ class RunnableRouter(RoutedCalls):
         return self._settings()
 
     def to_json(self) -> Any:
-        """As LangChain writes constructors; a router that was put together from parts is `not_implemented`."""
+        """Return the constructor as LangChain writes it; `not_implemented` for a router put together from parts."""
         try:
             return super().to_json()
         except InvalidInput:
@@ -222,6 +229,6 @@ class RunnableRouter(RoutedCalls):
 def _common(of: Callable[[Runnable[Any, Any]], Any], routes: Iterable[Runnable[Any, Any]]) -> Any:
     try:
         types = [of(route) for route in routes]
-    except TypeError:  # a Runnable that was not told its types
+    except TypeError:  # a Runnable that does not know its types
         return Any
     return types[0] if all(type_ == types[0] for type_ in types) else Any

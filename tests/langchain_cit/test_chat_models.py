@@ -375,7 +375,7 @@ async def test_the_next_best_answers_for_who_cannot_be_reached(router) -> None:
         assert answer.response_metadata["cit_route"]["model"] == "large"
         told = answer.response_metadata["cit_fallback"]
         assert told["model"] == "small"
-        assert told["failures"] == [{"model": "large", "error": "TimeoutError"}]
+        assert told["failures"] == [{"model": "large", "error": "TimeoutError", "reason": "no answer"}]
 
 
 async def test_once_a_piece_was_handed_on_the_error_is_the_callers(router) -> None:

@@ -52,6 +52,8 @@ async def everywhere(routing: RunnableRouter, value: Any, config: RunnableConfig
         ({"cit_policy": "threshold:0.3"}, "small"),
         ({"cit_policy": "cost:1e-9"}, "small"),
         ({"cit_policy": Best()}, "large"),
+        ({"cit_constraints": {"deny": ["large"]}}, "small"),
+        ({"cit_constraints": Constraints(allow=frozenset({"small"}))}, "small"),
         ({"cit_tradeoff": 1e-9}, "small"),
         ({"cit_tradeoff": 1e6}, "large"),
         ({"cit_tradeoff": "0.000000001"}, "small"),
@@ -79,6 +81,10 @@ async def test_a_batch_may_set_them_one_by_one(routing, scorer) -> None:
     [
         ({"cit_policy": "bst"}, InvalidInput, "no policy 'bst'; use best"),
         ({"cit_policy": "best", "cit_tradeoff": 1.0}, InvalidInput, "both cit_policy and cit_tradeoff"),
+        ({"cit_polcy": "best"}, InvalidInput, "configurable has no entry 'cit_polcy'; closest: 'cit_policy'"),
+        ({"cit_constraints": 3}, InvalidInput, "constraints is 3; use Constraints"),
+        ({"cit_constraints": {"denny": []}}, InvalidInput, "constraints have no 'denny'; use allow, deny"),
+        ({"cit_policy": object()}, InvalidInput, "policy is object; use 'best'"),
         ({"cit_tradeoff": "much"}, InvalidInput, "cost needs the worth of a correct answer in USD"),
         ({"cit_tradeoff": -1}, InvalidInput, "cost needs the worth"),
         ({"cit_tradeoff": [1]}, InvalidInput, "cost needs the worth"),
@@ -99,6 +105,7 @@ def test_a_caller_cannot_force_what_the_owner_excludes(scorer, models) -> None:
     routing = RunnableRouter(models, Router(scorer, ZOO, constraints=Constraints(deny=frozenset({"large"}))))
     with pytest.raises(NoCandidate, match="large: denied"):
         routing.invoke("q", with_knobs(cit_model="large"))
+    assert routing.invoke("hard", with_knobs(cit_constraints={"allow": ["small", "large"]})).text.startswith("small")
 
 
 def test_a_router_within_a_route_has_candidates_of_its_own(priced, models) -> None:
@@ -119,7 +126,7 @@ def test_a_router_within_a_route_has_candidates_of_its_own(priced, models) -> No
 
 def test_knobs_are_declared_beside_those_of_the_candidates(routing, priced, models) -> None:
     specs = {spec.id: spec for spec in routing.config_specs}
-    assert set(specs) == {"cit_policy", "cit_tradeoff", "cit_model"}
+    assert set(specs) == {"cit_policy", "cit_tradeoff", "cit_model", "cit_constraints"}
     assert routing.config_schema(include=["configurable"]).model_json_schema()
     kept = RunnableRouter(models, priced, sticky="conversation")
     assert {spec.id for spec in kept.config_specs} == {*specs, "thread_id"}

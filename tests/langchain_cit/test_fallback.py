@@ -127,15 +127,15 @@ async def test_every_attempt_is_in_the_trace_inside_the_routers_run(router, list
     await answer(RunnableRouter(models, router), how, {"callbacks": [tracer, listener]})
     (run,) = tracer.traced_runs
     assert run.error is None
-    assert [child.metadata["cit_route"] for child in run.child_runs] == ["best", "second", "third"]
-    assert [f"cit_route:{id_}" in child.tags for child, id_ in zip(run.child_runs, models, strict=True)] == [True] * 3
+    assert [child.metadata["cit_model"] for child in run.child_runs] == ["best", "second", "third"]
+    assert [f"cit_model:{id_}" in child.tags for child, id_ in zip(run.child_runs, models, strict=True)] == [True] * 3
     assert [child.error is None for child in run.child_runs] == [False, False, True]
     assert [event["name"] for event in listener.events] == ["cit_route", "cit_fallback", "cit_fallback"]
     decision, first, second = (event["data"] for event in listener.events)
-    failed = {"model": "best", "error": "TimeoutError"}
+    failed = {"model": "best", "error": "TimeoutError", "reason": "no answer"}
     assert first == {"decision": decision["id"], "chosen": "best", "model": "second", "failures": [failed]}
     assert second["model"] == "third"
-    assert second["failures"] == [failed, {"model": "second", "error": "TimeoutError"}]
+    assert second["failures"] == [failed, {"model": "second", "error": "TimeoutError", "reason": "no answer"}]
     assert "secret" not in str(listener.events)
     assert {event["run_id"] for event in listener.events} == {run.id}
 

@@ -34,7 +34,8 @@ from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.records import Candidate, Decision
 from cit_core.router import FakeScorer, Fallback, Router
 from langchain_cit import ChatCIT, RunnableRouter
-from langchain_cit.middleware import CITCallMiddleware, CITRunMiddleware, Unanswered
+from langchain_cit._unanswered import Unanswered
+from langchain_cit.middleware import CITCallMiddleware, CITRunMiddleware
 
 PICTURE = {"type": "image", "base64": "AAAA", "mime_type": "image/png"}
 BOTH = pytest.mark.parametrize("kind", [CITRunMiddleware, CITCallMiddleware])
@@ -121,10 +122,10 @@ async def test_the_trace_shows_who_ran_and_tokens_count_once(kind, candidates, d
         else:
             await agent.ainvoke(asked("hard"), config)
         models = [run for run in all_runs(runs.traced_runs) if run.run_type == "llm"]
-        assert [(run.extra["metadata"]["cit_route"], run.extra["metadata"]["user"]) for run in models] == [
+        assert [(run.extra["metadata"]["cit_model"], run.extra["metadata"]["user"]) for run in models] == [
             ("large", "u")
         ]
-        assert {"mine", "cit_route:large"} <= set(models[0].tags)
+        assert {"mine", "cit_model:large"} <= set(models[0].tags)
         assert usage.usage_metadata["l"]["total_tokens"] == len("hard") + len("l says: hard")
         events = [event for event in listener.events if event["name"] == "cit_route"]
         assert [event["data"]["model"] for event in events] == ["large"]
@@ -143,7 +144,7 @@ async def test_tokens_stream_once_and_bear_the_route(kind, candidates, default, 
     for pieces in (streamed, astreamed):
         chunks = [chunk for chunk, _ in pieces if isinstance(chunk, AIMessageChunk)]
         assert reduce(operator.add, chunks).text == "l says: hard one"
-        assert {metadata["cit_route"] for _, metadata in pieces} == {"large"}
+        assert {metadata["cit_model"] for _, metadata in pieces} == {"large"}
 
 
 @BOTH

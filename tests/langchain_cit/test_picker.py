@@ -140,6 +140,6 @@ async def test_the_router_is_a_node_and_its_tokens_stream_once(routing) -> None:
 
     graph = StateGraph(State).add_node("answer", answer).add_edge(START, "answer").compile()
     stream = graph.astream({"messages": [("human", "hard")]}, stream_mode="messages")
-    tokens = [(chunk.text, meta["cit_route"]) async for chunk, meta in stream]
+    tokens = [(chunk.text, meta["cit_model"]) async for chunk, meta in stream]
     assert "".join(text for text, _ in tokens) == "large heard hard"
     assert {route for _, route in tokens} == {"large"}

@@ -161,16 +161,16 @@ async def test_the_candidate_runs_inside_the_routers_run_with_tag_and_metadata(r
     await call(RunnableRouter(routes, router), how, "hard one", config)
     (run,) = tracer.traced_runs
     assert run.name == "choose"
-    assert "cit_route" not in run.metadata
+    assert "cit_model" not in run.metadata
     (candidate,) = run.child_runs
     assert candidate.name == "RunnableSequence"
-    assert {"cit_route:large", "mine"} <= set(candidate.tags)
+    assert {"cit_model:large", "mine"} <= set(candidate.tags)
     llm = candidate.child_runs[-1]
     assert llm.run_type == "llm"
-    assert llm.metadata["cit_route"] == "large"
+    assert llm.metadata["cit_model"] == "large"
     assert llm.metadata["user"] == "u"
     assert "mine" in llm.tags
-    assert "cit_route:large" not in llm.tags
+    assert "cit_model:large" not in llm.tags
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -206,7 +206,7 @@ async def test_events_of_a_streaming_chain(chain) -> None:
     assert (custom["name"], custom["data"]["model"]) == ("cit_route", "large")
     tokens = [event for event in seen if event["event"] == "on_chat_model_stream"]
     assert "".join(event["data"]["chunk"].text for event in tokens) == "large heard hard one"
-    assert all(event["metadata"]["cit_route"] == "large" and "cit_route:large" in event["tags"] for event in tokens)
+    assert all(event["metadata"]["cit_model"] == "large" and "cit_model:large" in event["tags"] for event in tokens)
     router_run = custom["run_id"]
     assert all(router_run in event["parent_ids"] for event in tokens)
 

@@ -217,6 +217,10 @@ class Attempts:
         limits = [start + limit - now for limit, start in ends if limit is not None]
         return max(0.0, min(limits)) if limits else None
 
+    def asked(self) -> None:
+        """Note that the candidate is asked now: its time limits begin."""
+        self._turn_s = self._fallback._clock()
+
     def begun(self) -> None:
         """Note that the first part of an answer is about to be handed on: from here on, an error is the caller's.
 

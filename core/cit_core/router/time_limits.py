@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from functools import partial
@@ -40,7 +40,7 @@ def call_within(seconds: float | None, work: Callable[[], T]) -> T:
     return _result(outcome, seconds)
 
 
-def iterate_within(seconds: Callable[[], float | None], pieces: Iterator[T]) -> Iterator[T]:
+def iterate_within(seconds: Callable[[], float | None], pieces: Iterator[T]) -> Generator[T, None, None]:
     """Yield the pieces of an iterator; each is computed when it is asked for.
 
     Args:

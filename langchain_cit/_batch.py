@@ -1,0 +1,118 @@
+"""Batches in rounds: every candidate is given its share, and what failed goes to the next-best in the next round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+
+from cit_core.errors import CITError
+from cit_core.records import Decision
+from cit_core.router import Attempts
+from cit_core.router.time_limits import acall_within, call_within
+from langchain_cit._inputs import Asking
+
+__all__ = ["Batch", "Limited", "shares_at_once"]
+
+
+class Limited(Runnable[tuple[Any, Attempts], Any]):
+    """Ask a candidate within the time limits of the attempts at an answer; adds no run to the trace.
+
+    Args:
+        route: What answers for the candidate.
+    """
+
+    def __init__(self, route: Runnable[Any, Any]) -> None:
+        self._route = route
+
+    def invoke(self, input: tuple[Any, Attempts], config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Invoke the candidate.
+
+        Args:
+            input: The candidate's input and the attempts.
+            config: The config of its run.
+            kwargs: Go to the candidate.
+        """
+        value, attempts = input
+        attempts.asked()
+        return call_within(attempts.seconds_left(), partial(self._route.invoke, value, config, **kwargs))
+
+    async def ainvoke(self, input: tuple[Any, Attempts], config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """As `invoke`."""
+        value, attempts = input
+        attempts.asked()
+        return await acall_within(attempts.seconds_left(), self._route.ainvoke(value, config, **kwargs))
+
+
+def shares_at_once(config: Sequence[RunnableConfig]) -> int | None:
+    """Return how many shares may be answered at once: one under a limit, which is kept inside a share."""
+    return None if config[0].get("max_concurrency") is None else 1
+
+
+class Batch:
+    """The state of a batch between rounds.
+
+    Args:
+        asking: Makes the attempts at each answer.
+        outcomes: The decision for every input, or why it has none.
+        return_exceptions: Whether the others are answered where an input has no decision.
+
+    Raises:
+        CITError: Why an input has no decision, before anything is paid for.
+    """
+
+    def __init__(self, asking: Asking, outcomes: Sequence[Decision | CITError], return_exceptions: bool = True) -> None:
+        refused = next((outcome for outcome in outcomes if isinstance(outcome, CITError)), None)
+        if refused is not None and not return_exceptions:
+            raise refused
+        self.decisions = {place: out for place, out in enumerate(outcomes) if isinstance(out, Decision)}
+        self.results: list[Any] = list(outcomes)
+        self._open = {place: asking.attempts(decision) for place, decision in self.decisions.items()}
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Count nothing against the candidates that were being asked, where the batch came to an untimely end."""
+        for attempts in self._open.values():
+            attempts.abandoned()
+
+    def shares(self) -> dict[str, list[int]]:
+        """Return for each candidate the places of the inputs that it is to answer now; empty when all is done."""
+        shares: dict[str, list[int]] = {}
+        for place, attempts in self._open.items():
+            shares.setdefault(attempts.model, []).append(place)
+        return shares
+
+    def attempts(self, place: int) -> Attempts:
+        """Return the attempts at the answer for one input that is still open."""
+        return self._open[place]
+
+    def fallbacks(self) -> Iterator[tuple[int, Decision, Attempts]]:
+        """Yield the inputs that are about to go to another candidate than the chosen one."""
+        for place, attempts in self._open.items():
+            if attempts.fell_back:
+                yield place, self.decisions[place], attempts
+
+    def take(self, shares: Mapping[str, list[int]], answers: Sequence[Sequence[Any]]) -> None:
+        """Keep what came of a round.
+
+        Args:
+            shares: The shares of the round.
+            answers: The answers of every share, in order; errors are values.
+        """
+        for places, share in zip(shares.values(), answers, strict=True):
+            for place, answer in zip(places, share, strict=True):
+                self._take_one(place, answer)
+
+    def _take_one(self, place: int, answer: Any) -> None:
+        attempts = self._open[place]
+        if isinstance(answer, BaseException):
+            if attempts.failed(answer):
+                return
+        else:
+            attempts.answered()
+        self.results[place] = answer
+        del self._open[place]

@@ -1,0 +1,188 @@
+"""What a message holds: its text, the kinds of its media, and how long it is for an LLM.
+
+Providers' own formats pass through LangChain as they are, so their words are read too: a Bedrock document, a picture in
+an Anthropic tool result, a PDF behind an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
+from langchain_core.prompt_values import PromptValue
+
+from cit_core.router import estimate_tokens
+
+__all__ = ["count_tokens", "modalities_of", "parts_of", "role_of", "text_of"]
+
+DEEPEST = 12
+"""Levels of a content part that are read."""
+MODALITY_OF_NAME = {
+    **dict.fromkeys(("image", "image_url", "input_image"), "image"),
+    **dict.fromkeys(("audio", "audio_url", "input_audio"), "audio"),
+    **dict.fromkeys(("video", "video_url", "input_video"), "video"),
+}
+"""Types of content parts, or keys where parts have no type: LangChain's own, and those of providers."""
+ADDRESSES = ("url", "image_url", "file_url", "uri", "file_uri", "filename")
+OFFICE = frozenset({"pdf", "doc", "docx", "xls", "xlsx", "ppt", "pptx"})
+"""Documents that a provider must be able to read, as opposed to text in a file."""
+TOOL_CALLS = frozenset({"tool_use", "tool_call", "function_call", "toolUse"})
+"""Parts that say once more what is in a message's `tool_calls`."""
+MODALITY_OF_EXTENSION = {
+    **dict.fromkeys(("bmp", "gif", "heic", "jpeg", "jpg", "png", "tif", "tiff", "webp"), "image"),
+    **dict.fromkeys(("aac", "flac", "m4a", "mp3", "oga", "ogg", "opus", "wav"), "audio"),
+    **dict.fromkeys(("avi", "mkv", "mov", "mp4", "mpeg", "webm", "wmv"), "video"),
+    **dict.fromkeys(OFFICE, "pdf"),
+}
+"""The module mimetypes knows more, and reads files of the system for it."""
+NOT_READ = frozenset(
+    {
+        *("type", "id", "index", "tool_use_id", "tool_call_id", "toolUseId", "call_id", "signature", "extras"),
+        *(
+            "data",
+            "bytes",
+            "base64",
+            "file_data",
+            "file_id",
+            "fileId",
+            "url",
+            "uri",
+            "file_uri",
+            "image_url",
+            "s3Location",
+        ),
+        *("mime_type", "media_type", "format", "detail", "cache_control", "cachePoint"),
+    }
+)
+"""Keys whose values are addresses, bytes or settings: no text for the LLM."""
+
+
+def role_of(message: BaseMessage) -> str:
+    """Return `human` for what a person said, else the message's own role."""
+    role = message.role if isinstance(message, ChatMessage) else message.type
+    return "human" if role in {"user", "HumanMessageChunk"} else role
+
+
+def parts_of(message: BaseMessage) -> list[str | dict[Any, Any]]:
+    """Return the parts of a message's content."""
+    return [message.content] if isinstance(message.content, str) else message.content
+
+
+def text_of(message: BaseMessage) -> str:
+    """Return what a message says in words, without tool calls and documents."""
+    texts = [part if isinstance(part, str) else part.get("text") for part in parts_of(message)]
+    return "\n".join(text for text in texts if isinstance(text, str)).strip()
+
+
+def modalities_of(message: BaseMessage) -> frozenset[str]:
+    """Return the kinds of media in a message, also inside tool results; what is not known adds nothing."""
+    return frozenset(kind for part in parts_of(message) for kind in _modalities(part, DEEPEST))
+
+
+def count_tokens(value: object) -> int:
+    """Estimate how many tokens a value adds to a prompt [tokens]; media count nothing.
+
+    Args:
+        value: A text, a message with its tool calls and documents, or any nest of such, as a chain's input holds it.
+    """
+    texts = [text for text in _texts(value, DEEPEST) if text]
+    return estimate_tokens(" ".join(texts)) if texts else 0
+
+
+def _modalities(part: object, deepest: int) -> Iterator[str]:
+    if isinstance(part, list | tuple) and deepest:
+        for inner in part:
+            yield from _modalities(inner, deepest - 1)
+    if not isinstance(part, Mapping) or not deepest:
+        return
+    kind = str(part.get("type", ""))
+    names = [kind] if kind else list(part)  # Bedrock's parts have no type: {"image": {...}}
+    found = {MODALITY_OF_NAME[str(name)] for name in names if str(name) in MODALITY_OF_NAME}
+    if not found:
+        found = set(filter(None, [_of_document(part, kind), *map(_of_file, _holders(part))]))
+    yield from found
+    for name, inner in part.items():
+        if name not in ("input", "args", "arguments") and isinstance(inner, Mapping | list | tuple):
+            yield from _modalities(inner, deepest - 1)
+
+
+def _of_document(part: Mapping[Any, Any], kind: str) -> str | None:
+    """Return `pdf` for a Bedrock or Anthropic document that is no plain text."""
+    bedrock = part.get("document")
+    if not kind and isinstance(bedrock, Mapping):
+        return "pdf" if str(bedrock.get("format", "pdf")) in OFFICE else None
+    source = part.get("source")
+    if kind == "document" and isinstance(source, Mapping):  # of Anthropic; by its address it is always a PDF
+        return "pdf" if source.get("type") in ("url", "file") else None
+    return None
+
+
+def _holders(part: Mapping[Any, Any]) -> list[Mapping[Any, Any]]:
+    return [part, *(inner for inner in part.values() if isinstance(inner, Mapping))]
+
+
+def _of_file(holder: Mapping[Any, Any]) -> str | None:
+    """Return the modality that a media type, a data URL, an address or a file's name tells."""
+    for key in ("mime_type", "media_type", "mimeType", "file_data", *ADDRESSES):
+        said = holder.get(key)
+        if not isinstance(said, str):
+            continue
+        if key in ADDRESSES and not said.startswith("data:"):
+            found = MODALITY_OF_EXTENSION.get(said[:2000].partition("?")[0].rpartition(".")[2].lower())
+            if found is not None:
+                return found
+            continue
+        kind, _, rest = said[:100].removeprefix("data:").partition("/")
+        if kind in {"image", "audio", "video"}:
+            return kind
+        if kind == "application" and rest.startswith(("pdf", "msword", "vnd.")):
+            return "pdf"
+    return None
+
+
+def _texts(value: object, deepest: int) -> Iterator[str]:
+    if isinstance(value, str):
+        if not value.startswith("data:"):
+            yield value
+    elif not deepest:
+        return
+    elif isinstance(value, PromptValue):
+        yield from _texts(value.to_messages(), deepest)
+    elif isinstance(value, BaseMessage):
+        yield from _texts_of_message(value, deepest)
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name not in NOT_READ:
+                yield from _texts(inner, deepest - 1)
+    elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        for inner in value:
+            yield from _texts(inner, deepest - 1)
+    elif isinstance(page := getattr(value, "page_content", None), str):  # a LangChain Document
+        yield page
+
+
+def _texts_of_message(message: BaseMessage, deepest: int) -> Iterator[str]:
+    calls = [*message.tool_calls, *message.invalid_tool_calls] if isinstance(message, AIMessage) else []
+    for call in calls:
+        yield str(call["name"] or "")
+        yield from _texts_of_arguments(call["args"], deepest)
+    for part in parts_of(message):
+        again = isinstance(part, dict) and bool(calls) and (part.get("type") in TOOL_CALLS or "toolUse" in part)
+        if not again:
+            yield from _texts(part, deepest - 1)
+
+
+def _texts_of_arguments(arguments: object, deepest: int) -> Iterator[str]:
+    """Yield the texts in arguments, which may be called like anything: here `url` or `data` is what the LLM wrote."""
+    if isinstance(arguments, str):
+        yield arguments
+    elif isinstance(arguments, Mapping) and deepest:
+        for name, inner in arguments.items():
+            yield str(name)
+            yield from _texts_of_arguments(inner, deepest - 1)
+    elif isinstance(arguments, list | tuple) and deepest:
+        for inner in arguments:
+            yield from _texts_of_arguments(inner, deepest - 1)
+    elif isinstance(arguments, int | float):
+        yield str(arguments)

@@ -1,0 +1,200 @@
+"""The first token of an answer: until it has come another candidate may be asked, afterwards none.
+
+What comes before it - a role, an empty text, the count of tokens read - is held back, so that an error or a stall after
+it is still another candidate's chance.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import closing as closing_sync
+from functools import partial
+from typing import Any, TypeVar
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    BaseCallbackHandler,
+    BaseCallbackManager,
+    CallbackManagerForLLMRun,
+    Callbacks,
+)
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.tracers._streaming import _StreamingCallbackHandler
+from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
+
+from cit_core.errors import Transient
+from cit_core.router import Attempts
+from cit_core.router.time_limits import aiterate_within, iterate_within
+from langchain_cit._streams import closing
+
+__all__ = ["EmptyStream", "FirstToken", "afrom_first_token", "followed", "from_first_token", "is_blank", "watched"]
+
+THEIR_BASE = BaseCallbackHandler.__module__
+OF_A_TOKEN = ("on_llm_new_token", "on_stream_event")
+BEFORE_A_TOKEN = frozenset({"message-start", "content-block-start"})
+"""Events of LangChain's newer protocol that hold no piece of the answer."""
+ENDINGS = ("finish_reason", "stop_reason", "done_reason", "stopReason")
+"""Where providers say that an answer has ended; it may be empty then."""
+WITHOUT_CONTENT = frozenset({"type", "index", "id", "annotations", "signature"})
+Run = TypeVar("Run", bound=CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun)
+T = TypeVar("T")
+
+
+class EmptyStream(Transient):
+    """A stream ended before its first token.
+
+    Args:
+        held: The pieces without content that came.
+        attempts: The attempts at the answer.
+    """
+
+    def __init__(self, held: Sequence[Any] = (), attempts: Attempts | None = None) -> None:
+        super().__init__("the stream ended before its first token")
+        self.held = list(held)
+        self.attempts = attempts
+
+    def __reduce__(self) -> tuple[type[EmptyStream], tuple[list[Any]]]:
+        return EmptyStream, (self.held,)
+
+
+def from_first_token(pieces: Iterator[T], attempts: Attempts) -> Iterator[T]:
+    """Yield the pieces of an answer; the first together with its first token, within the attempts' time limits.
+
+    Raises:
+        EmptyStream: If there is none.
+        TimeoutError: If a limit is over.
+    """
+    held: list[T] = []
+    with closing_sync(iterate_within(partial(attempts.seconds_left, stream=True), pieces)) as limited:
+        for piece in limited:
+            if not attempts.has_begun:
+                held.append(piece)
+                if is_blank(piece):
+                    continue
+                attempts.begun()
+                yield from held
+            else:
+                yield piece
+    if not attempts.has_begun:
+        _require_ending(held, attempts)
+        attempts.begun()
+        yield from held
+
+
+async def afrom_first_token(pieces: AsyncIterator[T], attempts: Attempts) -> AsyncIterator[T]:
+    """As `from_first_token`."""
+    held: list[T] = []
+    async with closing(aiterate_within(partial(attempts.seconds_left, stream=True), pieces)) as limited:
+        async for piece in limited:
+            if not attempts.has_begun:
+                held.append(piece)
+                if is_blank(piece):
+                    continue
+                attempts.begun()
+                for first in held:
+                    yield first
+            else:
+                yield piece
+    if not attempts.has_begun:
+        _require_ending(held, attempts)
+        attempts.begun()
+        for last in held:
+            yield last
+
+
+def is_blank(piece: object) -> bool:
+    """Return whether a piece of a stream holds nothing of the answer yet."""
+    if isinstance(piece, ChatGenerationChunk):
+        piece = piece.message
+    if isinstance(piece, BaseMessage):
+        calls = any(getattr(piece, name, None) for name in ("tool_calls", "invalid_tool_calls", "tool_call_chunks"))
+        return not calls and not any(piece.additional_kwargs.values()) and _is_blank_content(piece.content)
+    if isinstance(piece, dict):
+        return bool(piece) and all(map(is_blank, piece.values()))
+    return piece is None or piece == ""
+
+
+def _is_blank_content(content: Any) -> bool:
+    if isinstance(content, str):
+        return not content
+    return not any(
+        part if isinstance(part, str) else any(value for name, value in part.items() if name not in WITHOUT_CONTENT)
+        for part in content
+    )
+
+
+def _require_ending(held: Sequence[object], attempts: Attempts) -> None:
+    """Tell an empty answer, which the provider says has ended, from none."""
+    for piece in held:
+        message = piece.message if isinstance(piece, ChatGenerationChunk) else piece
+        said = [getattr(piece, "generation_info", None), getattr(message, "response_metadata", None)]
+        if any(isinstance(info, Mapping) and any(info.get(name) for name in ENDINGS) for info in said):
+            return
+    raise EmptyStream(held, attempts)
+
+
+class FirstToken(BaseCallbackHandler):
+    """Tell attempts that the candidate asked now has handed out a token.
+
+    Args:
+        attempts: The attempts at the answer.
+    """
+
+    run_inline = True  # before the token goes on to anybody else
+
+    def __init__(self, attempts: Attempts) -> None:
+        self._attempts = attempts
+        self._told = False
+
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, **_: Any) -> None:
+        """Note a piece of the answer."""
+        if not self._told and not (_is_blank_content(token) and (chunk is None or is_blank(chunk))):
+            self._told = True
+            self._attempts.begun()
+
+    def on_stream_event(self, event: Any, **_: Any) -> None:
+        """Note a piece of the answer in LangChain's newer protocol."""
+        if event.get("event") not in BEFORE_A_TOKEN:
+            self.on_llm_new_token("piece")
+
+
+def followed(callbacks: Callbacks, route: object = None) -> bool:
+    """Return whether an answer may be seen token by token; tracers, which keep what they see, show it to nobody.
+
+    Args:
+        callbacks: Those that the candidate's run is going to have from further out.
+        route: The candidate, which may have callbacks of its own.
+    """
+    return any(
+        _follows(handler) for given in (callbacks, getattr(route, "callbacks", None)) for handler in _each(given)
+    )
+
+
+def watched(run: Run | None, attempts: Attempts) -> Run | None:
+    """Return the run manager of a model call, with a handler that notices the first token if it has followers.
+
+    Args:
+        run: The run manager, if there is one.
+        attempts: The attempts at the answer.
+    """
+    if run is None:
+        return None
+    if not followed(run.handlers):
+        return run
+    watching = copy.copy(run)
+    watching.handlers = [FirstToken(attempts), *run.handlers]
+    return watching
+
+
+def _each(callbacks: Callbacks) -> list[BaseCallbackHandler]:
+    return callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
+
+
+def _follows(handler: BaseCallbackHandler) -> bool:
+    if isinstance(handler, _StreamingCallbackHandler):
+        return True
+    methods = (getattr(handler, name, None) for name in OF_A_TOKEN)
+    theirs = any(getattr(method, "__module__", THEIR_BASE) != THEIR_BASE for method in methods)
+    return theirs and not isinstance(handler, BaseTracer | AsyncBaseTracer)
