@@ -53,9 +53,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     def asking(self) -> Asking:
         """The router with these settings."""
         whole = self.context == "conversation"
-        return Asking(
-            self.router, self.routes, self.fallback, self.query_key, whole, self.sticky, self.unable, declared
-        )
+        return Asking(self.router, self.routes, self.fallback, self.query_key, whole, self.sticky, self.unable)
 
     def _handed(self, route: Runnable[Any, Any], value: Any) -> Any:
         return handed(route, value, self.query_key)

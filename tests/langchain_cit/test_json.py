@@ -160,7 +160,7 @@ def test_configs_that_are_none_are_refused(routing, routes) -> None:
     with pytest.raises(InvalidInput, match="`import not_imported_module` before"):
         fallback_from_config({"fallback_on": ["not_imported_module:Error"]})
     assert fallback_from_config(fallback_to_config(Fallback(OwnError))).fallback_on == (OwnError,)
-    with pytest.raises(InvalidInput, match="router is .*; it must be a cit_core"):
+    with pytest.raises(InvalidInput, match=r"router is .*; it must be a cit_core"):
         router_from_config("mini")  # type: ignore[arg-type]
 
 
