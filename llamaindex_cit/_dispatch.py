@@ -125,7 +125,7 @@ class Dispatch:
             with attempts:
                 limit = partial(attempts.seconds_left, stream=True)
                 pieces = iterate_within(limit, opened(call, self.models[attempts.model]))
-                with closing(cast("Generator[Response, None, None]", pieces)) as chunks:
+                with closing(pieces) as chunks:
                     first = []
                     for chunk in chunks:
                         first.append(chunk)
