@@ -6,10 +6,13 @@
 #   bench   every experiment of the benchmark page; DATA is the folder of outcome tables; a run that was stopped goes on
 #   docs    runs every block and command of README.md and docs/
 #   upstream  LangChain's and LlamaIndex's own tests with the router in them; they are downloaded, the latter by git
+#   cases   public bug reports as programs, one line each; CASES is their folder
+#   lowest, highest  the ends of the declared version ranges, each in a throw-away environment, smoke-tested
 #   clean   removes both environments; the next run makes them anew
 
 PYTHON ?= python3
 DATA ?= ../shared/data
+CASES ?= ../shared/cases
 SUITES ?= core agents-middleware agents-model llamaindex
 VENV := .venv
 DEMO_VENV := .venv-demo
@@ -17,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench docs upstream clean
+.PHONY: demo test check bench docs upstream cases lowest highest clean
 
 demo: $(DEMO_VENV)/.ready
 	@$(DEMO_VENV)/bin/cit demo
@@ -42,6 +45,12 @@ upstream: $(VENV)/.ready
 	$(VENV)/bin/python -m pip install -q -q -c constraints.txt --group upstream
 	@set -e; export PYTHON=$(abspath $(VENV))/bin/python SUITES_DIR=$${SUITES_DIR:-$$(mktemp -d)}; \
 		for suite in $(SUITES); do echo "upstream: $$suite"; tests/upstream/run $$suite || [ $$? -eq 69 ]; done  # 69: no git
+
+cases: $(VENV)/.ready
+	@PY=$(abspath $(VENV))/bin/python .ci/cases $(CASES)
+
+lowest highest:
+	@PYTHON=$(PYTHON) .ci/versions $@
 
 clean:
 	rm -rf $(VENV) $(DEMO_VENV)

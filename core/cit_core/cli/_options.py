@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,7 @@ __all__ = [
     "open_router",
     "open_store",
     "split_ids",
+    "typed_store",
 ]
 
 DEFAULT_STORE = "default"
@@ -79,7 +81,7 @@ def open_store(url: str | None, *, create: bool = False, only_existing: bool = F
     url = None if is_default(url) else url
     if only_existing or not create:
         path = sqlite_file(url)
-        if path is not None and not path.exists():
+        if path is not None and not (path.exists() and path.stat().st_size):
             raise StoreError(f"no store at {path}; `cit models add`, `cit import` and `cit aptitude run` create one")
     return CapabilityStore(url, create=create)
 
@@ -87,6 +89,16 @@ def open_store(url: str | None, *, create: bool = False, only_existing: bool = F
 def is_default(url: str | None) -> bool:
     """Return whether a `--store` means this user's own store."""
     return url is None or url == DEFAULT_STORE
+
+
+def typed_store(url: str | None) -> str:
+    """Return `--store` as an argument for a suggested command: as it was given, without a password."""
+    if url is None or is_default(url):
+        return DEFAULT_STORE
+    from cit_core.store.url import parse_url
+
+    parsed = parse_url(url)
+    return shlex.quote(url if parsed.password is None else parsed.render_as_string())
 
 
 def sqlite_file(url: str | None) -> Path | None:

@@ -87,8 +87,12 @@ def note(text: str) -> None:
 
 
 def complain(error: BaseException) -> None:
-    """Print an error on stderr."""
-    note(f"error: {error}")
+    """Print an error on stderr: that of a file as its name and the reason."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+        note(f"error: {where}{error.strerror}")
+    else:
+        note(f"error: {error}")
 
 
 def _plain(target: Console, text: str) -> None:

@@ -61,7 +61,7 @@ def picture(bar: RenderableType, progress: Progress) -> RenderableType:
     return Group(bar, Columns(cells, column_first=True, padding=(0, 3)))
 
 
-def tell_run(report: RunReport, url: str, command: str, options: RunOptions, *, json_: bool) -> None:
+def tell_run(report: RunReport, url: str, command: str, options: RunOptions, *, typed: str, json_: bool) -> None:
     """Report a run: the accuracy on stdout; on stderr what is missing and the next command.
 
     Args:
@@ -69,6 +69,7 @@ def tell_run(report: RunReport, url: str, command: str, options: RunOptions, *, 
         url: URL of the store.
         command: Command that made the run.
         options: Options of the run.
+        typed: The store as an argument of a command.
         json_: Print JSON, all of it on stdout.
     """
     if json_:
@@ -87,9 +88,9 @@ def tell_run(report: RunReport, url: str, command: str, options: RunOptions, *, 
         limit = "" if report.stopped is not None else f", more than the {options.max_failed:.0%} that may fail"
         _output.note(f"not published: {missing:,} questions have no answer{limit}; what was answered is kept")
     if not report.published or report.stopped is not None:
-        _output.note(f"Go on with the same command and options: {command} --store {url} …")
+        _output.note(f"Go on with the same command and options: {command} --store {typed} …")
     else:
-        _output.note(f"Next: cit route 'What is 7 times 8?' --store {url}")
+        _output.note(f"Next: cit route 'What is 7 times 8?' --store {typed}")
 
 
 def _result(report: RunReport) -> str:

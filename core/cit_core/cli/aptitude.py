@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ import typer
 
 from cit_core.cli import _aptitude_build, _output, _run_progress
 from cit_core.cli._group import REFUSED
-from cit_core.cli._options import JsonOption, StoreOption, open_store, sqlite_file
+from cit_core.cli._options import JsonOption, StoreOption, open_store, sqlite_file, typed_store
 
 if TYPE_CHECKING:
     from cit_core.aptitude.clients import Client
@@ -139,8 +140,10 @@ def run(
         if report.published:  # its questions become evidence, too
             with _output.counting() as count:
                 encode_items(opened, load_scorer(), progress=partial(count, "items encoded"))
-        again = f"cit aptitude run {model} --as {candidate.id} --suite {suite}" + (f" --texts {texts}" if texts else "")
-        _run_progress.tell_run(report, opened.url, again, options, json_=json_)
+        again = ["cit", "aptitude", "run", model, "--as", candidate.id, "--suite", suite]
+        again += ["--texts", texts] if texts else []
+        typed = typed_store(store)
+        _run_progress.tell_run(report, opened.url, shlex.join(again), options, typed=typed, json_=json_)
     if not report.published or report.stopped is not None:
         raise typer.Exit(REFUSED)
 

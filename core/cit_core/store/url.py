@@ -34,6 +34,10 @@ def parse_url(url: str | None) -> URL:
     """
     if url is None:
         path = platformdirs.user_data_path("cit-router", appauthor=False) / "store.db"
+        if not path.is_absolute():  # a user without a home folder: the store would follow the working directory
+            raise InvalidInput(
+                "no home folder is known for the default store; set HOME or XDG_DATA_HOME, or name a store"
+            )
         return URL.create("sqlite", database=str(path))
     if isinstance(url, Path) or (isinstance(url, str) and "://" not in url and PLAIN_PATH.fullmatch(url)):
         raise InvalidInput(f"{str(url)!r} is not a store URL; write a file as 'sqlite:///{url}'")

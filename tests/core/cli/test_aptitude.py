@@ -281,7 +281,8 @@ def test_ctrl_c_keeps_everything_and_says_so_in_one_line(start: Callable[..., su
         assert running.returncode == 130
         assert told == b""
         assert complaint.decode() == (
-            f"stopped; every answer that came is in {URL}, and the same command asks the rest\n"
+            f"stopped; every answer so far is in sqlite:///{Path('zoo.db').absolute()}; "
+            "the same command asks the remaining questions\n"
         )
         with CapabilityStore(URL) as store:
             kept = store.outcome_count()

@@ -209,7 +209,7 @@ def test_what_is_not_an_earlier_state_of_the_suite_is_not_written_over(cit, ther
 def test_the_name_of_a_shipped_suite_is_taken(cit, name):
     result = cit(*BUILD, "--name", name)
     assert result.exit_code == 2
-    assert f"--name '{name}' is a shipped suite's" in result.stderr
+    assert f"--name '{name}' is the name of a shipped suite" in result.stderr
 
 
 # -- where there is no number, and no suite ---------------------------------------------------------------------------

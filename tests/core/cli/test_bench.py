@@ -288,10 +288,10 @@ def test_a_store_stands_beside_the_files(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "say which outcomes: --data FOLDER or --store URL; or make pages from results that are there"),
+        ([], "give outcomes, as --data FOLDER or --store URL"),
         (["--output", "found"], "--output FOLDER with --docs FOLDER or --html FILE"),
-        (["--docs", "docs"], "say which outcomes"),
-        (["--data", "data", "--docs", "docs"], "--docs shows the results of a folder: give it as --output"),
+        (["--docs", "docs"], "give outcomes"),
+        (["--data", "data", "--docs", "docs"], "--docs needs --output FOLDER"),
         (["--output", "empty", "--html", "page.html"], "no result in 'empty'; `cit bench` makes them"),
         (["--data", "data"], "needs items-mmlu-pro.parquet (item_id, task, category, instruction)"),
     ],

@@ -80,7 +80,7 @@ def judged(cit: Cit, run: Path, *outcomes: str) -> dict[str, Any]:
     assert done.exit_code == 0, done.stderr
     (result,) = json.loads(done.stdout)
     assert result["facts"]["checkpoint"] == PaperScorer.from_run(run).name
-    assert f"rows that are named `mini` are of {result['facts']['checkpoint']}" in done.stderr
+    assert f"rows named `mini` show {result['facts']['checkpoint']}" in done.stderr
     return {table["title"].partition(":")[0].partition(" (")[0]: table for table in result["tables"]}
 
 

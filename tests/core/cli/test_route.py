@@ -75,7 +75,7 @@ def test_warnings_stand_in_the_record_only_if_there_are_any(cit):
     [
         ([], "give either one TEXT or --input FILE"),
         (["Hello?", "--input", "q.jsonl"], "give either one TEXT or --input FILE"),
-        (["Hello?", "--output", "d.jsonl"], "--output d.jsonl goes with --input"),
+        (["Hello?", "--output", "d.jsonl"], "--output d.jsonl needs --input FILE"),
         (["  "], "the query is empty"),
         (["half a character \udcff"], "not valid Unicode"),
         (["Hello?", "--models", ""], "--models '' names no model"),
@@ -166,7 +166,7 @@ def test_an_input_that_has_grown_is_continued(cit):
         (b'{"id": "x", "instruction": ["x"]}', "instruction is list, it must be a text"),
         (b'{"id": "x", "instruction": " "}', "the instruction is empty"),
         (b'{"id": "x", "instruction": "\\ud800"}', "the instruction is not valid Unicode"),
-        (b'{"id": "q1", "instruction": "x"}', "id 'q1' stands on line 2 already"),
+        (b'{"id": "q1", "instruction": "x"}', "id 'q1' is on line 2 already"),
     ],
 )
 def test_a_bad_line_is_named_and_what_came_before_it_stays(cit, line, says):
@@ -327,7 +327,7 @@ def test_the_input_is_never_the_output(cit, link):
         target = "same.jsonl"
     result = cit("route", "--input", "q.jsonl", "--output", target)
     assert result.exit_code == 2
-    assert "is the input itself" in result.stderr
+    assert "is the input file" in result.stderr
     assert queries.read_bytes() == before
 
 
