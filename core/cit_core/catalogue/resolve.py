@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
@@ -36,13 +36,13 @@ class Resolved:
 
 
 def resolve_models(
-    names: Iterable[str], *, measured: Mapping[str, Capability] | None = None, strict: bool = False
+    models: Iterable[str | Candidate], *, measured: Mapping[str, Capability] | None = None, strict: bool = False
 ) -> list[Resolved]:
     """Find what is known of each model.
 
     Args:
-        names: As an application writes them (`cit_core.catalogue.aliases`), with an effort where one is meant:
-            `openai:gpt-5-mini@low`.
+        models: Names as an application writes them (`cit_core.catalogue.aliases`), with an effort where one is meant:
+            `openai:gpt-5-mini@low`; or candidates, whose own facts go before public ones.
         measured: Profiles of one's own by id; they go before anything that is publicly known.
         strict: Refuse a model that is not known at all; otherwise it counts as an average model of its price.
 
@@ -52,11 +52,23 @@ def resolve_models(
     Raises:
         InvalidInput: If a name is empty, given twice, ambiguous or, with `strict`, unknown.
     """
-    names = list(names)
-    require_unique(names, "models")
+    given = [Candidate(id=model) if isinstance(model, str) else model for model in models]
+    require_unique((candidate.id for candidate in given), "models")
     own = measured or {}
     public = {capability.candidate.id: capability for capability in catalogue_capabilities()}
-    return [_own(own[name]) if name in own else _public(name, public, strict) for name in names]
+    return [
+        _own(own[candidate.id])
+        if candidate.id in own
+        else _with_facts(_public(candidate.id, public, strict), candidate)
+        for candidate in given
+    ]
+
+
+def _with_facts(found: Resolved, given: Candidate) -> Resolved:
+    """Let the facts that were given go before public ones."""
+    facts = given.model_dump(include=given.model_fields_set, exclude_none=True)
+    candidate = found.capability.candidate.model_copy(update=facts)
+    return replace(found, capability=found.capability.model_copy(update={"candidate": candidate}))
 
 
 def _own(capability: Capability) -> Resolved:

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, TypeAdapter
 
+from cit_core.catalogue.resolve import Resolved
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.policy import Best, Constraints, Policy, QueryFacts, Scored, as_constraints, as_policy, rank
 from cit_core.records import Candidate, Capability, Decision, require_unique
 from cit_core.router.feedback import Feedback
 from cit_core.router.query import Query, check_text, estimate_tokens
+from cit_core.router.question import Reading, find_question
 from cit_core.router.scorer import Scorer
 from cit_core.router.telemetry import Caller
 from cit_core.shutdown import uninterrupted
@@ -24,6 +26,8 @@ from cit_core.validation import AtLeast0, each, validated
 
 __all__ = ["MAX_CHARACTERS", "Engine"]
 
+CHARACTERS_PER_TOKEN_READ = 3.5
+"""Of the word pieces that a network reads, for texts that are dense with them."""
 MAX_CHARACTERS = 20_000
 """Characters of a query that a scorer is given at most, so that a megabyte costs no more than a page."""
 
@@ -49,6 +53,7 @@ class _Asked:
 
     Attributes:
         query: The query.
+        reading: The part of its text that the scorer reads.
         facts: Facts of the query.
         policy: Policy for it.
         excluded: Candidates that are out, id to reason.
@@ -56,6 +61,7 @@ class _Asked:
     """
 
     query: Query
+    reading: Reading
     facts: QueryFacts
     policy: Policy
     excluded: Mapping[str, str]
@@ -102,6 +108,8 @@ class Engine:
         self.constraints = Constraints() if constraints is None else as_constraints(constraints)
         self.store_version = store_version
         self.completion_tokens = validated(_TOKENS, completion_tokens, "completion_tokens")
+        self.basis: Mapping[str, Resolved] = {}
+        """Candidate id to what its profile rests on, for a router made by `Router.from_models`."""
         self.excluded = validated(_REASONS, {} if excluded is None else excluded, "excluded")
         self._feedback = feedback
         require_unique((c.candidate.id for c in self.capabilities), "candidate ids")
@@ -115,6 +123,12 @@ class Engine:
     def scorer_name(self) -> str:
         """Name of the scorer in decisions."""
         return str(getattr(self.scorer, "name", type(self.scorer).__name__))
+
+    @cached_property
+    def _most_characters(self) -> int:
+        """Characters of a query that the scorer is given at most."""
+        reads = getattr(self.scorer, "max_tokens", None)
+        return MAX_CHARACTERS if reads is None else min(MAX_CHARACTERS, round(CHARACTERS_PER_TOKEN_READ * reads))
 
     @cached_property
     def _latencies(self) -> dict[str, float]:
@@ -167,7 +181,8 @@ class Engine:
         excluded = {**out, **limits.exclude(asked, facts, self._latencies)}
         if len(excluded) == len(self.capabilities):
             raise NoCandidate(excluded)
-        return _Asked(query, facts, policy, excluded, "policy" if query.model is None else "caller")
+        reading = find_question(query.text, self._most_characters)
+        return _Asked(query, reading, facts, policy, excluded, "policy" if query.model is None else "caller")
 
     def _choose(self, asked: Sequence[_Asked]) -> list[Decision | CITError]:
         """Score once and choose for each; a query whose policy leaves no candidate has that error."""
@@ -176,8 +191,7 @@ class Engine:
         started = time.perf_counter()
         ids = {c.candidate.id for c in self.capabilities if any(c.candidate.id not in one.excluded for one in asked)}
         taking_part = tuple(c for c in self.capabilities if c.candidate.id in ids)
-        texts = [one.query.text[:MAX_CHARACTERS] for one in asked]
-        scores_NK, vectors_ND = self._score(texts, taking_part)
+        scores_NK, vectors_ND = self._score([one.reading.text for one in asked], taking_part)
         latency_ms = (time.perf_counter() - started) * 1e3 / len(asked)
         vectors = [None] * len(asked) if vectors_ND is None else vectors_ND
         return [
@@ -252,12 +266,12 @@ class Engine:
 
     def _warnings(self, asked: _Asked, model: str) -> tuple[str, ...]:
         found = []
-        characters, reads = len(asked.query.text), getattr(self.scorer, "max_tokens", None)
-        length = 0 if reads is None else estimate_tokens(asked.query.text)
-        if reads is not None and length > reads:
-            found.append(f"the query has about {length:,} tokens; the first {reads:,} were read to decide")
-        elif reads is None and characters > MAX_CHARACTERS:
-            found.append(f"the query has {characters:,} characters; the first {MAX_CHARACTERS:,} were read to decide")
+        if asked.reading.cut:
+            length, read = estimate_tokens(asked.query.text), len(asked.reading.text)
+            found.append(f"the query has about {length:,} tokens; the {read:,} characters that ask were read to decide")
+        basis = self.basis.get(model)
+        if basis is not None and basis.basis == "average":
+            found.append(f"{model}: {basis.because}; `cit aptitude run` measures it")
         window = next(c.candidate.context_window for c in self.capabilities if c.candidate.id == model)
         if window is not None and asked.facts.tokens > window:
             found.append(

@@ -53,6 +53,8 @@ class Origin:
     store: str | None = None
     suite: Suite | None = None
     evidence: bool = True
+    public: bool = False
+    """Whether the models were looked up in the catalogue by any name, as `Router.from_models` does."""
 
 
 class Opened(NamedTuple):

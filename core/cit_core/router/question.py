@@ -40,6 +40,8 @@ ASKING = re.compile(
 )
 QUESTION_MARK = re.compile(r"[?？؟](?=[\"'”’)\]\s]|$)")
 OPTION = re.compile(r"(?:^|\n)[ \t]*\(?[A-J1-9][.):][ \t]+\S")
+LONGEST = 200_000
+"""Characters that are searched for a question: the beginning and the end of a longer text."""
 LONGEST_QUESTION = 0.9
 """Share of what is read that a paragraph may fill and still count as a question."""
 
@@ -67,6 +69,7 @@ def find_question(text: str, characters: int) -> Reading:
     """
     if len(text) <= characters:
         return Reading(text, cut=False)
+    text = _window(text, LONGEST)
     question = _tagged(text) or _labelled(text) or _asking(text, characters)
     return Reading(_window(question if question else text, characters), cut=True)
 

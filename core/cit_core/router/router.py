@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cit_core.catalogue.facts import facts_as_of
+from cit_core.catalogue.resolve import resolve_models
 from cit_core.errors import CITError, InvalidInput, UnknownCandidate
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy, QueryFacts
@@ -18,7 +20,7 @@ from cit_core.router.batching import Batcher, Batching, as_batching
 from cit_core.router.concurrency import aside
 from cit_core.router.engine import Engine
 from cit_core.router.feedback import Feedback
-from cit_core.router.loading import Origin, from_catalogue, from_store, open_store
+from cit_core.router.loading import Origin, from_catalogue, from_store, open_scorer, open_store
 from cit_core.router.query import Query, check_text, policy_or_none
 from cit_core.router.scorer import Scorer
 
@@ -115,6 +117,59 @@ class Router(Engine):
             batching=batching,
         )
         router.origin = Origin(checkpoint=str(checkpoint), evidence=evidence)
+        return router
+
+    @classmethod
+    def from_models(
+        cls,
+        models: Iterable[str | Candidate],
+        *,
+        store: CapabilityStore | str | None = None,
+        checkpoint: str | Path = "mini",
+        strict: bool = False,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
+        batching: Batching | Mapping[str, Any] | None = None,
+    ) -> Router:
+        """Open a router among the models that you call, with what is publicly known of them: offline, without a key.
+
+        Profiles come from the store where a model was measured, else from published scores; a model of which nothing is
+        known counts as an average one of its price, and decisions for it carry a warning. `router.basis` says which.
+
+        Args:
+            models: Names as you call them (`openai:gpt-5-mini`, `anthropic:claude-sonnet-4-5@high`, a Bedrock ARN ...),
+                or candidates, whose own prices and limits go before public ones.
+            store: Outcomes of your own, and where feedback goes; a store or its address.
+            checkpoint: Name of a shipped checkpoint, or a folder.
+            strict: Refuse a model of which nothing is known.
+            policy: What to maximise.
+            constraints: Limits on which candidates may be chosen.
+            batching: Score calls that coincide together.
+
+        Raises:
+            InvalidInput: If a name is empty, given twice, ambiguous or, with `strict`, unknown.
+            NoCandidate: If no model is given.
+            CheckpointError: If the checkpoint is missing or damaged.
+        """
+        opened, scorer, feedback = None, open_scorer(checkpoint), None
+        if store is not None:
+            store = open_store(store)
+            opened = from_store(store, scorer, None, evidence=True)
+            feedback = Feedback(store, opened.network)
+        measured = {} if opened is None else {c.candidate.id: c for c in opened.capabilities if c.results}
+        found = resolve_models(models, measured=measured, strict=strict)
+        router = cls(
+            scorer if opened is None else opened.scorer,
+            [one.capability for one in found],
+            policy=policy,
+            constraints=constraints,
+            store_version=f"catalogue:{facts_as_of()}" if opened is None else opened.version,
+            feedback=feedback,
+            batching=batching,
+        )
+        router.basis = {one.capability.candidate.id: one for one in found}
+        address = None if store is None else store.url
+        router.origin = Origin(checkpoint=str(checkpoint), store=address, public=True)
         return router
 
     @classmethod

@@ -48,9 +48,11 @@ def router_to_config(router: Router) -> Config:
             "open it with Router.from_pretrained or Router.from_store (without a scorer)"
         )
     origin = router.origin
-    opened = {"checkpoint": origin.checkpoint} if origin.store is None else {"store": origin.store}
+    opened: Config = {"checkpoint": origin.checkpoint} if origin.store is None else {"store": origin.store}
+    if origin.public:
+        opened = {"checkpoint": origin.checkpoint, "store": origin.store, "public": True}
     if origin.suite is not None:
-        opened["suite"] = origin.suite.model_dump(mode="json")  # type: ignore[assignment]
+        opened["suite"] = origin.suite.model_dump(mode="json")
     return {
         **opened,
         "evidence": origin.evidence,
@@ -81,6 +83,7 @@ class _RouterConfig(BaseModel):
     policy: Annotated[Policy, PlainValidator(_policy)] = Best()
     constraints: Constraints = Constraints()
     batching: Batching | None = None
+    public: bool = False
 
 
 def router_from_config(config: Mapping[str, Any], store: CapabilityStore | str | None = None) -> Router:
@@ -111,6 +114,10 @@ def router_from_config(config: Mapping[str, Any], store: CapabilityStore | str |
         "evidence": read.evidence,
         "batching": read.batching,
     }
+    if read.public:
+        del options["evidence"]
+        address = read.store and _address(read.store)
+        return Router.from_models(checkpoint=read.checkpoint or "mini", store=store or address, **options)
     if read.checkpoint is not None:
         return Router.from_pretrained(read.checkpoint, **options)
     return Router.from_store(store if store is not None else _address(read.store), suite=read.suite, **options)

@@ -206,16 +206,23 @@ MEGABYTE = "long " * 200_000
 def test_a_megabyte_is_cut_with_a_warning(router: Router, scorer: FakeScorer) -> None:
     decision = router.route(MEGABYTE, constraints=Constraints(deny=frozenset({"unpriced"})), policy=Best())
     assert decision.model == "large"
-    assert scorer.calls == [(MEGABYTE[:MAX_CHARACTERS],)]
-    assert any("1,000,000 characters; the first 20,000 were read to decide" in w for w in decision.warnings)
-    assert "warning: the query has 1,000,000 characters" in decision.explain()
+    assert [len(text) for text in scorer.calls[0]] == [MAX_CHARACTERS]
+    assert any("the 20,000 characters that ask were read to decide" in w for w in decision.warnings)
+    assert "warning: the query has about 204,000 tokens" in decision.explain()
+
+
+def test_of_a_long_prompt_the_question_is_read(router: Router, scorer: FakeScorer) -> None:
+    scorer.max_tokens = 256
+    question = "Which of the two rivers is longer?"
+    router.route(f"Answer from the context.\n\n{'The river rose. ' * 400}\n\nQuestion: {question}\nAnswer:")
+    assert scorer.calls == [(question,)]
 
 
 def test_what_a_scorer_does_not_read_is_said(router: Router, scorer: FakeScorer) -> None:
     scorer.max_tokens = 256
-    assert router.route("word " * 200).warnings == ()
+    assert router.route("word " * 150).warnings == ()
     assert router.route("word " * 400).warnings == (
-        "the query has about 408 tokens; the first 256 were read to decide",
+        "the query has about 408 tokens; the 896 characters that ask were read to decide",
     )
 
 
@@ -238,7 +245,7 @@ def test_warnings_begin_where_the_limits_are(scorer: FakeScorer) -> None:
     assert "4,097 tokens" in router.route("x" * (fits + CHARACTERS_PER_TOKEN)).warnings[0]
     free = Router(scorer, [UNPRICED])
     assert free.route("x" * MAX_CHARACTERS).warnings == ()
-    assert "20,001 characters" in free.route("x" * (MAX_CHARACTERS + 1)).warnings[0]
+    assert "the 20,000 characters that ask" in free.route("x" * (MAX_CHARACTERS + 1)).warnings[0]
 
 
 # -- bad scorers ------------------------------------------------------------------------------------------------------

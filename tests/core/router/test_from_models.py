@@ -1,0 +1,78 @@
+"""A router among the models that somebody calls, from their names alone, offline."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from cit_core import Candidate, CapabilityStore, Item, Outcome, Router, Task
+from cit_core.errors import InvalidInput
+from cit_core.router.serialization import router_from_config, router_to_config
+
+MODELS = ["openai:gpt-5-mini", "anthropic:claude-sonnet-4-5", "google_genai:gemini-2.5-flash"]
+
+
+@pytest.fixture(scope="module")
+def router() -> Router:
+    return Router.from_models(MODELS)
+
+
+def test_names_are_enough_and_are_the_ids_of_the_candidates(router: Router) -> None:
+    decision = router.route("Prove that there are infinitely many primes.")
+    assert {ranked.model for ranked in decision.ranking} == set(MODELS)
+    assert all(ranked.expected_cost_usd is not None for ranked in decision.ranking)
+    assert decision.warnings == ()
+    assert {one.basis for one in router.basis.values()} == {"linked"}
+
+
+def test_a_price_decides_where_a_policy_asks_for_it(router: Router) -> None:
+    assert router.route("What is 2 + 2?", policy="cost:0.0001").model != "anthropic:claude-sonnet-4-5"
+
+
+def test_an_unknown_model_takes_part_with_a_warning_and_is_refused_where_asked() -> None:
+    router = Router.from_models(["my-finetune"])
+    decision = router.route("What is 2 + 2?")
+    assert decision.warnings == (
+        "my-finetune: nothing is known of it: an average model; `cit aptitude run` measures it",
+    )
+    with pytest.raises(InvalidInput, match="no model 'my-finetune' is known"):
+        Router.from_models(["my-finetune"], strict=True)
+
+
+def test_ones_own_price_goes_before_the_public_one() -> None:
+    router = Router.from_models([Candidate(id="openai:gpt-5-mini", price_in=7.0), "openai:gpt-5"])
+    mini = router.candidates[0]
+    assert (mini.price_in, mini.price_out) == (7.0, 2.0)
+
+
+def test_what_a_store_has_measured_goes_before_public_scores(sqlite_url: str) -> None:
+    with CapabilityStore(sqlite_url) as store:
+        store.add_candidate(Candidate(id="openai:gpt-5-mini"))
+        store.add_tasks([Task(id="law", keywords=("law",))])
+        store.add_items([Item(id=f"q{n}", task="law") for n in range(8)])
+        store.add_outcomes(
+            Outcome(candidate="openai:gpt-5-mini", item=f"q{n}", correct=1.0, source="mine") for n in range(8)
+        )
+        router = Router.from_models(MODELS, store=store)
+        assert [router.basis[id_].basis for id_ in MODELS] == ["measured", "linked", "linked"]
+        assert router.basis[MODELS[0]].because == "8 answers in the store"
+
+
+def test_it_is_opened_again_from_its_config(router: Router) -> None:
+    again = router_from_config(router_to_config(router))
+    assert again.route("Who wrote Emma?").scores == pytest.approx(router.route("Who wrote Emma?").scores)
+
+
+def test_it_needs_no_network_and_no_torch() -> None:
+    code = (
+        "import sys, socket\n"
+        "def refuse(*args): raise AssertionError('network')\n"
+        "socket.socket.connect = refuse\n"
+        "from cit_core import Router\n"
+        f"print(Router.from_models({MODELS!r}).route('What is 2 + 2?').model, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] in MODELS
+    assert done.stdout.split()[1] == "False"
