@@ -49,7 +49,7 @@ def test_ones_own_price_goes_before_the_public_one() -> None:
 
 def test_what_a_store_has_measured_goes_before_public_scores(sqlite_url: str) -> None:
     with CapabilityStore(sqlite_url) as store:
-        store.add_candidate(Candidate(id="openai:gpt-5-mini"))
+        store.add_candidates([Candidate(id="openai:gpt-5-mini")])
         store.add_tasks([Task(id="law", keywords=("law",))])
         store.add_items([Item(id=f"q{n}", task="law") for n in range(8)])
         store.add_outcomes(
