@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import scripted_llm
+from fake_cit import absolute
 from scripted_llm import Request, ScriptedLLM, Trouble, body, by_prompt, cut_off, hang, no_text, reset, status
 from small_suite import number_of, skilled, suite_of, task_of
 
@@ -281,7 +282,7 @@ def test_ctrl_c_keeps_everything_and_says_so_in_one_line(start: Callable[..., su
         assert running.returncode == 130
         assert told == b""
         assert complaint.decode() == (
-            f"stopped; every answer that came is in {URL}, and the same command asks the rest\n"
+            f"stopped; every answer that came is in {absolute(URL)}, and the same command asks the rest\n"
         )
         with CapabilityStore(URL) as store:
             kept = store.outcome_count()
