@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from cit_core import Candidate, FakeScorer, Router
 from cit_core.policy import Policy
@@ -28,6 +29,11 @@ class PausingScorer(FakeScorer):
     def score(self, instructions, capabilities):  # type: ignore[no-untyped-def]
         time.sleep(float(os.environ.get("FAKE_CIT_PAUSE", "0")))
         return super().score(instructions, capabilities)
+
+
+def absolute(url: str) -> str:
+    """Return how the command line shows a relative SQLite URL."""
+    return f"sqlite:///{Path.cwd() / url.removeprefix('sqlite:///')}"
 
 
 def open_router(checkpoint: str, store: str | None, models: Sequence[str] | None, policy: Policy) -> Router:

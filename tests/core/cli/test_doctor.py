@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from fake_cit import absolute
 
 from cit_core import Candidate, CapabilityStore
 from cit_core.cli.doctor import OPTIONAL
@@ -51,9 +52,8 @@ def test_the_report_for_people(cit):
 def test_a_store_is_counted(cit):
     with CapabilityStore(URL) as store:
         store.add_candidates([Candidate(id="mine")])
-    assert (
-        checks(cit("doctor", "--store", URL, "--json"))["store"]["found"] == f"{URL}: 1 models, 0 outcomes, version 1"
-    )
+    found = checks(cit("doctor", "--store", URL, "--json"))["store"]["found"]
+    assert found == f"{absolute(URL)}: 1 models, 0 outcomes, version 1"
 
 
 @pytest.mark.parametrize(("make", "says"), [(None, "no store at "), (b"not a database" * 100, "zoo.db")])

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from fake_cit import absolute
 
 from cit_core import CapabilityStore
 from cit_core.aptitude.importers import table as tables
@@ -27,7 +28,7 @@ def write(name: str, text: str) -> str:
 def test_new_then_known(cit):
     table = write("results.csv", HEADER + "1,a,1\n1,b,0\n2,a,0.5\n")
     first = cit("import", "table", table, *STORE)
-    assert (first.exit_code, first.stdout, first.stderr) == (0, f"3 new, 0 known, 0 refused in {URL}\n", "")
+    assert (first.exit_code, first.stdout, first.stderr) == (0, f"3 new, 0 known, 0 refused in {absolute(URL)}\n", "")
     second = cit("import", "table", table, *STORE, "--json")
     assert second.exit_code == 0
     assert json.loads(second.stdout) == {
@@ -37,7 +38,7 @@ def test_new_then_known(cit):
         "refused": [],
         "encoded": 0,
         "assigned": 0,
-        "store": URL,
+        "store": absolute(URL),
     }
     with CapabilityStore(URL) as store:
         assert store.outcome_count() == 3
@@ -59,7 +60,7 @@ def test_only_refused_is_exit_code_1_with_reasons(cit):
     again = write("other.csv", HEADER + "1,a,0\n")
     result = cit("import", "table", again, *STORE, "--source", "s")
     assert result.exit_code == 1
-    assert result.stdout == f"0 new, 0 known, 1 refused in {URL}\n"
+    assert result.stdout == f"0 new, 0 known, 1 refused in {absolute(URL)}\n"
     assert result.stderr.startswith("refused: other.csv:2: ")
     record = json.loads(cit("import", "table", again, *STORE, "--source", "s", "--json").stdout)
     assert record["refused_count"] == 1
@@ -212,7 +213,7 @@ def test_every_importer(cit, tmp_path, verb):
     name, text, options, source = FILES[verb]
     file = write(name, text)
     said, and_then = cit("import", verb, file, *options, *STORE).stdout.splitlines()
-    assert said == f"1 new, 0 known, 0 refused in {URL}"
+    assert said == f"1 new, 0 known, 0 refused in {absolute(URL)}"
     assert and_then.startswith("new vectors: 1; ")
     again = cit("import", verb, file, *options, *STORE, "--json")
     assert (again.exit_code, json.loads(again.stdout)["known"]) == (0, 1)
@@ -283,7 +284,8 @@ def test_items_without_a_task_get_the_nearest_one_and_are_evidence_at_once(cit):
 
 def test_no_vectors_imports_and_nothing_else(cit):
     file = write("loose.csv", "item_id,model,correct,instruction\n1,m,1,What is 7 times 8?\n")
-    assert cit("import", "table", file, *STORE, "--no-vectors").stdout == f"1 new, 0 known, 0 refused in {URL}\n"
+    done = cit("import", "table", file, *STORE, "--no-vectors")
+    assert done.stdout == f"1 new, 0 known, 0 refused in {absolute(URL)}\n"
     with CapabilityStore(URL) as store:
         assert store.items()[0].task == UNASSIGNED
     assert json.loads(cit("import", "table", file, *STORE, "--json").stdout)["assigned"] == 1, "the next import does it"
