@@ -83,7 +83,7 @@ async def test_a_batch_may_set_them_one_by_one(routing, scorer) -> None:
         ({"cit_policy": "best", "cit_tradeoff": 1.0}, InvalidInput, "both cit_policy and cit_tradeoff"),
         ({"cit_polcy": "best"}, InvalidInput, "configurable has no entry 'cit_polcy'; closest: 'cit_policy'"),
         ({"cit_constraints": 3}, InvalidInput, "constraints is 3; use Constraints"),
-        ({"cit_constraints": {"denny": []}}, InvalidInput, "constraints have no 'denny'; use allow, deny"),
+        ({"cit_constraints": {"denny": []}}, InvalidInput, "denny: there is no such field; closest: deny"),
         ({"cit_policy": object()}, InvalidInput, "policy is object; use 'best'"),
         ({"cit_tradeoff": "much"}, InvalidInput, "cost needs the worth of a correct answer in USD"),
         ({"cit_tradeoff": -1}, InvalidInput, "cost needs the worth"),

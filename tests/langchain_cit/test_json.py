@@ -153,14 +153,14 @@ def test_configs_that_are_none_are_refused(routing, routes) -> None:
     config = routing.to_config()
     with pytest.raises(InvalidInput, match=r"routes are of \['x'\]; the config names"):
         RunnableRouter.from_config(config, {"x": str.upper})
-    with pytest.raises(InvalidInput, match=r"router is dict; it must be a cit_core\.Router, or the config of one"):
+    with pytest.raises(InvalidInput, match="no config of a router"):
         RunnableRouter.from_config({**config, "router": {}}, routes)
     with pytest.raises(InvalidInput, match="no exception class 'os:system' among what is imported"):
         fallback_from_config({"fallback_on": ["os:system"]})
     with pytest.raises(InvalidInput, match="`import not_imported_module` before"):
         fallback_from_config({"fallback_on": ["not_imported_module:Error"]})
     assert fallback_from_config(fallback_to_config(Fallback(OwnError))).fallback_on == (OwnError,)
-    with pytest.raises(InvalidInput, match=r"router is .*; it must be a cit_core"):
+    with pytest.raises(InvalidInput, match="no config of a router"):
         router_from_config("mini")  # type: ignore[arg-type]
 
 
