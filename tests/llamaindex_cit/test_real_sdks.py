@@ -153,27 +153,23 @@ async def test_the_final_error_tells_every_attempt(routed: Callable[..., CITLLM]
 # -- the aptitude test ------------------------------------------------------------------------------------------------
 
 
-async def test_models_are_usable_before_between_and_after_their_aptitude_tests(
-    llm_of: Callable[..., Any], tmp_path: Path
-) -> None:
-    models = [llm_of("fine"), llm_of("fine")]
+async def test_models_are_usable_before_between_and_after_their_aptitude_tests(tmp_path: Path) -> None:
     suite, items = suite_of(per_task=2)
     save_suite(suite, tmp_path / "suite.json")
     rows = [{"item_id": item.id, **item.model_dump(mode="json", exclude={"id"})} for item in items]
     (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    for number, model in enumerate(models):
-        assert (await model.acomplete("q")).text == "fine answer"
-        with CapabilityStore(f"sqlite:///{tmp_path / 'zoo.db'}") as store:
-            report = await asyncio.to_thread(
-                aptitude_test,
-                model,
-                store=store,
-                suite=str(tmp_path / "suite.json"),
-                texts=tmp_path / "texts.jsonl",
-                candidate=f"m{number}",
-                concurrency=2,
-            )
-        assert report.published
-        assert not report.failed
-        for usable in models:
-            assert (await usable.acomplete("q")).text == usable.complete("q").text == "fine answer"
+    where = {"suite": str(tmp_path / "suite.json"), "texts": tmp_path / "texts.jsonl"}
+    with Providers(keep_alive=True) as providers:
+        options = {"api_base": providers.url("fine"), "api_key": "x", "is_chat_model": True}
+        models = [openai_like.OpenAILike(model=name, **options) for name in ("m0", "m1")]
+        for model in models:
+            assert (await model.acomplete("q")).text == "fine answer"
+            with CapabilityStore(f"sqlite:///{tmp_path / 'zoo.db'}") as store:
+                report = await asyncio.to_thread(aptitude_test, model, store=store, concurrency=2, **where)
+            assert report.published
+            assert not report.failed
+            for usable in models:
+                assert (await usable.acomplete("q")).text == usable.complete("q").text == "fine answer"
+        for model in models:
+            model._get_client().close()
+            await model._get_aclient().close()

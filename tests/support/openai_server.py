@@ -63,9 +63,14 @@ STATUSES: dict[str, tuple[int, dict[str, Any], dict[str, str]]] = {
 
 
 class Providers:
-    """The server; a context manager."""
+    """The server; a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        keep_alive: Leave connections open after an answer, as real providers do.
+    """
+
+    def __init__(self, *, keep_alive: bool = False) -> None:
+        self.keep_alive = keep_alive
         self.asked: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -115,7 +120,7 @@ def _handler(providers: Providers) -> type[BaseHTTPRequestHandler]:
             behaviour = self.path.split("/")[1]
             providers.asked[behaviour] += 1
             providers.bodies.append(body)
-            self.close_connection = True
+            self.close_connection = not providers.keep_alive
             if behaviour == "hangs" or (behaviour == "stalls" and not body.get("stream")):
                 providers.closing.wait(30)
             elif behaviour in STATUSES:
@@ -142,7 +147,7 @@ def _handler(providers: Providers) -> type[BaseHTTPRequestHandler]:
 
         def _head(self, status: int, headers: dict[str, str]) -> None:
             self.send_response(status)
-            for name, value in {**headers, "Connection": "close"}.items():
+            for name, value in {**headers, "Connection": "close" if self.close_connection else "keep-alive"}.items():
                 self.send_header(name, value)
             self.end_headers()
 
