@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
-from cit_core.aptitude.clients import Answer, token_count
+from cit_core.aptitude.clients import Answer, checked_answer
+from cit_core.aptitude.clients.blocking import BlockingCalls
 from cit_core.errors import InvalidInput, MissingExtra
-from cit_core.provider_errors import answering, from_library, require_text
+from cit_core.provider_errors import answering, from_library
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,9 @@ __all__ = ["ChatModelClient", "aptitude_test", "from_string"]
 class ChatModelClient:
     """Client of a LangChain chat model. LangChain has no place for the key of a question, so it is not sent.
 
+    Questions are asked through the model's blocking `invoke`, in threads: what an event loop has opened for it stays as
+    it is, and the model is as usable afterwards as before.
+
     Args:
         model: The chat model, asked with its own settings, callbacks and retries.
         name: Name of the candidate; the model's name at its provider if not given.
@@ -34,18 +38,19 @@ class ChatModelClient:
         if not isinstance(model, BaseChatModel):
             raise InvalidInput(f"model is {type(model).__name__}; it must be a LangChain chat model")
         self.name = _name(model) if name is None else name
-        self._model = model
+        self._calls = BlockingCalls(model.invoke, model.ainvoke)
         self._system = [] if system is None else [SystemMessage(system)]
 
     async def ask(self, prompt: str, *, key: str) -> Answer:  # noqa: ARG002
         """Invoke the model once; its own retries are inside."""
         with answering(from_library):
-            message = await self._model.ainvoke([*self._system, HumanMessage(prompt)])
+            message = await self._calls.ask([*self._system, HumanMessage(prompt)])
         usage: Any = message.usage_metadata or {}
-        return Answer(
-            require_text(str(message.text), _finish_reason(message)),
-            prompt_tokens=token_count(usage.get("input_tokens")),
-            completion_tokens=token_count(usage.get("output_tokens")),
+        return checked_answer(
+            str(message.text),
+            _finish_reason(message),
+            prompt_tokens=usage.get("input_tokens"),
+            completion_tokens=usage.get("output_tokens"),
         )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
-from contextlib import aclosing
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.llms import LLM
+from pydantic import ValidationError
 
 from cit_core.errors import Transient
 from cit_core.records import Decision
@@ -14,10 +14,24 @@ from llamaindex_cit._response_metadata import Response
 
 __all__ = ["aopened", "has_content", "opened", "require_chunk"]
 
+END_EVENTS = frozenset({"LLMChatEndEvent", "LLMCompletionEndEvent"})
+"""Events that LlamaIndex cannot make of a stream without chunks: its own wrapper fails at the end of one."""
+
 
 def opened(call: Callable[[LLM], Iterator[Response]], llm: LLM) -> Generator[Response, None, None]:
     """Yield the chunks of a call that is made with the first of them, so that a time limit holds for both."""
-    yield from call(llm)
+    chunks = iter(call(llm))
+    begun = False
+    try:
+        for chunk in chunks:
+            begun = True
+            yield chunk
+    except ValidationError as error:
+        if begun or error.title not in END_EVENTS:
+            raise
+    finally:  # a connection hangs on it, and the garbage collector comes late
+        if isinstance(chunks, Generator):
+            chunks.close()
 
 
 async def aopened(
@@ -25,13 +39,17 @@ async def aopened(
 ) -> AsyncGenerator[Response, None]:
     """As `opened`, for an async call."""
     chunks = aiter(await call(llm))
-    if isinstance(chunks, AsyncGenerator):
-        async with aclosing(chunks):  # a connection hangs on it, and the garbage collector comes late
-            async for chunk in chunks:
-                yield chunk
-    else:
+    begun = False
+    try:
         async for chunk in chunks:
+            begun = True
             yield chunk
+    except ValidationError as error:
+        if begun or error.title not in END_EVENTS:
+            raise
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
 
 
 def require_chunk(first: Sequence[object], decision: Decision) -> None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
 from llama_index.core.llms import LLM
 
-from cit_core.aptitude.clients import Answer, load_object, token_count
+from cit_core.aptitude.clients import Answer, checked_answer, load_object, token_count
+from cit_core.aptitude.clients.blocking import BlockingCalls
 from cit_core.errors import InvalidInput
-from cit_core.provider_errors import answering, from_library, require_text
+from cit_core.messages import shown
+from cit_core.provider_errors import answering, from_library
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,39 +24,48 @@ if TYPE_CHECKING:
 __all__ = ["LLMClient", "aptitude_test", "from_string"]
 
 TOKENS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
-"""What providers call the tokens of a prompt and of an answer."""
+"""Names that providers give to the tokens of a prompt and of an answer."""
 UNNAMED = "unknown"
-"""LlamaIndex's name of a model whose LLM does not tell."""
+"""LlamaIndex's name of a model whose LLM states none."""
 
 
 class LLMClient:
-    """Asks a LlamaIndex LLM. LlamaIndex has no place for the key of a question, so it is not sent.
+    """Client of a LlamaIndex LLM. LlamaIndex has no place for the key of a question, so it is not sent.
+
+    Questions are asked through the LLM's blocking `chat`, in threads: what an event loop has opened for it stays as it
+    is, and the LLM is as usable afterwards as before.
 
     Args:
-        llm: Is asked with its own settings, callbacks and retries. One that is made of synchronous code alone, as a
-            `CustomLLM` is, answers one question after the other.
-        name: What the candidate is called; the model's name at its provider if not given.
+        llm: The LLM, asked with its own settings, callbacks and retries.
+        name: Name of the candidate; the model's name at its provider if not given.
         system: Text of a system message before the prompt.
+
+    Raises:
+        InvalidInput: If it is no LlamaIndex LLM.
     """
 
     def __init__(self, llm: LLM, name: str | None = None, *, system: str | None = None) -> None:
         if not isinstance(llm, LLM):
             raise InvalidInput(f"llm is {type(llm).__name__}; it must be a LlamaIndex LLM")
         self.name = _name(llm) if name is None else name
-        self._llm = llm
+        self._calls = BlockingCalls(llm.chat, llm.achat)
         self._system = [] if system is None else [ChatMessage(role=MessageRole.SYSTEM, content=system)]
 
     async def ask(self, prompt: str, *, key: str) -> Answer:  # noqa: ARG002
         """Ask the LLM once; its own retries are inside."""
         with answering(from_library):
-            response = await self._llm.achat([*self._system, ChatMessage(role=MessageRole.USER, content=prompt)])
+            response = await self._calls.ask([*self._system, ChatMessage(role=MessageRole.USER, content=prompt)])
         prompt_tokens, completion_tokens = _tokens(response)
-        text = require_text(response.message.content, _finish_reason(response.raw))
-        return Answer(text, prompt_tokens, completion_tokens)
+        return checked_answer(
+            response.message.content,
+            _finish_reason(response.raw),
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+        )
 
 
 def from_string(path: str, *, system: str | None = None) -> LLMClient:
-    """The client behind `llamaindex:PATH`.
+    """Return the client behind `llamaindex:PATH`.
 
     Args:
         path: `package.module:name` of an LLM, or of a function that makes one and needs no argument.
@@ -66,7 +77,7 @@ def from_string(path: str, *, system: str | None = None) -> LLMClient:
     found = load_object(path)
     llm = found() if callable(found) and not isinstance(found, LLM) else found
     if not isinstance(llm, LLM):
-        raise InvalidInput(f"{path!r} is {type(llm).__name__}; it must be a LlamaIndex LLM or make one")
+        raise InvalidInput(f"{shown(path)} is {type(llm).__name__}; it must be a LlamaIndex LLM or make one")
     return LLMClient(llm, system=system)
 
 
@@ -81,26 +92,20 @@ def aptitude_test(
 ) -> RunReport:
     """Measure an LLM, so that a router over this store can choose it. Blocks until it is done.
 
-    Where an event loop is running, as in a notebook, await `cit_core.aptitude.runner.arun_aptitude` with a
-    `LLMClient` instead.
-
     Args:
-        llm: Who is measured.
-        store: Where the outcomes go; a test that was cut off goes on where it was.
+        llm: The LLM to measure.
+        store: Store of the outcomes; a test that was cut off is resumed.
         suite: Name or file of a suite.
-        texts: A file or dataset with the suite's texts; `cit-basics` makes its own.
-        candidate: What it is called in the store; the client's name if not given.
-        options: As `cit_core.aptitude.runner.RunOptions` takes them.
+        texts: File or dataset with the suite's texts; `cit-basics` generates its own.
+        candidate: Id in the store, or a record with facts; the LLM's name if not given.
+        options: Fields of `cit_core.aptitude.runner.RunOptions`, or `progress`, as for `cit_core.aptitude.measure`.
 
     Raises:
-        InvalidInput: If an event loop is running, or something given cannot be used.
+        InvalidInput: If the suite, the texts or an option cannot be used.
     """
-    from cit_core.aptitude.runner import RunOptions, run_aptitude
-    from cit_core.aptitude.suites import find_suite, sources
+    from cit_core.aptitude.measure import measure
 
-    client, asked = LLMClient(llm), find_suite(suite)
-    items = sources.texts(asked, texts)
-    return run_aptitude(client, asked, items, store, candidate=candidate, options=RunOptions(**options))
+    return measure(LLMClient(llm), store=store, suite=suite, texts=texts, candidate=candidate, **options)
 
 
 def _name(llm: LLM) -> str:
@@ -124,5 +129,5 @@ def _finish_reason(raw: object) -> object:
 
 
 def _field(holder: object, name: str) -> Any:
-    """Of a mapping or an object: raw responses are either."""
+    """Return an item of a mapping or an attribute of an object: raw responses are either."""
     return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)

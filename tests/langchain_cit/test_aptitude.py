@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Mapping
@@ -24,7 +25,9 @@ from langchain_core.exceptions import (
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from openai_server import Providers
 from parrot import Parrot
+from small_suite import suite_of
 
 from cit_core.aptitude.clients import Answer, client
 from cit_core.aptitude.clients import factory as clients
@@ -244,3 +247,25 @@ def test_one_line_measures_a_chat_model_and_a_router_may_choose_it(suite_file: P
         )
         [capability] = Router.from_store(store, FakeScorer({"FakeListChatModel": 0.9})).capabilities
     assert capability.mean_accuracy == 0.5
+
+
+async def test_models_are_usable_before_between_and_after_their_aptitude_tests(tmp_path: Path) -> None:
+    sdk = pytest.importorskip("langchain_openai", reason="pip install langchain-openai")
+    suite, items = suite_of(per_task=2)
+    save_suite(suite, tmp_path / "suite.json")
+    rows = [{"item_id": item.id, **item.model_dump(mode="json", exclude={"id"})} for item in items]
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    where = {"suite": str(tmp_path / "suite.json"), "texts": tmp_path / "texts.jsonl"}
+    with Providers(keep_alive=True) as providers:
+        models = [sdk.ChatOpenAI(model=name, base_url=providers.url("fine"), api_key="x") for name in ("m0", "m1")]
+        for model in models:
+            assert (await model.ainvoke("q")).text == "fine answer"
+            with CapabilityStore(f"sqlite:///{tmp_path / 'zoo.db'}") as store:
+                report = await asyncio.to_thread(aptitude_test, model, store=store, concurrency=2, **where)
+            assert report.published
+            assert not report.failed
+            for usable in models:
+                assert (await usable.ainvoke("q")).text == usable.invoke("q").text == "fine answer"
+        for model in models:
+            model.root_client.close()
+            await model.root_async_client.close()
