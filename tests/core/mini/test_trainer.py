@@ -199,16 +199,32 @@ def test_poison_where_training_looks_does_show(
     assert not equal(run(replace(table, correct_IK=poisoned), tmp_path, config)[0], first[0])
 
 
-def test_some_steps_lower_the_loss(table: OutcomeMatrix, config: TrainConfig, tmp_path: Path) -> None:
-    """What asks for a proof is hard for everybody: that is in the text alone, so phi has to learn to read it."""
-    hard_I = np.array(["proof" in text for text in table.instructions])
-    chance_IM = np.where(hard_I, 0.1, 0.8)[:, None].repeat(len(table.candidates), axis=1)
-    clear = (np.random.default_rng(0).random(chance_IM.shape) < chance_IM).astype(float)
-    eager = {"learning_rate": 3e-3, "average_over": 5, "dropout": 0.0, "token_dropout": 0.0, "questions_alone": 0.0}
-    longer = config.model_copy(update={"steps": 150, "evaluate_every": 10, "items": 32, "candidates": 4, **eager})
-    network, metrics = run(replace(table, correct_IK=clear), tmp_path, longer)
-    validation = [line["validation"] for line in metrics]
-    assert min(validation[10:]) < validation[0] - 0.03
+def entropy(chance: float) -> float:
+    return -chance * math.log(chance) - (1.0 - chance) * math.log(1.0 - chance)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_some_steps_learn_what_the_text_alone_says(
+    table: OutcomeMatrix, config: TrainConfig, tmp_path: Path, seed: int
+) -> None:
+    """Two texts, one answered by 80 %, the other by 20 % of whoever is asked: whoever does not read them stays at 50 %.
+
+    The loss has to fall by more than half of what there is to learn, which ten steps do; no processor's arithmetic
+    makes up for the rest.
+    """
+    hard_I = np.random.default_rng(0).random(len(table)) < 0.5
+    chance_IK = np.where(hard_I, 0.2, 0.8)[:, None].repeat(len(table.candidates), axis=1)
+    texts = tuple(np.where(hard_I, "proof energy", "law").tolist())
+    clear = replace(
+        table,
+        correct_IK=(np.random.default_rng(1).random(chance_IK.shape) < chance_IK).astype(float),
+        instructions=texts,
+        questions=texts,
+    )
+    eager = {"learning_rate": 3e-3, "average_over": 5, "dropout": 0.0, "token_dropout": 0.0, "ranking_weight": 0.0}
+    longer = config.model_copy(update={"steps": 40, "evaluate_every": 20, "items": 32, "seed": seed, **eager})
+    network, metrics = run(clear, tmp_path, longer)
+    assert min(line["validation"] for line in metrics) < (entropy(0.5) + entropy(0.2)) / 2
     assert equal(load_network(tmp_path)[0], network), "what is kept is the best average"
 
 
