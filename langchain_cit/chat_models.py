@@ -8,7 +8,7 @@ counted once; the message says which candidate answered.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.caches import BaseCache
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -21,6 +21,7 @@ from langchain_core.runnables.config import ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from cit_core.policy import Constraints, Policy
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Router, Sticky
 from cit_core.router.options import as_context, as_fallback, as_router, as_sticky, check_options
@@ -28,11 +29,15 @@ from langchain_cit._configurable import KNOBS, THREAD_ID, check_keys
 from langchain_cit._first_token import afrom_first_token, from_first_token
 from langchain_cit._inputs import Asking
 from langchain_cit._model_calls import agenerate, astream, generate, split_options, stream
+from langchain_cit._models import Models, open_models
 from langchain_cit._profiles import conjunction
 from langchain_cit._response_metadata import Stamp, Unstamped
 from langchain_cit._routes import AnyTool, Tools, as_chat_models, as_routes, without_tools
 from langchain_cit._single_flight import Flights, same_call
 from langchain_cit._streams import closing
+
+if TYPE_CHECKING:
+    from cit_core.store import CapabilityStore
 
 __all__ = ["ChatCIT"]
 
@@ -102,6 +107,26 @@ class ChatCIT(BaseChatModel):
             annotate=annotate,
             **({"output_version": formats.pop()} if len(formats) == 1 else {}) | options,
         )
+
+    @classmethod
+    def from_models(
+        cls,
+        models: Models,
+        *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
+        store: CapabilityStore | str | None = None,
+        strict: bool = False,
+        **options: Any,
+    ) -> ChatCIT:
+        """Route among the models that you call; see `RunnableRouter.from_models`.
+
+        Raises:
+            InvalidInput: If there is no model, or one cannot be used.
+            MissingExtra: If a string is given and langchain is not installed.
+        """
+        routes, router = open_models(models, policy, constraints, store, strict=strict)
+        return cls(routes, router, **options)
 
     @property
     def failover(self) -> Fallback:

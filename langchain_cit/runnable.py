@@ -17,12 +17,13 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_con
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
-from cit_core.policy import QueryFacts
+from cit_core.policy import Constraints, Policy, QueryFacts
 from cit_core.router import Fallback, Router, Sticky
 from cit_core.router.options import as_context, as_fallback, as_router, as_sticky
 from cit_core.router.serialization import fallback_to_config, router_from_config, router_to_config, sticky_to_config
 from langchain_cit._configurable import KNOBS, THREAD_ID
 from langchain_cit._invocation import RoutedCalls
+from langchain_cit._models import Models, open_models
 from langchain_cit._picker import Picker
 from langchain_cit._profiles import bind_each
 from langchain_cit._routes import as_routes
@@ -84,6 +85,38 @@ class RunnableRouter(RoutedCalls):
             unable=dict(unable or {}),
             name=name,
         )
+
+    @classmethod
+    def from_models(
+        cls,
+        models: Models,
+        *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
+        store: CapabilityStore | str | None = None,
+        strict: bool = False,
+        **options: Any,
+    ) -> RunnableRouter:
+        """Route among the models that you call, with what is publicly known of them: offline, before any test.
+
+        Args:
+            models: `provider:model` strings (`openai:gpt-5-mini`, `openai:gpt-5-mini@low`), which LangChain's
+                `init_chat_model` opens; chat models; or a mapping from such names to chat models or whole chains.
+            policy: What to maximise.
+            constraints: Limits on which candidates may be chosen.
+            store: Outcomes of your own, which go before public scores; a store or its address.
+            strict: Refuse a model of which nothing is known; otherwise it counts as an average one of its price.
+            options: Options of a RunnableRouter.
+
+        Raises:
+            InvalidInput: If there is no model, or one cannot be used.
+            MissingExtra: If a string is given and langchain is not installed.
+
+        Example:
+            chain = prompt | RunnableRouter.from_models(["openai:gpt-5-mini", my_vllm_model], policy="cost:0.02")
+        """
+        routes, router = open_models(models, policy, constraints, store, strict=strict)
+        return cls(routes, router, **options)
 
     # -- deciding without calling -------------------------------------------------------------------------------------
 

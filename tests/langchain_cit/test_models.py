@@ -1,0 +1,77 @@
+"""Five lines from keys to a routed chain: models by name, as objects, or as chains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableLambda
+
+from cit_core.errors import InvalidInput
+from langchain_cit import ChatCIT, RunnableRouter
+
+
+class Named(GenericFakeChatModel):
+    """A chat model that tells its name as provider packages do."""
+
+    called: str
+    maker: str = "openai"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        return LangSmithParams(ls_provider=self.maker, ls_model_name=self.called, ls_model_type="chat")
+
+
+def chat(called: str, **options: Any) -> Named:
+    return Named(messages=iter([AIMessage(f"by {called}")] * 9), called=called, **options)
+
+
+def test_chat_models_are_known_by_what_they_tell() -> None:
+    router = RunnableRouter.from_models([chat("gpt-5-mini"), chat("claude-sonnet-4-5", maker="anthropic")])
+    assert set(router.routes) == {"openai:gpt-5-mini", "anthropic:claude-sonnet-4-5"}
+    assert {one.basis for one in router.router.basis.values()} == {"linked"}
+    assert router.invoke("Prove that the square root of 2 is irrational.").content.startswith("by ")
+
+
+def test_chains_are_named_by_a_mapping() -> None:
+    chains = {"openai:gpt-5": RunnableLambda(lambda _: "large"), "openai:gpt-5-nano": RunnableLambda(lambda _: "small")}
+    router = RunnableRouter.from_models(chains, policy="cost:0.00001")
+    assert router.invoke("What is 2 + 2?") == "small"
+
+
+def test_strings_are_opened_by_init_chat_model_with_their_effort(monkeypatch: pytest.MonkeyPatch) -> None:
+    import langchain.chat_models
+
+    opened = []
+
+    def open_one(name: str, **options: Any) -> Named:
+        opened.append((name, options))
+        return chat(name.partition(":")[2])
+
+    monkeypatch.setattr(langchain.chat_models, "init_chat_model", open_one)
+    router = RunnableRouter.from_models(["openai:gpt-5-mini@low", "anthropic:claude-sonnet-4-5"])
+    assert opened == [("openai:gpt-5-mini", {"reasoning_effort": "low"}), ("anthropic:claude-sonnet-4-5", {})]
+    assert set(router.routes) == {"openai:gpt-5-mini@low", "anthropic:claude-sonnet-4-5"}
+    with pytest.raises(InvalidInput, match="make the chat model yourself"):
+        RunnableRouter.from_models(["anthropic:claude-sonnet-4-5@high"])
+
+
+def test_what_a_profile_says_goes_before_the_catalogue() -> None:
+    profile = {"max_input_tokens": 1000, "image_inputs": True, "tool_calling": False}
+    router = RunnableRouter.from_models([chat("gpt-5-mini", profile=profile)])
+    (candidate,) = router.router.candidates
+    assert (candidate.context_window, candidate.modalities, candidate.tools) == (1000, ("text", "image"), False)
+    assert candidate.price_in == 0.25, "of which the profile says nothing"
+
+
+def test_a_chat_model_among_models_is_one_chat_model() -> None:
+    model = ChatCIT.from_models([chat("gpt-5-mini"), chat("gpt-5")], policy="cost:0.00001")
+    assert model.invoke("What is 2 + 2?").content == "by gpt-5-mini"
+
+
+@pytest.mark.parametrize("models", ["openai:gpt-5", [], [7], {}])
+def test_what_is_no_list_of_models_is_refused(models: Any) -> None:
+    with pytest.raises(InvalidInput, match="openai:gpt-5-mini"):
+        RunnableRouter.from_models(models)
