@@ -31,17 +31,21 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
+from cit_core.policy import Constraints, Policy
 from cit_core.router import Fallback, Router, Sticky
 from cit_core.router.options import as_router, as_sticky
 from llamaindex_cit._callbacks import both
 from llamaindex_cit._copies import deep_copies, picklable, shallow_copies, without_listeners
 from llamaindex_cit._dispatch import Dispatch
 from llamaindex_cit._inputs import is_made_of_template, made_of_template, of_messages, of_prompt, with_tools
+from llamaindex_cit._models import Models, open_models
 from llamaindex_cit._options import as_models, invalid_options, pick_fallback, require_options
 from llamaindex_cit._response_metadata import CIT_MODEL, unstamped
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from cit_core.store import CapabilityStore
 
 __all__ = ["CITLLM"]
 
@@ -100,6 +104,34 @@ class CITLLM(FunctionCallingLLM):
         except ValidationError as error:
             raise invalid_options(error) from None
         self._own_callbacks = {id_: llm.callback_manager for id_, llm in self.models.items()}
+
+    @classmethod
+    def from_models(
+        cls,
+        models: Models,
+        *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
+        store: CapabilityStore | str | None = None,
+        strict: bool = False,
+        **options: Any,
+    ) -> CITLLM:
+        """Route among the models that you call, with what is publicly known of them: offline, before any test.
+
+        Args:
+            models: `provider:model` strings (`openai:gpt-5-mini`), which LlamaIndex's own classes open; LLMs, known by
+                `metadata.model_name`; or a mapping from names to either.
+            policy: What to maximise.
+            constraints: Limits on which candidates may be chosen.
+            store: Outcomes of your own, which go before public scores; a store or its address.
+            strict: Refuse a model of which nothing is known; otherwise it counts as an average one of its price.
+            options: Options of a CITLLM.
+
+        Raises:
+            InvalidInput: If there is no model, one cannot be used, or the package of a provider is not installed.
+        """
+        llms, router = open_models(models, policy, constraints, store, strict=strict)
+        return cls(llms, router, **options)
 
     @property
     def failover(self) -> Fallback:

@@ -1,0 +1,119 @@
+"""LLMs by the names that they are called by, for `from_models`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.llms import LLM
+
+from cit_core.catalogue.aliases import effort_of
+from cit_core.errors import InvalidInput
+from cit_core.messages import shown
+from cit_core.policy import Constraints, Policy
+from cit_core.records import Candidate
+from cit_core.router import Router
+
+if TYPE_CHECKING:
+    from cit_core.store import CapabilityStore
+
+__all__ = ["Models", "open_models"]
+
+Models = Iterable[str | LLM] | Mapping[str, str | LLM]
+"""What `from_models` takes."""
+
+CLASSES: Mapping[str, tuple[str, str]] = {
+    "anthropic": ("anthropic", "Anthropic"),
+    "cohere": ("cohere", "Cohere"),
+    "deepseek": ("deepseek", "DeepSeek"),
+    "google": ("google-genai", "GoogleGenAI"),
+    "google_genai": ("google-genai", "GoogleGenAI"),
+    "groq": ("groq", "Groq"),
+    "mistralai": ("mistralai", "MistralAI"),
+    "ollama": ("ollama", "Ollama"),
+    "openai": ("openai", "OpenAI"),
+    "openrouter": ("openrouter", "OpenRouter"),
+}
+"""Prefix of a name to the package `llama-index-llms-...` and the class that opens it."""
+
+
+def open_models(
+    models: Models,
+    policy: Policy | str | None,
+    constraints: Constraints | Mapping[str, Any] | None,
+    store: CapabilityStore | str | None,
+    *,
+    strict: bool,
+) -> tuple[dict[str, LLM], Router]:
+    """Return the LLM of each name, and a router among them.
+
+    Args:
+        models: `provider:model` strings, LLMs, or a mapping from names to either.
+        policy: What to maximise.
+        constraints: Limits on which candidates may be chosen.
+        store: Outcomes of one's own; a store or its address.
+        strict: Refuse a model of which nothing is known.
+
+    Raises:
+        InvalidInput: If there is none, one is neither of these, or the package of a provider is not installed.
+    """
+    named = dict(models) if isinstance(models, Mapping) else {_name(model): model for model in _listed(models)}
+    if not named:
+        raise InvalidInput("from_models needs at least one model, for instance ['openai:gpt-5-mini']")
+    llms = {name: _opened(model) if isinstance(model, str) else model for name, model in named.items()}
+    candidates = [_candidate(name, llm) for name, llm in llms.items()]
+    return llms, Router.from_models(candidates, store=store, strict=strict, policy=policy, constraints=constraints)
+
+
+def _listed(models: object) -> list[Any]:
+    if isinstance(models, str) or not isinstance(models, Iterable):
+        raise InvalidInput(f"models is {shown(models)}; pass a list of models, for instance ['openai:gpt-5-mini']")
+    return list(models)
+
+
+def _name(model: object) -> str:
+    if isinstance(model, str):
+        return model
+    if not isinstance(model, LLM):
+        raise InvalidInput(
+            f"a model is {shown(model)}; it must be a 'provider:model' string or a LlamaIndex LLM, or have a name: "
+            "{'openai:gpt-5-mini': llm}"
+        )
+    return model.metadata.model_name
+
+
+def _opened(model: str) -> LLM:
+    """Open an LLM by its name; its key is read from the environment by the provider's own class."""
+    name, effort = effort_of(model)
+    prefix, _, rest = name.partition(":")
+    if prefix not in CLASSES or not rest:
+        known = ", ".join(f"{prefix}:..." for prefix in CLASSES)
+        raise InvalidInput(
+            f"no class is known for {model!r}; names begin with {known}. Or pass {{{model!r}: your LLM}}"
+        )
+    package, class_ = CLASSES[prefix]
+    options: dict[str, Any] = {}
+    if effort is not None:
+        if prefix != "openai":
+            raise InvalidInput(
+                f"how an effort is set is not known of {prefix!r}; make the LLM yourself and pass {{{model!r}: it}}"
+            )
+        options["reasoning_effort"] = effort
+    try:
+        module = importlib.import_module(f"llama_index.llms.{package.replace('-', '_')}")
+    except ImportError as error:
+        raise InvalidInput(
+            f"llama-index-llms-{package}, which opens {prefix} models, is not installed: "
+            f"pip install llama-index-llms-{package}"
+        ) from error
+    opened: LLM = getattr(module, class_)(model=rest, **options)
+    return opened
+
+
+def _candidate(name: str, llm: object) -> Candidate:
+    """Give the router what the LLM says of itself."""
+    if not isinstance(llm, LLM):
+        return Candidate(id=name)
+    tools = True if llm.metadata.is_function_calling_model else None
+    return Candidate(id=name, context_window=max(1, llm.metadata.context_window), tools=tools)
