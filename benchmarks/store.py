@@ -40,7 +40,7 @@ def main(rows: Annotated[int, typer.Option(min=CANDIDATES, help="Outcomes to add
     with ExitStack() as opened:
         urls = {"SQLite": f"sqlite:///{opened.enter_context(tempfile.TemporaryDirectory())}/store.db"}
         if server := os.environ.get("CIT_TEST_POSTGRES_URL"):
-            urls["PostgreSQL"] = opened.enter_context(_schema(server))
+            urls["PostgreSQL"] = opened.enter_context(schema_of_its_own(server))
         for name, url in urls.items():
             table.add_row(name, *_measure(url, rows, console))
     console.print(table)
@@ -118,7 +118,8 @@ def _peak() -> float:
 
 
 @contextmanager
-def _schema(server: str) -> Iterator[str]:
+def schema_of_its_own(server: str) -> Iterator[str]:
+    """Make a schema in a PostgreSQL database, drop it afterwards; yields the URL of a store in it."""
     engine, schema = create_engine(server), f"benchmark_{uuid.uuid4().hex}"
     with engine.begin() as connection:
         connection.execute(text(f"CREATE SCHEMA {schema}"))

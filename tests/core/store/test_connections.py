@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 from store_records import outcome, seed
 
 from cit_core.errors import InvalidInput, MissingExtra, StoreError
-from cit_core.records import Candidate
+from cit_core.records import Candidate, Item
 from cit_core.store import CapabilityStore
 
 
@@ -148,3 +149,85 @@ def test_a_store_that_nobody_holds_lets_go_of_its_connections(store_url: str) ->
     gc.collect()
     assert pool is not engine.pool, "disposing of an engine leaves it with a new pool"
     assert pool.checkedin() == 0
+
+
+@pytest.mark.parametrize("what", ["deleted", "replaced by another file"])
+def test_a_file_that_goes_while_it_is_open_is_noticed(sqlite_url: str, tmp_path: Path, what: str) -> None:
+    with CapabilityStore(sqlite_url) as store:
+        store.add_candidates([Candidate(id="small")])
+        for path in tmp_path.glob("store.db*"):
+            path.unlink()
+        if what != "deleted":
+            CapabilityStore(sqlite_url).close()
+        for use in (store.candidates, lambda: store.add_candidates([Candidate(id="big")])):
+            with pytest.raises(StoreError, match=f"was {what} while it was open; nothing was written"):
+                use()
+        assert (tmp_path / "store.db").exists() == (what != "deleted"), "no empty store in its place"
+        store.close()
+        if what != "deleted":
+            assert store.candidates() == (), "opened again"
+
+
+def test_a_file_that_goes_during_a_transaction_is_noticed(sqlite_url: str, tmp_path: Path) -> None:
+    with CapabilityStore(sqlite_url) as store:
+
+        def delete_halfway() -> None:
+            with store.transaction() as writer:
+                writer.add_candidates([Candidate(id="small")])
+                (tmp_path / "store.db").unlink()
+
+        with pytest.raises(StoreError, match="deleted while it was open; what was just written went with it"):
+            delete_halfway()
+
+
+def test_a_full_disk_is_one_clear_error_and_nothing_is_half_written(sqlite_url: str) -> None:
+    with CapabilityStore(sqlite_url) as store:
+        seed(store)
+        version = store.version
+
+        def write_more_than_fits() -> None:
+            with store.transaction() as writer:
+                pages = writer._connection.exec_driver_sql("PRAGMA page_count").scalar()
+                writer._connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+                writer.add_items(Item(id=f"long {n}", task="law", instruction="x" * 5000) for n in range(100))
+
+        with pytest.raises(StoreError, match="disk is full; make room on the disk; nothing of this transaction"):
+            write_more_than_fits()
+        store.close()
+        assert (store.version, len(store.items())) == (version, 4)
+        store.add_candidates([Candidate(id="again")])
+
+
+def test_an_idle_connection_that_the_server_dropped_is_replaced(postgres_url: str) -> None:
+    with CapabilityStore(postgres_url) as store:
+        assert store.version == 0
+        engine = create_engine(postgres_url)
+        with engine.connect() as connection:
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "
+            connection.execute(text(others + "datname = current_database() AND usename = current_user"))
+        engine.dispose()
+        assert store.add_candidates([Candidate(id="small")]) == 1
+
+
+def test_a_role_that_may_only_read_reads(postgres_url: str) -> None:
+    with CapabilityStore(postgres_url) as store:
+        seed(store)
+    url = make_url(postgres_url)
+    schema = str(url.query["options"]).partition("=")[2]
+    role = f"reader_{schema[-8:]}"
+    engine = create_engine(postgres_url)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'read'"))
+            connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {role}"))
+            connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"))
+        reading = url.set(username=role, password="read").render_as_string(hide_password=False)
+        with CapabilityStore(reading) as store:
+            assert [c.id for c in store.candidates()] == ["small", "big"]
+            assert store.version == 1
+            with pytest.raises(StoreError, match=r"permission denied .* the role needs"):
+                store.add_candidates([Candidate(id="another")])
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text(f"DROP OWNED BY {role}; DROP ROLE {role}"))
+        engine.dispose()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
 from store_records import lines, seed
 
 from cit_core.errors import StoreError, StoreTooNew
-from cit_core.records import Item
+from cit_core.records import Candidate, Item
 from cit_core.store import CapabilityStore
 from cit_core.store.migrations import versions
 from cit_core.store.migrations.revisions import REVISIONS, STEPS, VERSION_TABLE, upgrade
@@ -57,7 +59,7 @@ def test_an_interrupted_upgrade_leaves_nothing(store_url: str) -> None:
     engine = create_engine(store_url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE outcomes (mine INTEGER)"))
-    with pytest.raises(StoreError, match="outcomes"):
+    with pytest.raises(StoreError, match=r"belongs to another application: it has 1 tables \('outcomes'\)"):
         CapabilityStore(store_url)
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE outcomes"))
@@ -93,3 +95,70 @@ def test_a_store_of_an_older_release_is_brought_up_to_date_with_its_rows(store_u
         assert lines(store, "old") == {"law": (0.5, 1)}
         store.hold("run")
         assert lines(store, "old") == {}
+
+
+def test_threads_open_new_stores_of_their_own_at_once(tmp_path: Path) -> None:
+    barrier = threading.Barrier(8)
+
+    def open_(number: int) -> int:
+        barrier.wait()
+        with CapabilityStore(f"sqlite:///{tmp_path}/tenant{number}.db") as store:
+            store.add_candidates([Candidate(id=f"of {number}")])
+            return store.version
+
+    for _ in range(2):
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(open_, range(8))) == [1] * 8
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+
+ENV = """
+from alembic import context
+from sqlalchemy import create_engine
+from cit_core.store import CapabilityStore
+
+url = context.config.get_main_option("sqlalchemy.url")
+engine = create_engine(url)
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    CapabilityStore(context.config.get_main_option("store")).close()
+    with context.begin_transaction():
+        context.run_migrations()
+engine.dispose()
+"""
+STEP = """
+import sqlalchemy as sa
+from alembic import op
+from cit_core.store import CapabilityStore
+
+revision, down_revision = "a1", None
+
+def upgrade():
+    op.create_table("customers", sa.Column("name", sa.Text))
+    CapabilityStore(op.get_context().config.get_main_option("store") + "2").close()
+    op.add_column("customers", sa.Column("city", sa.Text))
+"""
+
+
+def test_a_store_is_opened_within_somebody_elses_migration(tmp_path: Path) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    (tmp_path / "theirs" / "versions").mkdir(parents=True)
+    (tmp_path / "theirs" / "env.py").write_text(ENV)
+    (tmp_path / "theirs" / "versions" / "a1.py").write_text(STEP)
+    config = Config()
+    config.set_main_option("script_location", str(tmp_path / "theirs"))
+    config.set_main_option("sqlalchemy.url", f"sqlite:///{tmp_path}/app.db")
+    config.set_main_option("store", f"sqlite:///{tmp_path}/zoo.db")
+    config.set_main_option("path_separator", "os")
+    command.upgrade(config, "head")
+    engine = create_engine(f"sqlite:///{tmp_path}/app.db")
+    with engine.connect() as connection:
+        assert set(inspect(connection).get_table_names()) == {"alembic_version", "customers"}
+        assert [column["name"] for column in inspect(connection).get_columns("customers")] == ["name", "city"]
+    engine.dispose()
+    for name in ("zoo.db", "zoo.db2"):
+        with CapabilityStore(f"sqlite:///{tmp_path}/{name}", create=False) as store:
+            assert store.version == 0
