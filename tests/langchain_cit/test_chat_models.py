@@ -191,7 +191,7 @@ def test_context_is_the_turn_or_the_conversation(candidates, router) -> None:
 
 def test_profiles_and_candidates_say_who_can_take_a_query(router) -> None:
     routes = {"small": Scripted(model_name="s"), "large": Scripted(model_name="l", profile={"image_inputs": False})}
-    with pytest.raises(NoCandidate, match="large: cannot read image") as caught:
+    with pytest.raises(NoCandidate, match="large, small: cannot read image") as caught:
         ChatCIT(routes, router).invoke([HumanMessage(["easy", PICTURE])])
     assert caught.value.reasons["small"] == "cannot read image"
 

@@ -116,7 +116,7 @@ def test_who_cannot_does_not_take_part_and_the_decision_says_why(scorer, handy, 
 
 
 def test_if_nobody_can_it_is_said_at_once(router, models) -> None:
-    with pytest.raises(NoCandidate, match="small: its route, Parrot, cannot be bound"):
+    with pytest.raises(NoCandidate, match="small, large: its route, Parrot, cannot be bound"):
         RunnableRouter(models, router).bind_tools([weather])
     with pytest.raises(NoCandidate, match="large: its route, Parrot, cannot be bound"):
         RunnableRouter(models, router).with_structured_output(Person)
