@@ -12,6 +12,7 @@ from cit_core.errors import CITError
 from cit_core.records import Decision
 from cit_core.router import Attempts
 from cit_core.router.time_limits import acall_within, call_within
+from langchain_cit._first_token import EmptyStream, require_answer
 from langchain_cit._inputs import Asking
 
 __all__ = ["Batch", "Limited", "shares_at_once"]
@@ -37,13 +38,15 @@ class Limited(Runnable[tuple[Any, Attempts], Any]):
         """
         value, attempts = input
         attempts.asked()
-        return call_within(attempts.seconds_left(), partial(self._route.invoke, value, config, **kwargs))
+        ask = partial(self._route.invoke, value, config, **kwargs)
+        return require_answer(call_within(attempts.seconds_left(), ask), attempts)
 
     async def ainvoke(self, input: tuple[Any, Attempts], config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """As `invoke`."""
         value, attempts = input
         attempts.asked()
-        return await acall_within(attempts.seconds_left(), self._route.ainvoke(value, config, **kwargs))
+        answer = await acall_within(attempts.seconds_left(), self._route.ainvoke(value, config, **kwargs))
+        return require_answer(answer, attempts)
 
 
 def shares_at_once(config: Sequence[RunnableConfig]) -> int | None:
@@ -109,10 +112,20 @@ class Batch:
 
     def _take_one(self, place: int, answer: Any) -> None:
         attempts = self._open[place]
-        if isinstance(answer, BaseException):
-            if attempts.failed(answer):
-                return
-        else:
+        error = answer if isinstance(answer, BaseException) else _missing(answer, attempts)
+        if error is None:
             attempts.answered()
+        elif attempts.failed(error):
+            return
+        elif isinstance(error, EmptyStream) and error.attempts is attempts and error.held:
+            answer = error.held[0]  # so it is with every candidate
         self.results[place] = answer
         del self._open[place]
+
+
+def _missing(answer: Any, attempts: Attempts) -> EmptyStream | None:
+    try:
+        require_answer(answer, attempts)
+    except EmptyStream as error:
+        return error
+    return None

@@ -56,6 +56,8 @@ NOT_READ = frozenset(
     }
 )
 """Keys whose values are addresses, bytes or settings: no text for the LLM."""
+FREE = frozenset({"input", "args", "arguments", "json"})
+"""Keys whose values an LLM or a tool has written."""
 
 
 def role_of(message: BaseMessage) -> str:
@@ -103,7 +105,7 @@ def _modalities(part: object, deepest: int) -> Iterator[str]:
         found = set(filter(None, [_of_document(part, kind), *map(_of_file, _holders(part))]))
     yield from found
     for name, inner in part.items():
-        if name not in ("input", "args", "arguments") and isinstance(inner, Mapping | list | tuple):
+        if name not in FREE and isinstance(inner, Mapping | list | tuple):
             yield from _modalities(inner, deepest - 1)
 
 
@@ -119,7 +121,7 @@ def _of_document(part: Mapping[Any, Any], kind: str) -> str | None:
 
 
 def _holders(part: Mapping[Any, Any]) -> list[Mapping[Any, Any]]:
-    return [part, *(inner for inner in part.values() if isinstance(inner, Mapping))]
+    return [part, *(inner for name, inner in part.items() if isinstance(inner, Mapping) and name not in FREE)]
 
 
 def _of_file(holder: Mapping[Any, Any]) -> str | None:
@@ -142,9 +144,11 @@ def _of_file(holder: Mapping[Any, Any]) -> str | None:
 
 
 def _texts(value: object, deepest: int) -> Iterator[str]:
+    """Yield all texts in a value whose keys may be called anything: here `url` or `data` is what somebody wrote."""
     if isinstance(value, str):
-        if not value.startswith("data:"):
-            yield value
+        yield "" if value.startswith("data:") else value
+    elif isinstance(value, int | float):
+        yield str(value)
     elif not deepest:
         return
     elif isinstance(value, PromptValue):
@@ -153,8 +157,8 @@ def _texts(value: object, deepest: int) -> Iterator[str]:
         yield from _texts_of_message(value, deepest)
     elif isinstance(value, Mapping):
         for name, inner in value.items():
-            if name not in NOT_READ:
-                yield from _texts(inner, deepest - 1)
+            yield str(name)
+            yield from _texts(inner, deepest - 1)
     elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         for inner in value:
             yield from _texts(inner, deepest - 1)
@@ -166,23 +170,25 @@ def _texts_of_message(message: BaseMessage, deepest: int) -> Iterator[str]:
     calls = [*message.tool_calls, *message.invalid_tool_calls] if isinstance(message, AIMessage) else []
     for call in calls:
         yield str(call["name"] or "")
-        yield from _texts_of_arguments(call["args"], deepest)
+        yield from _texts(call["args"], deepest)
     for part in parts_of(message):
         again = isinstance(part, dict) and bool(calls) and (part.get("type") in TOOL_CALLS or "toolUse" in part)
         if not again:
-            yield from _texts(part, deepest - 1)
+            yield from _texts_of_part(part, deepest)
 
 
-def _texts_of_arguments(arguments: object, deepest: int) -> Iterator[str]:
-    """Yield the texts in arguments, which may be called like anything: here `url` or `data` is what the LLM wrote."""
-    if isinstance(arguments, str):
-        yield arguments
-    elif isinstance(arguments, Mapping) and deepest:
-        for name, inner in arguments.items():
-            yield str(name)
-            yield from _texts_of_arguments(inner, deepest - 1)
-    elif isinstance(arguments, list | tuple) and deepest:
-        for inner in arguments:
-            yield from _texts_of_arguments(inner, deepest - 1)
-    elif isinstance(arguments, int | float):
-        yield str(arguments)
+def _texts_of_part(part: object, deepest: int) -> Iterator[str]:
+    """Yield the texts in a part of a message's content, whose keys a provider has named."""
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, list | tuple) and deepest:
+        for inner in part:
+            yield from _texts_of_part(inner, deepest - 1)
+    elif isinstance(part, Mapping) and deepest:
+        if part.get("type") == "text" and str(part.get("media_type")).startswith("text/"):
+            yield str(part.get("data"))  # the source of a plain document
+        for name, inner in part.items():
+            if name in FREE:
+                yield from _texts(inner, deepest - 1)
+            elif name not in NOT_READ:
+                yield from _texts_of_part(inner, deepest - 1)

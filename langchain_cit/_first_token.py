@@ -19,7 +19,7 @@ from langchain_core.callbacks import (
     CallbackManagerForLLMRun,
     Callbacks,
 )
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
@@ -29,7 +29,18 @@ from cit_core.router import Attempts
 from cit_core.router.time_limits import aiterate_within, iterate_within
 from langchain_cit._streams import closing
 
-__all__ = ["EmptyStream", "FirstToken", "afrom_first_token", "followed", "from_first_token", "is_blank", "watched"]
+__all__ = [
+    "EmptyStream",
+    "FirstToken",
+    "afrom_first_token",
+    "followed",
+    "from_first_token",
+    "held_by",
+    "held_one",
+    "is_blank",
+    "require_answer",
+    "watched",
+]
 
 THEIR_BASE = BaseCallbackHandler.__module__
 OF_A_TOKEN = ("on_llm_new_token", "on_stream_event")
@@ -43,20 +54,43 @@ T = TypeVar("T")
 
 
 class EmptyStream(Transient):
-    """A stream ended before its first token.
+    """A stream ended before its first token, or an answer in one piece is none.
 
     Args:
-        held: The pieces without content that came.
+        held: What came, without content.
         attempts: The attempts at the answer.
     """
 
     def __init__(self, held: Sequence[Any] = (), attempts: Attempts | None = None) -> None:
-        super().__init__("the stream ended before its first token")
+        super().__init__("the answer is empty, and not called ended")
         self.held = list(held)
         self.attempts = attempts
 
     def __reduce__(self) -> tuple[type[EmptyStream], tuple[list[Any]]]:
         return EmptyStream, (self.held,)
+
+
+def held_by(error: EmptyStream, attempts: Attempts) -> list[Any]:
+    """Return what came, where the last candidate too had nothing to say.
+
+    Raises:
+        EmptyStream: If it is the error of a router within a candidate.
+    """
+    if error.attempts is not attempts:
+        raise error
+    return error.held
+
+
+def held_one(error: EmptyStream, attempts: Attempts) -> Any:
+    """As `held_by`, for an answer in one piece.
+
+    Raises:
+        EmptyStream: If nothing came at all.
+    """
+    held = held_by(error, attempts)
+    if not held:
+        raise error
+    return held[0]
 
 
 def from_first_token(pieces: Iterator[T], attempts: Attempts) -> Iterator[T]:
@@ -78,7 +112,8 @@ def from_first_token(pieces: Iterator[T], attempts: Attempts) -> Iterator[T]:
             else:
                 yield piece
     if not attempts.has_begun:
-        _require_ending(held, attempts)
+        if not _has_ended(held):
+            raise EmptyStream(held, attempts)
         attempts.begun()
         yield from held
 
@@ -98,7 +133,8 @@ async def afrom_first_token(pieces: AsyncIterator[T], attempts: Attempts) -> Asy
             else:
                 yield piece
     if not attempts.has_begun:
-        _require_ending(held, attempts)
+        if not _has_ended(held):
+            raise EmptyStream(held, attempts)
         attempts.begun()
         for last in held:
             yield last
@@ -125,14 +161,33 @@ def _is_blank_content(content: Any) -> bool:
     )
 
 
-def _require_ending(held: Sequence[object], attempts: Attempts) -> None:
-    """Tell an empty answer, which the provider says has ended, from none."""
+def require_answer(value: T, attempts: Attempts, message: object = None) -> T:
+    """Return an answer in one piece, unless its message has no content and the provider does not call it ended.
+
+    Args:
+        value: The answer.
+        attempts: The attempts at it.
+        message: The message in it, if it is none itself.
+
+    Raises:
+        EmptyStream: If it is; an answer in one piece may have been put together from a stream.
+    """
+    message = value if message is None else message
+    if isinstance(message, AIMessage) and is_blank(message) and not _has_ended([message]):
+        raise EmptyStream([value], attempts)
+    return value
+
+
+def _has_ended(held: Sequence[object]) -> bool:
+    """Tell an empty answer, which the provider calls ended, from none."""
     for piece in held:
         message = piece.message if isinstance(piece, ChatGenerationChunk) else piece
         said = [getattr(piece, "generation_info", None), getattr(message, "response_metadata", None)]
-        if any(isinstance(info, Mapping) and any(info.get(name) for name in ENDINGS) for info in said):
-            return
-    raise EmptyStream(held, attempts)
+        ended = any(isinstance(info, Mapping) and any(info.get(name) for name in ENDINGS) for info in said)
+        usage = getattr(message, "usage_metadata", None)
+        if ended or (usage and usage.get("output_tokens")):
+            return True
+    return False
 
 
 class FirstToken(BaseCallbackHandler):

@@ -23,7 +23,7 @@ from pydantic import ConfigDict, Field
 
 from cit_core.router import Fallback, Router, Sticky
 from langchain_cit._batch import Batch, Limited, shares_at_once
-from langchain_cit._first_token import EmptyStream, afrom_first_token, from_first_token
+from langchain_cit._first_token import EmptyStream, afrom_first_token, from_first_token, held_by, held_one
 from langchain_cit._inputs import Asking, handed
 from langchain_cit._streams import END, closing, join
 from langchain_cit._trace import CIT_FALLBACK, CIT_ROUTE, fallback_event, for_child, route_event
@@ -71,13 +71,16 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         decision = asking.decide(value, kwargs, config)
         dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
         attempts = asking.attempts(decision)
-        while True:
-            with attempts:
-                if attempts.fell_back:
-                    dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                route = self.routes[attempts.model]
-                child = for_child(config, run_manager, decision, attempts, listening=route)
-                return Limited(route).invoke((self._handed(route, value), attempts), child, **kwargs)
+        try:
+            while True:
+                with attempts:
+                    if attempts.fell_back:
+                        dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
+                    route = self.routes[attempts.model]
+                    child = for_child(config, run_manager, decision, attempts, listening=route)
+                    return Limited(route).invoke((self._handed(route, value), attempts), child, **kwargs)
+        except EmptyStream as error:
+            return held_one(error, attempts)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """As `invoke`; the decision is made in a worker thread."""
@@ -90,13 +93,16 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         decision = await asking.adecide(value, kwargs, config)
         await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
         attempts = asking.attempts(decision)
-        while True:
-            with attempts:
-                if attempts.fell_back:
-                    await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                route = self.routes[attempts.model]
-                child = for_child(config, run_manager, decision, attempts, listening=route)
-                return await Limited(route).ainvoke((self._handed(route, value), attempts), child, **kwargs)
+        try:
+            while True:
+                with attempts:
+                    if attempts.fell_back:
+                        await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
+                    route = self.routes[attempts.model]
+                    child = for_child(config, run_manager, decision, attempts, listening=route)
+                    return await Limited(route).ainvoke((self._handed(route, value), attempts), child, **kwargs)
+        except EmptyStream as error:
+            return held_one(error, attempts)
 
     # -- streams ------------------------------------------------------------------------------------------------------
 
@@ -128,9 +134,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
                     yield from from_first_token(route.stream(self._handed(route, value), child, **kwargs), attempts)
                     return
         except EmptyStream as error:
-            if error.attempts is not attempts:
-                raise
-            yield from error.held  # so it is with every candidate: a chain may have nothing to say
+            yield from held_by(error, attempts)  # so it is with every candidate: a chain may have nothing to say
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
         """As `stream`; the decision is made in a worker thread."""
@@ -183,9 +187,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
                             yield chunk
                     return
         except EmptyStream as error:
-            if error.attempts is not attempts:
-                raise
-            for chunk in error.held:
+            for chunk in held_by(error, attempts):
                 yield chunk
 
     # -- batches ------------------------------------------------------------------------------------------------------

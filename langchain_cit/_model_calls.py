@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig
 
 from cit_core.router import Attempts
 from cit_core.router.time_limits import acall_within, call_within
-from langchain_cit._first_token import EmptyStream, watched
+from langchain_cit._first_token import EmptyStream, require_answer, watched
 from langchain_cit._response_metadata import whole
 from langchain_cit._routes import bound
 from langchain_cit._streams import closing
@@ -106,4 +106,4 @@ async def astream(
 def _answered(result: ChatResult, attempts: Attempts) -> ChatResult:
     if not result.generations:
         raise EmptyStream(attempts=attempts)
-    return result
+    return require_answer(result, attempts, result.generations[0].message)

@@ -26,7 +26,7 @@ from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Router, Sticky
 from cit_core.router.options import as_context, as_fallback, as_router, as_sticky, check_options
 from langchain_cit._configurable import KNOBS, THREAD_ID, check_keys
-from langchain_cit._first_token import afrom_first_token, from_first_token
+from langchain_cit._first_token import EmptyStream, afrom_first_token, from_first_token, held_by, held_one
 from langchain_cit._inputs import Asking
 from langchain_cit._model_calls import agenerate, astream, generate, split_options, stream
 from langchain_cit._models import Models, open_models
@@ -297,11 +297,14 @@ class ChatCIT(BaseChatModel):
         decision = asking.decide(messages, kwargs, config)
         with self._flights.follow(same_call(decision.model, self.routes, messages, stop, kwargs)):
             attempts = asking.attempts(decision)
-            while True:
-                with attempts:
-                    model = self.routes[attempts.model]
-                    result = generate(model, attempts, messages, stop, run_manager, kwargs)
-                    return self._stamp(decision, attempts).result(result)
+            try:
+                while True:
+                    with attempts:
+                        model = self.routes[attempts.model]
+                        result = generate(model, attempts, messages, stop, run_manager, kwargs)
+                        return self._stamp(decision, attempts).result(result)
+            except EmptyStream as error:
+                return self._stamp(decision, attempts).result(held_one(error, attempts))
 
     async def _agenerate(
         self,
@@ -315,11 +318,14 @@ class ChatCIT(BaseChatModel):
         decision = await asking.adecide(messages, kwargs, config)
         async with self._flights.afollow(same_call(decision.model, self.routes, messages, stop, kwargs)):
             attempts = asking.attempts(decision)
-            while True:
-                with attempts:
-                    model = self.routes[attempts.model]
-                    result = await agenerate(model, attempts, messages, stop, run_manager, kwargs)
-                    return self._stamp(decision, attempts).result(result)
+            try:
+                while True:
+                    with attempts:
+                        model = self.routes[attempts.model]
+                        result = await agenerate(model, attempts, messages, stop, run_manager, kwargs)
+                        return self._stamp(decision, attempts).result(result)
+            except EmptyStream as error:
+                return self._stamp(decision, attempts).result(held_one(error, attempts))
 
     def _stream(
         self,
@@ -332,13 +338,16 @@ class ChatCIT(BaseChatModel):
         asking = self._asking(kwargs)
         decision = asking.decide(messages, kwargs, config)
         attempts = asking.attempts(decision)
-        while True:
-            with attempts:
-                stamp = self._stamp(decision, attempts)
-                chunks = stream(self.routes[attempts.model], messages, stop, run_manager, kwargs)
-                yield from map(stamp.chunk, from_first_token(chunks, attempts))
-                yield from stamp.rest()
-                return
+        try:
+            while True:
+                with attempts:
+                    stamp = self._stamp(decision, attempts)
+                    chunks = stream(self.routes[attempts.model], messages, stop, run_manager, kwargs)
+                    yield from map(stamp.chunk, from_first_token(chunks, attempts))
+                    yield from stamp.rest()
+                    return
+        except EmptyStream as error:
+            yield from map(stamp.chunk, held_by(error, attempts))
 
     async def _astream(
         self,
@@ -351,16 +360,20 @@ class ChatCIT(BaseChatModel):
         asking = self._asking(kwargs)
         decision = await asking.adecide(messages, kwargs, config)
         attempts = asking.attempts(decision)
-        while True:
-            with attempts:
-                stamp = self._stamp(decision, attempts)
-                pieces = astream(self.routes[attempts.model], messages, stop, run_manager, kwargs)
-                async with closing(pieces), closing(afrom_first_token(pieces, attempts)) as chunks:
-                    async for chunk in chunks:
-                        yield stamp.chunk(chunk)
+        try:
+            while True:
+                with attempts:
+                    stamp = self._stamp(decision, attempts)
+                    pieces = astream(self.routes[attempts.model], messages, stop, run_manager, kwargs)
+                    async with closing(pieces), closing(afrom_first_token(pieces, attempts)) as chunks:
+                        async for chunk in chunks:
+                            yield stamp.chunk(chunk)
                     for chunk in stamp.rest():
                         yield chunk
-                return
+                    return
+        except EmptyStream as error:
+            for chunk in held_by(error, attempts):
+                yield stamp.chunk(chunk)
 
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
         """Stream only if a candidate does."""

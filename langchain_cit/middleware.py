@@ -24,7 +24,7 @@ from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Query, Router, Sticky
 from cit_core.router.options import as_context, as_fallback, as_router, as_sticky, check_ids
 from cit_core.router.time_limits import acall_within, call_within
-from langchain_cit._first_token import FirstToken, followed
+from langchain_cit._first_token import EmptyStream, FirstToken, followed, held_one, require_answer
 from langchain_cit._inputs import Asking
 from langchain_cit._routes import as_chat_models, as_routes, without_tools
 from langchain_cit._trace import (
@@ -135,15 +135,19 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         record: bool = False,
     ) -> ExtendedModelResponse[Any]:
         attempts = self._asking().attempts(decision)
-        while True:
-            with self._unanswered.until_answered(request), attempts:
-                if attempts.fell_back:
-                    _tell(CIT_FALLBACK, fallback_event(decision, attempts))
-                model = self.routes[attempts.model]
-                with _as_route(decision, attempts, model):
-                    ask = partial(handler, request.override(model=model))
-                    response = call_within(attempts.seconds_left(), ask)
-                return _recorded(decision, attempts, response, record=record)
+        try:
+            while True:
+                with self._unanswered.until_answered(request), attempts:
+                    if attempts.fell_back:
+                        _tell(CIT_FALLBACK, fallback_event(decision, attempts))
+                    model = self.routes[attempts.model]
+                    with _as_route(decision, attempts, model):
+                        ask = partial(handler, request.override(model=model))
+                        response = call_within(attempts.seconds_left(), ask)
+                    response = require_answer(response, attempts, _message(response))
+                    return _recorded(decision, attempts, response, record=record)
+        except EmptyStream as error:
+            return _recorded(decision, attempts, held_one(error, attempts), record=record)
 
     async def _aanswer(
         self,
@@ -154,15 +158,19 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         record: bool = False,
     ) -> ExtendedModelResponse[Any]:
         attempts = self._asking().attempts(decision)
-        while True:
-            with self._unanswered.until_answered(request), attempts:
-                if attempts.fell_back:
-                    await _atell(CIT_FALLBACK, fallback_event(decision, attempts))
-                model = self.routes[attempts.model]
-                with _as_route(decision, attempts, model):
-                    answer = handler(request.override(model=model))
-                    response = await acall_within(attempts.seconds_left(), answer)
-                return _recorded(decision, attempts, response, record=record)
+        try:
+            while True:
+                with self._unanswered.until_answered(request), attempts:
+                    if attempts.fell_back:
+                        await _atell(CIT_FALLBACK, fallback_event(decision, attempts))
+                    model = self.routes[attempts.model]
+                    with _as_route(decision, attempts, model):
+                        answer = handler(request.override(model=model))
+                        response = await acall_within(attempts.seconds_left(), answer)
+                    response = require_answer(response, attempts, _message(response))
+                    return _recorded(decision, attempts, response, record=record)
+        except EmptyStream as error:
+            return _recorded(decision, attempts, held_one(error, attempts), record=record)
 
 
 class CITCallMiddleware(_Routing):
@@ -285,6 +293,12 @@ def _decided(state: Mapping[str, Any]) -> Decision | None:
     """Return the decision of the run; None where another middleware skipped the beginning."""
     kept = state.get(CIT_ROUTE)
     return None if kept is None else Decision.model_validate(kept)
+
+
+def _message(response: object) -> object:
+    """Return the message in what a handler gave: a response, or the message itself from another middleware."""
+    messages = getattr(response, "result", None)
+    return messages[0] if messages else response
 
 
 def _recorded(

@@ -17,6 +17,7 @@ __all__ = [
     "KIND_OF_STATUS",
     "KIND_OF_TEXT",
     "KIND_OF_WORD",
+    "LIBRARIES",
     "LIBRARY_TEXTS",
     "MISREAD",
     "NO_ROUTE",
@@ -84,11 +85,19 @@ MISREAD = (AttributeError, LookupError, TypeError, ValueError)
 """What code raises that takes a response for one that is as promised."""
 LIBRARY_TEXTS = (
     "No generation chunks were returned",  # langchain-core, of an empty stream
+    "No generations found in stream",  # the same
     "Received response with null value for",  # langchain-openai
     "Unexpected response type from",  # langchain-openai, of a gateway's page
     "Multiple exceptions: [Errno",  # asyncio, of several addresses that cannot be reached
 )
 """How texts begin that libraries put into a plain ValueError, TypeError or OSError."""
+LIBRARIES = (
+    *("openai", "anthropic", "google.genai", "mistralai", "cohere", "groq", "botocore", "ollama"),
+    *("langchain_core.language_models", "langchain_openai", "langchain_anthropic", "langchain_aws"),
+    *("langchain_google", "langchain_mistralai", "langchain_groq", "langchain_cohere", "langchain_ollama"),
+    "llama_index.llms",
+)
+"""Modules that read responses: a missing key or entry that is raised there means a body that is not as promised."""
 NO_ROUTE = frozenset(
     getattr(errno, name)
     for name in ("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETRESET", "ENETUNREACH", "ENOTCONN", "ETIMEDOUT")

@@ -24,6 +24,7 @@ from cit_core._provider_words import (
     KIND_OF_STATUS,
     KIND_OF_TEXT,
     KIND_OF_WORD,
+    LIBRARIES,
     LIBRARY_TEXTS,
     MISREAD,
     NO_ROUTE,
@@ -255,7 +256,16 @@ def _kind_without_report(error: BaseException) -> FaultKind | None:
     if unreachable or in_a_stream or retryable:
         return "unavailable"
     texts = isinstance(error, (OSError, TypeError, ValueError)) and str(error).startswith(LIBRARY_TEXTS)
-    return "unavailable" if texts else None
+    misread = isinstance(error, (AttributeError, LookupError)) and _raised_in(error).startswith(LIBRARIES)
+    return "unavailable" if texts or misread else None
+
+
+def _raised_in(error: BaseException) -> str:
+    """Return the name of the module that raised an error."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return "" if place is None else str(place.tb_frame.f_globals.get("__name__", ""))
 
 
 def _reports(error: BaseException) -> Iterator[object]:

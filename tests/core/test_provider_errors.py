@@ -109,6 +109,7 @@ FAULTS = {
         google(503, "UNAVAILABLE"),
         # nothing at all, and what is no answer
         ValueError("No generation chunks were returned"),
+        ValueError("No generations found in stream."),
         TypeError("Received response with null value for `choices`."),
         ValueError("Unexpected response type from OpenAI-compatible endpoint. Expected a dict"),
     ],
@@ -213,6 +214,13 @@ def test_a_group_of_timeouts_is_a_timeout_and_one_with_a_mistake_is_a_mistake() 
     assert classify(group(TimeoutError(), group(ConnectionError(), TimeoutError()))) == Fault("unavailable")
     assert classify(raised_from(group(TimeoutError()))) == Fault("unavailable")
     assert classify(group(TimeoutError(), KeyError("mine"))) is None
+
+
+def test_a_key_that_a_library_misses_in_a_response_is_a_fault_and_in_ones_own_code_a_mistake() -> None:
+    for module, kind in (("langchain_openai.chat_models.base", Fault("unavailable")), ("my_chain", None)):
+        with pytest.raises(KeyError) as caught:
+            exec("{}['choices']", {"__name__": module})
+        assert classify(caught.value) == kind
 
 
 def test_how_long_to_wait_is_bounded() -> None:

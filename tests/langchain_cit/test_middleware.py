@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import reduce
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,7 +33,6 @@ from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.records import Candidate, Decision
 from cit_core.router import FakeScorer, Fallback, Router
 from langchain_cit import ChatCIT, RunnableRouter
-from langchain_cit._unanswered import Unanswered
 from langchain_cit.middleware import CITCallMiddleware, CITRunMiddleware
 
 PICTURE = {"type": "image", "base64": "AAAA", "mime_type": "image/png"}
@@ -332,26 +330,6 @@ async def test_nothing_blocks_the_event_loop(candidates, default, router) -> Non
         agent = create_agent(default, [add], middleware=[kind(candidates, router)])
         with blockbuster_ctx():
             assert answered_by(await agent.ainvoke(asked("hard: 1"))) == ["l", "l"]
-
-
-def test_only_an_unanswered_call_with_another_model_is_one_made_again(candidates) -> None:
-    def call(task: str, model: str) -> Any:
-        runtime = SimpleNamespace(execution_info=SimpleNamespace(task_id=task))
-        return ModelRequest(model=candidates[model], messages=[], runtime=runtime)  # type: ignore[arg-type]
-
-    unanswered = Unanswered(remembered=2)
-    with unanswered.until_answered(call("a", "small")):
-        pass
-    assert not unanswered.is_made_again(call("a", "large"))
-    for task in ("a", "b"):
-        with pytest.raises(TimeoutError), unanswered.until_answered(call(task, "small")):
-            raise TimeoutError
-    assert unanswered.is_made_again(call("a", "large"))
-    assert not unanswered.is_made_again(call("a", "small"))
-    assert not unanswered.is_made_again(call("c", "large"))
-    with pytest.raises(TimeoutError), unanswered.until_answered(call("c", "small")):
-        raise TimeoutError
-    assert [unanswered.is_made_again(call(task, "large")) for task in ("a", "b", "c")] == [False, True, True]
 
 
 async def test_many_runs_at_once_each_keep_their_own_candidate(candidates, default, router) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -107,3 +108,64 @@ def test_a_forked_process_does_not_wait_for_a_call_of_its_parent(router) -> None
             os._exit(0 if chat.invoke("easy").text == "s says: easy" else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert parents.result().text == "s says: easy"
+
+
+class AsksAgain(Scripted):
+    """Asks the routed model the same, or what `asks` says, once, before it answers."""
+
+    asks: dict[str, str] = Field(default_factory=dict)
+    chats: list[ChatCIT] = Field(default_factory=list)
+    meet: Any = None
+
+    def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
+        question = messages[-1].text
+        if question in self.asks:
+            again = self.asks.pop(question)
+            if self.meet is not None:
+                self.meet.wait(30)
+            self.chats[0].invoke(again)
+        return super()._generate(messages, *args, **kwargs)
+
+
+def test_a_candidate_that_asks_the_same_again_does_not_wait_for_itself(router) -> None:
+    model = AsksAgain(model_name="s", cache=InMemoryCache(), asks={"easy": "easy"})
+    chat = ChatCIT({"small": model}, router)
+    model.chats.append(chat)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(chat.invoke, "easy").result(30).text == "s says: easy"
+    assert not chat._flights._under_way
+
+
+async def test_nor_where_it_is_asked_in_an_event_loop(router) -> None:
+    model = AsksAgain(model_name="s", cache=InMemoryCache(), asks={"easy": "easy"})
+    chat = ChatCIT({"small": model}, router)
+    model.chats.append(chat)
+    assert (await asyncio.wait_for(chat.ainvoke("easy"), 30)).text == "s says: easy"
+
+
+def test_two_calls_that_ask_for_each_other_wait_for_neither(router) -> None:
+    asks = {"easy one": "easy two", "easy two": "easy one"}
+    model = AsksAgain(model_name="s", cache=InMemoryCache(), asks=asks, meet=threading.Barrier(2))
+    chat = ChatCIT({"small": model}, router)
+    model.chats.append(chat)
+    with ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(chat.invoke, question) for question in ("easy one", "easy two")]
+        assert [answer.result(30).text for answer in answers] == ["s says: easy one", "s says: easy two"]
+
+
+def test_a_thread_of_the_candidates_own_makes_no_call_wait_for_ever(router, monkeypatch) -> None:
+    monkeypatch.setattr("langchain_cit._single_flight.LONGEST_WAIT_S", 0.2)
+
+    class InAThread(AsksAgain):
+        def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
+            if self.asks:
+                again = self.asks.pop(messages[-1].text)
+                thread = threading.Thread(target=self.chats[0].invoke, args=(again,))
+                thread.start()
+                thread.join(30)
+            return Scripted._generate(self, messages, *args, **kwargs)
+
+    model = InAThread(model_name="s", cache=InMemoryCache(), asks={"easy": "easy"})
+    chat = ChatCIT({"small": model}, router)
+    model.chats.append(chat)
+    assert chat.invoke("easy").text == "s says: easy"

@@ -117,8 +117,8 @@ class Fallback:
 
         Args:
             decision: Which candidate to ask first, and which then.
-            windows: Context window [tokens] by candidate, as far as known: a prompt that was too long for one is not
-                sent to another that is no longer.
+            windows: Context window [tokens] by candidate, as far as known: a prompt too long for one is sent to
+                a longer one next.
         """
         return Attempts(self, self._breakers, decision, windows or {})
 
@@ -305,13 +305,17 @@ class Attempts:
         return model
 
     def _longer_first(self) -> list[str]:
-        """Return the candidates left whose context window is longer than this one's, then those of unknown length."""
+        """Return the candidates left: those with a longer context window than this one's, of unknown length, the rest.
+
+        None is left out: what is known of a window may be wrong, as that of this one was.
+        """
         known = {id_: window for id_ in self._left if (window := self._windows.get(id_)) is not None}
         own = self._windows.get(self.model)
         longer = [id_ for id_ in self._left if id_ in known and (own is None or known[id_] > own)]
         if own is None:
             longer.sort(key=lambda id_: -known[id_])
-        return [*longer, *(id_ for id_ in self._left if id_ not in known)]
+        unknown = [id_ for id_ in self._left if id_ not in known]
+        return [*longer, *unknown, *(id_ for id_ in self._left if id_ in known and id_ not in longer)]
 
     def _note(self, error: BaseException) -> None:
         """Say in the last error which candidates were asked and which were not."""

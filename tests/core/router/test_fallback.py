@@ -446,11 +446,12 @@ def test_a_fault_of_the_question_cools_nothing_down(error: Exception, decision: 
     ("windows", "asked"),
     [
         ({}, ["a", "b", "c"]),
-        ({"a": 100, "b": 100, "c": 1000}, ["a", "c"]),
+        ({"a": 100, "b": 100, "c": 1000}, ["a", "c", "b"]),
         ({"a": 100, "c": 1000}, ["a", "c", "b"]),
-        ({"b": 100, "c": 1000}, ["a", "c"]),
+        ({"b": 100, "c": 1000}, ["a", "c", "b"]),
         ({"a": 100, "b": 200, "c": 300}, ["a", "b", "c"]),
-        ({"a": 1000, "b": 200, "c": 300}, ["a"]),
+        ({"a": 100, "b": 100}, ["a", "c", "b"]),
+        ({"a": 1000, "b": 200, "c": 300}, ["a", "b", "c"]),
     ],
 )
 def test_a_prompt_too_long_goes_to_a_longer_window_next(

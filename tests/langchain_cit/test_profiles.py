@@ -15,9 +15,11 @@ from parrot import Parrot
 from pydantic import BaseModel
 
 from cit_core.errors import NoCandidate
+from cit_core.policy import QueryFacts
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Router
-from langchain_cit import RunnableRouter
+from langchain_cit import ChatCIT, RunnableRouter
+from langchain_cit._profiles import conjunction, reasons_against, windows_of
 
 
 class Person(BaseModel):
@@ -116,7 +118,7 @@ def test_who_cannot_does_not_take_part_and_the_decision_says_why(scorer, handy, 
 
 
 def test_if_nobody_can_it_is_said_at_once(router, models) -> None:
-    with pytest.raises(NoCandidate, match="small: its route, Parrot, cannot be bound"):
+    with pytest.raises(NoCandidate, match="small, large: its route, Parrot, cannot be bound"):
         RunnableRouter(models, router).bind_tools([weather])
     with pytest.raises(NoCandidate, match="large: its route, Parrot, cannot be bound"):
         RunnableRouter(models, router).with_structured_output(Person)
@@ -208,3 +210,45 @@ def test_an_agents_thread_keeps_its_model(handy) -> None:
 def test_an_agent_with_a_response_format(router, handy) -> None:
     agent = create_agent(model=RunnableRouter(handy, router), tools=[], response_format=Person)
     assert agent.invoke({"messages": [("human", "hard: who is Ada")]})["structured_response"] == Person(name="Ada")
+
+
+# -- what holds for all, and how long an input may be -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("profiles", "together"),
+    [
+        ([{"tool_calling": True}, {"tool_calling": True}], {"tool_calling": True}),
+        ([{"tool_calling": True}, {"tool_calling": False}], {"tool_calling": False}),
+        ([{"tool_calling": True}, {}], {}),
+        ([{"tool_calling": False}, {}], {"tool_calling": False}),
+        ([{"max_input_tokens": 8}, {"max_input_tokens": 4}], {"max_input_tokens": 4}),
+        ([{"name": "a", "reasoning_effort_levels": ["low"]}, {"name": "a"}], {}),
+        ([{"tool_calling": True}, None], None),
+    ],
+)
+def test_the_profile_is_what_holds_for_all(profiles, together) -> None:
+    assert conjunction(profiles) == together
+
+
+def test_an_input_limit_excludes_unless_it_excludes_every_route() -> None:
+    routes = {
+        "short": Parrot(called="short", profile={"max_input_tokens": 100}),
+        "long": Parrot(called="long", profile={"max_input_tokens": 1000}).bind(stop=["x"]),
+        "silent": Parrot(called="silent"),
+    }
+    assert windows_of(routes) == {"short": 100, "long": 1000}
+    assert reasons_against(routes, QueryFacts(tokens=50)) == {}
+    reason = "its input limit of 100 tokens is shorter than the query (about 500)"
+    assert reasons_against(routes, QueryFacts(tokens=500)) == {"short": reason}
+    assert set(reasons_against(routes, QueryFacts(tokens=5000))) == {"short", "long"}
+    del routes["silent"]
+    assert reasons_against(routes, QueryFacts(tokens=5000)) == {}
+
+
+def test_a_profiles_input_limit_is_a_constraint_in_every_router(router) -> None:
+    short = {"small": Parrot(called="small", profile={"max_input_tokens": 100}), "large": Parrot(called="large")}
+    long = "easy " * 500
+    assert RunnableRouter(short, router).invoke("easy").text.startswith("small")
+    assert RunnableRouter(short, router).invoke(long).text.startswith("large")
+    assert ChatCIT(short, router).invoke(long).text.startswith("large")
