@@ -39,6 +39,7 @@ from llamaindex_cit._dispatch import Dispatch
 from llamaindex_cit._inputs import is_made_of_template, made_of_template, of_messages, of_prompt, with_tools
 from llamaindex_cit._options import as_models, invalid_options, pick_fallback, require_options
 from llamaindex_cit._response_metadata import CIT_MODEL, unstamped
+from llamaindex_cit._trail import follow
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -100,6 +101,7 @@ class CITLLM(FunctionCallingLLM):
         except ValidationError as error:
             raise invalid_options(error) from None
         self._own_callbacks = {id_: llm.callback_manager for id_, llm in self.models.items()}
+        follow()
 
     @property
     def failover(self) -> Fallback:
