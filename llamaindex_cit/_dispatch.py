@@ -21,6 +21,7 @@ from cit_core.router.time_limits import acall_within, aiterate_within, call_with
 from llamaindex_cit._inputs import Question
 from llamaindex_cit._response_metadata import Response, stamped, stamps
 from llamaindex_cit._streams import aopened, has_content, opened, require_chunk
+from llamaindex_cit._trail import note
 from llamaindex_cit._windows import own_window, shorter, too_short
 from llamaindex_cit.events import CITRouteEvent
 
@@ -74,6 +75,7 @@ class Dispatch:
         while True:
             with attempts:
                 answer = call_within(attempts.seconds_left(), partial(call, self.models[attempts.model]))
+                note(decision, attempts.model)
                 return stamped(answer, stamps(attempts.model, decision))
 
     async def aask(
@@ -88,6 +90,7 @@ class Dispatch:
         while True:
             with attempts:
                 answer = await acall_within(attempts.seconds_left(), call(self.models[attempts.model]))
+                note(decision, attempts.model)
                 return stamped(answer, stamps(attempts.model, decision))
 
     def stream(
@@ -133,6 +136,7 @@ class Dispatch:
                             break
                     require_chunk(first, decision)
                     attempts.begun()
+                    note(decision, attempts.model)
                     said = stamps(attempts.model, decision)
                     yield None
                     for chunk in chain(first, chunks):
@@ -154,6 +158,7 @@ class Dispatch:
                             break
                     require_chunk(first, decision)
                     attempts.begun()
+                    note(decision, attempts.model)
                     said = stamps(attempts.model, decision)
                     yield None
                     for chunk in first:

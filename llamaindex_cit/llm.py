@@ -41,6 +41,7 @@ from llamaindex_cit._inputs import is_made_of_template, made_of_template, of_mes
 from llamaindex_cit._models import Models, open_models
 from llamaindex_cit._options import as_models, invalid_options, pick_fallback, require_options
 from llamaindex_cit._response_metadata import CIT_MODEL, unstamped
+from llamaindex_cit._trail import follow
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -104,6 +105,7 @@ class CITLLM(FunctionCallingLLM):
         except ValidationError as error:
             raise invalid_options(error) from None
         self._own_callbacks = {id_: llm.callback_manager for id_, llm in self.models.items()}
+        follow()
 
     @classmethod
     def from_models(

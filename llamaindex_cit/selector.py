@@ -17,6 +17,7 @@ from cit_core.policy import QueryFacts
 from cit_core.records import Decision, Ranked
 from cit_core.router import Query, Router, estimate_tokens
 from llamaindex_cit._choices import candidates_of, matches
+from llamaindex_cit._trail import follow, note
 from llamaindex_cit.events import CITSelectionEvent
 
 __all__ = ["CITMultiSelector", "CITSelectorResult", "CITSingleSelector"]
@@ -52,6 +53,7 @@ class _CITSelector(BaseSelector):
         if fallback is not None and not isinstance(fallback, BaseSelector):
             raise InvalidInput(f"fallback is {type(fallback).__name__}; it must be a LlamaIndex selector")
         self._router = router
+        follow()
         self._mapping = dict(mapping or {})
         self._fallback = fallback
         self._known = [candidate.id for candidate in router.candidates]
@@ -99,6 +101,7 @@ class _CITSelector(BaseSelector):
         ]
         selected = [selection.index for selection in selections]
         dispatcher.event(CITSelectionEvent(candidates=list(ids), selected=selected, decision=decision))
+        note(decision, decision.model)
         return CITSelectorResult(selections=selections, decision=decision)
 
     @abstractmethod
