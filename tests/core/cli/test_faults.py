@@ -77,7 +77,7 @@ def test_a_full_disk_leaves_nothing_behind(cit: Callable[..., Any], arguments: l
 def test_a_store_on_a_full_disk_stays_as_it_was(cit: Callable[..., Any]) -> None:
     assert cit("models", "add", "a", "--store", URL).exit_code == 0
     before = cit("models", "list", "--store", URL, "--json").stdout
-    with full_disk(Path("zoo.db").stat().st_size):
+    with full_disk(40_000):
         one_error(cit("import", "table", "results.csv", "--store", URL, "--no-vectors"))
     assert cit("models", "list", "--store", URL, "--json").stdout == before
 
@@ -123,7 +123,7 @@ def test_a_verb_that_reads_writes_nothing(cit: Callable[..., Any], verb: list[st
     assert here() == before
     if verb == ["doctor"]:
         assert result.exit_code == 1
-    elif verb[1] != "estimate" or kind not in {"absent", "empty"}:
+    elif "estimate" not in verb or kind not in {"absent", "empty"}:
         one_error(result)
 
 
@@ -148,7 +148,6 @@ IN_A_LOCKED_FOLDER = [
     ["route", "--input", "locked/secret.csv", "--models", "Yi-6B"],
     ["aptitude", "build", "results.csv", "--name", "mine", "--out", "locked/mine.json", "--tasks", "2", "--shots", "4"],
     ["store", "export", "locked/archive", "--store", "sqlite:///locked/zoo.db"],
-    ["train", "--data", "locked", "--out", "locked/run"],
 ]
 
 
@@ -165,7 +164,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(cit: Callable[..., A
     give_up = ["setpriv", DROP, DROP.replace("bounding-set", "inh-caps")] if os.geteuid() == 0 else []
     command = [*give_up, sys.executable, "-c", WITHOUT_WRITING, json.dumps(IN_A_LOCKED_FOLDER)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
     Path("locked").chmod(0o755)
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(reports) == len(IN_A_LOCKED_FOLDER), done.stderr
