@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cit_core.aptitude.importers.postprocess import Completed
     from cit_core.store import CapabilityStore
 
-__all__ = ["Importer", "SharedOptions", "shares_options"]
+__all__ = ["Importer", "SharedOptions", "open_to_fill", "shares_options"]
 
 Importer = Callable[..., Any]
 """(store, source=, skip_bad=, progress=) to an `ImportReport`."""
@@ -99,7 +99,7 @@ def _import(importer: Importer, options: SharedOptions) -> None:
     words = {} if options.keywords is None or from_texts else read_keywords(Path(options.keywords))
     if from_texts:
         require_keyword_finder()
-    with _opened(options.store) as opened, _output.counting() as progress:
+    with open_to_fill(options.store) as opened, _output.counting() as progress:
         report = importer(opened, source=options.source, skip_bad=options.skip_bad, progress=partial(progress, "rows"))
         url = opened.url
         done = None if options.no_vectors else complete(opened, load_scorer(), suite, progress=progress)
@@ -111,8 +111,8 @@ def _import(importer: Importer, options: SharedOptions) -> None:
 
 
 @contextmanager
-def _opened(url: str | None) -> Iterator[CapabilityStore]:
-    """Open the store to import into; remove a file that was made for it if nothing was imported."""
+def open_to_fill(url: str | None) -> Iterator[CapabilityStore]:
+    """Open the store to import into; remove a SQLite file that was created for it if nothing was imported."""
     path = sqlite_file(url)
     made = path is not None and not path.exists()
     try:

@@ -13,6 +13,7 @@ import typer
 
 from cit_core.cli import _output
 from cit_core.cli._options import CheckpointOption, JsonOption, open_store
+from cit_core.cli._whole_file import write_whole
 from cit_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -186,9 +187,8 @@ def _write_pages(found: list[Result], docs: Path | None, html: Path | None) -> N
         from cit_core.evaluate.tables import benchmarks_page
 
         write_figures(found, docs / "figures")
-        (docs / "benchmarks.md").write_text(benchmarks_page(found, "figures"), encoding="utf-8")
+        write_whole(docs / "benchmarks.md", benchmarks_page(found, "figures"))
     if html is not None:
         from cit_core.evaluate.page import html_page
 
-        html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(html_page(found), encoding="utf-8")
+        write_whole(html, html_page(found))

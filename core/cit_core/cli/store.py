@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cit_core.cli import _output
+from cit_core.cli._import_options import open_to_fill
 from cit_core.cli._options import JsonOption, StoreOption, open_store
 
 __all__ = ["app"]
@@ -32,7 +33,7 @@ def import_(folder: FolderArgument, store: StoreOption = None, json_: JsonOption
     """Write an archive into a new store: all of it, or nothing."""
     from cit_core.store.archive import import_archive
 
-    with open_store(store, create=True) as opened:
+    with open_to_fill(store) as opened:
         counts = import_archive(opened, folder)
         url = opened.url
     _report("imported", counts, url, json_=json_)
@@ -40,10 +41,10 @@ def import_(folder: FolderArgument, store: StoreOption = None, json_: JsonOption
 
 @app.command()
 def merge(folder: FolderArgument, store: StoreOption = None, json_: JsonOption = False) -> None:
-    """Add what a store lacks of an archive. What is stored is never changed; merging again does nothing."""
+    """Add to a store what it lacks of an archive. What is stored never changes; merging again does nothing."""
     from cit_core.store.archive import merge_archive
 
-    with open_store(store, create=True) as opened:
+    with open_to_fill(store) as opened:
         report = merge_archive(opened, folder)
         url = opened.url
     if json_:

@@ -38,9 +38,9 @@ def test_a_store_is_listed_the_most_accurate_first(cit, zoo):
     assert "3 models in" in lines[0]
     rows = [line.split() for line in lines if line.split()[:1] and line.split()[0] in {"weak", "strong", "new"}]
     assert [row[:4] for row in rows] == [
-        ["strong", "100.0%", "2", "7B"],
-        ["weak", "50.0%", "2", "–"],
-        ["new", "–", "0", "–"],
+        ["strong", "100.0%", "7B", "–"],
+        ["weak", "50.0%", "–", "–"],
+        ["new", "–", "–", "–"],
     ]
 
 
