@@ -13,6 +13,9 @@ import string
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from cit_core.aptitude.grading.characters import plain_characters
+from cit_core.aptitude.grading.languages import CJK, STATEMENT
+
 __all__ = ["LETTERS", "Number", "chosen_options", "last_line", "normal", "numbers", "stated_number", "statements"]
 
 LETTERS = string.ascii_uppercase
@@ -33,20 +36,16 @@ REWRITES = [
         (r"[‘’]", "'"),
     ]
 ]
-STATEMENT = re.compile(
-    r"""\b(?:answer|(?:correct|right|best)\s+(?:option|choice|letter))\b
-        (?:[^\n.:=]{0,60}?\b(?:is|be|was)\b\s*:? | [ ]*(?:[:=]|\n|(?=\()) | [ ][-–—][ ])
-        \s* (?:(?:therefore|thus|clearly|definitely|option|choice|letter)\b\s*)*""",
-    re.IGNORECASE | re.VERBOSE,
-)
 NUMBER = re.compile(
-    r"""(?<![\w.,]) (?P<sign>[-+]?) [€£¥]?
+    r"""(?<![A-Za-zÀ-ɏΑ-ωА-я0-9_.,]) (?P<sign>[-+]?) [€£¥]?
         (?:(?P<whole>\d+)\s+(?=\d+\s*/\s*\d))?
         (?P<digits>(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)
         (?:[eE](?P<power>[-+]?\d+) | \s*[×x*]\s*10\s*\^\s*\{?(?P<ten>[-+]?\d+)\}? | \s*/\s*(?P<under>\d+(?:\.\d+)?))?
         (?!\d|[.,]\d) (?P<percent>\s*(?:\\?%|percent\b))?""",
     re.VERBOSE,
 )
+LETTER_IN_CJK = re.compile(rf"^([(\[]?[A-Z][)\]]?)\s*(?=[{CJK}])")
+"""A letter as the whole answer, and the rest of a sentence in a script without spaces: 答えはCです."""
 OPERATION = re.compile(r"\s*[A-Za-z]?\s*[-+×*/÷^=]")
 RESULT = re.compile(r"(?:[=≈:]|\b(?:is|are|was|equals))\s*$")
 
@@ -55,8 +54,9 @@ RESULT = re.compile(r"(?:[=≈:]|\b(?:is|are|was|equals))\s*$")
 
 
 def statements(text: str) -> list[str]:
-    """What stands after each "the answer is", "Answer:", box and the like, up to the end of the line."""
-    return [stated.partition("\n")[0].strip(" \t\r'") for stated in STATEMENT.split(_readable(text))[1:]]
+    """Return the text after each "the answer is", "Answer:", box and the like, up to the end of the line."""
+    stated = [part.partition("\n")[0].strip(" \t\r'") for part in STATEMENT.split(_readable(text))[1:]]
+    return [LETTER_IN_CJK.sub(r"\1. ", part) for part in stated]
 
 
 def last_line(text: str) -> str:
@@ -71,6 +71,7 @@ def normal(text: str) -> str:
 
 
 def _readable(text: str) -> str:
+    text = plain_characters(text)
     for pattern, replacement in REWRITES:
         text = pattern.sub(replacement, text)
     return text

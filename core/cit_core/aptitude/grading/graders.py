@@ -18,6 +18,7 @@ from cit_core.aptitude.grading.answers import (
     stated_number,
     statements,
 )
+from cit_core.aptitude.grading.thoughts import without_thoughts
 from cit_core.errors import InvalidInput
 from cit_core.records import Item
 
@@ -96,7 +97,7 @@ def grade(item: Item, text: str) -> float:
     Raises:
         InvalidInput: If the item has no answer, or one that its grader cannot use.
     """
-    return float(_GRADERS[_grader(item)](item, text[-LONGEST:]))
+    return float(_GRADERS[_grader(item)](item, without_thoughts(text)[-LONGEST:]))
 
 
 def _grader(item: Item) -> str:

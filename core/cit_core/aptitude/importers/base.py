@@ -1,29 +1,36 @@
-"""From results that somebody else has measured to outcomes in a store: what every importer shares.
+"""Rows to outcomes in a store: the part that all importers share.
 
-An importer turns its files into `Row`s; `import_rows` writes them, all in one transaction, a batch in memory at a time.
-Candidates, tasks and items that the store lacks are added with what the rows say about them.
+An importer turns its files into `Row`s; `import_rows` checks and writes them, one batch in memory at a time, all of
+them or none. Candidates, tasks and items that the store lacks are added with what the rows say about them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
 
+from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
 from cit_core.catalogue import known_tasks
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Task
-from cit_core.store import REFUSED_SHOWN, UNASSIGNED, CapabilityStore, Conflict, Writer, in_batches, merge_items
+from cit_core.store import REFUSED_SHOWN, UNASSIGNED, CapabilityStore, Conflict, Writer, merge_items
 
-__all__ = ["BadRow", "ImportReport", "ItemRow", "Row", "import_rows", "refuse", "row_or_bad"]
+__all__ = ["BadRow", "ImportReport", "ItemRow", "Row", "import_rows", "refuse", "row_or_bad", "source_of"]
 
 BATCH = 10_000
 """Rows in memory at a time."""
+BATCH_CHARACTERS = 8 * 2**20
+"""Characters of the rows in memory at a time: a batch ends where either is reached."""
+MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""Errors of code that meets a value of another kind than it was promised, such as a number where a list is due."""
 
 
 class BadRow(NamedTuple):
-    """What cannot be read."""
+    """A row that cannot be read."""
 
     where: str
     """File and line."""
@@ -31,7 +38,7 @@ class BadRow(NamedTuple):
 
 
 class ItemRow(NamedTuple):
-    """What a line says about an item."""
+    """What a row says about an item."""
 
     where: str
     item: str
@@ -42,22 +49,23 @@ class ItemRow(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What a line says about an item and an outcome of it. All outcomes of an import have the same `when`."""
+    """What a row says about an item, and an outcome of it. All outcomes of an import have the same `when`."""
 
     about: ItemRow
     outcome: Outcome
 
 
 R = TypeVar("R", Row, ItemRow)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of the rows that were imported."""
+    """Counts of an import."""
 
     new: int
     known: int
-    """Were stored already, with the same result."""
+    """Rows that were stored already, with the same result."""
     refused_count: int
     refused: tuple[tuple[str, str], ...]
     """(File and line, reason) of the first 100 rows that were not taken."""
@@ -70,48 +78,95 @@ def import_rows(
     items: Iterable[ItemRow | BadRow] = (),
     task: str | None = None,
     skip_bad: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
-    """Write rows into a store: all of them in one transaction, or nothing if it raises.
+    """Write rows into a store: all of them, or none if it raises.
 
     Args:
         rows: May be a generator.
-        store: Where they go. Other writers wait until the import is done.
-        items: What is known about the items from elsewhere; written first.
-        task: Of new items that come without one.
+        store: Where they go. Rows are read while nothing is locked, and other writers pass between two batches.
+        items: Facts about the items from elsewhere; written first.
+        task: Task of new items that come without one.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
-        progress: Told after every batch how many rows have been read so far.
+        limits: How many models and tasks may come.
+        progress: Called after every batch with the number of rows read so far.
 
     Raises:
         InvalidInput: If a row cannot be read or contradicts another, with its file and line.
+        StoreError: If the store cannot be written.
     """
-    with store.transaction() as writer:
-        run = _Import(writer, skip_bad, task or UNASSIGNED)
-        for about in in_batches(items, BATCH):
-            run.add_items(run.good(about))
+    with _open_load(store) as batch:
+        run = _Import(batch, skip_bad, task or UNASSIGNED, limits)
+        for about in _in_batches(items):
+            run.write_items(about)
         read = 0
-        for batch in in_batches(rows, BATCH):
-            run.add_rows(run.good(batch))
-            read += len(batch)
+        for some in _in_batches(rows):
+            run.write_rows(some)
+            read += len(some)
             if progress is not None:
                 progress(read)
     return ImportReport(run.new, run.known, run.refused_count, tuple(run.refused))
 
 
-class _Import:
-    """One import under way: its writer, its counts, and what it has made sure is stored."""
+Batch = Callable[[], AbstractContextManager[Writer]]
+"""Opens what one batch is written in."""
 
-    def __init__(self, writer: Writer, skip_bad: bool, task: str) -> None:
+
+@contextmanager
+def _open_load(store: CapabilityStore) -> Iterator[Batch]:
+    with store.transaction() as writer:
+        yield lambda: nullcontext(writer)
+
+
+def _in_batches(rows: Iterable[R | BadRow]) -> Iterator[list[R | BadRow]]:
+    """Group rows so that neither their number nor their length fills the memory."""
+    batch: list[R | BadRow] = []
+    length = 0
+    for row in rows:
+        batch.append(row)
+        length += _length(row)
+        if len(batch) >= BATCH or length >= BATCH_CHARACTERS:
+            yield batch
+            batch, length = [], 0
+    if batch:
+        yield batch
+
+
+def _length(row: Row | ItemRow | BadRow) -> int:
+    if isinstance(row, BadRow):
+        return len(row.reason)
+    about = row.about if isinstance(row, Row) else row
+    return len(about.instruction or "") + len(about.answer or "") + sum(map(len, about.options))
+
+
+class _Import:
+    """One import under way: where it writes, its counts, and what it has made sure is stored."""
+
+    def __init__(self, batch: Batch, skip_bad: bool, task: str, limits: Limits) -> None:
         self.new = self.known = self.refused_count = 0
         self.refused: list[tuple[str, str]] = []
-        self._writer = writer
+        self._batch = batch
         self._skip_bad = skip_bad
         self._task = task
-        self._candidates = {candidate.id for candidate in writer.candidates()}
-        self._tasks = {task.id for task in writer.tasks()}
+        self._limits = limits
+        self._candidates: set[str] = set()
+        self._tasks: set[str] = set()
 
-    def good(self, rows: Iterable[R | BadRow]) -> list[R]:
-        """The rows that can be read."""
+    def write_items(self, rows: Iterable[ItemRow | BadRow]) -> None:
+        """Write what one batch of rows says about items."""
+        good = self._good(rows)
+        with self._batch() as self._writer:
+            self._add_items(good)
+
+    def write_rows(self, rows: Iterable[Row | BadRow]) -> None:
+        """Write one batch of rows."""
+        good = self._good(rows)
+        with self._batch() as self._writer:
+            self._add_rows(good)
+
+    def _good(self, rows: Iterable[R | BadRow]) -> list[R]:
+        """Return the rows that can be read."""
         kept = []
         for row in rows:
             reason = row.reason if isinstance(row, BadRow) else _unkeepable(row)
@@ -121,21 +176,26 @@ class _Import:
                 kept.append(row)
         return kept
 
-    def add_rows(self, rows: Sequence[Row]) -> None:
-        """One batch."""
-        clashing = self.add_items([row.about for row in rows])
+    def _add_rows(self, rows: Sequence[Row]) -> None:
+        clashing = self._add_items([row.about for row in rows])
         kept = [row for row in rows if row.about.where not in clashing]
-        missing = dict.fromkeys(row.outcome.candidate for row in kept if row.outcome.candidate not in self._candidates)
-        self._writer.add_candidates([Candidate(id=id_) for id_ in missing])
-        self._candidates |= missing.keys()
+        self._add_candidates(dict.fromkeys(row.outcome.candidate for row in kept))
         result = self._writer.add_outcomes([row.outcome for row in kept])
         self.new += result.new
         self.known += result.known
         for conflict in result.conflicts:
             self._conflicting(kept[conflict.position], conflict)
 
-    def add_items(self, rows: Sequence[ItemRow]) -> set[str]:
-        """Store what rows say about their items; returns where the rows stand that contradict what is known."""
+    def _add_candidates(self, ids: Iterable[str]) -> None:
+        new = [id_ for id_ in ids if id_ not in self._candidates]
+        if new:
+            self._candidates.update(new)
+            self._limits.check("names", len(self._candidates), "the files name {n} models or more")
+            known = {candidate.id for candidate in self._writer.candidates()}
+            self._writer.add_candidates([Candidate(id=id_) for id_ in new if id_ not in known])
+
+    def _add_items(self, rows: Sequence[ItemRow]) -> set[str]:
+        """Store what rows say about their items; return the places of rows that contradict what is known."""
         items = self._writer.find_items({row.item for row in rows})
         changed: dict[str, Item] = {}
         clashing = set()
@@ -160,10 +220,14 @@ class _Import:
         return clashing
 
     def _add_tasks(self, ids: Iterable[str]) -> None:
-        missing = [id_ for id_ in ids if id_ not in self._tasks]
-        known = {task.id: task for task in known_tasks()} if missing else {}
-        self._writer.add_tasks([known.get(id_) or Task(id=id_, keywords=_words(id_)) for id_ in missing])
-        self._tasks.update(missing)
+        new = [id_ for id_ in ids if id_ not in self._tasks]
+        if new:
+            self._tasks.update(new)
+            self._limits.check("names", len(self._tasks), "the files name {n} tasks or more")
+            stored = {task.id for task in self._writer.tasks()}
+            known = {task.id: task for task in known_tasks()}
+            lacking = [id_ for id_ in new if id_ not in stored]
+            self._writer.add_tasks([known.get(id_) or Task(id=id_, keywords=_words(id_)) for id_ in lacking])
 
     def _conflicting(self, row: Row, conflict: Conflict) -> None:
         if conflict.since == row.outcome.when:  # the other one was imported just now
@@ -195,16 +259,23 @@ def refuse(row: BadRow) -> NoReturn:
     )
 
 
-def row_or_bad(where: str, make: Callable[[], R]) -> R | BadRow:
-    """What `make` makes of a line; if it cannot, because of what stands there, why."""
+def row_or_bad(where: str, make: Callable[[], T]) -> T | BadRow:
+    """Return what `make` makes of a row, or why it cannot: no value in a file may break an import in another way."""
     try:
         return make()
     except InvalidInput as error:
         return BadRow(where, str(error))
+    except MALFORMED as error:
+        return BadRow(where, f"holds a value of another kind than is needed ({type(error).__name__})")
+
+
+def source_of(kind: str, path: Path) -> str:
+    """Return the default source of a file's outcomes: `table:results.csv`."""
+    return f"{kind}:{path.name}".encode("utf-8", "backslashreplace").decode()[:500]
 
 
 def _unkeepable(row: Row | ItemRow) -> str:
-    """Why no database can keep a text of this row; nothing if it can."""
+    """Say why no database can keep a text of this row; nothing if one can."""
     about = row.about if isinstance(row, Row) else row
     texts = [about.item, about.task, about.instruction, about.answer, *about.options]
     whole = "".join(text for text in texts if text) + (row.outcome.candidate if isinstance(row, Row) else "")

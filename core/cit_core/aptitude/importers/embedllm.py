@@ -1,4 +1,4 @@
-"""EmbedLLM: who of 112 models answered which of 36,000 questions right, a row for every answer.
+"""EmbedLLM: answers of 112 models to 36,000 questions, right or wrong, with a row for every answer.
 
 Its train.csv, val.csv and test.csv have prompt_id, model_name, label (1 right, 0 wrong), and category and prompt, which
 may be absent. Its question_order.csv (prompt_id, prompt) brings the texts then. Other columns are ignored.
@@ -11,8 +11,11 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
-from cit_core.aptitude.importers.base import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad
-from cit_core.aptitude.importers.files import Fields, check_files, checked, identifier, is_absent, read_rows
+from cit_core.aptitude.importers.base import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad, source_of
+from cit_core.aptitude.importers.fields import Fields, checked, identifier, shown, text
+from cit_core.aptitude.importers.files import check_files, read_rows
+from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
+from cit_core.errors import InvalidInput
 from cit_core.records import Outcome
 from cit_core.store import CapabilityStore
 
@@ -21,6 +24,7 @@ __all__ = ["import_embedllm"]
 KINDS = (".csv",)
 REQUIRED = ("prompt_id", "model_name", "label")
 REQUIRED_OF_QUESTIONS = ("prompt_id", "prompt")
+COLUMNS = (*REQUIRED, "category", "prompt")
 
 
 def import_embedllm(
@@ -29,18 +33,22 @@ def import_embedllm(
     *,
     questions: Path | None = None,
     source: str | None = None,
+    encoding: str | None = None,
     skip_bad: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
-    """Import EmbedLLM: all files in one transaction, or nothing if it raises. Importing again adds nothing.
+    """Import EmbedLLM: all files, or none if it raises. Importing again adds nothing.
 
     Args:
         paths: Its train.csv, val.csv or test.csv.
-        store: Where the outcomes go.
+        store: Store of the outcomes.
         questions: Its question_order.csv.
-        source: Where the outcomes come from; `embedllm:<file name>` if not given.
+        source: Source of the outcomes; `embedllm:<file name>` if not given.
+        encoding: Encoding of the files; by default what their first bytes say, else UTF-8.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
-        progress: Told now and then how many rows have been read so far.
+        limits: Limits of each file.
+        progress: Called now and then with the number of rows read so far.
 
     Raises:
         InvalidInput: If a file cannot be read or a row is wrong, with its file and line.
@@ -49,31 +57,36 @@ def import_embedllm(
     if questions is not None:
         check_files([questions], KINDS)
     now = datetime.now(timezone.utc)
-    rows = (row for path in paths for row in _rows(path, source or f"embedllm:{path.name}", now))
-    about = iter(()) if questions is None else _questions(questions)
-    return import_rows(rows, store, items=about, skip_bad=skip_bad, progress=progress)
+    read = partial(read_rows, wanted=COLUMNS, encoding=encoding, limits=limits)
+    rows = (row for path in paths for row in _rows(read, path, source or source_of("embedllm", path), now))
+    about = iter(()) if questions is None else _questions(read, questions)
+    return import_rows(rows, store, items=about, skip_bad=skip_bad, limits=limits, progress=progress)
 
 
-def _rows(path: Path, source: str, when: datetime) -> Iterator[Row | BadRow]:
-    for where, fields in read_rows(path, required=REQUIRED):
+def _rows(
+    read: Callable[..., Iterator[tuple[str, Fields | str]]], path: Path, source: str, when: datetime
+) -> Iterator[Row | BadRow]:
+    for where, fields in read(path, required=REQUIRED):
         yield row_or_bad(where, partial(_row, where, fields, source, when))
 
 
-def _questions(path: Path) -> Iterator[ItemRow | BadRow]:
-    for where, fields in read_rows(path, required=REQUIRED_OF_QUESTIONS):
+def _questions(read: Callable[..., Iterator[tuple[str, Fields | str]]], path: Path) -> Iterator[ItemRow | BadRow]:
+    for where, fields in read(path, required=REQUIRED_OF_QUESTIONS):
         yield row_or_bad(where, partial(_about, where, fields, REQUIRED_OF_QUESTIONS))
 
 
 def _row(where: str, fields: Fields | str, source: str, when: datetime) -> Row:
     about = _about(where, fields, REQUIRED)
     found = checked(fields, REQUIRED)
+    label = found["label"]
+    if not isinstance(label, (str, int, float)):
+        raise InvalidInput(f"label is {shown(label)}; it must be 1 or 0")
     outcome = Outcome(
-        candidate=identifier(found, "model_name"), item=about.item, correct=found["label"], source=source, when=when
+        candidate=identifier(found, "model_name"), item=about.item, correct=label, source=source, when=when
     )
     return Row(about, outcome)
 
 
 def _about(where: str, fields: Fields | str, required: Sequence[str]) -> ItemRow:
     found = checked(fields, required)
-    task, prompt = (None if is_absent(found.get(name)) else str(found[name]) for name in ("category", "prompt"))
-    return ItemRow(where, f"embedllm/{identifier(found, 'prompt_id')}", task, prompt)
+    return ItemRow(where, f"embedllm/{identifier(found, 'prompt_id')}", text(found, "category"), text(found, "prompt"))

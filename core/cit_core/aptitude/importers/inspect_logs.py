@@ -1,4 +1,4 @@
-"""Inspect: the logs that `inspect eval` writes, as JSON or as .eval files."""
+"""Inspect: the logs that `inspect eval` writes, as JSON or as .eval files (zips with a member for every sample)."""
 
 from __future__ import annotations
 
@@ -10,27 +10,38 @@ from pathlib import Path
 from typing import Any
 
 from cit_core.aptitude.grading import with_options
-from cit_core.aptitude.importers.base import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad
-from cit_core.aptitude.importers.files import Fields, check_files, checked, identifier, is_absent, read_json
-from cit_core.errors import InvalidInput, MissingExtra
+from cit_core.aptitude.importers._inspect_files import ATTACHED, samples_of, task_and_model
+from cit_core.aptitude.importers.base import (
+    BadRow,
+    ImportReport,
+    ItemRow,
+    Row,
+    import_rows,
+    row_or_bad,
+    source_of,
+)
+from cit_core.aptitude.importers.fields import Fields, checked, identifier, is_absent, listed_texts, shown
+from cit_core.aptitude.importers.files import check_files
+from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
+from cit_core.errors import InvalidInput
 from cit_core.records import Outcome
 from cit_core.store import CapabilityStore
 
 __all__ = ["import_inspect"]
 
 GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
-"""Correct, partially correct, incorrect, no answer."""
-FIELDS = {"id", "epoch", "input", "choices", "target", "scores", "model_usage", "total_time", "error"}
-"""Of a sample."""
+"""Inspect's own words: correct, partially correct, incorrect, no answer."""
+WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+"""Words that Inspect takes for numbers, in any case."""
 
 
 @dataclass(frozen=True)
 class _Log:
-    """One log: what holds for all its samples."""
+    """Facts of one log which hold for all its samples."""
 
     task: str
     model: str
-    """As the log names it."""
+    """Name of the model in the log."""
     candidate: str
     source: str
     when: datetime
@@ -44,41 +55,46 @@ def import_inspect(
     scorer: str | None = None,
     source: str | None = None,
     skip_bad: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
-    """Import logs of Inspect: all of them in one transaction, or nothing if it raises. Importing again adds nothing.
+    """Import logs of Inspect: all of them, or none if it raises. Importing again adds nothing.
 
-    A JSON log is in memory as a whole, of an .eval file one sample at a time. Each epoch is a source of its own, so an
-    item counts with the mean over its epochs.
+    One sample is in memory at a time. Each epoch is a source of its own: an item counts with the mean over its epochs.
 
     Args:
-        paths: Logs that end in .json or .eval.
-        store: Where the outcomes go.
-        model: Who answered; what the log says if not given.
-        scorer: Whose score counts, where samples have several: a scorer, or `scorer.key` of one that gives several.
-        source: Where the outcomes come from; `inspect:<file name>` if not given. Epochs after the first add `#<epoch>`.
+        paths: Logs that end in .json, .json.gz or .eval.
+        store: Store of the outcomes.
+        model: Model that answered; what the log says if not given.
+        scorer: Scorer that counts, where samples have several: a scorer, or `scorer.key` of one that gives several.
+        source: Source of the outcomes; `inspect:<file name>` if not given. Epochs after the first add `#<epoch>`.
         skip_bad: Leave bad samples out and report them, rather than refuse them all.
-        progress: Told now and then how many samples have been read so far.
+        limits: Limits of each file.
+        progress: Called now and then with the number of samples read so far.
 
     Raises:
         InvalidInput: If a log cannot be read, or a sample is wrong or has no score.
-        MissingExtra: If an .eval file is given and inspect_ai is not installed.
+        MissingExtra: If an .eval file is packed in a way for which the extra `inspect` is needed.
     """
     check_files(paths, (".json", ".eval"))
-    for path in paths:
-        if path.suffix.lower() == ".eval":
-            _inspect_log()
     now = datetime.now(timezone.utc)
-    rows = (row for path in paths for row in _rows(path, model, scorer, source or f"inspect:{path.name}", now))
-    return import_rows(rows, store, skip_bad=skip_bad, progress=progress)
+    rows = (
+        row for path in paths for row in _rows(path, model, scorer, source or source_of("inspect", path), now, limits)
+    )
+    return import_rows(rows, store, skip_bad=skip_bad, limits=limits, progress=progress)
 
 
-def _rows(path: Path, model: str | None, scorer: str | None, source: str, when: datetime) -> Iterator[Row | BadRow]:
-    about, samples = _read_eval(path) if path.suffix.lower() == ".eval" else _read_json(path)
+def _rows(
+    path: Path, model: str | None, scorer: str | None, source: str, when: datetime, limits: Limits
+) -> Iterator[Row | BadRow]:
+    about = task_and_model(path, limits)
     task, named = identifier(about, "task"), identifier(about, "model")
     log = _Log(task, named, model or named, source, when)
-    for number, sample in enumerate(samples, start=1):
+    for number, sample in enumerate(samples_of(path, limits), start=1):
         where = f"{path}:{number}"
+        if isinstance(sample, str):
+            yield BadRow(where, sample)
+            continue
         scorer = scorer or _only_scorer(path, sample)
         yield row_or_bad(where, partial(_row, where, sample, log, scorer))
 
@@ -87,7 +103,8 @@ def _only_scorer(path: Path, sample: Any) -> str | None:
     names = list(_scores(sample))
     if len(names) > 1:
         raise InvalidInput(
-            f"{path} has several scores for a sample: {', '.join(names)}; choose one: --scorer, or scorer= in Python"
+            f"{path} has several scores for a sample: {', '.join(name[:60] for name in names[:20])}; choose one: "
+            "--scorer, or scorer= in Python"
         )
     return names[0] if names else None
 
@@ -96,13 +113,15 @@ def _row(where: str, sample: Any, log: _Log, scorer: str | None) -> Row:
     if not isinstance(sample, Mapping):
         raise InvalidInput(f"is {type(sample).__name__} in JSON; a sample must be an object")
     about, epoch = _about(where, checked(sample, ("id",)), log.task), sample.get("epoch") or 1
+    if isinstance(epoch, bool) or not isinstance(epoch, int):
+        raise InvalidInput(f"epoch is {shown(epoch)}; it must be a whole number")
     outcome = Outcome(
         candidate=log.candidate,
         item=about.item,
         correct=_correct(sample, scorer),
         source=log.source if epoch == 1 else f"{log.source}#{epoch}",
         when=log.when,
-        latency_s=sample.get("total_time"),
+        latency_s=_number(sample, "total_time"),
         **_usage(sample, log.model),
     )
     return Row(about, outcome)
@@ -110,7 +129,7 @@ def _row(where: str, sample: Any, log: _Log, scorer: str | None) -> Row:
 
 def _about(where: str, sample: Fields, task: str) -> ItemRow:
     question, target = _question(sample.get("input")), sample.get("target")
-    options = tuple(map(str, sample.get("choices") or ()))
+    options = listed_texts(sample.get("choices"), "choices")
     return ItemRow(
         where,
         f"{task}/{identifier(sample, 'id')}",
@@ -122,13 +141,13 @@ def _about(where: str, sample: Fields, task: str) -> ItemRow:
 
 
 def _question(given: Any) -> str | None:
-    """The input of a sample: a text, or what the user says last in a list of messages."""
+    """Return the input of a sample: a text, or the last message of the user in a list of messages."""
     if isinstance(given, list):
         users = [m.get("content") for m in given if isinstance(m, Mapping) and m.get("role") == "user"]
         given = users[-1] if users else None
     if isinstance(given, list):  # content in parts, some of them images
         given = "\n".join(str(part["text"]) for part in given if isinstance(part, Mapping) and part.get("text"))
-    return given if isinstance(given, str) and given.strip() else None
+    return given if isinstance(given, str) and given.strip() and not given.startswith(ATTACHED) else None
 
 
 def _correct(sample: Fields, scorer: str | None) -> float:
@@ -137,20 +156,35 @@ def _correct(sample: Fields, scorer: str | None) -> float:
         failed = ": it ended with an error" if sample.get("error") else ""
         raise InvalidInput(f"has no score{failed}")
     if scorer not in scores:
-        raise InvalidInput(f"has no score {scorer!r}; it has {', '.join(scores)} (--scorer chooses one)")
+        has = ", ".join(name[:60] for name in list(scores)[:20])
+        raise InvalidInput(f"has no score {scorer!r}; it has {has} (--scorer chooses one)")
     value = scores[scorer]
-    number = GRADES.get(value, value) if isinstance(value, str) else value
+    number = _graded(value) if isinstance(value, str) else value
     if not isinstance(number, (bool, int, float)):
-        raise InvalidInput(f"score {scorer!r} is {value!r:.60}; it must be a number, or one of {', '.join(GRADES)}")
+        raise InvalidInput(
+            f"score {scorer!r} is {shown(value)}; it must be a number, or one of {', '.join([*GRADES, *WORDS])}"
+        )
     return float(number)
 
 
+def _graded(word: str) -> float | str:
+    """Return a score that Inspect has written as a word, or a number as a text, as a number."""
+    plain = word.strip()
+    known = GRADES.get(plain, WORDS.get(plain.lower()))
+    if known is not None:
+        return known
+    try:
+        return float(plain)
+    except ValueError:
+        return word
+
+
 def _scores(sample: Any) -> dict[str, Any]:
-    """Name of a scorer, or of a scorer and its key, to what it gave."""
+    """Return the scores of a sample: scorer, or scorer and key, to value."""
     given = sample.get("scores") if isinstance(sample, Mapping) else None
     found: dict[str, Any] = {}
     for name, score in given.items() if isinstance(given, Mapping) else ():
-        value = score.get("value") if isinstance(score, Mapping) else None
+        value = score.get("value") if isinstance(score, Mapping) else score
         if isinstance(value, Mapping):
             found |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
@@ -159,53 +193,19 @@ def _scores(sample: Any) -> dict[str, Any]:
 
 
 def _usage(sample: Fields, model: str) -> dict[str, Any]:
-    """Tokens and cost of the model itself: a judge may have used some too."""
+    """Return tokens and cost of the model itself: a judge may have used some too."""
     used = sample.get("model_usage")
     mine = used.get(model) if isinstance(used, Mapping) else None
     if not isinstance(mine, Mapping):
         return {}
     names = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "cost_usd": "total_cost"}
-    return {ours: mine[theirs] for ours, theirs in names.items() if not is_absent(mine.get(theirs))}
+    return {ours: _number(mine, theirs) for ours, theirs in names.items() if not is_absent(mine.get(theirs))}
 
 
-def _read_json(path: Path) -> tuple[Fields, list[Any]]:
-    log = read_json(path)
-    about = log.get("eval") if isinstance(log, dict) else None
-    if not isinstance(about, dict) or not {"task", "model"} <= about.keys():
-        raise InvalidInput(f"{path} is no log of Inspect: it has no eval with a task and a model")
-    samples = log.get("samples")
-    if not isinstance(samples, list) or not samples:
-        raise InvalidInput(f"{path} has no samples; log them (--log-samples is the default of inspect eval)")
-    return about, samples
-
-
-def _read_eval(path: Path) -> tuple[Fields, Iterator[Fields]]:
-    try:
-        header = _inspect_log().read_eval_log(str(path), header_only=True).eval
-    except (OSError, ValueError, LookupError) as error:
-        raise _unreadable(path, error) from error
-    return {"task": header.task, "model": header.model}, _samples(path)
-
-
-def _samples(path: Path) -> Iterator[Fields]:
-    count = 0
-    try:
-        for sample in _inspect_log().read_eval_log_samples(str(path), all_samples_required=False):
-            count += 1
-            yield sample.model_dump(mode="json", include=FIELDS)
-    except (OSError, ValueError, LookupError) as error:
-        raise _unreadable(path, error) from error
-    if not count:
-        raise InvalidInput(f"{path} has no samples")
-
-
-def _unreadable(path: Path, error: Exception) -> InvalidInput:
-    return InvalidInput(f"{path} is no log of Inspect that can be read: {error}")
-
-
-def _inspect_log() -> Any:
-    try:
-        import inspect_ai.log as inspect_log
-    except ImportError as error:
-        raise MissingExtra("inspect_ai, which reads .eval files,", "inspect") from error
-    return inspect_log
+def _number(fields: Fields, name: str) -> Any:
+    value = fields.get(name)
+    if is_absent(value):
+        return None
+    if not isinstance(value, (int, float, str)):
+        raise InvalidInput(f"{name} is {shown(value)}; it must be a number")
+    return value

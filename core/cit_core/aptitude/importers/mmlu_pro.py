@@ -6,10 +6,7 @@ answer, or null), and mostly src, the task.
 
 from __future__ import annotations
 
-import json
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from functools import partial
@@ -17,8 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from cit_core.aptitude.grading import with_options
-from cit_core.aptitude.importers.base import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad
-from cit_core.aptitude.importers.files import Fields, check_files, checked, identifier, is_absent, read_json
+from cit_core.aptitude.importers.archive import open_archive
+from cit_core.aptitude.importers.base import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad, source_of
+from cit_core.aptitude.importers.fields import Fields, checked, identifier, shown, text
+from cit_core.aptitude.importers.files import check_files, elements, json_records
+from cit_core.aptitude.importers.json_stream import JsonStream
+from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
 from cit_core.errors import InvalidInput
 from cit_core.records import Outcome
 from cit_core.store import CapabilityStore
@@ -27,13 +28,9 @@ __all__ = ["import_mmlu_pro"]
 
 REQUIRED = ("question_id", "question", "options", "answer")
 NAME = re.compile(r"model_outputs_(?P<model>.+?)(?:_\d+shots?)?")
-"""How the published files are called."""
+"""Name of a published file."""
 NO_OPTION = "N/A"
-"""Stands in for an option that a question does not have."""
-LARGEST = 512 * 2**20
-"""Of a file in a zip, unpacked [bytes]; the published ones are a tenth of that."""
-ENCRYPTED = 0x1
-"""The flag of a zip's member."""
+"""Placeholder of an option that a question does not have."""
 
 
 def import_mmlu_pro(
@@ -43,19 +40,19 @@ def import_mmlu_pro(
     model: str | None = None,
     source: str | None = None,
     skip_bad: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
-    """Import answers to MMLU-Pro: all files in one transaction, or nothing if it raises. Importing again adds nothing.
-
-    One JSON file is in memory at a time, as a whole.
+    """Import answers to MMLU-Pro: all files, or none if it raises. Importing again adds nothing.
 
     Args:
-        paths: Files that end in .json or .zip.
-        store: Where the outcomes go.
-        model: Who answered; by default what stands in the file name, `model_outputs_<model>_5shots.zip`.
-        source: Where the outcomes come from; `mmlu-pro:<file name>` if not given.
+        paths: Files that end in .json, .json.gz or .zip.
+        store: Store of the outcomes.
+        model: Model that answered; by default what the file name says, `model_outputs_<model>_5shots.zip`.
+        source: Source of the outcomes; `mmlu-pro:<file name>` if not given.
         skip_bad: Leave bad records out and report them, rather than refuse them all.
-        progress: Told now and then how many records have been read so far.
+        limits: Limits of each file.
+        progress: Called now and then with the number of records read so far.
 
     Raises:
         InvalidInput: If a file cannot be read, does not name its model, or has a record that is wrong.
@@ -63,27 +60,41 @@ def import_mmlu_pro(
     check_files(paths, (".json", ".zip"))
     named = [(path, model or _model(path)) for path in paths]
     now = datetime.now(timezone.utc)
-    rows = (row for path, who in named for row in _rows(path, who, source or f"mmlu-pro:{path.name}", now))
-    return import_rows(rows, store, skip_bad=skip_bad, progress=progress)
+    rows = (row for path, who in named for row in _rows(path, who, source or source_of("mmlu-pro", path), now, limits))
+    return import_rows(rows, store, skip_bad=skip_bad, limits=limits, progress=progress)
 
 
 def _model(path: Path) -> str:
-    name = NAME.fullmatch(path.stem)
+    name = NAME.fullmatch(path.name.partition(".json")[0] if ".json" in path.name else path.stem)
     if name is None:
         raise InvalidInput(
-            f"{str(path)!r} does not name its model as in model_outputs_MODEL_5shots.zip; say who answered: "
+            f"{str(path)!r} does not name its model as in model_outputs_MODEL_5shots.zip; say which model answered: "
             "--model, or model= in Python"
         )
     return name["model"]
 
 
-def _rows(path: Path, model: str, source: str, when: datetime) -> Iterator[Row | BadRow]:
-    for file, records in _lists(path):
-        if not isinstance(records, list):
-            raise InvalidInput(f"{file} holds {type(records).__name__} in JSON; it must be a list of answers")
-        for number, record in enumerate(records, start=1):
-            where = f"{file}:{number}"
-            yield row_or_bad(where, partial(_row, where, record, model, source, when))
+def _rows(path: Path, model: str, source: str, when: datetime, limits: Limits) -> Iterator[Row | BadRow]:
+    for where, record in _records(path, limits):
+        yield row_or_bad(where, partial(_row, where, record, model, source, when))
+
+
+def _records(path: Path, limits: Limits) -> Iterator[tuple[str, Any]]:
+    """Yield every record with its file and place."""
+    if path.suffix.lower() != ".zip":
+        yield from ((f"{path}:{number}", record) for number, record in json_records(path, limits))
+        return
+    count = 0
+    with open_archive(path, limits) as archive:
+        for name in filter(_is_list, archive.names()):
+            file = f"{path}/{name}"
+            with archive.text(name) as stream:
+                yield from (
+                    (f"{file}:{number}", record) for number, record in elements(JsonStream(stream, limits), file)
+                )
+            count += 1
+    if not count:
+        raise InvalidInput(f"{path} holds no .json file")
 
 
 def _row(where: str, record: Any, model: str, source: str, when: datetime) -> Row:
@@ -100,55 +111,20 @@ def _row(where: str, record: Any, model: str, source: str, when: datetime) -> Ro
 
 
 def _about(where: str, fields: Fields) -> ItemRow:
-    options, answer, task = fields["options"], fields["answer"], fields.get("src")
+    options = fields["options"]
     if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
-        raise InvalidInput(f"options is {options!r:.60}; it must be a list of texts")
+        raise InvalidInput(f"options is {shown(options)}; it must be a list of texts")
     given = tuple(option for option in options if option != NO_OPTION)
     return ItemRow(
         where,
         f"mmlu-pro/{identifier(fields, 'question_id')}",
-        None if is_absent(task) else str(task),
-        with_options(str(fields["question"]), given),
+        text(fields, "src"),
+        with_options(identifier(fields, "question"), given),
         given,
-        str(answer),
+        identifier(fields, "answer"),
     )
 
 
-def _lists(path: Path) -> Iterator[tuple[str, Any]]:
-    """(Name for messages, what it holds) of every JSON file."""
-    if path.suffix.lower() == ".json":
-        yield str(path), read_json(path)
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if _is_list(member)]
-            for member in members:
-                file = f"{path}/{member.filename}"
-                yield file, _parsed(file, archive.read(_safe(file, member)))
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InvalidInput(f"{path} is no zip that can be read: {error}") from error
-    if not members:
-        raise InvalidInput(f"{path} holds no .json file")
-
-
-def _is_list(member: zipfile.ZipInfo) -> bool:
-    name = member.filename.rpartition("/")[2]
-    return name.endswith(".json") and not name.startswith("._")  # macOS puts such a file beside each
-
-
-def _safe(file: str, member: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    """A member that can be unpacked into memory; `ZipFile.read` gives no more than the size it states."""
-    if member.flag_bits & ENCRYPTED:
-        raise InvalidInput(f"{file} is encrypted; unpack it and import the .json file")
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise InvalidInput(f"{file} is packed in a way that is not read here; unpack it and import the .json file")
-    if member.file_size > LARGEST:
-        raise InvalidInput(f"{file} has {member.file_size:,} bytes unpacked; a file may have {LARGEST:,}")
-    return member
-
-
-def _parsed(file: str, text: bytes) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{file} is not JSON: {error}") from error
+def _is_list(name: str) -> bool:
+    last = name.rpartition("/")[2]
+    return last.endswith(".json") and not last.startswith("._")  # macOS puts such a file beside each

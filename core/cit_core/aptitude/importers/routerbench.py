@@ -7,23 +7,23 @@ read too.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
-from cit_core.aptitude.importers.base import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad
-from cit_core.aptitude.importers.files import (
-    Fields,
-    check_columns,
-    check_files,
-    checked,
-    identifier,
-    is_absent,
-    read_rows,
-    spelt_list,
+from cit_core.aptitude.importers.base import (
+    BadRow,
+    ImportReport,
+    ItemRow,
+    Row,
+    import_rows,
+    row_or_bad,
+    source_of,
 )
+from cit_core.aptitude.importers.fields import Fields, checked, identifier, is_absent, shown, spelt_list
+from cit_core.aptitude.importers.files import check_columns, check_files, read_rows
+from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
 from cit_core.aptitude.importers.pickled_frames import read_frame
 from cit_core.errors import InvalidInput
 from cit_core.records import Outcome
@@ -41,30 +41,33 @@ def import_routerbench(
     *,
     source: str | None = None,
     skip_bad: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
-    """Import RouterBench: all files in one transaction, or nothing if it raises. Importing again adds nothing.
+    """Import RouterBench: all files, or none if it raises. Importing again adds nothing.
 
-    A pickle is in memory as a whole; nothing that it names is run.
+    Nothing that a pickle names is run, and its long texts stay on the disk until they are needed.
 
     Args:
         paths: Files that end in .pkl or .csv.
-        store: Where the outcomes go.
-        source: Where the outcomes come from; `routerbench:<file name>` if not given.
+        store: Store of the outcomes.
+        source: Source of the outcomes; `routerbench:<file name>` if not given.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
-        progress: Told now and then how many outcomes have been read so far.
+        limits: Limits of each file.
+        progress: Called now and then with the number of outcomes read so far.
 
     Raises:
         InvalidInput: If a file cannot be read or a row is wrong, with its file and row.
     """
     check_files(paths, (".pkl", ".csv"))
     now = datetime.now(timezone.utc)
-    rows = (row for path in paths for row in _rows(path, source or f"routerbench:{path.name}", now))
-    return import_rows(rows, store, skip_bad=skip_bad, progress=progress)
+    rows = (row for path in paths for row in _rows(path, source or source_of("routerbench", path), now, limits))
+    return import_rows(rows, store, skip_bad=skip_bad, limits=limits, progress=progress)
 
 
-def _rows(path: Path, source: str, when: datetime) -> Iterator[Row | BadRow]:
-    lines = _frame_rows(path) if path.suffix.lower() == ".pkl" else read_rows(path, required=REQUIRED)
+def _rows(path: Path, source: str, when: datetime, limits: Limits) -> Iterator[Row | BadRow]:
+    pickled = path.suffix.lower() == ".pkl"
+    lines = _frame_rows(path, limits) if pickled else read_rows(path, required=REQUIRED, limits=limits)
     for where, fields in lines:
         try:
             found = checked(fields, REQUIRED)
@@ -73,17 +76,19 @@ def _rows(path: Path, source: str, when: datetime) -> Iterator[Row | BadRow]:
             yield BadRow(where, str(error))
             continue
         for model in models:
-            if not _is_unmeasured(found[model]):
+            if not is_absent(found[model]):
                 yield row_or_bad(where, partial(_row, about, found, model, source, when))
 
 
-def _frame_rows(path: Path) -> Iterator[tuple[str, Fields]]:
-    columns = read_frame(path)
-    check_columns(path, list(columns), REQUIRED)
-    if not columns[REQUIRED[0]]:
-        raise InvalidInput(f"{path} has no rows")
-    for number, values in enumerate(zip(*columns.values(), strict=True), start=1):
-        yield f"{path}:{number}", dict(zip(columns, values, strict=True))
+def _frame_rows(path: Path, limits: Limits) -> Iterator[tuple[str, Fields]]:
+    with read_frame(path, limits) as frame:
+        check_columns(path, frame.names, REQUIRED)
+        if not frame.length:
+            raise InvalidInput(f"{path} has no rows")
+        kept = [name for name in frame.names if not name.endswith(RESPONSE)]
+        silent = dict.fromkeys(name for name in frame.names if name.endswith(RESPONSE))
+        for number, values in enumerate(frame.rows(kept), start=1):
+            yield f"{path}:{number}", {**silent, **values}
 
 
 def _about(where: str, fields: Fields) -> ItemRow:
@@ -104,17 +109,16 @@ def _models(fields: Fields) -> list[str]:
 
 
 def _row(about: ItemRow, fields: Fields, model: str, source: str, when: datetime) -> Row:
-    cost = fields.get(model + COST)
+    correct, cost = fields[model], fields.get(model + COST)
+    for value in (correct, cost):
+        if not isinstance(value, (str, int, float, type(None))):
+            raise InvalidInput(f"a score or cost of {model!r:.60} is {shown(value)}; it must be a number")
     outcome = Outcome(
         candidate=model,
         item=about.item,
-        correct=fields[model],
+        correct=correct,
         source=source,
         when=when,
-        cost_usd=None if _is_unmeasured(cost) else cost,
+        cost_usd=None if is_absent(cost) else cost,
     )
     return Row(about, outcome)
-
-
-def _is_unmeasured(value: object) -> bool:
-    return is_absent(value) or (isinstance(value, float) and math.isnan(value))

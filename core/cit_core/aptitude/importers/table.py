@@ -1,30 +1,46 @@
-"""Tables of results: CSV, JSON lines or Parquet with a row for every answer of a model.
+"""Tables of results: CSV, JSON or Parquet with a row for every answer of a model.
 
 Columns: item_id, model, correct, and if you have them task, instruction, cost_usd, latency_s, prompt_tokens,
-completion_tokens; others are ignored.
+completion_tokens; others are ignored. CSV may be separated by commas, semicolons, tabs or bars.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from cit_core.aptitude.importers.base import BadRow, ImportReport, ItemRow, Row, import_rows, refuse, row_or_bad
-from cit_core.aptitude.importers.files import Fields, check_files, checked, identifier, is_absent, read_rows
+from cit_core.aptitude.importers.base import (
+    BadRow,
+    ImportReport,
+    ItemRow,
+    Row,
+    import_rows,
+    refuse,
+    row_or_bad,
+    source_of,
+)
+from cit_core.aptitude.importers.fields import Fields, checked, identifier, is_absent, shown, text
+from cit_core.aptitude.importers.files import TABLES, check_files, read_rows
+from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
+from cit_core.errors import InvalidInput
 from cit_core.records import Outcome
 from cit_core.store import CapabilityStore
 
 __all__ = ["check_tables", "import_table"]
 
-KINDS = (".csv", ".jsonl", ".parquet")
 REQUIRED = ("item_id", "model", "correct")
 NUMBERS = ("cost_usd", "latency_s", "prompt_tokens", "completion_tokens")
 ABOUT_ITEM = ("task", "instruction")
 COLUMNS = (*REQUIRED, *ABOUT_ITEM, *NUMBERS)
 TRUTH = {"true": 1.0, "false": 0.0}
-"""How CSV writers spell booleans."""
+"""Booleans as CSV writers spell them."""
+NOT_A_NUMBER = "nan"
+"""Missing cell as some CSV writers spell it."""
+DECIMAL_COMMA = re.compile(r"[01],\d+")
 
 
 def import_table(
@@ -34,19 +50,23 @@ def import_table(
     items: Path | None = None,
     source: str | None = None,
     task: str | None = None,
+    encoding: str | None = None,
     skip_bad: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
-    """Import tables of results: all of them in one transaction, or nothing if it raises. Importing again adds nothing.
+    """Import tables of results: all of them, or none if it raises. Importing again adds nothing.
 
     Args:
-        paths: Files that end in .csv, .jsonl or .parquet.
-        store: Where the outcomes go.
-        items: A table with item_id and task, instruction or both, for results that do not repeat them.
-        source: Where the outcomes come from; `table:<file name>` if not given.
-        task: Of items that are new and come without one; if not given, they wait for `assign_tasks`.
+        paths: Files that end in .csv, .tsv, .jsonl, .json (a list of objects) or .parquet; text may be packed (.gz).
+        store: Store of the outcomes.
+        items: Table with item_id and task, instruction or both, for results that do not repeat them.
+        source: Source of the outcomes; `table:<file name>` if not given.
+        task: Task of new items that come without one; if not given, they wait for `assign_tasks`.
+        encoding: Encoding of text files; by default what their first bytes say, else UTF-8.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
-        progress: Told now and then how many rows have been read so far.
+        limits: Limits of each file.
+        progress: Called now and then with the number of rows read so far.
 
     Raises:
         InvalidInput: If a file cannot be read or a row is wrong, with its file and line (in Parquet, its row).
@@ -54,18 +74,28 @@ def import_table(
     """
     _check(paths, items)
     now = datetime.now(timezone.utc)
-    rows = (row for path in paths for row in _rows(path, source or f"table:{path.name}", now))
-    about = iter(()) if items is None else _item_rows(items)
-    return import_rows(rows, store, items=about, task=task, skip_bad=skip_bad, progress=progress)
+    read = partial(read_rows, wanted=COLUMNS, encoding=encoding, limits=limits)
+    rows = (row for path in paths for row in _rows(read, path, source or source_of("table", path), now))
+    about = iter(()) if items is None else _item_rows(read, items)
+    return import_rows(rows, store, items=about, task=task, skip_bad=skip_bad, limits=limits, progress=progress)
 
 
-def check_tables(paths: Sequence[Path], *, items: Path | None = None, skip_bad: bool = False) -> None:
-    """Read the first row of every table: for a caller who would make a store for them.
+def check_tables(
+    paths: Sequence[Path],
+    *,
+    items: Path | None = None,
+    encoding: str | None = None,
+    skip_bad: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> None:
+    """Read the first row of every table, before a store is made for them.
 
     Args:
         paths: As for `import_table`.
         items: As for `import_table`.
+        encoding: As for `import_table`.
         skip_bad: A first row may be bad.
+        limits: As for `import_table`.
 
     Raises:
         InvalidInput: If a table cannot be opened, lacks a column or a row, or its first row is wrong.
@@ -73,7 +103,11 @@ def check_tables(paths: Sequence[Path], *, items: Path | None = None, skip_bad: 
     """
     _check(paths, items)
     now = datetime.now(timezone.utc)
-    tables = [*(_rows(path, path.name, now) for path in paths), *([] if items is None else [_item_rows(items)])]
+    read = partial(read_rows, wanted=COLUMNS, encoding=encoding, limits=limits)
+    tables = [
+        *(_rows(read, path, path.name, now) for path in paths),
+        *([] if items is None else [_item_rows(read, items)]),
+    ]
     for rows in tables:
         first = next(rows)
         if isinstance(first, BadRow) and not skip_bad:
@@ -81,36 +115,58 @@ def check_tables(paths: Sequence[Path], *, items: Path | None = None, skip_bad: 
 
 
 def _check(paths: Sequence[Path], items: Path | None) -> None:
-    check_files(paths, KINDS)
+    check_files(paths, TABLES)
     if items is not None:
-        check_files([items], KINDS)
+        check_files([items], TABLES)
 
 
-def _rows(path: Path, source: str, when: datetime) -> Iterator[Row | BadRow]:
-    for where, fields in read_rows(path, required=REQUIRED, wanted=COLUMNS):
+def _rows(
+    read: Callable[..., Iterator[tuple[str, Fields | str]]], path: Path, source: str, when: datetime
+) -> Iterator[Row | BadRow]:
+    for where, fields in read(path, required=REQUIRED):
         yield row_or_bad(where, partial(_row, where, fields, source, when))
 
 
-def _item_rows(path: Path) -> Iterator[ItemRow | BadRow]:
-    for where, fields in read_rows(path, required=("item_id",), wanted=COLUMNS):
+def _item_rows(read: Callable[..., Iterator[tuple[str, Fields | str]]], path: Path) -> Iterator[ItemRow | BadRow]:
+    for where, fields in read(path, required=("item_id",)):
         yield row_or_bad(where, partial(_item_row, where, fields))
 
 
 def _row(where: str, fields: Fields | str, source: str, when: datetime) -> Row:
     found = checked(fields, REQUIRED)
-    correct = found["correct"]
+    numbers = {name: _number(found.get(name), name) for name in NUMBERS}
     outcome = Outcome(
         candidate=identifier(found, "model"),
         item=identifier(found, "item_id"),
-        correct=TRUTH.get(str(correct).strip().lower(), correct),
+        correct=_correct(found["correct"]),
         source=source,
         when=when,
-        **{name: found[name] for name in NUMBERS if not is_absent(found.get(name))},
+        **{name: number for name, number in numbers.items() if number is not None},
     )
     return Row(_item_row(where, found), outcome)
 
 
 def _item_row(where: str, fields: Fields | str) -> ItemRow:
     found = checked(fields, ("item_id",))
-    task, instruction = (None if is_absent(found.get(name)) else str(found[name]) for name in ABOUT_ITEM)
+    task, instruction = (None if _is_nan(found.get(name)) else text(found, name) for name in ABOUT_ITEM)
     return ItemRow(where, identifier(found, "item_id"), task, instruction)
+
+
+def _correct(value: Any) -> Any:
+    if isinstance(value, str):
+        plain = value.strip().lower()
+        return TRUTH.get(plain, plain.replace(",", ".") if DECIMAL_COMMA.fullmatch(plain) else value)
+    return _number(value, "correct")
+
+
+def _number(value: Any, name: str) -> Any:
+    """Return a number or a text that may be one; None if it is absent."""
+    if is_absent(value) or _is_nan(value):
+        return None
+    if not isinstance(value, (str, int, float)):
+        raise InvalidInput(f"{name} is {shown(value)}; it must be a number")
+    return value
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, str) and value.strip().lower() == NOT_A_NUMBER

@@ -16,15 +16,9 @@ from pathlib import Path
 
 from cit_core.aptitude.grading import with_options
 from cit_core.aptitude.grading.answers import LETTERS
-from cit_core.aptitude.importers.files import (
-    Fields,
-    check_files,
-    checked,
-    identifier,
-    is_absent,
-    read_rows,
-    spelt_list,
-)
+from cit_core.aptitude.importers.fields import Fields, checked, identifier, listed_texts, shown, spelt_list, text
+from cit_core.aptitude.importers.files import TABLES, check_files, read_rows
+from cit_core.aptitude.importers.text_stream import kind_of
 from cit_core.aptitude.suites.registry import generated
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Item, Suite
@@ -32,7 +26,6 @@ from cit_core.store import UNASSIGNED
 
 __all__ = ["by_id", "read_items", "texts"]
 
-KINDS = (".csv", ".jsonl", ".parquet")
 CONFIGURATIONS = {"cais/mmlu": "all"}
 """Of the hub's datasets that have several."""
 NO_OPTION = "N/A"
@@ -72,7 +65,7 @@ def read_items(path: Path) -> Iterator[Item]:
         InvalidInput: If the file cannot be read or a row is wrong, with its file and line.
         MissingExtra: If it is a Parquet file and pyarrow is not installed.
     """
-    check_files([path], KINDS)
+    check_files([path], TABLES)
     return _items(read_rows(path), split=None)
 
 
@@ -104,7 +97,7 @@ def _made_up(suite: Suite) -> Iterator[Item]:
 
 def _loaded(source: str | Path) -> Iterator[Item]:
     path = Path(source)
-    return read_items(path) if path.suffix.lower() in KINDS or path.is_file() else _from_datasets(str(source))
+    return read_items(path) if kind_of(path) in TABLES or path.is_file() else _from_datasets(str(source))
 
 
 def _from_datasets(source: str) -> Iterator[Item]:
@@ -158,8 +151,7 @@ def _item(fields: Fields, split: str | None, rows_of_subject: Counter[str]) -> I
 def _own(fields: Fields) -> Item:
     options = _options(fields.get("options"))
     question, instruction, answer, task, grader = (
-        None if is_absent(fields.get(name)) else str(fields[name])
-        for name in ("question", "instruction", "answer", "task", "grader")
+        text(fields, name) for name in ("question", "instruction", "answer", "task", "grader")
     )
     if instruction is None and question is not None:
         instruction = with_options(question, options)
@@ -197,7 +189,7 @@ def _mmlu(fields: Fields, subject: str, split: str | None, row: int) -> Item:
 
 def _choice(id_: str, task: str, question: str, options: Sequence[str], right: object) -> Item:
     if not isinstance(right, int) or not 0 <= right < len(options):
-        raise InvalidInput(f"the right option is {right!r:.60} of {len(options)}; it must be a place from 0")
+        raise InvalidInput(f"the right option is {shown(right)} of {len(options)}; it must be a place from 0")
     return Item(
         id=id_,
         task=task,
@@ -208,10 +200,10 @@ def _choice(id_: str, task: str, question: str, options: Sequence[str], right: o
 
 
 def _options(value: object) -> tuple[str, ...]:
-    listed = spelt_list(value.strip()) if isinstance(value, str) and value.strip() else value or []
-    if not isinstance(listed, (list, tuple)):
-        raise InvalidInput(f"options is {value!r:.60}; it must be a list of texts, as ['a', 'b']")
-    return tuple(map(str, listed))
+    listed = spelt_list(value) if isinstance(value, str) and value.strip() else value
+    if listed is None and value:
+        raise InvalidInput(f"options is {shown(value)}; it must be a list of texts, as ['a', 'b']")
+    return listed_texts(listed, "options")
 
 
 # -- whether they are the suite's -------------------------------------------------------------------------------------

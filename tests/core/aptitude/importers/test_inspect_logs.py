@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,11 @@ def test_samples_become_outcomes(store: CapabilityStore, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("value", "correct"), [("C", 1.0), ("I", 0.0), (True, 1.0), (False, 0.0), (1, 1.0), (0.25, 0.25), (0, 0.0)]
+    ("value", "correct"),
+    [
+        *[("C", 1.0), ("I", 0.0), ("P", 0.5), ("N", 0.0), (True, 1.0), (False, 0.0), (1, 1.0), (0.25, 0.25), (0, 0.0)],
+        *[("yes", 1.0), ("No", 0.0), ("TRUE", 1.0), ("false", 0.0), ("0.5", 0.5), (" 1 ", 1.0), ("1e-1", 0.1)],
+    ],
 )
 def test_what_a_score_means(store: CapabilityStore, tmp_path: Path, value: Any, correct: float) -> None:
     import_inspect([write(tmp_path / "log.json", sample(1, value))], store)
@@ -136,8 +141,8 @@ def test_a_judge_uses_tokens_of_its_own(store: CapabilityStore, tmp_path: Path) 
     [
         (sample("x", "C", scores={}, error={"message": "no key"}), "has no score: it ended with an error"),
         (sample("x", "C", scores=None), "has no score"),
-        (sample("x", "yes"), "score 'match' is 'yes'; it must be a number, or one of C, P, I, N"),
-        (sample("x", [1, 0]), "score 'match' is [1, 0]; it must be a number"),
+        (sample("x", "maybe"), "score 'match' is 'maybe'; it must be a number, or one of C, P, I, N, yes, true"),
+        (sample("x", [1, 0]), "score 'match' is a list; it must be a number"),
         (sample("x", float("nan")), "correct: input should be a finite number"),
         (sample("x", 7), "correct: input should be less than or equal to 1"),
         (sample("x", "C", total_time=-1), "latency_s: input should be greater than or equal to 0"),
@@ -159,7 +164,7 @@ def test_bad_samples(store: CapabilityStore, tmp_path: Path, bad: Any, says: str
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "is not JSON that can be read"),
+        ("{", "is not JSON"),
         ("[]", "is no log of Inspect"),
         ('{"eval": {"task": "t"}, "samples": [1]}', "it has no eval with a task and a model"),
         ('{"eval": {"task": "t", "model": "m"}, "samples": []}', "has no samples"),
@@ -172,12 +177,24 @@ def test_other_files(store: CapabilityStore, tmp_path: Path, content: str, says:
         import_inspect([path], store, skip_bad=True)
 
 
-def test_eval_files_need_the_extra(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (path := tmp_path / "log.eval").write_bytes(b"PK")
-    monkeypatch.setitem(sys.modules, "inspect_ai", None)
-    monkeypatch.setitem(sys.modules, "inspect_ai.log", None)
+def test_newer_eval_files_need_the_extra(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are packed with Zstandard, which Python has since 3.14."""
+    path = write_eval(tmp_path / "log.eval", {"header.json": json.dumps({"eval": {"task": "t", "model": "m"}})})
+    content = path.read_bytes()
+    for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        start = content.index(mark) + place
+        content = content[:start] + (93).to_bytes(2, "little") + content[start + 2 :]
+    path.write_bytes(content)
+    monkeypatch.setitem(sys.modules, "zstandard", None)
     with CapabilityStore(sqlite_url) as store, pytest.raises(MissingExtra, match=r"'cit-router\[inspect\]'"):
         import_inspect([path], store)
+
+
+def write_eval(path: Path, members: dict[str, str]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return path
 
 
 EVALUATE = """

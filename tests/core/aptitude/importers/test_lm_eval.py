@@ -149,7 +149,7 @@ def test_nobody_answered(store: CapabilityStore, tmp_path: Path, results: str | 
     path = write(tmp_path / "runs", [sample(1, 1.0)])
     if results is not None:
         (path.parent / f"results_{TIME}.json").write_text(results)
-    with pytest.raises(InvalidInput, match=r"nothing says who answered .*pass --model, or model= in Python"):
+    with pytest.raises(InvalidInput, match=r"nothing says which model answered .*pass --model, or model= in Python"):
         import_lm_eval([path], store)
 
 
@@ -176,8 +176,7 @@ MMLU = "Which is a noble gas?\n(A) iron\n(B) neon"
         ({"question": "Who?", "passage": "Ann came."}, "Ann came.\nWho?"),
         ({"problem": "Solve it.", "level": "Level 5"}, "Solve it."),
         ({"question": " ", "prompt": "Write."}, "Write."),
-        ({"sentence": "The trophy ..."}, "the prompt that was sent"),
-        ("a document that is a text", "the prompt that was sent"),
+        ("a document that is a text", "a document that is a text"),
     ],
 )
 def test_what_a_router_sees(store: CapabilityStore, tmp_path: Path, document: Any, instruction: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cit_core.aptitude import importers
+from cit_core.aptitude.importers import base
 from cit_core.aptitude.importers.table import check_tables, import_table
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Candidate, Item, Task
@@ -147,12 +148,13 @@ BAD_LINES = [
     ("r.csv", "q3,small,yes", "correct: input should be a valid number"),
     ("r.csv", f"{'q' * 600},small,1", "item: string should have at most 512 characters"),
     ("r.csv", "q1,small,0", "correct=0, but an earlier row says 1"),
+    ("r.csv", '"q3"x,small,1', "',' expected after"),
     ("r.jsonl", '{"item_id": "q3", "model": "small"', "is not JSON"),
     ("r.jsonl", "[" * 100_000, "is not JSON"),
     ("r.jsonl", '["q3", "small", 1]', "is list in JSON; it must be an object"),
     ("r.jsonl", '{"item_id": "q3", "model": "small"}', "has no correct"),
     ("r.jsonl", '{"item_id": 0.5, "model": "small", "correct": 1}', "item_id is 0.5; it must be a text or a whole"),
-    ("r.jsonl", '{"item_id": "q3", "model": "small", "correct": NaN}', "correct: input should be a finite number"),
+    ("r.jsonl", '{"item_id": "q3", "model": "small", "correct": NaN}', "has no correct"),
     ("r.jsonl", '{"item_id": "q3", "model": "small", "correct": 1, "cost_usd": -1}', "cost_usd"),
     ("r.jsonl", '{"item_id": "q3", "model": "small", "correct": 1, "prompt_tokens": 1.5}', "prompt_tokens"),
     ("r.jsonl", '{"item_id": "q1", "model": "x", "correct": 1, "task": "a"}', "has task 'a' here and 't' before"),
@@ -209,7 +211,7 @@ def test_a_bad_first_row_is_found_before_there_is_a_store(tmp_path: Path) -> Non
 def test_conflicting_rows_are_found_across_batches_and_files(
     store: CapabilityStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importers, "BATCH", 2)
+    monkeypatch.setattr(base, "BATCH", 2)
     one = write_csv(tmp_path / "one.csv", [{"item_id": f"q{n}", "model": "m", "correct": 1} for n in range(5)])
     two = write_csv(tmp_path / "two.csv", [{"item_id": "q0", "model": "m", "correct": 0}])
     seen: list[int] = []
@@ -222,14 +224,18 @@ def test_conflicting_rows_are_found_across_batches_and_files(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("r.txt", b"x", r"must end in \.csv, \.jsonl, \.parquet"),
+        ("r.txt", b"x", r"must end in \.csv, \.tsv, \.jsonl, \.json, \.parquet"),
         ("r.csv", b"", "has no rows; it needs the columns item_id, model, correct"),
         ("r.csv", b"item_id,model,correct\n", "has no rows"),
         ("r.jsonl", b"\n\n", "has no rows"),
         ("r.csv", b"item_id,model\nq,m\n", r"r\.csv:1: no column correct among item_id, model"),
         ("r.csv", b"item_id,model,correct,model\nq,m,1,m\n", "column model stands twice"),
-        ("r.csv", b'item_id,model,correct\nq,m,1\n"q,m,1\n', "cannot be read after line 2: unexpected end of data"),
-        ("r.csv", b"item_id,model,correct\nq\xff,m,1\n", "cannot be read after line 0: .*utf-8"),
+        ("r.csv", "item_id,model,correct\nq,m,1\n".encode("utf-16") + b"\x00", "cannot be read after line .*utf-16"),
+        ("r.csv.gz", b"item_id,model,correct\nq,m,1\n", "cannot be read: Not a gzipped file"),
+        ("r.csv.gz", gzip.compress(b"item_id,model,correct\nq,m,1\n")[:-9], "cannot be read: Compressed file ended"),
+        ("r.parquet.gz", b"PAR1", "cannot be imported by its name"),
+        ("r.json", b'{"item_id": 1}', r"r\.json holds an object in JSON; it must be a list"),
+        ("r.json", b'[{"item_id": 1}', r"r\.json is not JSON: the end of the text where '\]' is needed"),
         ("r.parquet", b"not Parquet at all", "is not a Parquet file that can be read"),
     ],
 )

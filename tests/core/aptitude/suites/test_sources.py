@@ -109,7 +109,7 @@ def test_a_file_that_is_not_there_or_no_table_is_refused(tmp_path: Path) -> None
     with pytest.raises(InvalidInput, match="no file"):
         texts(suite_of("a"), tmp_path / "no.parquet")
     (tmp_path / "items.txt").write_text("a")
-    with pytest.raises(InvalidInput, match=r"must end in \.csv, \.jsonl, \.parquet"):
+    with pytest.raises(InvalidInput, match=r"must end in \.csv, \.tsv, \.jsonl, \.json, \.parquet"):
         texts(suite_of("a"), str(tmp_path / "items.txt"))
 
 

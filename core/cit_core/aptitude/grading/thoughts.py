@@ -1,0 +1,76 @@
+"""Thoughts of reasoning models, which they write before their answer: they are no answer, and nor is a cut-off one.
+
+Servers without a reasoning parser leave thoughts in the text, each family of models between marks of its own.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["without_thoughts"]
+
+TAGS = "think|thinking|thought|thoughts|reasoning|scratchpad|seed:think|reflection|analysis"
+BEGIN = re.compile(
+    rf"""<\s*(?:{TAGS})\s*> | \[\s*THINK\s*\] | ◁think▷ | <\|begin_of_thought\|> | <\|START_THINKING\|>
+        | <unused94>(?:thought)? | <\|channel>thought | ^Here\ is\ my\ thought\ process:""",
+    re.IGNORECASE | re.VERBOSE | re.MULTILINE,
+)
+"""Marks at which a thought begins."""
+END = re.compile(
+    rf"""</\s*(?:{TAGS})\s*> | \[\s*/\s*THINK\s*\] | ◁/think▷ | <\|end_of_thought\|> | <\|END_THINKING\|>
+        | <unused95> | <channel\|> | ^Here\ is\ my\ response:""",
+    re.IGNORECASE | re.VERBOSE | re.MULTILINE,
+)
+"""Marks at which it ends."""
+CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
+"""Head of a message of gpt-oss: its channel is analysis, commentary or final."""
+MESSAGE_END = re.compile(r"<\|(?:end|return|call|start)\|>")
+BARE_ANALYSIS = re.compile(r"\s*analysis(?=[A-Z0-9\"'(])")
+"""Head of gpt-oss's thoughts where the server has left out its special tokens."""
+BARE_FINAL = re.compile(r"assistant\s*final(?:\s*json)?(?=\W|[A-Z0-9]|$)")
+LEFTOVERS = re.compile(
+    r"<\|(?:begin_of_solution|end_of_solution|START_RESPONSE|END_RESPONSE|im_end|eot_id|end|return)\|>|</?response>",
+    re.IGNORECASE,
+)
+"""Marks around the answer itself."""
+
+
+def without_thoughts(text: str) -> str:
+    """Return the answer that a reasoning model gives after its thoughts; the empty text if it did not come that far.
+
+    A text without any mark of a thought is returned as it is.
+    """
+    if "<|channel|>" in text:
+        return _final_channel(text)
+    if BARE_ANALYSIS.match(text):
+        *_, last = [None, *BARE_FINAL.finditer(text)]
+        return "" if last is None else text[last.end() :]
+    marks = sorted(
+        [(match.start(), match.end(), True) for match in BEGIN.finditer(text)]
+        + [(match.start(), match.end(), False) for match in END.finditer(text)]
+    )
+    return LEFTOVERS.sub("", _outside(text, marks)) if marks else text
+
+
+def _outside(text: str, marks: list[tuple[int, int, bool]]) -> str:
+    """Return what stands outside of thoughts; a mark that begins one within another is part of it."""
+    kept: list[str] = []
+    at, thinks = 0, False
+    for start, end, begins in marks:
+        if begins and not thinks:
+            kept.append(text[at:start])
+        elif not begins and not thinks:
+            kept.clear()  # the beginning was in the prompt: all before was a thought
+        thinks, at = begins or (thinks and begins), end
+    if not thinks:
+        kept.append(text[at:])
+    return "".join(kept)
+
+
+def _final_channel(text: str) -> str:
+    final = ""
+    for head in CHANNEL.finditer(text):
+        if head[1] == "final":
+            end = MESSAGE_END.search(text, head.end())
+            final = text[head.end() : end.start() if end else len(text)]
+    return final

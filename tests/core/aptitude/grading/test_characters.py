@@ -1,0 +1,42 @@
+"""Characters that mean the same are read as the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from cit_core.aptitude.grading import grade
+from cit_core.aptitude.grading.characters import plain_characters
+from cit_core.records import Item
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Ａｎｓｗｅｒ：　Ｃ", "Answer: C"),
+        ("（Ｂ）", "(B)"),
+        ("１２３．５", "123.5"),
+        ("٤٢ and ४२", "42 and 42"),
+        ("1\u2009234\u2009567", "1234567"),
+        ("1\u202f234,5", "1234.5"),
+        ("1\u00a0234", "1234"),
+        ("1'234'567", "1234567"),
+        ("1.234.567", "1234567"),
+        ("1.234,56", "1234.56"),
+        ("3,5 kg", "3.5 kg"),
+        ("1,234", "1,234"),
+        ("1, 2, 3 and 1,2,3", "1, 2, 3 and 1,2,3"),
+        ("1.5 and 192.168.1.1", "1.5 and 192.168.1.1"),
+        ("x² + ½", "x² + ½"),
+        ("3\u20094", "3\u20094"),
+        ("plain text, as it is.", "plain text, as it is."),
+    ],
+)
+def test_plain_characters(text: str, plain: str) -> None:
+    assert plain_characters(text) == plain
+
+
+@pytest.mark.parametrize(
+    "text", ["１２３４５６７", "1\u2009234\u2009567", "Answer: 1'234'567", "Antwort: 1.234.567", "١٢٣٤٥٦٧"]
+)
+def test_a_number_in_any_dress(text: str) -> None:
+    assert grade(Item(id="n", task="t", instruction="q", answer="1234567", grader="number"), text) == 1.0

@@ -1,0 +1,68 @@
+"""The answer is: stated in many languages."""
+
+from __future__ import annotations
+
+import pytest
+
+from cit_core.aptitude.grading import grade
+from cit_core.records import Item
+
+OPTIONS = ("red", "green", "blue", "black")
+
+
+def choice(letter: str) -> Item:
+    return Item(id="c", task="t", instruction="q", options=OPTIONS, answer=letter)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *(
+            "La respuesta correcta es la {}.",
+            "Respuesta: {}",
+            "La respuesta es la opción {}",
+            "La opción correcta es ({})",
+        ),
+        *("La bonne réponse est {}.", "Réponse : {}", "La réponse est l'option ({})", "La réponse correcte est la {}."),
+        *("Die richtige Antwort lautet {}.", "Antwort: {}", "Die Antwort ist ({})"),
+        *("A resposta correta é a letra {}.", "Resposta: {}", "A alternativa correta é {}."),
+        *("La risposta corretta è {}.", "Risposta: {}", "La risposta è la {}"),
+        *("Правильный ответ: {}", "Ответ — {}.", "Ответ: вариант {}"),
+        *("答案是{}。", "正确答案：{}", "答案为（{}）", "答案是选项{}", "故选{}。"),
+        *("答えは{}です。", "正解は{}です", "答え：{}", "正解は「{}」です"),
+        *("정답은 {}입니다.", "정답: {}", "답은 ({})"),
+        *("Het juiste antwoord is {}.", "Poprawna odpowiedź to {}.", "Doğru cevap: {}", "Jawaban yang benar adalah {}"),
+        *("Đáp án đúng là {}", "الإجابة الصحيحة هي {}", "Svaret är {}.", "Răspunsul corect este {}"),
+    ],
+)
+@pytest.mark.parametrize("letter", ["A", "C", "D"])
+def test_a_letter(form: str, letter: str) -> None:
+    """After options that were weighed and given up, and with nothing else said afterwards."""
+    text = f"B? B... (B)\n\n{form.format(letter)}"
+    assert grade(choice(letter), text) == 1.0
+    assert grade(choice("B"), text) == 0.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("La respuesta es 7.", "La réponse est 7.", "Die Antwort lautet 7.", "A resposta é 7.", "La risposta è 7."),
+        *("Ответ: 7", "答案是7。", "答えは7です。", "정답은 7입니다.", "合計は7です。", "答えは７です。"),
+    ],
+)
+def test_a_number(text: str) -> None:
+    assert grade(Item(id="n", task="t", instruction="q", answer="7", grader="number"), f"3 + 5?\n{text}") == 1.0
+
+
+@pytest.mark.parametrize(
+    "text", ["La réponse est Paris.", "Respuesta: Paris", "答案是Paris。", "Die Antwort ist Paris."]
+)
+def test_a_text(text: str) -> None:
+    assert grade(Item(id="e", task="t", instruction="q", answer="Paris"), text) == 1.0
+
+
+@pytest.mark.parametrize(
+    "text", ["La respuesta de B es larga.", "選挙Bは答えません", "The answer to B was unclear; red."]
+)
+def test_a_word_for_answer_alone_states_nothing(text: str) -> None:
+    assert grade(choice("B"), text) == 0.0
