@@ -2,8 +2,8 @@
 
 Processes are killed at random moments while they write, children are forked while threads write, bulk loads are killed,
 the disk fills up, and eight processes write at once. On SQLite and, if CIT_TEST_POSTGRES_URL is set, on PostgreSQL (in
-a schema of its own that is dropped afterwards). Exits with 1 if an acknowledged outcome is lost, a half batch is seen, or
-a child hangs. Takes less than a minute with the defaults.
+a schema of its own that is dropped afterwards). Exits with 1 if an acknowledged outcome is lost, a half batch is seen,
+or a child hangs. Takes less than a minute with the defaults.
 """
 
 from __future__ import annotations

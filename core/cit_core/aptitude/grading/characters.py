@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 __all__ = ["plain_characters"]
 
@@ -21,15 +22,14 @@ PUNCTUATION = {
     **dict.fromkeys(map(ord, "\u200b\u200e\u200f\u2060\ufeff"), None),
 }
 OTHER_DIGIT = re.compile(r"[^\W\D0-9]|(?![0-9])\d")
-GROUPS = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in [
-        (r"(?<=\d)[\u2009\u202f\u00a0\u2007\u2008\u2006'’](?=\d{3}(?!\d))", ""),  # 1 234 567, 1'234'567
-        (r"(?<![\d.,])(\d{1,3})((?:\.\d{3})+),(\d+)(?![\d.,]*\d)", lambda m: f"{m[1]}{m[2].replace('.', '')}.{m[3]}"),
-        (r"(?<![\d.,])(\d{1,3})((?:\.\d{3}){2,})(?![\d.,]*\d)", lambda m: m[1] + m[2].replace(".", "")),
-        (r"(?<![\d.,])(\d+),(\d{1,2})(?![\d.,]*\d)", r"\1.\2"),  # a decimal comma
-    ]
-]
+Replacement = str | Callable[[re.Match[str]], str]
+_GROUPS: tuple[tuple[str, Replacement], ...] = (
+    (r"(?<=\d)[\u2009\u202f\u00a0\u2007\u2008\u2006'’](?=\d{3}(?!\d))", ""),  # 1 234 567, 1'234'567
+    (r"(?<![\d.,])(\d{1,3})((?:\.\d{3})+),(\d+)(?![\d.,]*\d)", lambda m: f"{m[1]}{m[2].replace('.', '')}.{m[3]}"),
+    (r"(?<![\d.,])(\d{1,3})((?:\.\d{3}){2,})(?![\d.,]*\d)", lambda m: m[1] + m[2].replace(".", "")),
+    (r"(?<![\d.,])(\d+),(\d{1,2})(?![\d.,]*\d)", r"\1.\2"),  # a decimal comma
+)
+GROUPS = [(re.compile(pattern), replacement) for pattern, replacement in _GROUPS]
 """Ways in which numbers are grouped, and what they are turned into."""
 
 
