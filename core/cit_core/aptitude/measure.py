@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from cit_core.aptitude.clients import Client
+from cit_core.aptitude.evidence_fit import fit_store
 from cit_core.aptitude.runner import Progress, RunOptions, RunReport, arun_aptitude
 from cit_core.aptitude.runner.runner import loop_is_running
 from cit_core.aptitude.suites import BASICS, find_suite, sources
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
+from cit_core.runtime import load_scorer
 from cit_core.store import CapabilityStore
 
 __all__ = ["ameasure", "measure"]
@@ -80,7 +82,10 @@ async def ameasure(
     chosen = RunOptions(**_known(options))
     asked = find_suite(suite)
     items = await asyncio.to_thread(sources.texts, asked, texts)
-    return await arun_aptitude(client, asked, items, store, candidate=candidate, options=chosen, progress=progress)
+    report = await arun_aptitude(client, asked, items, store, candidate=candidate, options=chosen, progress=progress)
+    if report.published:  # its questions become evidence, too
+        await asyncio.to_thread(fit_store, store, load_scorer())
+    return report
 
 
 def _known(options: dict[str, Any]) -> dict[str, Any]:

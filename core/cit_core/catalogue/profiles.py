@@ -30,6 +30,7 @@ __all__ = [
     "catalogue_candidates",
     "catalogue_capabilities",
     "catalogue_profiles",
+    "core_evidence",
     "core_responses",
     "core_suite",
     "core_vectors",
@@ -93,6 +94,13 @@ def core_vectors() -> NDArray[np.float32]:
     """The trunk's unit vectors of `core_suite().item_ids`, in that order, (1000, 384)."""
     with files("cit_core.catalogue").joinpath("vectors.npy").open("rb") as file:
         return np.load(file, allow_pickle=False).astype(np.float32)  # type: ignore[no-any-return]
+
+
+@cache
+def core_evidence() -> Any:
+    """What was fitted on the answers to the core set (`cit_core.router.catalogue_evidence`); None if nothing was."""
+    file = files("cit_core.catalogue").joinpath("evidence.json")
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 @cache

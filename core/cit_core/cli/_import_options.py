@@ -89,6 +89,7 @@ def shares_options(importer_of: Callable[..., Importer]) -> Callable[..., None]:
 
 
 def _import(importer: Importer, options: SharedOptions) -> None:
+    from cit_core.aptitude.evidence_fit import fit_store
     from cit_core.aptitude.importers.postprocess import complete, name_tasks
     from cit_core.aptitude.suites import find_suite
     from cit_core.aptitude.task_assignment import require_keyword_finder
@@ -102,7 +103,11 @@ def _import(importer: Importer, options: SharedOptions) -> None:
     with open_to_fill(options.store) as opened, _output.counting() as progress:
         report = importer(opened, source=options.source, skip_bad=options.skip_bad, progress=partial(progress, "rows"))
         url = opened.url
-        done = None if options.no_vectors else complete(opened, load_scorer(), suite, progress=progress)
+        done = None
+        if not options.no_vectors:
+            scorer = load_scorer()
+            done = complete(opened, scorer, suite, progress=progress)
+            fit_store(opened, scorer, progress=progress)
         _report(report, done, url, json_=options.json_)
         if options.keywords is not None:  # last, so that an error in them comes after what was imported
             name_tasks(opened, words, from_texts=from_texts)

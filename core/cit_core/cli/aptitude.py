@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from contextlib import nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -117,7 +116,7 @@ def run(
     json_: JsonOption = False,
 ) -> None:
     """Ask a model every question of a suite that it has not answered yet, and store each answer as it comes."""
-    from cit_core.aptitude.item_vectors import encode_items
+    from cit_core.aptitude.evidence_fit import fit_store
     from cit_core.aptitude.runner import RunOptions, run_aptitude
     from cit_core.runtime import load_scorer
 
@@ -139,7 +138,7 @@ def run(
             raise typer.Exit(INTERRUPTED) from None
         if report.published:  # its questions become evidence, too
             with _output.counting() as count:
-                encode_items(opened, load_scorer(), progress=partial(count, "items encoded"))
+                fit_store(opened, load_scorer(), progress=count)
         again = ["cit", "aptitude", "run", model, "--as", candidate.id, "--suite", suite]
         again += ["--texts", texts] if texts else []
         typed = typed_store(store)

@@ -1,17 +1,17 @@
-"""`cit calibrate`: fit on a store's outcomes how much evidence counts."""
+"""`cit calibrate`: fit a store's evidence again, and show what it is worth."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cit_core.cli import _output
 from cit_core.cli._options import CheckpointOption, JsonOption, StoreOption, open_store
+from cit_core.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from cit_core.router.evidence_fit import Calibrated
+    from cit_core.evidence import Fitted
 
 __all__ = ["calibrate"]
 
@@ -19,56 +19,55 @@ __all__ = ["calibrate"]
 def calibrate(
     store: StoreOption = None,
     checkpoint: CheckpointOption = "mini",
-    questions: Annotated[
-        int, typer.Option(metavar="N", min=50, help="Questions drawn at random and left out in turn.")
-    ] = 1000,
-    seed: Annotated[int, typer.Option(metavar="N", help="Random seed of the draw.")] = 0,
+    questions: Annotated[int, typer.Option(min=4, help="Questions that the network reads at most.", metavar="N")] = 300,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
     evidence: Annotated[  # noqa: ARG001 - scripts written when it was required still pass it
         bool, typer.Option("--evidence", hidden=True, help="Fit the evidence: the default, and all there is to fit.")
     ] = True,
     json_: JsonOption = False,
 ) -> None:
-    """Fit on a store's outcomes how much evidence counts, and keep it there for every router made from the store.
+    """Fit a store's evidence again and show what each part of it weighs.
 
-    Items without a vector get one first. Where evidence does not help, routers of the store go without it.
+    Routers do this by themselves whenever outcomes have come in; this is for those who want to look.
     """
-    from cit_core.router.evidence_fit import calibrate_evidence
+    from cit_core.aptitude.evidence_fit import fit_store
     from cit_core.router.loading import open_scorer
 
     with open_store(store) as opened, _output.counting() as progress:
-        done = calibrate_evidence(opened, open_scorer(checkpoint), questions=questions, seed=seed, progress=progress)
+        report = fit_store(
+            opened, open_scorer(checkpoint), anew=True, questions=questions, seed=seed, progress=progress
+        )
         url = opened.url
+    if not report.fitted.questions:
+        raise InvalidInput(f"{url} holds no outcome of a question with a text; `cit import` adds some")
+    told = _told(report.fitted, report.log.version, url)
     if json_:
-        _output.as_json(_record(done, url))
-    else:
-        _say(done, url)
+        _output.as_json(told)
+        return
+    mean, error = report.fitted.gain
+    _output.say(
+        f"{report.fitted.questions:,} questions, each left out in turn: routing is right on {100 * mean:+.1f} "
+        f"+- {100 * error:.1f} points more than the best model by its level"
+    )
+    rows = [
+        (name, f"{weight:.2f}", f"{told['weights_of_new_kinds'][name]:.2f}") for name, weight in told["weights"].items()
+    ]
+    columns: Any = {"part": "left", "weight": "right", "of a new kind": "right"}
+    _output.console().print(_output.table("what each part weighs", columns, rows))
+    _output.say(f"kept with version {report.log.version} of {url}")
 
 
-def _record(done: Calibrated, url: str) -> dict[str, Any]:
-    saved, error = done.fit.gain
+def _told(fitted: Fitted, version: int, url: str) -> dict[str, Any]:
+    from cit_core.evidence.parts import PARTS
+
+    weights = fitted.weights
+    network = {"network: difficulty": weights.network[0], "network: way": weights.network[1]}
     return {
-        "helps": done.fit.helps,
-        "settings": asdict(done.fit.settings) if done.fit.helps else None,
-        "questions": len(done.fit.asked_N),
-        "saved_log_loss": saved,
-        "standard_error": error,
-        "routed": done.routed,
-        "routed_network": done.routed_network,
-        "version": done.version,
+        "questions": fitted.questions,
+        "gain": fitted.gain[0],
+        "standard_error": fitted.gain[1],
+        "weights": {**dict(zip(PARTS, weights.known_P.tolist(), strict=True)), **network},
+        "weights_of_new_kinds": {**dict(zip(PARTS, weights.new_P.tolist(), strict=True)), **network},
+        "version": version,
         "store": url,
     }
-
-
-def _say(done: Calibrated, url: str) -> None:
-    saved, error = done.fit.gain
-    _output.say(
-        f"{len(done.fit.asked_N):,} questions, each left out in turn: evidence saves {saved:.4f} ± {error:.4f} nats of "
-        "log-loss"
-    )
-    _output.say(f"the best pick is right on {done.routed:.1%} of them, on {done.routed_network:.1%} without evidence")
-    if done.fit.helps:
-        chosen = asdict(done.fit.settings).items()
-        found = ", ".join(f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in chosen)
-        _output.say(f"kept with version {done.version} of {url}: {found}")
-    else:
-        _output.say(f"not clearly better than the network alone: routers of {url} go without evidence")

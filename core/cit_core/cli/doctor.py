@@ -48,7 +48,7 @@ class Check:
 
 def doctor(store: StoreOption = None, checkpoint: CheckpointOption = "mini", json_: JsonOption = False) -> None:
     """Check what is installed, the checkpoint, the catalogue, the store and the time of a decision."""
-    checks = [*_installed(), *_works(checkpoint), _store(store)]
+    checks = [*_installed(), *_works(checkpoint), _store(store), *_evidence(store, checkpoint)]
     if json_:
         _output.as_json([asdict(check) for check in checks])
     else:
@@ -142,3 +142,40 @@ def _store(url: str | None) -> Check:
             return Check("store", f"{opened.url}: {counts}, version {opened.version}")
 
     return _guarded("store", look)
+
+
+def _evidence(url: str | None, checkpoint: str) -> Iterator[Check]:
+    """Whether a store's outcomes correct the network; nothing is fitted here, and nothing said where there are none."""
+    from cit_core.aptitude.evidence_fit import evidence_setting, fitted_on
+    from cit_core.aptitude.evidence_sources import log_of
+    from cit_core.cli._options import open_store, sqlite_file
+    from cit_core.router.loading import open_scorer
+
+    path = sqlite_file(url)
+    if path is not None and not path.exists():
+        return
+    try:
+        with open_store(url) as opened:
+            if not opened.outcome_count():
+                return
+            scorer = open_scorer(checkpoint)
+            log = log_of(opened, scorer)
+            fitted = fitted_on(opened.setting(evidence_setting(scorer)), log, scorer)
+            texts = any(item.instruction for item in opened.items())
+            url = opened.url
+    except (CITError, ImportError):  # told by the other checks
+        return
+    if not texts:
+        yield Check(
+            "evidence", "profiles alone: no text of a question is stored", "cit import table FILE --items QUESTIONS"
+        )
+    elif fitted is None:
+        yield Check(
+            "evidence",
+            "not fitted on what the store holds; the next router does it",
+            f"cit calibrate --store {url}",
+        )
+    else:
+        mean, error = fitted.gain
+        gain = f"routing is right on {100 * mean:+.1f} +- {100 * error:.1f} points more than by level"
+        yield Check("evidence", f"fitted on {fitted.questions:,} questions: {gain}")

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cit_core
+from cit_core.aptitude.evidence_fit import fit_log
+from cit_core.aptitude.evidence_sources import Log, mean_profile
 from cit_core.evaluate.baselines import Baseline, Known, baselines
 from cit_core.evaluate.settings import Setting
-from cit_core.evidence import Evidence, EvidenceScorer, EvidenceSettings
-from cit_core.evidence.fitting import FEWEST, fit_settings
+from cit_core.evidence import Evidence, EvidenceScorer
 from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Capability
 from cit_core.router import Scorer
@@ -163,36 +164,25 @@ def tasks_shuffled(capability: Capability) -> Capability:
 
 
 def with_evidence(setting: Setting, scorer: Network) -> Scorer:
-    """The network corrected by what is known.
+    """The network corrected by what is known, exactly as `Router.from_store` corrects it on a store that holds that."""
+    log = log_of(setting)
+    evidence = Evidence(log.outcomes, fit_log(log, scorer))
+    return EvidenceScorer(scorer, evidence, mean_profile(log.capabilities))
 
-    Settings are fitted on validation items where the candidates' own answers to enough of them are known; for new
-    models they are the defaults. Where evidence does not help, it is the network alone, as after
-    `cit calibrate --evidence`.
-    """
+
+def log_of(setting: Setting) -> Log:
+    """What is known, as evidence reads it."""
     known = setting.known
-    trained = {c.candidate.id for c, is_trained in zip(known.capabilities, known.trained, strict=True) if is_trained}
-    settings = EvidenceSettings()
-    if trained >= set(setting.candidates) and known.validation_I.sum() >= FEWEST:
-        log_odds_IM = np.full(known.correct_IM.shape, np.nan)
-        asked = np.flatnonzero(known.validation_I)
-        log_odds_IM[asked] = scorer.read([setting.known_instructions[row] for row in asked], known.capabilities)[0]
-        fit = fit_settings(outcomes_of(known), log_odds_IM)
-        if not fit.helps:
-            return scorer
-        settings = fit.settings
-    return EvidenceScorer(scorer, Evidence(outcomes_of(known), settings))
-
-
-def outcomes_of(known: Known) -> OutcomeMatrix:
-    """Return what is known as evidence reads it."""
-    return OutcomeMatrix(
+    outcomes = OutcomeMatrix(
         name="known",
-        item_ids=tuple(map(str, range(len(known.tasks_I)))),
-        candidates=known.ids,
+        item_ids=tuple(f"{row}" for row in range(len(known.tasks_I))),
+        candidates=tuple(capability.candidate.id for capability in known.capabilities),
         correct_IK=known.correct_IM,
-        tasks=known.tasks_I,
+        tasks=tuple(known.tasks_I),
+        instructions=tuple(setting.known_instructions),
         vectors_ID=known.vectors_ID,
     )
+    return Log(outcomes, None, tuple(known.capabilities), 0)
 
 
 def _digest(setting: Setting, method: Method) -> str:
@@ -215,6 +205,7 @@ def _code() -> bytes:
             *folder.glob("evaluate/baselines/*.py"),
             *folder.glob("runtime/*.py"),
             *folder.glob("evidence/*.py"),
+            *folder.glob("aptitude/evidence_*.py"),
             Path(__file__),
         ]
     )

@@ -1,17 +1,18 @@
 """Correct a scorer by the outcomes on similar questions. Numpy alone: no torch, no store."""
 
-from cit_core.evidence.effects import NO_TASK, Effects, fit_effects
-from cit_core.evidence.fitting import Fit, fit_settings
-from cit_core.evidence.scorer import Evidence, EvidenceScorer, EvidenceSettings, Reader
+from cit_core.evidence.effects import Effects, fit_effects
+from cit_core.evidence.fitting import Fitted, NetworkReading, fit_evidence
+from cit_core.evidence.profiles import Profiles
+from cit_core.evidence.scorer import Evidence, EvidenceScorer, Reader
 
 __all__ = [
-    "NO_TASK",
     "Effects",
     "Evidence",
     "EvidenceScorer",
-    "EvidenceSettings",
-    "Fit",
+    "Fitted",
+    "NetworkReading",
+    "Profiles",
     "Reader",
     "fit_effects",
-    "fit_settings",
+    "fit_evidence",
 ]

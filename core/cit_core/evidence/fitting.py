@@ -1,115 +1,193 @@
-"""How far evidence reaches and how much of it is believed, fitted on outcomes: each question is left out in turn."""
+"""Fit a corrector on a log: every part of a prediction earns its weight on questions left out, or gets none.
+
+Weights are fitted twice: on questions left out alone, and on whole groups of tasks left out, which is what a question
+of a new kind meets. A gate says which of the two a query is. Ways of candidates are then scaled down as far as routing
+on questions left out asks for: by log-loss alone, the noise of many candidates would choose.
+
+Axes: I stored questions, S questions that weights are fitted on, K candidates, T targets, F features, P parts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.errors import InvalidInput
-from cit_core.evidence.effects import Array, Effects, fit_effects
-from cit_core.evidence.scorer import Evidence, EvidenceSettings
+from cit_core.evidence.effects import Array, fit_effects
+from cit_core.evidence.left_out import LeftOut, Parted, kinds
+from cit_core.evidence.parts import PARTS, Regression
+from cit_core.evidence.profiles import Profiles, profile_ways
+from cit_core.evidence.regression import Ridge
+from cit_core.evidence.stacking import fit_gate, fit_weights, way_scale
+from cit_core.evidence.text_features import BUCKETS, COUNTS, TextFeatures
 from cit_core.outcomes import OutcomeMatrix
 
-__all__ = ["FEWEST", "Fit", "fit_settings"]
+__all__ = ["Fitted", "NetworkReading", "Weights", "fit_evidence", "with_profiles"]
 
-GRID: Mapping[str, tuple[Any, ...]] = {
-    "task_from": ("neighbours", "classifier"),
-    "task": (1.0, 3.0, 10.0, 30.0, 100.0),
-    "neighbours": (25, 50, 100, 200, 400),
-    "bandwidth": (0.6, 0.8, 1.0),
-    "local": (1.0, 3.0, 10.0, 30.0, 100.0),
-    "difficulty": (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0),
-}
-SWEEPS = 2
-FOLDS = 5
-FEWEST = 50
-"""Questions that say anything."""
+EASINESS_RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0)
+WAY_RIDGES = (3.0, 10.0, 30.0, 100.0, 300.0)
+REGRESSED, WEIGHED = 20_000, 1_500
+"""Questions that regressions, and weights, are fitted on at most."""
+FEWEST = 8
+"""Questions from which on weights are fitted."""
+PROFILE_WAY = 1.0
+"""Weight of the nearest profile tasks where there are too few questions to fit any."""
+FROM_WAY = 4
+"""Parts from this one on are ways."""
 
-
-@dataclass(frozen=True)
-class Fit:
-    """Settings and what they are worth on questions that were left out, fold by fold."""
-
-    settings: EvidenceSettings
-    predicted_NK: Array = field(repr=False)
-    """Log-odds of the questions that were asked, each without its own fold."""
-    asked_N: NDArray[np.intp] = field(repr=False)
-    """Their rows."""
-    loss_N: Array = field(repr=False)
-    """Log-loss of each question, mean over the candidates that answered it [nats]; lower is better."""
-    network_loss_N: Array = field(repr=False)
-    """The same without evidence."""
-
-    @property
-    def gain(self) -> tuple[float, float]:
-        """What evidence saves of the log-loss, and the standard error of that."""
-        saved_N = self.network_loss_N - self.loss_N
-        return float(saved_N.mean()), float(saved_N.std(ddof=1) / np.sqrt(len(saved_N)))
-
-    @property
-    def helps(self) -> bool:
-        """Whether the gain is more than two of its standard errors."""
-        saved, error = self.gain
-        return saved > 2.0 * error
+Floats = NDArray[np.float32]
 
 
-def fit_settings(outcomes: OutcomeMatrix, log_odds_IK: NDArray[np.floating], *, seed: int = 0) -> Fit:
-    """Choose settings by the log-loss on questions left out in turn, one setting at a time over `GRID`.
+class NetworkReading(NamedTuple):
+    """What a network says of some stored questions."""
+
+    rows_S: NDArray[np.intp]
+    log_odds_SK: NDArray[np.floating]
+    reference_S: NDArray[np.floating]
+    """Of a candidate with the mean profile: how easy the network takes a question to be."""
+
+
+class Weights(NamedTuple):
+    """How much each part is believed."""
+
+    known_P: Array
+    """Where a question is of a kind that the log has."""
+    new_P: Array
+    """Where it is not."""
+    shift: tuple[float, float]
+    """Of all log-odds, where it is and where it is not."""
+    gate: Array
+    """Offset and slopes of the log-odds that a question is of a known kind."""
+    network: tuple[float, float] = (0.0, 0.0)
+    """Of the network's easiness, and of its ways."""
+    network_mean: float = 0.0
+    network_mean_K: Array | None = None
+    """Of both over stored questions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """All that is learned from a log beside its effects."""
+
+    features: TextFeatures
+    regression: Regression
+    weights: Weights
+    questions: int
+    """That the weights were fitted on."""
+    gain: tuple[float, float] = (0.0, 0.0)
+    """Accuracy of routing above the plain level on questions left out, and its standard error."""
+
+
+def fit_evidence(
+    outcomes: OutcomeMatrix, *, network: NetworkReading | None = None, profiles: Profiles | None = None, seed: int = 0
+) -> Fitted:
+    """Fit regressions, weights and the gate.
 
     Args:
-        outcomes: Training outcomes.
-        log_odds_IK: The network's, calibrated; rows of NaN for questions that are not to be asked.
-        seed: Of the folds.
-
-    Raises:
-        InvalidInput: If fewer than `FEWEST` questions can be asked.
+        outcomes: Stored questions; those without an answer are not used.
+        network: What a network says of some of them.
+        profiles: Accuracies on tasks whose questions are not stored.
+        seed: Of draws and folds.
     """
-    asked_I = ~np.isnan(log_odds_IK).any(axis=1) & ~np.isnan(outcomes.correct_IK).all(axis=1)
-    if asked_I.sum() < FEWEST:
-        raise InvalidInput(
-            f"evidence is fitted on at least {FEWEST} questions with a text and an outcome, and {asked_I.sum()} have "
-            "both; import more with `cit import`, or route with the default settings"
-        )
-    fold_I = np.random.default_rng(seed).permutation(len(asked_I)) % FOLDS
-    correct_NK = outcomes.correct_IK[asked_I].astype(np.float64)
-    effects: dict[tuple[int, float], Effects] = {}
-    losses: dict[EvidenceSettings, float] = {}
-
-    def predict(settings: EvidenceSettings) -> Array:
-        predicted_IK: Array = np.full(log_odds_IK.shape, np.nan)
-        for fold in range(FOLDS):
-            kept = outcomes.rows(fold_I != fold)
-            key = fold, settings.task
-            if key not in effects:
-                effects[key] = fit_effects(kept, settings.task)
-            rows = np.flatnonzero((fold_I == fold) & asked_I)
-            evidence = Evidence(kept, settings, effects=effects[key])
-            predicted_IK[rows] = evidence.update(log_odds_IK[rows], outcomes.vectors_ID[rows], outcomes.candidates)
-        return np.asarray(predicted_IK[asked_I])
-
-    def loss(settings: EvidenceSettings) -> float:
-        if settings not in losses:
-            losses[settings] = float(_losses(predict(settings), correct_NK).mean())
-        return losses[settings]
-
-    best = EvidenceSettings()
-    for _ in range(SWEEPS):
-        for name, values in GRID.items():
-            best = min((replace(best, **{name: value}) for value in values), key=loss)
-    predicted_NK = predict(best)
-    return Fit(
-        settings=best,
-        predicted_NK=predicted_NK,
-        asked_N=np.flatnonzero(asked_I),
-        loss_N=_losses(predicted_NK, correct_NK),
-        network_loss_N=_losses(log_odds_IK[asked_I], correct_NK),
+    draw = np.random.default_rng(seed)
+    answered = np.flatnonzero(~np.isnan(outcomes.correct_IK).all(axis=1))
+    rows = np.sort(draw.permutation(answered)[:REGRESSED])
+    log = outcomes.rows(rows)
+    whole = fit_effects(*with_profiles(log.correct_IK, profiles))
+    effects = whole.rows(slice(len(rows)))
+    features, features_IF = _features(log)
+    centre_F = features_IF.mean(axis=0) if len(rows) else np.zeros(features_IF.shape[1], np.float32)
+    centred_I = effects.easiness_I - (effects.easiness_I.mean() if len(rows) else 0.0)
+    targets_IT = np.column_stack([centred_I, effects.residual_IK]).astype(np.float32)
+    if len(rows) < FEWEST:
+        flat = Regression(centre_F, np.zeros((len(centre_F), targets_IT.shape[1]), np.float32))
+        return Fitted(features, flat, _unfitted(), len(rows))
+    ridge = Ridge(features_IF - centre_F)
+    ridges = ridge.best(targets_IT[:, :1], EASINESS_RIDGES), ridge.best(targets_IT[:, 1:], WAY_RIDGES)
+    regression = Regression(
+        centre_F,
+        np.hstack([ridge.coefficients(targets_IT[:, :1], ridges[0]), ridge.coefficients(targets_IT[:, 1:], ridges[1])]),
     )
+    chosen_S = _chosen(rows, network, draw)
+    profile_IK = profile_ways(np.asarray(log.vectors_ID, np.float32), profiles, whole.rows(slice(len(rows), None)))
+    parted = Parted(log, effects, ridge, targets_IT, ridges, profile_IK, chosen_S, seed)
+    kind_I, group_I = kinds(log, seed)
+    known, new = parted.questions(), parted.kinds(group_I)
+    correct_SK = log.correct_IK[chosen_S].astype(np.float64)
+    weights, gain = _weighed(effects.level_K, correct_SK, known, new, kind_I[chosen_S])
+    if network is not None:
+        weights = _with_network(weights, effects.level_K, correct_SK, known, rows[chosen_S], network)
+    return Fitted(features, regression, weights, len(chosen_S), gain)
 
 
-def _losses(log_odds_NK: NDArray[np.floating], correct_NK: NDArray[np.floating]) -> Array:
-    loss_NK = np.logaddexp(0.0, log_odds_NK) - correct_NK * log_odds_NK
-    return np.asarray(np.nanmean(loss_NK, axis=1), np.float64)
+def with_profiles(
+    correct_IK: NDArray[np.floating], profiles: Profiles | None
+) -> tuple[NDArray[np.floating], NDArray[np.floating] | None]:
+    """OutcomeMatrix of questions and, below them, accuracies of tasks, with their counts."""
+    if profiles is None or not len(profiles.correct_TK):
+        return correct_IK, None
+    counts = np.concatenate([np.ones_like(correct_IK), profiles.count_TK.astype(correct_IK.dtype)])
+    return np.concatenate([correct_IK, profiles.correct_TK.astype(correct_IK.dtype)]), counts
+
+
+def _features(log: OutcomeMatrix) -> tuple[TextFeatures, Floats]:
+    vectors_ID = np.asarray(log.vectors_ID, np.float32)
+    texts = [text for text in log.instructions if text]
+    features, of_texts = TextFeatures.fit(texts)
+    of_all = np.zeros((len(vectors_ID), BUCKETS + COUNTS), np.float32)
+    of_all[[place for place, text in enumerate(log.instructions) if text]] = of_texts
+    return features, np.hstack([vectors_ID, of_all])
+
+
+def _chosen(rows: NDArray[np.intp], network: NetworkReading | None, draw: np.random.Generator) -> NDArray[np.intp]:
+    """Rows that weights are fitted on: those that the network has read, and others."""
+    order = draw.permutation(len(rows))
+    if network is not None:
+        order = order[np.argsort(~np.isin(rows[order], network.rows_S), kind="stable")]
+    return np.sort(order[:WEIGHED])
+
+
+def _unfitted() -> Weights:
+    only_profiles = np.zeros(len(PARTS))
+    only_profiles[-1] = PROFILE_WAY
+    return Weights(only_profiles, only_profiles, (0.0, 0.0), np.zeros(3))
+
+
+def _weighed(
+    level_K: Array, correct_SK: Array, known: LeftOut, new: LeftOut, kind_S: NDArray[np.integer]
+) -> tuple[Weights, tuple[float, float]]:
+    base_SK = np.broadcast_to(level_K, correct_SK.shape)
+    found = []
+    for parts_PSK, unit_S in ((known.parts_PSK, None), (new.parts_PSK, kind_S)):
+        weight_P, shift = fit_weights(base_SK, parts_PSK, correct_SK)
+        spread_SK = base_SK + weight_P[0] * parts_PSK[0]
+        way_SK = np.tensordot(weight_P[FROM_WAY:], parts_PSK[FROM_WAY:], 1)
+        scale, gain = way_scale(spread_SK, way_SK, correct_SK, unit_S)
+        weight_P[FROM_WAY:] *= scale
+        found.append((weight_P, shift, gain))
+    (known_P, shift, gain), (new_P, shift_of_new, _) = found
+    return Weights(known_P, new_P, (shift, shift_of_new), fit_gate(known.gate_SG, new.gate_SG)), gain
+
+
+def _with_network(
+    weights: Weights,
+    level_K: Array,
+    correct_SK: Array,
+    known: LeftOut,
+    rows_S: NDArray[np.intp],
+    network: NetworkReading,
+) -> Weights:
+    place = {row: at for at, row in enumerate(rows_S.tolist())}
+    mine = [at for at, row in enumerate(network.rows_S.tolist()) if row in place]
+    chosen = [place[int(network.rows_S[at])] for at in mine]
+    way_NK = network.log_odds_SK[mine] - network.reference_S[mine, None]
+    mean, mean_K = float(network.reference_S[mine].mean()), way_NK.mean(axis=0)
+    easiness_NK = np.broadcast_to((network.reference_S[mine] - mean)[:, None], way_NK.shape)
+    base_NK = level_K + weights.shift[0] + np.tensordot(weights.known_P, known.parts_PSK[:, chosen], 1)
+    weight_P, _ = fit_weights(base_NK, np.stack([easiness_NK, way_NK - mean_K]), correct_SK[chosen])
+    scale, _ = way_scale(base_NK, weight_P[1] * (way_NK - mean_K), correct_SK[chosen])
+    return weights._replace(
+        network=(float(weight_P[0]), float(weight_P[1] * scale)), network_mean=mean, network_mean_K=mean_K
+    )

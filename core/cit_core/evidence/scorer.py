@@ -1,212 +1,156 @@
 """Evidence: what happened on questions like this one corrects what the network expects.
 
-The network is the prior. Outcomes on stored questions are explained by three effects, all in log-odds,
+    z_k = level_k + shift_k + sum_p w_p(x) part_pk(x) + u (r(x) - r) + v (n_k(x) - r(x) - n_k)
 
-    z_ik = theta_k + b_i + delta_tk        candidate's level, question's easiness, candidate's way with the task t of i
+parts     what regression, tasks, neighbours and profiles say of the query's easiness and of candidates' ways with it
+w_p(x)    g w_p + (1 - g) w'_p: by how likely the query is of a kind that the log has, g
+r, n_k    the network's log-odds of a candidate with the mean profile, and of candidate k; without x their means
 
-each shrunk towards 0 by a ridge (`fit_effects`), and for a new question x its neighbours among the stored ones, with
-kernel weights w_i, say how far to go from the network's log-odds n_k:
+Weights are fitted on questions left out and 0 where a part does not help (`fitting.py`). Who else takes part in a
+decision changes nobody's score. A candidate of whom nothing is known keeps the network's.
 
-    n_k + s_k a (theta_k + b(x) - n_k) + s_k c delta_k(x) + g_k(x)
-    a = W / (W + difficulty)            W = sum of w_i: how much evidence there is
-    b(x)                                weighted mean over the neighbours; c = W / (W + 1)
-    delta_k(x)                          the same; or the mean over the tasks by `TaskClassifier`'s p(t | x), and for
-                                        its p(none | x) the same
-    s_k = m_k / (m_k + 30)              m_k: outcomes of k at all, so that one of them does not move it everywhere
-    g_k(x) = sum w_i (y_ik - p_ik) / (sum w_i p_ik (1 - p_ik) + local)     what the three effects leave, one Newton step
-
-Who else takes part in a decision changes nobody's score. Without neighbours, or
-for a candidate without outcomes, every term is 0 and the score is the network's, bit for bit.
-
-Axes: N queries, I stored questions, J neighbours, K candidates, T tasks, D width.
+Axes: N queries, I stored questions, K candidates of the log, C candidates of a decision, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Literal, Protocol
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
-from cit_core.errors import InvalidInput
 from cit_core.evidence.effects import Array, Effects, fit_effects
-from cit_core.evidence.task_classifier import TaskClassifier
-from cit_core.outcomes import OutcomeMatrix
-from cit_core.records import Capability
+from cit_core.evidence.fitting import FROM_WAY, REGRESSED, Fitted, fit_evidence, with_profiles
+from cit_core.evidence.neighbours import Neighbours
+from cit_core.evidence.parts import NEIGHBOURS, PARTS, TaskEffects, by_neighbours, gate_features
+from cit_core.evidence.profiles import Profiles, profile_ways
+from cit_core.outcomes import NO_TASK, OutcomeMatrix
+from cit_core.records import Candidate, Capability
 
-__all__ = ["Evidence", "EvidenceScorer", "EvidenceSettings", "Reader"]
+__all__ = ["Evidence", "EvidenceScorer", "Reader"]
 
-FEW = 30
-"""Outcomes with which a candidate's level and ways count one half."""
-NARROWEST = 0.05
-"""Of a kernel, in cosine: however many copies of a question are stored, they all speak."""
-SHORTLIST_FROM = 4_096
-"""Stored questions from which neighbours are looked for in two steps."""
-SHORTLISTED = 4
-"""Questions that the first step keeps for each neighbour wanted, and 1,024 at least: on the vectors of our tables they
-hold 92 % of the nearest 400, those that are lost being the lightest, and 99 % of the nearest 50."""
+WAYS_ODDS = -0.7
+"""Log of prior odds by which ways must be surer of a known kind: a wrong way costs more than a wrong difficulty."""
+GATE_SHIFT_P = np.where(np.arange(len(PARTS)) < FROM_WAY, 0.0, WAYS_ODDS)
 
-
-@dataclass(frozen=True)
-class EvidenceSettings:
-    """How far evidence reaches and how much of it is believed. The defaults were fitted on MMLU-Pro training outcomes.
-
-    Attributes:
-        neighbours: At most so many stored questions speak about a new one.
-        bandwidth: Only those with a cosine above 1 - bandwidth do.
-        difficulty: Kernel weight at which the network's idea of a question's difficulty counts one half.
-        task: Ridge on a candidate's way with a task [inverse variance in log-odds].
-        local: Ridge on what is left around the question [the same].
-        task_from: Whose ways with tasks a question takes: its neighbours', or those of the tasks that a classifier
-            takes it for, and its neighbours' where that takes it for none. That is better where tasks have a cast of
-            their own, as data sets do, and worse where they overlap.
-    """
-
-    neighbours: int = 400
-    bandwidth: float = 1.0
-    difficulty: float = 300.0
-    task: float = 30.0
-    local: float = 10.0
-    task_from: Literal["neighbours", "classifier"] = "neighbours"
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if entry.name == "task_from":
-                if value not in ("neighbours", "classifier"):
-                    raise InvalidInput(f"evidence takes task_from neighbours or classifier, got {value!r}")
-            elif not 0.0 < value < float("inf"):
-                raise InvalidInput(f"evidence needs {entry.name} above 0 and finite, got {value!r}")
+Floats = NDArray[np.float32]
 
 
 class Evidence:
-    """Outcomes on stored questions, ready to be asked about new ones. Immutable, so threads share it.
+    """OutcomeMatrix on stored questions, ready to be asked about new ones. Immutable, so threads share it.
 
     Args:
         outcomes: What is known.
-        settings: How much of it is believed.
-        effects: Those of `fit_effects(outcomes, settings.task)`, where they are known already.
+        fitted: What was learned from it; learned now if not given.
+        profiles: Accuracies on tasks whose questions are not stored.
     """
 
     def __init__(
-        self,
-        outcomes: OutcomeMatrix,
-        settings: EvidenceSettings = EvidenceSettings(),
-        *,
-        effects: Effects | None = None,
+        self, outcomes: OutcomeMatrix, fitted: Fitted | None = None, *, profiles: Profiles | None = None
     ) -> None:
-        vectors_ID = np.ascontiguousarray(outcomes.vectors_ID, np.float32)
-        self.settings = settings
-        self._vectors_ID: NDArray[np.floating] = vectors_ID
-        self._centre_D = vectors_ID.mean(axis=0) if len(vectors_ID) else np.zeros(vectors_ID.shape[1], np.float32)
-        self._signs_WI = _signs(vectors_ID - self._centre_D) if len(vectors_ID) >= SHORTLIST_FROM else None
-        if self._signs_WI is not None:
-            self._vectors_ID = vectors_ID.astype(
-                np.float16
-            )  # read in part, at random places: half the memory to wait for
-        self._column = {id_: column for column, id_ in enumerate(outcomes.candidates)}
-        effects = fit_effects(outcomes, settings.task) if effects is None else effects
-        self._level_K, self._easiness_I = effects.level_K, effects.easiness_I
-        known_IK = outcomes.measured_IK
-        way_IK = effects.way_TK[outcomes.task_I]
-        expected_IK = sigmoid(effects.level_K + effects.easiness_I[:, None] + way_IK)
-        self._way_IK, self._way_TK = way_IK.astype(np.float32), effects.way_TK[:-1]
-        by_class = settings.task_from == "classifier"
-        self._classifier = TaskClassifier(vectors_ID, outcomes.task_I) if by_class else None
-        self._residual_IK = np.where(known_IK, outcomes.correct_IK - expected_IK, 0.0).astype(np.float32)
-        self._weight_IK = (expected_IK * (1.0 - expected_IK) * known_IK).astype(np.float32)
-        self._measured_K = np.asarray(known_IK.any(axis=0), np.bool_)
-        self._trust_K = known_IK.sum(axis=0) / (known_IK.sum(axis=0) + FEW)
+        self.fitted = fit_evidence(outcomes, profiles=profiles) if fitted is None else fitted
+        number = len(outcomes.vectors_ID)
+        effects = fit_effects(*with_profiles(outcomes.correct_IK, profiles))
+        self._profiles, self._of_profiles = profiles, effects.rows(slice(number, None))
+        of_questions = effects.rows(slice(number))
+        self._tasks = _tasks(outcomes, of_questions)
+        self._neighbours = Neighbours(outcomes.vectors_ID)
+        easiness_I = of_questions.easiness_I - (of_questions.easiness_I.mean() if number else 0.0)
+        self._easiness_I = easiness_I.astype(np.float32)
+        self._residual_IK, self._weight_IK = of_questions.residual_IK, of_questions.weight_IK
+        known_K = ~np.isnan(outcomes.correct_IK).all(axis=0)
+        if profiles is not None and len(profiles.correct_TK):
+            known_K |= ~np.isnan(profiles.correct_TK).all(axis=0)
+        self._level_K, self._apart_K = effects.level_K, effects.level_K - effects.level_K.mean()
+        self._column = {id_: at for at, id_ in enumerate(outcomes.candidates) if known_K[at]}
 
     def __len__(self) -> int:
-        return len(self._vectors_ID)
+        return len(self._neighbours)
+
+    @property
+    def candidates(self) -> Collection[str]:
+        """Ids of those of whom there is any outcome."""
+        return self._column.keys()
+
+    def asks(self, candidates: Sequence[str]) -> bool:
+        """Whether the network's log-odds change anything for these candidates."""
+        return any(self.fitted.weights.network) or not all(id_ in self._column for id_ in candidates)
+
+    def log_odds(self, vectors_ND: Floats, texts: Sequence[str]) -> Array:
+        """Of all candidates of the log, without the network, (N, K).
+
+        Args:
+            vectors_ND: Unit vectors of the queries, of the encoder that made those of the stored questions.
+            texts: The queries.
+        """
+        weights = self.fitted.weights
+        text_NF = np.stack([self.fitted.features(text) for text in texts])
+        guess = self._tasks.classifier(vectors_ND)
+        near = self._neighbours.near(vectors_ND, NEIGHBOURS)
+        sources = (
+            self.fitted.regression(np.hstack([vectors_ND, text_NF])),
+            self._tasks(guess),
+            by_neighbours(near, self._easiness_I, self._residual_IK, self._weight_IK),
+        )
+        profile_NK = profile_ways(vectors_ND, self._profiles, self._of_profiles)
+        gate_N = weights.gate[0] + gate_features(guess.margin_N, near) @ weights.gate[1:]
+        weight_NP = self._weights_of(gate_N)
+        shift_N = weights.shift[1] + sigmoid(gate_N) * (weights.shift[0] - weights.shift[1])
+        easiness_N3 = np.stack([source.easiness_N for source in sources], axis=1)
+        way_N4K = np.stack([*(source.way_NK for source in sources), profile_NK], axis=1)
+        easiness_N = shift_N + (weight_NP[:, 1:FROM_WAY] * easiness_N3).sum(axis=1)
+        way_NK = (weight_NP[:, FROM_WAY:, None] * way_N4K).sum(axis=1)
+        return np.asarray(self._level_K + weight_NP[:, :1] * self._apart_K + easiness_N[:, None] + way_NK)
+
+    def _weights_of(self, gate_N: Array) -> Array:
+        """How much of each part is believed, (N, P): between a question of a known kind, and one of a new kind."""
+        weights = self.fitted.weights
+        of_known_NP = sigmoid(gate_N[:, None] + GATE_SHIFT_P)
+        return weights.new_P + of_known_NP * (weights.known_P - weights.new_P)
 
     def update(
-        self, log_odds_NK: NDArray[np.floating], vectors_ND: NDArray[np.floating], candidates: Sequence[str]
+        self,
+        log_odds_NC: NDArray[np.floating],
+        reference_N: NDArray[np.floating],
+        vectors_ND: Floats,
+        texts: Sequence[str],
+        candidates: Sequence[str],
     ) -> Array:
         """Correct a network's log-odds by what happened on similar questions.
 
         Args:
-            log_odds_NK: Calibrated.
-            vectors_ND: Unit vectors of the queries, of the encoder that made those of the stored questions.
-            candidates: K ids; who is not known keeps the network's.
-
-        Returns:
-            (N, K) log-odds.
+            log_odds_NC: Calibrated, of the candidates of a decision.
+            reference_N: Of a candidate with the mean profile.
+            vectors_ND: Unit vectors of the queries.
+            texts: The queries.
+            candidates: C ids; who is not known keeps the network's log-odds.
         """
-        updated_NK = np.array(log_odds_NK, np.float64)
-        place_k = [place for place, id_ in enumerate(candidates) if id_ in self._column]
-        column_k = np.array([self._column[candidates[place]] for place in place_k], np.intp)
-        place_k = [place for place, column in zip(place_k, column_k, strict=True) if self._measured_K[column]]
-        column_k = column_k[self._measured_K[column_k]]
-        if len(self) and place_k:
-            for row, vector_D in zip(updated_NK, vectors_ND, strict=True):
-                neighbours_J, weight_J = self.neighbours(vector_D)
-                row[place_k] = self._corrected(row[place_k], vector_D, neighbours_J, weight_J, column_k)
-        return updated_NK
-
-    def neighbours(self, vector_D: NDArray[np.floating]) -> tuple[NDArray[np.intp], Array]:
-        """Rows of the stored questions that speak about a query, and their kernel weights in (0, 1].
-
-        The kernel is a hat: 1 for the same question, 0 from the last neighbour or the bandwidth on.
-        """
-        vector_D = np.asarray(vector_D, np.float32)
-        wanted = self.settings.neighbours
-        rows_J, near_JD = np.arange(len(self)), self._vectors_ID
-        if self._signs_WI is not None:
-            rows_J = self._shortlist(vector_D, self._signs_WI, max(SHORTLISTED * wanted, 1024))
-            near_JD = self._vectors_ID[rows_J].astype(np.float32)
-        cosine_J = np.einsum("jd,d->j", near_JD, vector_D)  # no BLAS: its threads would fight with onnxruntime's
-        last = np.partition(cosine_J, -wanted)[-wanted] if len(cosine_J) > wanted else -1.0
-        floor = min(max(float(last), 1.0 - self.settings.bandwidth), 1.0 - NARROWEST)
-        weight_J = (cosine_J.astype(np.float64) - floor) / (1.0 - floor)
-        near = weight_J > 0.0
-        return rows_J[near], np.minimum(weight_J[near], 1.0)
-
-    def _shortlist(self, vector_D: NDArray[np.float32], signs_WI: NDArray[np.uint64], number: int) -> NDArray[np.intp]:
-        """Rows whose vectors have the most signs in common with this one, both taken from the centre of all.
-
-        Signs keep angles (Charikar, 2002), and 384 of them are six words: a twentieth of the memory to read.
-        """
-        differing_I = np.zeros(len(self), np.uint16)
-        for word_I, word in zip(signs_WI, _signs((vector_D - self._centre_D)[None])[:, 0], strict=True):
-            differing_I += np.bitwise_count(word_I ^ word)
-        return np.argpartition(differing_I, number)[:number] if number < len(self) else np.arange(len(self))
-
-    def _corrected(
-        self,
-        network_K: Array,
-        vector_D: NDArray[np.floating],
-        neighbours_J: NDArray[np.intp],
-        weight_J: Array,
-        column_K: NDArray[np.intp],
-    ) -> Array:
-        total = weight_J.sum()
-        if not total > 0.0:
-            return network_K
-        cells = np.ix_(neighbours_J, column_K)
-        share_J = weight_J / total
-        a, c = total / (total + self.settings.difficulty), total / (total + 1.0)
-        expected_K = self._level_K[column_K] + share_J @ self._easiness_I[neighbours_J]
-        local_K = (weight_J @ self._residual_IK[cells]) / (weight_J @ self._weight_IK[cells] + self.settings.local)
-        way_K = share_J @ self._way_IK[cells]
-        if self._classifier is not None:
-            probability_T = self._classifier.probabilities(vector_D)
-            way_K = probability_T @ self._way_TK[:, column_K] + (1.0 - probability_T.sum()) * way_K
-        global_K = a * (expected_K - network_K) + c * way_K
-        corrected_K: Array = network_K + self._trust_K[column_K] * global_K + local_K
-        return corrected_K
+        updated_NC = np.array(log_odds_NC, np.float64)
+        place = [at for at, id_ in enumerate(candidates) if id_ in self._column]
+        if not place:
+            return updated_NC
+        column = [self._column[candidates[at]] for at in place]
+        own_NK = self.log_odds(np.asarray(vectors_ND, np.float32), texts)
+        weights = self.fitted.weights
+        easy, way = weights.network
+        mean_K = np.zeros(len(self._level_K)) if weights.network_mean_K is None else weights.network_mean_K
+        network_NC = easy * (reference_N - weights.network_mean)[:, None] + way * (
+            updated_NC[:, place] - reference_N[:, None] - mean_K[column]
+        )
+        updated_NC[:, place] = own_NK[:, column] + network_NC
+        return updated_NC
 
 
-def _signs(vectors_ID: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """One bit for each coordinate, (W, I): a row of words for all vectors after the other, as they are read."""
-    bits = np.packbits(vectors_ID > 0.0, axis=1)
-    words = np.zeros((len(bits), -(-bits.shape[1] // 8) * 8), np.uint8)
-    words[:, : bits.shape[1]] = bits
-    return np.ascontiguousarray(words.view(np.uint64).T)
+def _tasks(outcomes: OutcomeMatrix, effects: Effects) -> TaskEffects:
+    """Of the questions that something is known of; of a draw where these are many."""
+    answered_I = ~np.isnan(outcomes.correct_IK).all(axis=1)
+    if answered_I.sum() > REGRESSED:
+        rows = np.random.default_rng(0).permutation(np.flatnonzero(answered_I))[:REGRESSED]
+        answered_I = np.isin(np.arange(len(answered_I)), rows)
+    tasks = int(outcomes.task_I.max(initial=NO_TASK)) + 1
+    return TaskEffects(outcomes.vectors_ID[answered_I], outcomes.task_I[answered_I], effects.rows(answered_I), tasks)
 
 
 class Reader(Protocol):
@@ -229,16 +173,21 @@ class EvidenceScorer:
     Args:
         scorer: The network.
         evidence: On questions whose vectors the same encoder made.
+        reference: The mean profile of the log's candidates.
     """
 
-    def __init__(self, scorer: Reader, evidence: Evidence) -> None:
+    def __init__(self, scorer: Reader, evidence: Evidence, reference: Capability | None = None) -> None:
         self.scorer = scorer
         self.evidence = evidence
+        self.reference = reference or Capability(candidate=Candidate(id="mean of the log"))
         self.name = f"{scorer.name}+evidence"
         self.max_tokens = scorer.max_tokens
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
         """P(correct) of N queries for K candidates, (N, K)."""
-        log_odds_NK, vectors_ND = self.scorer.read(instructions, capabilities)
         ids = [capability.candidate.id for capability in capabilities]
-        return sigmoid(self.evidence.update(log_odds_NK, vectors_ND, ids))
+        asked = self.evidence.asks(ids)  # its phi is not run where it would weigh nothing
+        log_odds_NK, vectors_ND = self.scorer.read(instructions, [*capabilities, self.reference] if asked else ())
+        if not asked:
+            log_odds_NK = np.zeros((len(instructions), len(ids) + 1))
+        return sigmoid(self.evidence.update(log_odds_NK[:, :-1], log_odds_NK[:, -1], vectors_ND, instructions, ids))

@@ -6,21 +6,33 @@
 S is the covariance within tasks, S_all that of all questions; a part of each is replaced by a multiple of the identity.
 `none` is what a question of a new kind looks like: without it, the nearest task would be sure of that too.
 
-Axes: I stored questions, T tasks, D width.
+Axes: I stored questions, N queries, T tasks, D width.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.evidence.effects import NO_TASK, Array
+from cit_core.evidence.effects import Array
+from cit_core.outcomes import NO_TASK
 
-__all__ = ["TaskClassifier"]
+__all__ = ["TaskClassifier", "TaskGuess"]
 
 SHRINKAGE = 0.3
 TEMPERATURE = 4.0
 """Vectors of texts are no Gaussians: at 1, the classifier would be surer than it is right."""
+
+
+class TaskGuess(NamedTuple):
+    """Tasks of N queries."""
+
+    probability_NT: NDArray[np.float32]
+    """What a row lacks of 1 is for none of the tasks."""
+    margin_N: NDArray[np.float32]
+    """Log-density of the likeliest task above that of none."""
 
 
 class TaskClassifier:
@@ -29,46 +41,49 @@ class TaskClassifier:
     Args:
         vectors_ID: Unit vectors of the stored questions.
         task_I: Task of each, from 0; NO_TASK where it has none.
+        tasks: How many tasks there are; those that occur if not given.
     """
 
-    def __init__(self, vectors_ID: NDArray[np.floating], task_I: NDArray[np.integer]) -> None:
+    def __init__(self, vectors_ID: NDArray[np.floating], task_I: NDArray[np.integer], tasks: int | None = None) -> None:
         of_one = task_I != NO_TASK
-        vectors_ID, task_I = vectors_ID[of_one].astype(np.float64), task_I[of_one]
-        count_T = np.bincount(task_I)
+        vectors_ID, task_I = vectors_ID[of_one].astype(np.float32), task_I[of_one]
+        count_T = np.bincount(task_I, minlength=0 if tasks is None else tasks)
         self._known_T = count_T > 0
         if not self._known_T.any():
             return
-        sum_TD = np.zeros((len(count_T), vectors_ID.shape[1]))
-        np.add.at(sum_TD, task_I, vectors_ID)
-        mean_TD = sum_TD[self._known_T] / count_T[self._known_T, None]
+        order = np.argsort(task_I, kind="stable")
+        starts = np.searchsorted(task_I[order], np.flatnonzero(self._known_T))
+        mean_TD = np.add.reduceat(vectors_ID[order], starts, dtype=np.float64) / count_T[self._known_T, None]
         place_I = (np.cumsum(self._known_T) - 1)[task_I]
         # log-densities, less what all tasks share: -1/2 x' S^-1 x - 1/2 log |S|
-        within_DD, size = _precision(vectors_ID - mean_TD[place_I])
-        self._direction_TD = mean_TD @ within_DD
+        within_DD, size = _precision(vectors_ID - mean_TD[place_I].astype(np.float32))
+        direction_TD = mean_TD @ within_DD
         prior_T = np.log(count_T[self._known_T] / len(task_I))
-        self._offset_T = prior_T - 0.5 * (self._direction_TD * mean_TD).sum(axis=1)
-        mean_D = vectors_ID.mean(axis=0)
-        all_DD, size_of_all = _precision(vectors_ID - mean_D)
-        self._curve_DD = 0.5 * (within_DD - all_DD)
-        self._direction_D = mean_D @ all_DD
-        self._offset = 0.5 * (size - size_of_all - self._direction_D @ mean_D)
+        offset_T = prior_T - 0.5 * (direction_TD * mean_TD).sum(axis=1)
+        mean_D = vectors_ID.mean(axis=0, dtype=np.float64)
+        all_DD, size_of_all = _precision(vectors_ID - mean_D.astype(np.float32))
+        direction_D = mean_D @ all_DD
+        self._offset = float(0.5 * (size - size_of_all - direction_D @ mean_D))
+        self._direction_TD, self._offset_T = direction_TD.astype(np.float32), offset_T.astype(np.float32)
+        self._direction_D = direction_D.astype(np.float32)
+        self._curve_DD = (0.5 * (within_DD - all_DD)).astype(np.float32)
 
-    def probabilities(self, vector_D: NDArray[np.floating]) -> Array:
-        """Of each task, for one question; T of them, and what they lack of 1 is for none."""
-        found_T = np.zeros(len(self._known_T))
-        if self._known_T.any():
-            of_task_T = np.einsum("td,d->t", self._direction_TD, vector_D) + self._offset_T
-            curved_D = np.einsum("de,e->d", self._curve_DD, vector_D) + self._direction_D
-            none = np.einsum("d,d->", curved_D, vector_D) + self._offset
-            odds = np.append(of_task_T, none) / TEMPERATURE
-            raised = np.exp(odds - odds.max())
-            found_T[self._known_T] = raised[:-1] / raised.sum()
-        return found_T
+    def __call__(self, vectors_ND: NDArray[np.float32]) -> TaskGuess:
+        """Guess the tasks of N queries by their vectors."""
+        found_NT = np.zeros((len(vectors_ND), len(self._known_T)), np.float32)
+        if not self._known_T.any():
+            return TaskGuess(found_NT, np.zeros(len(vectors_ND), np.float32))
+        of_task_NT = vectors_ND @ self._direction_TD.T + self._offset_T
+        none_N = ((vectors_ND @ self._curve_DD + self._direction_D) * vectors_ND).sum(axis=1) + self._offset
+        odds = np.column_stack([of_task_NT, none_N]) / TEMPERATURE
+        raised = np.exp(odds - odds.max(axis=1, keepdims=True))
+        found_NT[:, self._known_T] = (raised / raised.sum(axis=1, keepdims=True))[:, :-1]
+        return TaskGuess(found_NT, of_task_NT.max(axis=1) - none_N)
 
 
-def _precision(centred_ID: Array) -> tuple[Array, float]:
+def _precision(centred_ID: NDArray[np.float32]) -> tuple[Array, float]:
     """The inverse of a shrunk covariance, and the logarithm of the covariance's determinant."""
-    covariance_DD = centred_ID.T @ centred_ID / len(centred_ID)
+    covariance_DD = (centred_ID.T @ centred_ID).astype(np.float64) / len(centred_ID)
     size = max(float(np.trace(covariance_DD)) / len(covariance_DD), 1e-9)  # each task may hold one question
     shrunk_DD: Array = (1.0 - SHRINKAGE) * covariance_DD + SHRINKAGE * size * np.eye(len(covariance_DD))
     return np.asarray(np.linalg.inv(shrunk_DD), np.float64), float(np.linalg.slogdet(shrunk_DD)[1])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
-from cit_core.evidence import Evidence, EvidenceSettings
+from cit_core.evidence import Evidence
 from cit_core.outcomes import OutcomeMatrix
 
 __all__ = ["smoothed"]
@@ -18,12 +18,11 @@ __all__ = ["smoothed"]
 FOLDS = 5
 
 
-def smoothed(outcomes: OutcomeMatrix, settings: EvidenceSettings | None = None, seed: int = 0) -> NDArray[np.float64]:
+def smoothed(outcomes: OutcomeMatrix, seed: int = 0) -> NDArray[np.float64]:
     """P(correct) of every item and candidate, (I, K), from the outcomes of the other folds.
 
     Args:
         outcomes: Of training items and training models alone.
-        settings: How far evidence reaches; its defaults if not given.
         seed: Of the folds.
     """
     items = len(outcomes.vectors_ID)
@@ -31,16 +30,8 @@ def smoothed(outcomes: OutcomeMatrix, settings: EvidenceSettings | None = None, 
     told_IK = np.empty(outcomes.correct_IK.shape)
     for fold in range(FOLDS):
         mine_I = fold_I == fold
-        others = outcomes.rows(~mine_I)
-        evidence = Evidence(others, settings or EvidenceSettings())
-        prior_NK = np.broadcast_to(_levels(others), (int(mine_I.sum()), len(outcomes.candidates)))
-        told_IK[mine_I] = sigmoid(evidence.update(prior_NK, outcomes.vectors_ID[mine_I], outcomes.candidates))
+        asked = outcomes.rows(mine_I)
+        texts = asked.instructions or [""] * len(asked.vectors_ID)
+        vectors_ND = np.asarray(asked.vectors_ID, np.float32)
+        told_IK[mine_I] = sigmoid(Evidence(outcomes.rows(~mine_I)).log_odds(vectors_ND, texts))
     return told_IK
-
-
-def _levels(outcomes: OutcomeMatrix) -> NDArray[np.float64]:
-    """Log-odds of each candidate's accuracy, with one right and one wrong answer added."""
-    known_IK = ~np.isnan(outcomes.correct_IK)
-    right_K = np.where(known_IK, outcomes.correct_IK, 0.0).sum(0)
-    levels_K: NDArray[np.float64] = np.log1p(right_K) - np.log1p(known_IK.sum(0) - right_K)
-    return levels_K

@@ -110,6 +110,8 @@ class Engine:
         self.completion_tokens = validated(_TOKENS, completion_tokens, "completion_tokens")
         self.basis: Mapping[str, Resolved] = {}
         """Candidate id to what its profile rests on, for a router made by `Router.from_models`."""
+        self.notes: tuple[str, ...] = ()
+        """Warnings of every decision."""
         self.excluded = validated(_REASONS, {} if excluded is None else excluded, "excluded")
         self._feedback = feedback
         require_unique((c.candidate.id for c in self.capabilities), "candidate ids")
@@ -265,7 +267,7 @@ class Engine:
         return decision.model_copy(update={"warnings": warnings}) if warnings else decision
 
     def _warnings(self, asked: _Asked, model: str) -> tuple[str, ...]:
-        found = []
+        found = list(self.notes)
         if asked.reading.cut:
             length, read = estimate_tokens(asked.query.text), len(asked.reading.text)
             found.append(f"the query has about {length:,} tokens; the {read:,} characters that ask were read to decide")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,21 +21,32 @@ from cit_core.runtime.checkpoint import shipped_checkpoints
 
 if TYPE_CHECKING:
     from cit_core.outcomes import OutcomeMatrix
-    from cit_core.store import CapabilityStore, Snapshot
+    from cit_core.store import CapabilityStore
 
 __all__ = [
     "Network",
     "Opened",
     "Origin",
     "RunScorer",
-    "evidence_setting",
+    "core_outcomes",
     "from_catalogue",
     "from_store",
+    "is_network",
     "is_run",
     "is_store",
+    "notes_of",
     "open_scorer",
     "open_store",
 ]
+
+NO_QUESTIONS = (
+    "routed by accuracies of tasks alone: the store has no text of a question; "
+    "`cit import table FILE --items QUESTIONS` adds them"
+)
+NO_EVIDENCE = (
+    "routed by profiles alone: what happened on similar questions is not used; make the router of a store with "
+    "Router.from_store(...), which fits it, and see `cit calibrate`"
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,8 @@ class Opened(NamedTuple):
     """`scorer` without evidence."""
     unmeasured: Mapping[str, str] = {}
     """Who has no outcomes, where others have: id to what to do about it."""
+    notes: tuple[str, ...] = ()
+    """What every decision should warn of."""
 
 
 def is_store(given: object) -> TypeGuard[CapabilityStore | str]:
@@ -101,66 +114,75 @@ def from_catalogue(checkpoint: str | Path, *, evidence: bool) -> Opened:
         CheckpointError: If the checkpoint is missing or damaged.
         MissingExtra: If it is a run and torch is not installed.
     """
-    from cit_core.catalogue import VECTORS_OF, catalogue_capabilities, core_suite
+    from cit_core.aptitude.evidence_sources import mean_profile
+    from cit_core.catalogue import VECTORS_OF, catalogue_capabilities, core_evidence, core_suite
     from cit_core.evidence import Evidence, EvidenceScorer
-    from cit_core.router.loading import open_scorer
+    from cit_core.evidence.serialization import from_json
 
     suite, scorer = core_suite(), open_scorer(checkpoint)
     opened = Opened(scorer, catalogue_capabilities(), f"catalogue:{suite.name}@{suite.version}", scorer)
     if not evidence or getattr(scorer, "encoder", None) != VECTORS_OF:  # vectors of another trunk cannot be compared
         return opened
-    return opened._replace(scorer=EvidenceScorer(scorer, Evidence(_core_outcomes())))
+    outcomes = core_outcomes()
+    corrector = Evidence(outcomes, from_json(core_evidence(), outcomes.candidates))
+    return opened._replace(scorer=EvidenceScorer(scorer, corrector, mean_profile(opened.capabilities)))
 
 
 def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | None, *, evidence: bool) -> Opened:
     """One moment of a store, and a scorer corrected by what happened on similar questions.
 
+    Questions without vectors get theirs, and evidence that was fitted on other outcomes is fitted again.
+
     Args:
         store: Where the outcomes are.
         scorer: The shipped checkpoint if not given.
         suite: Compute capabilities over its items alone.
-        evidence: Correct a scorer that makes vectors, if the store has vectors of that kind.
+        evidence: Correct a scorer that makes vectors.
     """
     if scorer is None:
         from cit_core.runtime import load_scorer
 
         scorer = load_scorer("mini")
-    encoder = getattr(scorer, "encoder", None) if evidence else None
-    snapshot = store.snapshot(suite, encoder=encoder)
-    network = scorer
-    if snapshot.evidence is not None and len(snapshot.evidence):
-        scorer = _corrected(scorer, snapshot.evidence, store.setting(evidence_setting(scorer)))
-    return Opened(scorer, snapshot.capabilities, f"store:{snapshot.version}", network, _unmeasured(snapshot))
+    if not evidence or not is_network(scorer):
+        snapshot = store.snapshot(suite)
+        unmeasured = _unmeasured(snapshot.capabilities)
+        return Opened(scorer, snapshot.capabilities, f"store:{snapshot.version}", scorer, unmeasured)
+    return _corrected(store, scorer, suite)
 
 
-def evidence_setting(scorer: Scorer) -> str:
-    """Name under which a store keeps what `cit calibrate --evidence` fitted for a network, in whatever version."""
-    return f"evidence:{getattr(scorer, 'name', type(scorer).__name__).partition('@')[0]}"
+def _corrected(store: CapabilityStore, scorer: Network, suite: Suite | None) -> Opened:
+    from cit_core.aptitude.evidence_fit import evidence_of
+    from cit_core.aptitude.evidence_sources import log_of, mean_profile
+    from cit_core.evidence import Evidence, EvidenceScorer
+
+    report = evidence_of(store, scorer)
+    log = report.log if suite is None else log_of(store, scorer, suite)
+    evidence = Evidence(log.outcomes, report.fitted, profiles=log.profiles)
+    corrected = EvidenceScorer(scorer, evidence, mean_profile(log.capabilities)) if evidence.candidates else scorer
+    unmeasured = _unmeasured(log.capabilities, evidence.candidates)
+    notes = () if len(evidence) or not evidence.candidates else (NO_QUESTIONS,)
+    return Opened(corrected, log.capabilities, f"store:{log.version}", scorer, unmeasured, notes)
 
 
-def _unmeasured(snapshot: Snapshot) -> dict[str, str]:
+def is_network(scorer: Scorer) -> TypeGuard[Network]:
+    """Whether evidence can correct a scorer: it reads log-odds and makes vectors."""
+    return all(hasattr(scorer, name) for name in ("read", "encode", "encoder"))
+
+
+def notes_of(scorer: Scorer, capabilities: Sequence[Capability]) -> tuple[str, ...]:
+    """What decisions of a router that was put together by hand should warn of."""
+    return (NO_EVIDENCE,) if is_network(scorer) and any(c.results for c in capabilities) else ()
+
+
+def _unmeasured(capabilities: Sequence[Capability], with_outcomes: Collection[str] = ()) -> dict[str, str]:
     """A guess about somebody of whom nothing is known must not win against what was measured."""
-    known = {capability.candidate.id for capability in snapshot.capabilities if capability.results}
-    if snapshot.evidence is not None:
-        some = (~np.isnan(snapshot.evidence.correct_IK)).sum(axis=0)
-        known |= {id_ for id_, count in zip(snapshot.evidence.candidates, some, strict=True) if count}
-    silent = [c.candidate.id for c in snapshot.capabilities if c.candidate.id not in known] if known else []
+    known = {capability.candidate.id for capability in capabilities if capability.results} | {*with_outcomes}
+    silent = [c.candidate.id for c in capabilities if c.candidate.id not in known] if known else []
     return {id_: f"not measured yet: `cit aptitude run ... --as {id_}`, or `cit import`" for id_ in silent}
 
 
-def _corrected(scorer: Scorer, stored: OutcomeMatrix, fitted: Any) -> Scorer:
-    """With the settings that were fitted for this encoder, with the defaults if none were."""
-    from cit_core.evidence import Evidence, EvidenceScorer, EvidenceSettings
-
-    settings = EvidenceSettings()
-    if fitted is not None and fitted["encoder"] == scorer.encoder:  # type: ignore[attr-defined]
-        if fitted["settings"] is None:  # it did not help on this store
-            return scorer
-        settings = EvidenceSettings(**fitted["settings"])
-    return EvidenceScorer(scorer, Evidence(stored, settings))  # type: ignore[arg-type]
-
-
-def _core_outcomes() -> OutcomeMatrix:
+def core_outcomes() -> OutcomeMatrix:
+    """The catalogue's answers to the core set, without texts."""
     from cit_core.catalogue import core_responses, core_suite, core_vectors
     from cit_core.outcomes import OutcomeMatrix
 

@@ -20,7 +20,7 @@ from cit_core.router.batching import Batcher, Batching, as_batching
 from cit_core.router.concurrency import aside
 from cit_core.router.engine import Engine
 from cit_core.router.feedback import Feedback
-from cit_core.router.loading import Origin, from_catalogue, from_store, open_scorer, open_store
+from cit_core.router.loading import Origin, from_catalogue, from_store, notes_of, open_scorer, open_store
 from cit_core.router.query import Query, check_text, policy_or_none
 from cit_core.router.scorer import Scorer
 
@@ -75,6 +75,7 @@ class Router(Engine):
             feedback=feedback,
         )
         self.batching = as_batching(batching)
+        self.notes = notes_of(scorer, self.capabilities)
         self.origin: Origin | None = None
         """Where it was opened; None for one that was put together by hand."""
         self._batcher = None if self.batching is None else Batcher(self.batching, self.decide_many)
@@ -116,6 +117,7 @@ class Router(Engine):
             store_version=opened.version,
             batching=batching,
         )
+        router.notes = opened.notes
         router.origin = Origin(checkpoint=str(checkpoint), evidence=evidence)
         return router
 
@@ -168,6 +170,7 @@ class Router(Engine):
             batching=batching,
         )
         router.basis = {one.capability.candidate.id: one for one in found}
+        router.notes = () if opened is None else opened.notes
         address = None if store is None else store.url
         router.origin = Origin(checkpoint=str(checkpoint), store=address, public=True)
         return router
@@ -223,6 +226,7 @@ class Router(Engine):
             feedback=Feedback(store, opened.network, keep_texts=keep_texts),
             batching=batching,
         )
+        router.notes = opened.notes
         router.origin = Origin(store=store.url, suite=suite, evidence=evidence) if scorer is None else None
         return router
 

@@ -201,14 +201,17 @@ class Writer:
         ]
         self._update(items, rows)
 
-    def set_setting(self, name: str, value: Any) -> None:
+    def set_setting(self, name: str, value: Any, *, replace: bool = False) -> None:
         """Keep a value that was fitted on this store, with the version that this transaction makes.
 
         Args:
-            name: Name of the setting; an earlier value stays with its version.
+            name: Name of the setting.
             value: Anything that JSON can hold.
+            replace: Remove earlier values, which stay with their versions otherwise.
         """
         self._settings[name] = value
+        if replace:
+            self._connection.execute(delete(settings).where(settings.c.name == name))
         self._changes[f"setting {name!r}"] += 1
 
     def remove_candidate(self, id_: str) -> None:

@@ -12,6 +12,7 @@ from fake_cit import absolute
 
 from cit_core import Candidate, CapabilityStore
 from cit_core.cli.doctor import OPTIONAL
+from cit_core.records import Item, Outcome, Task
 from cit_core.runtime import Checkpoint, shipped_checkpoints
 
 URL = "sqlite:///zoo.db"
@@ -88,3 +89,21 @@ def test_a_damaged_checkpoint_is_exit_code_1(cit):
     result = cit("doctor", "--checkpoint", "copy", "--json")
     assert result.exit_code == 1
     assert checks(result)["checkpoint"]["broken"]
+
+
+def test_it_says_whether_a_stores_evidence_is_fitted_and_what_helps(cit):
+    with CapabilityStore(URL) as store, store.transaction() as writer:
+        writer.add_candidates([Candidate(id="mine")])
+        writer.add_tasks([Task(id="sums", keywords=("sums",))])
+        writer.add_items([Item(id="1", task="sums")])
+        writer.add_outcomes([Outcome(candidate="mine", item="1", correct=1.0, source="log")])
+    found = checks(cit("doctor", "--store", URL, "--json"))["evidence"]
+    assert found["found"].startswith("profiles alone")
+    assert found["remedy"].startswith("cit import table")
+    with CapabilityStore(URL) as store, store.transaction() as writer:
+        writer.add_items([Item(id="2", task="sums", instruction="What is 2 plus 2?")])
+        writer.add_outcomes([Outcome(candidate="mine", item="2", correct=1.0, source="log")])
+    found = checks(cit("doctor", "--store", URL, "--json"))["evidence"]
+    assert found["remedy"] == f"cit calibrate --evidence --store {URL}"
+    assert cit(*found["remedy"].split()[1:]).exit_code == 0, "the remedy works"
+    assert checks(cit("doctor", "--store", URL, "--json"))["evidence"]["found"].startswith("fitted on 1 questions")

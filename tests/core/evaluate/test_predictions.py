@@ -25,18 +25,18 @@ from cit_core.evaluate.predictions import (
     TASKS_SHUFFLED,
     Method,
     keep,
+    log_of,
     mean_only,
     methods,
-    outcomes_of,
     predict,
     tasks_shuffled,
     with_evidence,
 )
 from cit_core.evaluate.settings import Setting, catalogue_parts, catalogue_setting
-from cit_core.evidence import Evidence, EvidenceScorer, EvidenceSettings
-from cit_core.evidence.fitting import FEWEST, Fit
 from cit_core.outcomes import Split
-from cit_core.records import Candidate, Capability
+from cit_core.records import Candidate, Capability, Item, Outcome
+from cit_core.router import Router
+from cit_core.store import CapabilityStore
 
 SPLIT = Split()
 
@@ -49,11 +49,9 @@ def whole() -> Setting:
 
 @pytest.fixture(scope="module")
 def log() -> Setting:
-    """More than `FEWEST` validation items, of which everyone's answers are known."""
+    """A log of four models that everyone has answered."""
     table = log_table(items=700)
-    setting = own_tasks_setting(table, text_vectors(table.instructions), SPLIT)
-    assert setting.known.validation_I.sum() >= FEWEST
-    return setting
+    return own_tasks_setting(table, text_vectors(table.instructions), SPLIT)
 
 
 # ---- controls
@@ -283,71 +281,37 @@ def test_a_baseline_is_fitted_once_for_all_settings_that_know_the_same(whole: Se
 
 
 def test_outcomes_are_those_that_are_known(whole: Setting) -> None:
-    found, known = outcomes_of(whole.known), whole.known
+    (found, *_), known = log_of(whole), whole.known
     np.testing.assert_array_equal(found.correct_IK, known.correct_IM)
     np.testing.assert_array_equal(found.vectors_ID, known.vectors_ID)
     assert found.candidates == known.ids
+    assert found.texts == whole.known_instructions
     names = sorted(set(known.tasks_I))
     assert [names[number] for number in found.task_I] == list(known.tasks_I)
 
 
-def scores_with_evidence(setting: Setting, network: StubNetwork) -> np.ndarray:
-    return with_evidence(setting, network).score(setting.instructions, setting.capabilities)
-
-
-def test_for_new_models_evidence_has_its_default_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = core_table(others=700)
-    new = catalogue_parts(catalogue_setting(table, text_vectors(table.instructions), SPLIT), SPLIT)[0].setting
-    assert new.known.validation_I.sum() >= FEWEST, "there are enough of them, of other models"
-    monkeypatch.setattr(predicting, "fit_settings", None)
-    network = StubNetwork()
-    expected = EvidenceScorer(network, Evidence(outcomes_of(new.known), EvidenceSettings()))
-    np.testing.assert_array_equal(
-        scores_with_evidence(new, network), expected.score(new.instructions, new.capabilities)
-    )
-    assert not np.array_equal(scores_with_evidence(new, network), network.score(new.instructions, new.capabilities))
-
-
-def fit_that(helps: bool, settings: EvidenceSettings, seen: list[Any]) -> Callable[..., Fit]:
-    """Stands where `fit_settings` stands."""
-
-    def fit(outcomes: Any, log_odds_IK: Any) -> Fit:
-        seen.append((outcomes, log_odds_IK))
-        loss = np.arange(60.0)
-        return Fit(settings, log_odds_IK, np.arange(60), loss, loss + helps * (1.0 + loss / 100))
-
-    return fit
-
-
-def test_settings_are_fitted_on_validation_items_of_models_to_learn_from(
-    log: Setting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network, seen, fitted = StubNetwork(), [], EvidenceSettings(neighbours=7, local=1.0)
-    monkeypatch.setattr(predicting, "fit_settings", fit_that(True, fitted, seen))
-    found = scores_with_evidence(log, network)
-    ((outcomes, log_odds_IK),) = seen
-    assert (~np.isnan(log_odds_IK)).all(axis=1).tolist() == log.known.validation_I.tolist()
-    asked = [text for text, used in zip(log.known_instructions, log.known.validation_I, strict=True) if used]
-    np.testing.assert_array_equal(log_odds_IK[log.known.validation_I], network.read(asked, log.known.capabilities)[0])
-    expected = EvidenceScorer(network, Evidence(outcomes, fitted)).score(log.instructions, log.capabilities)
-    np.testing.assert_array_equal(found, expected)
-
-
-def test_evidence_that_does_not_help_leaves_the_network_as_it_is(log: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = StubNetwork()
-    monkeypatch.setattr(predicting, "fit_settings", fit_that(False, EvidenceSettings(), []))
-    np.testing.assert_array_equal(scores_with_evidence(log, network), network.score(log.instructions, log.capabilities))
-
-
-def test_too_few_validation_items_are_not_fitted_on(log: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predicting, "fit_settings", None)
-    few = np.flatnonzero(log.known.validation_I)[: FEWEST - 1]
-    validation = np.isin(np.arange(len(log.known.validation_I)), few)
-    setting, network = replace(log, known=replace(log.known, validation_I=validation)), StubNetwork()
-    expected = EvidenceScorer(network, Evidence(outcomes_of(log.known), EvidenceSettings()))
-    np.testing.assert_array_equal(
-        scores_with_evidence(setting, network), expected.score(log.instructions, log.capabilities)
-    )
+def test_evidence_is_what_a_store_would_give(log: Setting, tmp_path: Path) -> None:
+    network, known = StubNetwork(), log.known
+    with CapabilityStore(f"sqlite:///{tmp_path / 'log.db'}") as store:
+        with store.transaction() as writer:
+            tasks = {r.task.id: r.task for c in known.capabilities for r in c.results}
+            writer.add_tasks(tasks[id_] for id_ in sorted(tasks))
+            writer.add_candidates(capability.candidate for capability in known.capabilities)
+            items = [
+                Item(id=f"{row:04}", task=task, instruction=text)
+                for row, (task, text) in enumerate(zip(known.tasks_I, log.known_instructions, strict=True))
+            ]
+            writer.add_items(items)
+            writer.add_outcomes(
+                Outcome(candidate=id_, item=item.id, correct=float(mark), source="log")
+                for item, marks in zip(items, known.correct_IM, strict=True)
+                for id_, mark in zip(known.ids, marks, strict=True)
+            )
+        stored = Router.from_store(store, network)
+    judged = with_evidence(log, network).score(log.instructions, log.capabilities)
+    used = stored.scorer.score(log.instructions, stored.capabilities)
+    np.testing.assert_allclose(judged, used, atol=0.02)
+    assert not np.allclose(judged, network.score(log.instructions, log.capabilities), atol=0.02)
 
 
 def test_real_evidence_on_a_planted_log_is_nearer_to_the_outcomes(log: Setting) -> None:
@@ -362,6 +326,7 @@ def test_real_evidence_on_a_planted_log_is_nearer_to_the_outcomes(log: Setting) 
         known=replace(log.known, correct_IM=right[: len(log.known_instructions)]),
     )
     network = StubNetwork()
-    alone, found = network.score(log.instructions, log.capabilities), scores_with_evidence(planted, network)
+    alone = network.score(log.instructions, log.capabilities)
+    found = with_evidence(planted, network).score(log.instructions, log.capabilities)
     assert ((found - planted.correct_NK) ** 2).mean() < 0.8 * ((alone - planted.correct_NK) ** 2).mean()
     assert set(planted.candidates).isdisjoint(MODELS)

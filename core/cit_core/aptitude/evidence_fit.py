@@ -1,0 +1,155 @@
+"""Keep a store's evidence fitted: vectors of its questions, and a corrector that is learned from its outcomes.
+
+Called wherever outcomes come in, and by routers that find a store whose evidence is not fitted, or not any more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.aptitude.evidence_sources import Log, log_of, mean_profile, with_texts
+from cit_core.aptitude.item_vectors import encode_items
+from cit_core.errors import StoreError
+from cit_core.evidence import Reader
+from cit_core.evidence.fitting import Fitted, NetworkReading, fit_evidence
+from cit_core.evidence.serialization import from_json, to_json
+
+if TYPE_CHECKING:
+    from cit_core.store import CapabilityStore
+
+
+class Network(Reader, Protocol):
+    """A scorer that evidence can correct and that makes vectors; `OnnxScorer` is one."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors of texts, (len(texts), D)."""
+
+
+__all__ = ["FitReport", "Network", "evidence_of", "evidence_setting", "fit_log", "fit_store", "fitted_on"]
+
+READ, FOLDS = 300, 4
+"""Questions that the network reads to learn what it is worth, each without the outcomes of its own fold."""
+GROWN = 0.1
+"""Share of new outcomes from which on evidence is fitted again."""
+
+Progress = Callable[[str, int], None]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """The evidence of a store."""
+
+    log: Log
+    fitted: Fitted
+    refreshed: bool
+    """Whether it was fitted now."""
+
+
+def evidence_setting(scorer: object) -> str:
+    """Name under which a store keeps what was fitted for a network, in whatever version."""
+    return f"evidence:{getattr(scorer, 'name', type(scorer).__name__).partition('@')[0]}"
+
+
+def fit_store(
+    store: CapabilityStore,
+    scorer: Network,
+    *,
+    anew: bool = False,
+    questions: int = READ,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> FitReport:
+    """Give every item a vector, and fit evidence where what is kept is of other outcomes; keep it in the store.
+
+    Args:
+        store: With outcomes.
+        scorer: Whose probabilities are corrected.
+        anew: Fit in any case.
+        questions: That the network reads at most, to learn what it is worth.
+        seed: Of draws and folds.
+        progress: Told what is done and how many items it has been done to.
+    """
+    tell = progress or (lambda _what, _count: None)
+    encode_items(store, scorer, progress=lambda done: tell("items encoded", done))
+    log = log_of(store, scorer)
+    fitted = None if anew else fitted_on(store.setting(evidence_setting(scorer)), log, scorer)
+    if fitted is not None:
+        return FitReport(log, fitted, refreshed=False)
+    fitted = fit_log(with_texts(store, log), scorer, questions=questions, seed=seed, progress=tell)
+    kept = {**to_json(fitted, log.outcomes.candidates), "made_of": _made_of(log, scorer)}
+    with store.transaction() as writer:
+        writer.set_setting(evidence_setting(scorer), kept, replace=True)
+    return FitReport(log._replace(version=store.version), fitted, refreshed=True)
+
+
+def fit_log(
+    log: Log, scorer: Network, *, questions: int = READ, seed: int = 0, progress: Progress | None = None
+) -> Fitted:
+    """Fit evidence on a log, with what the network says of some of its questions."""
+    rows = _drawn(log, questions, seed)
+    network = _network_reading(log, scorer, rows) if len(rows) >= FOLDS else None
+    if progress is not None:
+        progress("items read", len(rows))
+    return fit_evidence(log.outcomes, network=network, profiles=log.profiles, seed=seed)
+
+
+def fitted_on(kept: Any, log: Log, scorer: object) -> Fitted | None:
+    """What a store keeps, if it was fitted for this network on little else than this log."""
+    if not isinstance(kept, dict) or "made_of" not in kept:
+        return None
+    then, now = kept["made_of"], _made_of(log, scorer)
+    if then["encoder"] != now["encoder"] or then["scorer"] != now["scorer"]:
+        return None
+    if set(now["measured"]) - set(then["measured"]) or set(then["measured"]) - set(now["measured"]):
+        return None
+    if abs(now["outcomes"] - then["outcomes"]) > GROWN * then["outcomes"]:
+        return None
+    return from_json(kept, log.outcomes.candidates)
+
+
+def _made_of(log: Log, scorer: object) -> Mapping[str, Any]:
+    known_IK = ~np.isnan(log.outcomes.correct_IK)
+    measured = [id_ for id_, some in zip(log.outcomes.candidates, known_IK.any(axis=0), strict=True) if some]
+    return {
+        "encoder": getattr(scorer, "encoder", None),
+        "scorer": getattr(scorer, "name", None),
+        "measured": measured,
+        "outcomes": int(known_IK.sum()),
+    }
+
+
+def _drawn(log: Log, questions: int, seed: int) -> NDArray[np.intp]:
+    """Rows of questions with a text and an answer."""
+    answered_I = ~np.isnan(log.outcomes.correct_IK).all(axis=1)
+    with_text_I = np.array([bool(text) for text in log.outcomes.instructions], bool)
+    usable = np.flatnonzero(answered_I & with_text_I) if len(with_text_I) else np.zeros(0, np.intp)
+    return np.random.default_rng(seed).permutation(usable)[:questions]
+
+
+def _network_reading(log: Log, scorer: Network, rows: NDArray[np.intp]) -> NetworkReading:
+    """Log-odds of a draw of questions; a candidate's profile then lacks the outcomes of the question's fold."""
+    together = np.concatenate([_read(log, scorer, fold) for fold in np.array_split(rows, FOLDS)])
+    return NetworkReading(rows, together[:, :-1], together[:, -1])
+
+
+def _read(log: Log, scorer: Network, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    capabilities = log.capabilities_without(rows)
+    texts: Sequence[str] = [log.outcomes.instructions[row] for row in rows]
+    return scorer.read(texts, [*capabilities, mean_profile(capabilities)])[0]
+
+
+def evidence_of(store: CapabilityStore, scorer: Network) -> FitReport:
+    """Fit a store's evidence for a router, as `fit_store`; of a store that cannot be written, fit and keep nothing."""
+    try:
+        return fit_store(store, scorer)
+    except StoreError as error:
+        _log.warning("evidence of %s is not kept, and fitted again for the next router: %s", store.url, error)
+    log = with_texts(store, log_of(store, scorer))
+    return FitReport(log, fit_log(log, scorer), refreshed=True)

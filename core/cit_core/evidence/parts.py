@@ -1,0 +1,118 @@
+"""Parts of a prediction: what each way to look at stored questions says of a query, in log-odds.
+
+    level        how much farther candidates are apart on a question whose difficulty is known
+    difficulty   how easy the question is for everybody: by regression, by its task, by its neighbours
+    way          how a candidate differs from its level on it: by regression, task, neighbours, nearest profile tasks
+
+Axes: I stored questions, N queries, K candidates, T tasks, J neighbours, D width, F features, P parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.evidence.effects import Effects
+from cit_core.evidence.neighbours import Near
+from cit_core.evidence.task_classifier import TaskClassifier, TaskGuess
+from cit_core.outcomes import NO_TASK
+
+__all__ = ["NEIGHBOURS", "PARTS", "Local", "Regression", "TaskEffects", "by_neighbours", "gate_features"]
+
+PARTS = (
+    "level",
+    "difficulty by regression",
+    "difficulty by task",
+    "difficulty by neighbours",
+    "way by regression",
+    "way by task",
+    "way by neighbours",
+    "way by profile",
+)
+NEIGHBOURS = 80
+TASK_RIDGE, LOCAL_RIDGE = 5.0, 3.0
+"""Inverse variances of a candidate's way with a task, and with a neighbourhood."""
+
+Floats = NDArray[np.float32]
+
+
+class Local(NamedTuple):
+    """What one source says of N queries."""
+
+    easiness_N: Floats
+    way_NK: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """Linear in a question's features: its vector, n-grams and counts."""
+
+    centre_F: Floats
+    coefficients_FT: Floats
+    """Of easiness in the first column, of the candidates' ways in the others."""
+
+    def __call__(self, features_NF: Floats) -> Local:
+        """Predict for N queries."""
+        predicted_NT = (features_NF - self.centre_F) @ self.coefficients_FT
+        return Local(predicted_NT[:, 0], predicted_NT[:, 1:])
+
+
+class TaskEffects:
+    """Easiness of tasks and candidates' ways with them, found by a classifier.
+
+    Args:
+        vectors_ID: Unit vectors of the stored questions.
+        task_I: Of each; NO_TASK where it has none.
+        effects: What explains the outcomes.
+        tasks: How many tasks there are.
+    """
+
+    def __init__(
+        self, vectors_ID: NDArray[np.floating], task_I: NDArray[np.integer], effects: Effects, tasks: int
+    ) -> None:
+        self.classifier = TaskClassifier(vectors_ID, task_I, tasks)
+        of_one = np.flatnonzero(task_I != NO_TASK)
+        task_i = task_I[of_one]
+        order = np.argsort(task_i, kind="stable")
+        present, starts = np.unique(task_i[order], return_index=True)
+        easiness_I = effects.easiness_I - effects.easiness_I.mean() if len(of_one) else effects.easiness_I
+        self._easiness_T = np.zeros(tasks, np.float32)
+        self._way_TK = np.zeros((tasks, effects.residual_IK.shape[1]), np.float32)
+        if len(of_one):
+            rows = of_one[order]
+            count_t = np.diff(np.append(starts, len(rows)))
+            self._easiness_T[present] = np.add.reduceat(easiness_I[rows], starts) / (count_t + 1.0)
+            residual_tK = np.add.reduceat(effects.residual_IK[rows], starts)
+            self._way_TK[present] = residual_tK / (np.add.reduceat(effects.weight_IK[rows], starts) + TASK_RIDGE)
+
+    def __call__(self, guess: TaskGuess) -> Local:
+        """Predict for N queries whose tasks were guessed."""
+        return Local(guess.probability_NT @ self._easiness_T, guess.probability_NT @ self._way_TK)
+
+
+def by_neighbours(near: Near, easiness_I: Floats, residual_IK: Floats, weight_IK: Floats) -> Local:
+    """What happened on the nearest questions, by a kernel that falls to 0 at the last of them.
+
+    Args:
+        near: Of N queries.
+        easiness_I: Centred.
+        residual_IK: Of stored outcomes.
+        weight_IK: Of stored outcomes.
+    """
+    rows_NJ, cosine_NJ = near
+    last_N1 = cosine_NJ.min(axis=1, keepdims=True) if cosine_NJ.shape[1] else np.zeros((len(rows_NJ), 1), np.float32)
+    kernel_NJ = np.maximum(cosine_NJ - last_N1, 0.0) / np.maximum(1.0 - last_N1, 0.05)
+    kernel_N1J = np.minimum(kernel_NJ, 1.0)[:, None]
+    easiness_N = (kernel_NJ * easiness_I[rows_NJ]).sum(axis=1) / (kernel_NJ.sum(axis=1) + 1.0)
+    residual_NK = (kernel_N1J @ residual_IK[rows_NJ])[:, 0]
+    return Local(easiness_N, residual_NK / ((kernel_N1J @ weight_IK[rows_NJ])[:, 0] + LOCAL_RIDGE))
+
+
+def gate_features(margin_N: Floats, near: Near) -> Floats:
+    """What tells a question of a known kind: the classifier's margin, and how near the nearest ten are, (N, 2)."""
+    nearest_NJ = np.sort(near.cosine_NJ, axis=1)[:, -10:]
+    nearness_N = nearest_NJ.mean(axis=1) if nearest_NJ.shape[1] else np.zeros(len(margin_N), np.float32)
+    return np.column_stack([margin_N / 10.0, 10.0 * nearness_N]).astype(np.float32)

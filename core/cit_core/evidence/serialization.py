@@ -1,0 +1,86 @@
+"""What was fitted on a log as JSON, for a store's settings: arrays as base64 of little-endian float16 or float32."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.evidence.fitting import Fitted, Weights
+from cit_core.evidence.parts import PARTS, Regression
+from cit_core.evidence.text_features import BUCKETS, COUNTS, TextFeatures
+
+__all__ = ["from_json", "to_json"]
+
+FORMAT = 1
+
+
+def to_json(fitted: Fitted, candidates: Sequence[str]) -> dict[str, Any]:
+    """Give what was fitted as what JSON can hold.
+
+    Args:
+        fitted: On a log.
+        candidates: Of the log, in order.
+    """
+    weights = fitted.weights
+    mean_K = np.zeros(len(candidates)) if weights.network_mean_K is None else weights.network_mean_K
+    return {
+        "format": FORMAT,
+        "candidates": list(candidates),
+        "questions": fitted.questions,
+        "gain": list(fitted.gain),
+        "idf": _text(fitted.features.idf_B),
+        "counts": [fitted.features.mean_F.tolist(), fitted.features.scale_F.tolist()],
+        "centre": _text(fitted.regression.centre_F),
+        "coefficients": _text(fitted.regression.coefficients_FT),
+        "known": dict(zip(PARTS, weights.known_P.tolist(), strict=True)),
+        "new": dict(zip(PARTS, weights.new_P.tolist(), strict=True)),
+        "shift": list(weights.shift),
+        "gate": weights.gate.tolist(),
+        "network": list(weights.network),
+        "network_mean": [weights.network_mean, mean_K.tolist()],
+    }
+
+
+def from_json(kept: Any, candidates: Sequence[str]) -> Fitted | None:
+    """Read what `to_json` gave, for candidates in another order and with others among them.
+
+    Returns:
+        None if it is of another format.
+    """
+    if not isinstance(kept, dict) or kept.get("format") != FORMAT or set(kept["known"]) != set(PARTS):
+        return None
+    column = {id_: at for at, id_ in enumerate(kept["candidates"])}
+    of_old_FT = _array(kept["coefficients"]).reshape(-1, len(column) + 1)
+    coefficients_FT = np.zeros((len(of_old_FT), len(candidates) + 1), np.float32)
+    coefficients_FT[:, 0] = of_old_FT[:, 0]
+    mean_K = np.zeros(len(candidates))
+    for at, id_ in enumerate(candidates):
+        if id_ in column:
+            coefficients_FT[:, at + 1] = of_old_FT[:, column[id_] + 1]
+            mean_K[at] = kept["network_mean"][1][column[id_]]
+    features = TextFeatures(_array(kept["idf"]), *(np.array(counts) for counts in kept["counts"]))
+    if len(features.idf_B) != BUCKETS or len(features.mean_F) != COUNTS:
+        return None
+    weights = Weights(
+        known_P=np.array([kept["known"][name] for name in PARTS]),
+        new_P=np.array([kept["new"][name] for name in PARTS]),
+        shift=(kept["shift"][0], kept["shift"][1]),
+        gate=np.array(kept["gate"]),
+        network=(kept["network"][0], kept["network"][1]),
+        network_mean=kept["network_mean"][0],
+        network_mean_K=mean_K,
+    )
+    regression = Regression(_array(kept["centre"]), coefficients_FT)
+    return Fitted(features, regression, weights, kept["questions"], (kept["gain"][0], kept["gain"][1]))
+
+
+def _text(array: NDArray[np.floating]) -> str:
+    return base64.b64encode(array.astype("<f2").tobytes()).decode("ascii")
+
+
+def _array(text: str) -> NDArray[np.float32]:
+    return np.frombuffer(base64.b64decode(text), "<f2").astype(np.float32)

@@ -1,0 +1,110 @@
+"""How much each part of a prediction is believed: weights by the log-loss on questions left out.
+
+    z_nk = base_nk + c + sum_p w_p part_pnk,    w_p >= 0,  both shrunk by ridges
+
+Axes: N questions, K candidates, P parts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.calibration import sigmoid
+from cit_core.evidence.effects import Array
+
+__all__ = ["fit_gate", "fit_weights", "way_scale"]
+
+WEIGHT_RIDGE, SHIFT_RIDGE = 3.0, 1.0
+"""OutcomeMatrix that speak for a weight, or a shift, of 0."""
+STEPS = 40
+SCALES = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
+CAUTION, CAUTION_OF_KINDS = 0.5, 2.0
+"""Standard errors by which ways must route better, over questions and over whole kinds of them: a log has few kinds."""
+DOUBTED, ENOUGH = 8.0, 64
+"""Questions, half of them won and half lost, that are added to those on which ways route; questions from which on a
+scale is taken that changes no choice among them."""
+GATE_RIDGE = 1.0
+IN_THE_LOG = 1.0
+"""Prior odds that a query is of a kind that the log has."""
+
+
+def fit_weights(
+    base_NK: NDArray[np.floating], parts_PNK: NDArray[np.floating], correct_NK: NDArray[np.floating]
+) -> tuple[Array, float]:
+    """Fit by Newton's method, a weight at 0 staying there while the loss would pull it below.
+
+    Returns:
+        Weights (P,) and the shift.
+    """
+    known_NK = ~np.isnan(correct_NK)
+    correct_NK = np.where(known_NK, correct_NK, 0.0)
+    size_P = np.sqrt((parts_PNK**2).mean(axis=(1, 2), dtype=np.float64)) + 1e-9
+    # the last row is the shift, which may be negative
+    scaled_PNK = np.concatenate([parts_PNK / size_P[:, None, None], np.ones((1, *base_NK.shape))]).astype(np.float64)
+    ridge_P = np.append(np.full(len(parts_PNK), WEIGHT_RIDGE), SHIFT_RIDGE)
+    weight_P = np.zeros(len(scaled_PNK))
+    for _ in range(STEPS):
+        p_NK = sigmoid(base_NK + np.tensordot(weight_P, scaled_PNK, 1))
+        left_NK, slope_NK = (correct_NK - p_NK) * known_NK, p_NK * (1.0 - p_NK) * known_NK
+        pull_P = np.einsum("pnk,nk->p", scaled_PNK, left_NK) - ridge_P * weight_P
+        free_P = (weight_P > 0.0) | (pull_P > 0.0)
+        free_P[-1] = True
+        curve = np.einsum("pnk,qnk->pq", scaled_PNK[free_P] * slope_NK, scaled_PNK[free_P]) + np.diag(ridge_P[free_P])
+        step = np.linalg.solve(curve, pull_P[free_P])
+        before_P = weight_P.copy()
+        weight_P[free_P] += step * min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-9))
+        weight_P[:-1] = np.maximum(weight_P[:-1], 0.0)
+        if np.abs(weight_P - before_P).max() < 1e-5:
+            break
+    return weight_P[:-1] / size_P, float(weight_P[-1])
+
+
+def way_scale(
+    base_NK: NDArray[np.floating],
+    way_NK: NDArray[np.floating],
+    correct_NK: NDArray[np.floating],
+    kind_N: NDArray[np.integer] | None = None,
+) -> tuple[float, tuple[float, float]]:
+    """How far ways may move log-odds: the scale in [0, 1] that routes best, in accuracy above `base_NK` alone.
+
+    Returns:
+        The scale, and the gain of routing with its standard error.
+    """
+    known_N = (~np.isnan(correct_NK)).sum(axis=1) > 1
+    base_NK = np.where(np.isnan(correct_NK), -np.inf, base_NK)  # chosen among those that were asked
+    base_NK, way_NK, correct_NK = base_NK[known_N], way_NK[known_N], correct_NK[known_N]
+    best, scale, gain = 0.0, 0.0, (0.0, 0.0)
+    if len(base_NK) < 2 or not way_NK.any():
+        return scale, gain
+    place_N = np.arange(len(base_NK))
+    caution = CAUTION if kind_N is None else CAUTION_OF_KINDS
+    group_N = place_N if kind_N is None else np.unique(kind_N[known_N], return_inverse=True)[1]
+    plain_N = correct_NK[place_N, base_NK.argmax(axis=1)]
+    for tried in SCALES:
+        gained_N = correct_NK[place_N, (base_NK + tried * way_NK).argmax(axis=1)] - plain_N
+        mean = float(gained_N.sum() / (len(gained_N) + DOUBTED))
+        error = float(np.sqrt((np.bincount(group_N, gained_N - mean) ** 2).sum() + DOUBTED) / len(gained_N))
+        unmoved = len(gained_N) >= ENOUGH and not gained_N.any()  # it changes no choice: probabilities gain
+        worth = 0.0 if unmoved else mean - caution * error
+        if worth >= best and (unmoved or worth > 0.0):
+            best, scale, gain = worth, tried, (mean, error)
+    return scale, gain
+
+
+def fit_gate(known_SG: NDArray[np.floating], new_SG: NDArray[np.floating]) -> Array:
+    """Logistic regression that tells questions of a known kind from others; offset and slopes, (1 + G,)."""
+    features = np.concatenate([known_SG, new_SG]).astype(np.float64)
+    design = np.column_stack([np.ones(len(features)), features])
+    target = np.repeat([1.0, 0.0], [len(known_SG), len(new_SG)])
+    weights = np.zeros(design.shape[1])
+    ridge = GATE_RIDGE * np.diag([1e-6, *np.ones(features.shape[1])])
+    for _ in range(STEPS):
+        p = sigmoid(design @ weights)
+        curve = (design * (p * (1.0 - p))[:, None]).T @ design + ridge
+        step = np.linalg.solve(curve, design.T @ (target - p) - ridge @ weights)
+        weights += step * min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-9))
+        if np.abs(step).max() < 1e-6:
+            break
+    weights[0] += np.log(IN_THE_LOG)
+    return weights

@@ -1,0 +1,231 @@
+"""A store's evidence is fitted by itself, kept, and fitted again when outcomes have come in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cit_core.aptitude import evidence_fit as fitting
+from cit_core.aptitude.evidence_fit import fit_store
+from cit_core.errors import StoreError
+from cit_core.outcomes import UNASSIGNED
+from cit_core.records import Candidate, Capability, Item, Outcome, Task
+from cit_core.router import Router
+from cit_core.store import CapabilityStore
+
+TOPICS = ("algebra", "botany")
+
+
+class FakeTrunk:
+    """Everyone is right with 0.5; a text's vector is near its topic's axis."""
+
+    name, max_tokens, encoder = "fake", 256, "topics"
+
+    def __init__(self) -> None:
+        self.read_texts: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        spread = np.array([[0.0, 0.0, 0.3 * np.sin(len(text)), 0.3 * np.cos(hash_(text))] for text in texts])
+        vectors = spread + [
+            np.eye(4)[TOPICS.index(topic)] if topic in TOPICS else np.ones(4) for topic in firsts(texts)
+        ]
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+    def read(
+        self, instructions: Sequence[str], capabilities: Sequence[Capability]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        self.read_texts += instructions
+        return np.zeros((len(instructions), len(capabilities))), self.encode(instructions)
+
+    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
+        return np.full((len(instructions), len(capabilities)), 0.5)
+
+
+def firsts(texts: Sequence[str]) -> list[str]:
+    return [(text.split() or [""])[0] for text in texts]
+
+
+def hash_(text: str) -> float:
+    return float(sum(map(ord, text)) % 97)
+
+
+def fill(
+    store: CapabilityStore, questions: int, *, skill: float, first: int = 0, names: str = "ab", texts: bool = True
+) -> None:
+    """`a` is right on algebra and `b` on botany, each so much more often than on the other."""
+    draw = np.random.default_rng(first)
+    with store.transaction() as writer:
+        writer.add_candidates([*(Candidate(id=name) for name in names), Candidate(id="unmeasured")])
+        writer.add_tasks([Task(id=UNASSIGNED, keywords=(UNASSIGNED,)), *(Task(id=t, keywords=(t,)) for t in TOPICS)])
+        writer.add_items(
+            Item(
+                id=f"{n}",
+                task=UNASSIGNED if texts else TOPICS[n % 2],
+                instruction=f"{TOPICS[n % 2]} {'why ' * (n % 9)}{n}" if texts else None,
+            )
+            for n in range(first, first + questions)
+        )
+        writer.add_outcomes(
+            Outcome(
+                candidate=id_,
+                item=f"{n}",
+                source="log",
+                correct=float(draw.random() < 0.5 + skill * (1 - 2 * (n % 2 ^ c % 2))),
+            )
+            for n in range(first, first + questions)
+            for c, id_ in enumerate(names)
+        )
+
+
+def kept(store: CapabilityStore) -> dict[str, object]:
+    found = store.setting("evidence:fake")
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_router_of_a_store_fits_its_evidence_and_keeps_it(store: CapabilityStore) -> None:
+    fill(store, 200, skill=0.4)
+    trunk = FakeTrunk()
+    router = Router.from_store(store, trunk)
+    assert router.route("algebra of course").model == "a"
+    assert router.route("botany of course").model == "b"
+    assert router.store_version == f"store:{store.version}"
+    assert kept(store)["questions"] == 200
+    assert not router.route("algebra").warnings
+    version, read = store.version, len(trunk.read_texts)
+    again = Router.from_store(store, trunk)
+    assert store.version == version, "nothing is fitted twice"
+    assert len(trunk.read_texts) == read, "no question of the log is read again"
+    assert again.route("botany too").model == "b"
+
+
+def test_where_questions_tell_nothing_the_level_routes(store: CapabilityStore) -> None:
+    fill(store, 120, skill=0.0)
+    models = {Router.from_store(store, FakeTrunk()).route(f"{topic} {n}").model for topic in TOPICS for n in range(9)}
+    assert len(models) == 1
+
+
+def test_a_few_new_outcomes_count_without_a_new_fit_and_many_bring_one(store: CapabilityStore) -> None:
+    fill(store, 200, skill=0.4)
+    assert fit_store(store, FakeTrunk()).refreshed
+    fill(store, 8, skill=0.4, first=200)
+    few = fit_store(store, FakeTrunk())
+    assert not few.refreshed
+    assert len(few.log.outcomes) == 208, "they have vectors, and count"
+    fill(store, 100, skill=0.4, first=300)
+    assert fit_store(store, FakeTrunk()).refreshed
+
+
+def test_a_new_candidate_or_another_network_brings_a_new_fit(store: CapabilityStore) -> None:
+    fill(store, 200, skill=0.4)
+    fit_store(store, FakeTrunk())
+    fill(store, 10, skill=0.4, first=200, names="abc")
+    assert fit_store(store, FakeTrunk()).refreshed
+    another = FakeTrunk()
+    another.encoder = "another"
+    assert fit_store(store, another).refreshed
+    assert fit_store(store, FakeTrunk()).refreshed, "vectors of one encoder took the place of the other's"
+    newer = FakeTrunk()
+    newer.name = "fake@2"
+    assert fit_store(store, newer).refreshed
+    assert fit_store(store, newer, anew=True).refreshed
+
+
+def test_one_fit_is_kept_however_often_it_is_made(store: CapabilityStore) -> None:
+    fill(store, 60, skill=0.4)
+    for _ in range(3):
+        fit_store(store, FakeTrunk(), anew=True)
+    with store._reading() as connection:
+        from cit_core.store.schema import settings
+
+        assert len(connection.execute(settings.select()).all()) == 1
+
+
+def test_the_network_reads_a_draw_and_no_more(store: CapabilityStore) -> None:
+    fill(store, 200, skill=0.4)
+    trunk, again, other = FakeTrunk(), FakeTrunk(), FakeTrunk()
+    told: list[tuple[str, int]] = []
+    fit_store(store, trunk, questions=60, progress=lambda what, count: told.append((what, count)))
+    fit_store(store, again, questions=60, anew=True)
+    fit_store(store, other, questions=60, anew=True, seed=1)
+    assert len(trunk.read_texts) == 60
+    assert trunk.read_texts == again.read_texts != other.read_texts
+    assert told == [("items encoded", 200), ("items read", 60)]
+
+
+def test_profiles_alone_route_and_every_decision_says_so(store: CapabilityStore) -> None:
+    fill(store, 200, skill=0.4, texts=False)
+    router = Router.from_store(store, FakeTrunk())
+    assert [router.route(f"{topic} of course").model for topic in TOPICS] == ["a", "b"]
+    decision = router.route("algebra")
+    assert any("cit import table" in warning for warning in decision.warnings)
+    assert "cit import table" in decision.explain()
+
+
+def test_a_router_by_hand_says_that_it_goes_without_evidence() -> None:
+    trunk = FakeTrunk()
+    known = Capability.model_validate(
+        {
+            "candidate": {"id": "a"},
+            "results": [{"task": {"id": "algebra", "keywords": ["algebra"]}, "accuracy": 0.5, "count": 9}],
+        }
+    )
+    decision = Router(trunk, [known]).route("algebra")
+    assert any("cit calibrate --evidence" in warning for warning in decision.warnings)
+    assert not Router(trunk, [Candidate(id="a")]).route("algebra").warnings
+
+
+def test_without_evidence_if_so_asked(store: CapabilityStore) -> None:
+    fill(store, 60, skill=0.4)
+    decision = Router.from_store(store, FakeTrunk(), evidence=False).route("algebra")
+    assert (decision.scorer, decision.warnings) == ("fake", ())
+    assert store.setting("evidence:fake") is None
+
+
+def test_feedback_is_evidence_for_the_next_router(store: CapabilityStore) -> None:
+    fill(store, 40, skill=0.0)
+    router = Router.from_store(store, FakeTrunk())
+    for n in range(120):
+        decision = router.route(f"{TOPICS[n % 2]} asked {n}")
+        for id_ in "ab":
+            router.feedback(decision, id_, float((id_ == "a") == (n % 2 == 0)))
+    learned = Router.from_store(store, FakeTrunk())
+    assert [learned.route(f"{topic} at last").model for topic in TOPICS] == ["a", "b"]
+
+
+def test_a_store_that_cannot_be_written_is_routed_from(store: CapabilityStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store, 200, skill=0.4)
+    fit_store(store, FakeTrunk())
+    with store.transaction() as writer:
+        writer.set_setting("evidence:fake", None, replace=True)
+
+    def refused(*_: object, **__: object) -> None:
+        raise StoreError("read only")
+
+    monkeypatch.setattr(fitting, "fit_store", refused)
+    router = Router.from_store(store, FakeTrunk())
+    assert [router.route(f"{topic} of course").model for topic in TOPICS] == ["a", "b"]
+    assert store.setting("evidence:fake") is None
+
+
+def test_what_an_older_release_has_kept_is_fitted_again(store: CapabilityStore) -> None:
+    fill(store, 60, skill=0.4)
+    with store.transaction() as writer:
+        writer.set_setting("evidence:fake", {"encoder": "topics", "scorer": "fake", "settings": None})
+    assert fit_store(store, FakeTrunk()).refreshed
+    assert kept(store)["format"] == 1
+
+
+def test_a_suite_narrows_profiles_and_not_evidence(store: CapabilityStore, tmp_path: Path) -> None:
+    from cit_core.records import Suite
+
+    fill(store, 200, skill=0.4)
+    suite = Suite(
+        name="few", version="1", tasks=(Task(id="algebra", keywords=("algebra",)),), items={"algebra": ("0",)}
+    )
+    router = Router.from_store(store, FakeTrunk(), suite=suite)
+    assert [router.route(f"{topic} of course").model for topic in TOPICS] == ["a", "b"]
