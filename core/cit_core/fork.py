@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["Pausable", "Renewable", "pause_during_fork", "renew_after_fork"]
+__all__ = ["Pausable", "Renewable", "abandon", "no_fork", "pause_during_fork", "renew_after_fork"]
+
+LONGEST_WAIT_S = 10.0
+"""How long a fork waits for what must not be forked in two [s]."""
 
 
 class Renewable(Protocol):
@@ -65,9 +72,50 @@ def renew_after_fork(owner: Renewable) -> None:
     _owners.add(owner)
 
 
+def abandon(inherited: object) -> None:
+    """Keep an inherited object from ever being ended in this process.
+
+    For objects of native code with threads, which the child does not have: ending one would wait for them for ever.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
+
+
 def pause_during_fork(owner: Pausable) -> None:
     """Call `owner._pause_for_fork()` before every fork and `owner._resume_after_fork()` after it, in the parent."""
     _pausable.add(owner)
+
+
+class _Gate:
+    """Held by a thread in `no_fork`, and by a thread that forks."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.held = False
+
+    def _pause_for_fork(self) -> None:
+        self.held = self.lock.acquire(timeout=LONGEST_WAIT_S)
+
+    def _resume_after_fork(self) -> None:
+        if self.held:
+            self.lock.release()
+
+    def _renew_after_fork(self) -> None:
+        self.lock = threading.RLock()
+
+
+_gate = _Gate()
+pause_during_fork(_gate)
+renew_after_fork(_gate)
+
+
+@contextmanager
+def no_fork() -> Iterator[None]:
+    """Keep other threads from forking until the block has ended: for imports and native code that hold locks.
+
+    Python's lock of a module that another thread was importing at the fork is never released in the child.
+    """
+    with _gate.lock:
+        yield
 
 
 def _pause_all() -> None:

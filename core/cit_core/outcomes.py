@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.errors import InvalidInput, MissingExtra
+from cit_core.lazy import cached_property
 from cit_core.records import require_unique
 
 __all__ = ["NO_TASK", "UNASSIGNED", "OutcomeMatrix", "Split", "random_zoos", "read_outcomes"]

@@ -12,12 +12,12 @@ import math
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timezone
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cit_core.errors import InvalidInput, by_reason
+from cit_core.lazy import cached_property
 from cit_core.messages import shown
 from cit_core.validation import Amount, Count, Identifier, Positive, Probability, invalid
 
@@ -44,7 +44,7 @@ __all__ = [
 class Record(BaseModel):
     """A frozen record whose validation errors are ours: one line that names the record, the field and what came."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
 
     def __init__(self, **data: Any) -> None:
         try:

@@ -7,13 +7,14 @@ ended by unwinding its stack, which C++ and Rust answer with an abort of the who
 from __future__ import annotations
 
 import atexit
+import ctypes
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cit_core.fork import renew_after_fork
 
-__all__ = ["uninterrupted"]
+__all__ = ["leave_at_once", "uninterrupted"]
 
 LONGEST_WAIT_S = 30.0
 """How long the end waits for what is under way [s]."""
@@ -67,3 +68,15 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         _gate.leave()
+
+
+def leave_at_once() -> None:
+    """End this process, once Python has been taken down, without the destructors of native libraries.
+
+    For a forked child: those of onnxruntime wait for threads that stayed with the parent. Output is flushed, and the
+    exit status is kept. Where the C library has no `on_exit`, nothing is changed.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "on_exit"):
+        libc.on_exit(libc._exit, None)  # handlers run last in, first out: what was registered before is passed over
+        libc.__cxa_atexit(libc.fflush, None, None)

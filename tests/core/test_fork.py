@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import threading
 import warnings
 from multiprocessing.connection import Connection
 
 from cit_core import fork
-from cit_core.fork import renew_after_fork
+from cit_core.fork import no_fork, renew_after_fork
 
 
 class Guarded:
@@ -49,3 +50,38 @@ def test_an_owner_that_is_gone_is_forgotten() -> None:
     del guarded
     gc.collect()
     assert key not in fork._owners
+
+
+def test_a_fork_waits_for_what_must_not_be_forked_in_two() -> None:
+    inside, leave, said = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        with no_fork():
+            inside.set()
+            leave.wait(30)
+            said.append("finished")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait(30)
+    threading.Timer(0.2, leave.set).start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork of a threaded process, which is the point
+        pid = os.fork()
+    if not pid:
+        with no_fork():
+            os._exit(0 if said == ["finished"] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    thread.join(30)
+
+
+def test_a_thread_may_fork_within_the_block() -> None:
+    with no_fork():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if not pid:
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    with no_fork():
+        pass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from pydantic import BeforeValidator, TypeAdapter
 
 from cit_core.catalogue.resolve import Resolved
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
+from cit_core.lazy import cached_property
 from cit_core.policy import Best, Constraints, Policy, QueryFacts, Scored, as_constraints, as_policy, rank
 from cit_core.records import Candidate, Capability, Decision, require_unique
 from cit_core.router.feedback import Feedback

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cit_core.calibration import sigmoid
 from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.evidence.scorer import Reader
+from cit_core.fork import renew_after_fork
 from cit_core.messages import shown
 from cit_core.records import Capability, Suite
 from cit_core.router.scorer import Scorer
@@ -223,9 +224,13 @@ class RunScorer:
 
         self.folder = Path(folder)
         self._network, self._vectors = PaperScorer.from_run(folder), load_scorer("mini")
-        self._lock = threading.Lock()
+        self._renew_after_fork()
+        renew_after_fork(self)
         self.name, self.max_tokens = self._network.name, self._network.max_tokens
         self.encoder = self._vectors.encoder
+
+    def _renew_after_fork(self) -> None:
+        self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[RunScorer], tuple[Path]]:
         return RunScorer, (self.folder,)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cit_core.catalogue.facts import facts_as_of
 from cit_core.catalogue.resolve import resolve_models
 from cit_core.errors import CITError, InvalidInput, UnknownCandidate
+from cit_core.fork import no_fork
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy, QueryFacts
 from cit_core.records import Candidate, Capability, Decision, Item, Outcome, Suite
@@ -108,7 +109,8 @@ class Router(Engine):
         """
         if not isinstance(checkpoint, str | Path):
             raise InvalidInput(f"checkpoint is {shown(checkpoint)}; it must be a name or a folder, for example 'mini'")
-        opened = from_catalogue(checkpoint, evidence=evidence)
+        with no_fork():
+            opened = from_catalogue(checkpoint, evidence=evidence)
         router = cls(
             opened.scorer,
             _pick(opened.capabilities, models, "the catalogue"),

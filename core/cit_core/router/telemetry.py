@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from cit_core.fork import no_fork
 from cit_core.records import Decision
 from cit_core.router.query import Query
 
@@ -96,7 +97,8 @@ def tell_failure(decision: Decision, model: str, error: BaseException, following
 @cache
 def _tracer() -> Tracer | None:
     try:
-        from opentelemetry.trace import get_tracer
+        with no_fork():
+            from opentelemetry.trace import get_tracer
     except ImportError:
         return None
     return get_tracer("cit_router")

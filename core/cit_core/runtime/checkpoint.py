@@ -10,12 +10,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from cit_core.errors import CheckpointError
+from cit_core.lazy import cached_property
 
 __all__ = ["FILES", "FORMAT", "Checkpoint", "shipped_checkpoints", "write_config"]
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from operator import is_
 from pathlib import Path
@@ -23,14 +24,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.calibration import Calibration
+from cit_core.calibration import Calibration, sigmoid
 from cit_core.errors import CheckpointError
+from cit_core.fork import abandon, no_fork, renew_after_fork
 from cit_core.records import Capability
 from cit_core.runtime.checkpoint import GRAPHS, Checkpoint
+from cit_core.shutdown import leave_at_once, uninterrupted
 
 __all__ = ["OnnxScorer"]
 
 CACHED_CAPABILITIES = 4096
+CACHED_TASKS = 4096
 RECENT_ZOOS = 8
 """Zoos in a row of which each finds its capabilities stacked; a ninth pushes the oldest out."""
 SLOW_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion"]
@@ -40,7 +44,10 @@ Known = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class OnnxScorer:
-    """Scores with an exported Model-SAT network. Thread-safe; pickles as the path of its checkpoint.
+    """Scores with an exported Model-SAT network.
+
+    Thread-safe; pickles as the path of its checkpoint. A forked process loads the graphs again when it first needs
+    them, for the threads of the inherited ones stay with its parent.
 
     Queries are run one by one: int8 activations share one scale a call, so in a batch queries would change each other's
     scores in the last digits.
@@ -62,20 +69,53 @@ class OnnxScorer:
         """Whose vectors `encode` makes: a hash of the trunk."""
         self._threads = threads
         self._calibration = Calibration(**self.checkpoint.json("calibration.json"))
-        self._tokenizer = _tokenizer(self.checkpoint)
-        self._reader, self._encoder, self._connector, self._phi = (
-            _session(self.checkpoint.folder / graph, threads) for graph in GRAPHS
-        )
-        self._lock = threading.Lock()
+        self._load(self.checkpoint)
         self._known: OrderedDict[str, Known] = OrderedDict()
-        self._task_vectors: dict[str, NDArray[np.float32]] = {}
+        self._task_vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._zoos: tuple[tuple[tuple[Capability, ...], Known], ...] = ()
+        self._locks()
+        renew_after_fork(self)
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        with no_fork():
+            self._tokenizer = _tokenizer(checkpoint)
+            self._reader, self._encoder, self._connector, self._phi = (
+                _session(checkpoint.folder / graph, self._threads) for graph in GRAPHS
+            )
+        self._inherited = False
+
+    def _locks(self) -> None:
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+
+    def _renew_after_fork(self) -> None:
+        self._locks()
+        if not self._inherited:
+            abandon((self._tokenizer, self._reader, self._encoder, self._connector, self._phi))
+            self._inherited = True
+            leave_at_once()
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Run graphs of this process, to the end."""
+        with uninterrupted():
+            if self._inherited:
+                with self._loading:
+                    if self._inherited:
+                        self._load_again()
+            yield
+
+    def _load_again(self) -> None:
+        now = Checkpoint.open(self.checkpoint.folder)
+        if now.sha256 != self.checkpoint.sha256:
+            raise CheckpointError(f"the checkpoint in {now.folder} was replaced; start the process again")
+        self._load(now)
 
     def __reduce__(self) -> tuple[Callable[[], OnnxScorer], tuple[()]]:
         return partial(OnnxScorer, self.checkpoint.folder, threads=self._threads), ()
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
-        """P(correct) of N queries for K candidates.
+        """Return P(correct) of N queries for K candidates.
 
         Args:
             instructions: N texts; what exceeds the network's length is cut.
@@ -89,33 +129,43 @@ class OnnxScorer:
     def read(
         self, instructions: Sequence[str], capabilities: Sequence[Capability]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """What `score` and `encode` say, in one pass over the texts: calibrated log-odds (N, K) and vectors (N, D)."""
+        """Return calibrated log-odds (N, K) and unit vectors (N, D), in one pass over the texts."""
         odds_NK = np.empty((len(instructions), len(capabilities)), np.float32)
         vectors_ND = np.empty((len(instructions), self.checkpoint.config["network"]["width"]), np.float32)
-        known = self._known_zoo(capabilities) if capabilities else None
-        for place, text in enumerate(instructions):
-            states = self._read(text)
-            vectors_ND[place] = _run(self._encoder, *states)[0][0]
-            if known is not None:
-                odds_NK[place] = _run(self._phi, *states, *known)[0][0]
+        with self._running():
+            known = self._known_zoo(capabilities) if capabilities else None
+            for place, text in enumerate(instructions):
+                states = self._read(text)
+                vectors_ND[place] = _run(self._encoder, *states)[0][0]
+                if known is not None:
+                    odds_NK[place] = _run(self._phi, *states, *known)[0][0]
         return self._calibration.log_odds(odds_NK), vectors_ND
 
+    def score_with_vectors(
+        self, instructions: Sequence[str], capabilities: Sequence[Capability]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return what `score` and `encode` return, in one pass over the texts."""
+        log_odds_NK, vectors_ND = self.read(instructions, capabilities)
+        return sigmoid(log_odds_NK), vectors_ND
+
     def log_odds(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float32]:
-        """The network's own answer before calibration, (N, K)."""
+        """Return the network's own answer before calibration, (N, K)."""
         rows = np.empty((len(instructions), len(capabilities)), np.float32)
         if not capabilities:
             return rows
-        known_MHKTE, level_K = self._known_zoo(capabilities)
-        for place, text in enumerate(instructions):
-            x_1LD, mask_1L = self._read(text)
-            rows[place] = _run(self._phi, x_1LD, mask_1L, known_MHKTE, level_K)[0][0]
+        with self._running():
+            known_MHKTE, level_K = self._known_zoo(capabilities)
+            for place, text in enumerate(instructions):
+                x_1LD, mask_1L = self._read(text)
+                rows[place] = _run(self._phi, x_1LD, mask_1L, known_MHKTE, level_K)[0][0]
         return rows
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """The trunk's unit vectors of texts, (len(texts), D): psi, and what evidence is compared by."""
+        """Return the trunk's unit vectors of texts, (len(texts), D): psi, and what evidence is compared by."""
         vectors = np.empty((len(texts), self.checkpoint.config["network"]["width"]), np.float32)
-        for place, text in enumerate(texts):
-            vectors[place] = _run(self._encoder, *self._read(text))[0][0]
+        with self._running():
+            for place, text in enumerate(texts):
+                vectors[place] = _run(self._encoder, *self._read(text))[0][0]
         return vectors
 
     def _read(self, text: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -167,6 +217,8 @@ class OnnxScorer:
             known = self.encode([description])[0]
             with self._lock:
                 self._task_vectors[description] = known
+                while len(self._task_vectors) > CACHED_TASKS:
+                    self._task_vectors.popitem(last=False)
         return known
 
 

@@ -1,0 +1,26 @@
+"""`cached_property` that a fork cannot leave locked."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any, TypeVar
+
+__all__ = ["cached_property"]
+
+T = TypeVar("T")
+
+if sys.version_info >= (3, 12):
+    from functools import cached_property
+else:
+
+    class cached_property(functools.cached_property[T]):  # noqa: N801  # it takes the place of Python's
+        """Python's own has, up to 3.11, one lock for all objects, and a fork may happen while a thread holds it."""
+
+        def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+            """Compute the value at the first access; two threads may compute it twice."""
+            if instance is None:
+                return self
+            value = self.func(instance)
+            instance.__dict__[self.attrname] = value
+            return value
