@@ -17,8 +17,18 @@ from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.mini.config import ModelConfig
 from cit_core.mini.network import ModelSAT
 from cit_core.mini.prompt import INQUIRY, NO, YES
+from cit_core.runtime.checkpoint import load_or_refuse, plain_file, read_bounded
 
-__all__ = ["PACKAGED_TRUNK_SHA256", "load_network", "load_trunk", "new_network", "save_network", "trunk_folder"]
+__all__ = [
+    "PACKAGED_TRUNK_SHA256",
+    "load_network",
+    "load_pretrained",
+    "load_trunk",
+    "new_network",
+    "require_plain_folder",
+    "save_network",
+    "trunk_folder",
+]
 
 FORMAT = 2
 """1 had capabilities that saw the instruction: the same weights, another network."""
@@ -62,15 +72,49 @@ def load_trunk(trunk: str) -> tuple[Any, Any]:
         InvalidInput: If the model is not of the BERT family.
     """
     source = trunk_folder(trunk)
-    try:
-        bert, tokenizer = AutoModel.from_pretrained(source), AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"trunk {trunk!r} cannot be loaded from {source}: {error}") from error
+    bert, tokenizer = load_pretrained(AutoModel, source)
     if bert.config.model_type != "bert":
         raise InvalidInput(
             f"trunk {trunk!r} is a {bert.config.model_type!r} model; this network is built on BERT encoders"
         )
     return bert.eval(), tokenizer
+
+
+def load_pretrained(family: Any, source: str, **options: Any) -> tuple[Any, Any]:
+    """Load a model and its tokenizer from a folder or the hub: safetensors alone, and none of its code is run.
+
+    Args:
+        family: An `AutoModel` class of transformers.
+        source: Folder or hub id.
+        options: For the model.
+
+    Raises:
+        CheckpointError: If it cannot be loaded so.
+    """
+    safe = {"trust_remote_code": False}
+
+    def load() -> tuple[Any, Any]:
+        model = family.from_pretrained(source, use_safetensors=True, **safe, **options)
+        return model.eval(), AutoTokenizer.from_pretrained(source, **safe)
+
+    require_plain_folder(source)
+    return load_or_refuse(load, source, "a model of transformers with weights in safetensors and no code of its own")
+
+
+def require_plain_folder(source: str) -> None:
+    """Refuse a folder with pipes, devices or an adapter, which would load a model from wherever it says.
+
+    Raises:
+        CheckpointError: If it holds one. What is no folder is a hub id.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if not (path.is_file() or path.is_dir()):
+            raise CheckpointError(f"{path} is no plain file; use a folder that `save_pretrained` wrote")
+        if path.name == "adapter_config.json":
+            raise CheckpointError(f"{folder} holds an adapter; merge it into its model and save that")
 
 
 def new_network(config: ModelConfig) -> tuple[ModelSAT, Any]:
@@ -105,12 +149,12 @@ def load_network(folder: Path) -> tuple[ModelSAT, Any]:
         CheckpointError: If files are missing or do not fit the config.
     """
     try:
-        written = json.loads((folder / "model.json").read_text())
+        written = json.loads(read_bounded(folder, "model.json"))
         if not isinstance(written, dict) or written.pop("format", 1) != FORMAT:
             raise ValueError("it was trained by another release, for another network; train it again: `cit train`")
         config = ModelConfig.model_validate(written)
-        trained = load_file(folder / "model.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
+        trained = load_file(plain_file(folder, "model.safetensors"))
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not a trained network (model.json, model.safetensors): {error}") from error
     network, tokenizer = new_network(config)
     needed = {name: tuple(weight.shape) for name, weight in _trained(network).items()}

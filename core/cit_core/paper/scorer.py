@@ -16,11 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cit_core.errors import CheckpointError
+from cit_core.calibration import Calibration
+from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.paper.network import PaperNetwork
 from cit_core.paper.tokenization import PaperReader
 from cit_core.paper.weights import Parts, load_paper
 from cit_core.records import Capability
+from cit_core.runtime.checkpoint import read_bounded
 
 __all__ = ["PaperScorer"]
 
@@ -71,13 +73,13 @@ class PaperScorer:
         folder = Path(folder)
         network, reader = load_paper(folder, parts)
         try:
-            calibration = json.loads((folder / "calibration.json").read_text())
-            slope, intercept = float(calibration["slope"]), float(calibration["intercept"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            fields = json.loads(read_bounded(folder, "calibration.json"))
+            fitted = Calibration(float(fields["slope"]), float(fields["intercept"]))
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, InvalidInput) as error:
             raise CheckpointError(f"{folder}: the run has no calibration.json, or a bad one: {error!r}") from error
         network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         name = f"{folder.resolve().name}@{_digest(folder)}"
-        return cls(network, reader, name, slope=slope, intercept=intercept)
+        return cls(network, reader, name, slope=fitted.slope, intercept=fitted.intercept)
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
         """Calibrated P(correct) of N queries for K candidates, (N, K)."""

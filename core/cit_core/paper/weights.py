@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 
 from cit_core.errors import CheckpointError, InvalidInput, MissingExtra
-from cit_core.mini.weights import trunk_folder
+from cit_core.mini.weights import load_pretrained, require_plain_folder, trunk_folder
 from cit_core.paper.config import LoRA, PaperConfig
 from cit_core.paper.network import PaperNetwork
 from cit_core.paper.tokenization import PaperReader, words_of
+from cit_core.runtime.checkpoint import load_or_refuse, plain_file, read_bounded
 
 __all__ = ["Parts", "load_paper", "load_parts", "load_weights", "new_paper", "save_paper"]
 
@@ -84,11 +85,11 @@ def load_paper(folder: Path, parts: Parts | None = None) -> tuple[PaperNetwork, 
         CheckpointError: If files are missing or do not fit the models.
     """
     try:
-        fields = json.loads((folder / "model.json").read_text())
+        fields = json.loads(read_bounded(folder, "model.json"))
         if not isinstance(fields, dict) or fields.pop("network", None) != "paper":
             raise CheckpointError(f"{folder} holds no network of the paper's kind; `load_network` reads `mini`'s run")
         config = PaperConfig.model_validate(fields)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder} is not a trained network (model.json, model.safetensors): {error}") from error
     network, reader = new_paper(config, parts)
     load_weights(network, folder)
@@ -102,7 +103,7 @@ def load_weights(network: PaperNetwork, folder: Path) -> None:
         CheckpointError: If they are missing or do not fit.
     """
     try:
-        saved = load_file(folder / "model.safetensors")
+        saved = load_file(plain_file(folder, "model.safetensors"))
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not a trained network (model.json, model.safetensors): {error}") from error
     there = dict(network.named_parameters())
@@ -122,15 +123,13 @@ def load_weights(network: PaperNetwork, folder: Path) -> None:
 
 def _load(name: str, dtype: str, *, head: bool) -> tuple[Any, Any]:
     source = trunk_folder(name)
-    try:
-        shape = AutoConfig.from_pretrained(source)
-        bare = not head or type(shape) in MODEL_FOR_MASKED_LM_MAPPING
-        family = AutoModel if bare else AutoModelForCausalLM
-        # The rows bring a 4-D mask of their own, which flash attention does not take.
-        model = family.from_pretrained(source, config=shape, dtype=getattr(torch, dtype), attn_implementation="sdpa")
-        return model.eval(), AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{name!r} cannot be loaded from {source}: {error}") from error
+    require_plain_folder(source)
+    kind = "a model of transformers that needs no code of its own"
+    shape = load_or_refuse(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False), source, kind)
+    bare = not head or type(shape) in MODEL_FOR_MASKED_LM_MAPPING
+    family = AutoModel if bare else AutoModelForCausalLM
+    # The rows bring a 4-D mask of their own, which flash attention does not take.
+    return load_pretrained(family, source, config=shape, dtype=getattr(torch, dtype), attn_implementation="sdpa")
 
 
 def _add_lora(lm: Any, lora: LoRA) -> None:

