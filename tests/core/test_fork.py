@@ -9,7 +9,7 @@ import warnings
 from multiprocessing.connection import Connection
 
 from cit_core import fork
-from cit_core.fork import renew_after_fork
+from cit_core.fork import pause_during_fork, renew_after_fork
 
 
 class Guarded:
@@ -49,3 +49,36 @@ def test_an_owner_that_is_gone_is_forgotten() -> None:
     del guarded
     gc.collect()
     assert key not in fork._owners
+
+
+class Resting:
+    """Writes down what it is asked to do."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        renew_after_fork(self)
+        pause_during_fork(self)
+
+    def _pause_for_fork(self) -> None:
+        self.asked.append("pause")
+
+    def _resume_after_fork(self) -> None:
+        self.asked.append("resume")
+
+    def _renew_after_fork(self) -> None:
+        self.asked.append("renew")
+
+
+def _tell(resting: Resting, answer: Connection) -> None:
+    answer.send(resting.asked)
+
+
+def test_an_object_rests_during_the_fork_and_goes_on_afterwards() -> None:
+    resting = Resting()
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_tell, args=(resting, theirs))
+    child.start()
+    assert ours.poll(30.0)
+    assert ours.recv() == ["pause", "renew"]
+    child.join()
+    assert resting.asked == ["pause", "resume"]
