@@ -46,7 +46,6 @@ GERUNDS = {
     "fitting": "statistics' name for estimating parameters",
     "loading": "from a name, a folder or a store to a router; `load` would read as a verb",
     "onboarding": "the field's name for adding a model; here an experiment",
-    
     "packing": "the field's name for several sequences in one row",
 }
 """File names that end in -ing, with the reason."""

@@ -11,7 +11,7 @@ import pytest
 
 from cit_core.errors import InvalidInput
 from cit_core.store import CapabilityStore
-from cit_core.store.archive import export_archive, import_archive, merge_archive
+from cit_core.store.store_archive import export_archive, import_archive, merge_archive
 
 
 def damage_nothing_named(folder: Path) -> None:

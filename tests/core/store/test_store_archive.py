@@ -12,7 +12,7 @@ from store_records import ITEMS, lines, outcome
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Task
 from cit_core.store import CapabilityStore
-from cit_core.store.archive import export_archive, import_archive, merge_archive
+from cit_core.store.store_archive import export_archive, import_archive, merge_archive
 
 
 def files(folder: Path) -> dict[str, bytes]:
