@@ -46,7 +46,6 @@ GERUNDS = {
     "fitting": "statistics' name for estimating parameters",
     "loading": "from a name, a folder or a store to a router; `load` would read as a verb",
     "onboarding": "the field's name for adding a model; here an experiment",
-    "staging": "databases' name for tables that an import fills first",
     "packing": "the field's name for several sequences in one row",
 }
 """File names that end in -ing, with the reason."""
@@ -105,10 +104,6 @@ PENDING = {
     "cit_core/router/scorer.py",
     "cit_core/router/serialization.py",
     "cit_core/shutdown.py",
-    "cit_core/store/archive_files.py",
-    "cit_core/store/item_merge.py",
-    "cit_core/store/passwords.py",
-    "cit_core/store/writer_queue.py",
     "cit_core/validation.py",
     "langchain_cit/_batch.py",
     "langchain_cit/_content.py",

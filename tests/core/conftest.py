@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
-from store_records import ALGEBRA, ITEMS, LAW
+from store_records import ALGEBRA, ITEMS, LAW, outcome
 
-from cit_core.records import Candidate
+from cit_core.records import Candidate, Item, Task
 from cit_core.store import CapabilityStore
 
 POSTGRES = "CIT_TEST_POSTGRES_URL"
@@ -61,3 +63,21 @@ def seeded(store: CapabilityStore) -> CapabilityStore:
         writer.add_items(ITEMS)
         writer.add_candidates([Candidate(id="small"), Candidate(id="big")])
     return store
+
+
+@pytest.fixture
+def full(seeded: CapabilityStore) -> CapabilityStore:
+    """A store with one of everything: vectors, a held source, settings, texts in all scripts, odd numbers."""
+    seeded.add_candidates([Candidate(id="modèle/大", price_in=0.1, released=date(2026, 5, 1), modalities=("text",))])
+    seeded.add_tasks([Task(id="unassigned", keywords=("any",))])
+    seeded.add_items([Item(id="q", task="unassigned", instruction="Is it?\u2028🙂", options=("a", "b"), answer="b")])
+    seeded.hold("test")
+    seeded.hold("empty")
+    seeded.add_outcomes([outcome("i0", 1 / 3, cost_usd=1e-9, answer="C\n"), outcome("q", 0.1 + 0.2, source="test")])
+    seeded.add_candidates([Candidate(id="gone")])
+    seeded.remove_candidate("gone")
+    with seeded.transaction() as writer:
+        writer.set_vectors({"i1": np.array([1.0, -0.0, np.inf, 6e-8], np.float16)}, "trunk")
+        writer.set_vectors({"q": np.array([0.5], np.float16)}, "another")
+        writer.set_setting("evidence", {"bandwidth": 0.1, "list": [1, None, "ü"]})
+    return seeded

@@ -10,7 +10,7 @@ import warnings
 from multiprocessing.connection import Connection
 
 from cit_core import fork
-from cit_core.fork import no_fork, renew_after_fork
+from cit_core.fork import no_fork, pause_during_fork, renew_after_fork
 
 
 class Guarded:
@@ -85,3 +85,36 @@ def test_a_thread_may_fork_within_the_block() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     with no_fork():
         pass
+
+
+class Resting:
+    """Writes down what it is asked to do."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        renew_after_fork(self)
+        pause_during_fork(self)
+
+    def _pause_for_fork(self) -> None:
+        self.asked.append("pause")
+
+    def _resume_after_fork(self) -> None:
+        self.asked.append("resume")
+
+    def _renew_after_fork(self) -> None:
+        self.asked.append("renew")
+
+
+def _tell(resting: Resting, answer: Connection) -> None:
+    answer.send(resting.asked)
+
+
+def test_an_object_rests_during_the_fork_and_goes_on_afterwards() -> None:
+    resting = Resting()
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_tell, args=(resting, theirs))
+    child.start()
+    assert ours.poll(30.0)
+    assert ours.recv() == ["pause", "renew"]
+    child.join()
+    assert resting.asked == ["pause", "resume"]

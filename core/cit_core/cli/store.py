@@ -21,7 +21,7 @@ FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder o
 @app.command("export")
 def export(folder: FolderArgument, store: StoreOption = None, json_: JsonOption = False) -> None:
     """Write a store into a new folder, as JSON lines with a manifest of hashes."""
-    from cit_core.store.archive import export_archive
+    from cit_core.store.store_archive import export_archive
 
     with open_store(store) as opened:
         counts = export_archive(opened, folder)
@@ -31,7 +31,7 @@ def export(folder: FolderArgument, store: StoreOption = None, json_: JsonOption 
 @app.command("import")
 def import_(folder: FolderArgument, store: StoreOption = None, json_: JsonOption = False) -> None:
     """Write an archive into a new store: all of it, or nothing."""
-    from cit_core.store.archive import import_archive
+    from cit_core.store.store_archive import import_archive
 
     with open_to_fill(store) as opened:
         counts = import_archive(opened, folder)
@@ -42,7 +42,7 @@ def import_(folder: FolderArgument, store: StoreOption = None, json_: JsonOption
 @app.command()
 def merge(folder: FolderArgument, store: StoreOption = None, json_: JsonOption = False) -> None:
     """Add to a store what it lacks of an archive. What is stored never changes; merging again does nothing."""
-    from cit_core.store.archive import merge_archive
+    from cit_core.store.store_archive import merge_archive
 
     with open_to_fill(store) as opened:
         report = merge_archive(opened, folder)

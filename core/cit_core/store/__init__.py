@@ -15,10 +15,10 @@ Every write goes through `transaction` or `bulk_load`. Writers take turns in the
 wait and never see half a transaction, and each transaction that changed something counts the version up by one.
 """
 
+from cit_core.store.bulk_load import BulkLoad
 from cit_core.store.capability_store import CapabilityStore, Snapshot
 from cit_core.store.item_merge import merge_items
 from cit_core.store.queries import ASKED, UNASSIGNED, in_batches
-from cit_core.store.staging import BulkLoad
 from cit_core.store.writer import (
     REFUSED_SHOWN,
     BatchResult,

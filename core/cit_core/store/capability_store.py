@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, or_, select
 from cit_core.errors import CITError, InvalidInput, StoreError
 from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Candidate, Capability, Item, Outcome, Suite, Task
+from cit_core.store.bulk_load import BulkLoad
 from cit_core.store.connections import TIMEOUT_S, Connections
 from cit_core.store.database_errors import damage_errors
 from cit_core.store.migrations.revisions import is_up_to_date, upgrade
@@ -30,7 +31,6 @@ from cit_core.store.queries import (
     read_tasks,
 )
 from cit_core.store.schema import candidates, items, outcomes, settings, sources, tasks, versions
-from cit_core.store.staging import BulkLoad
 from cit_core.store.url import parse_url, shown
 from cit_core.store.writer import REFUSED_SHOWN, ImportSummary, Writer
 
@@ -380,4 +380,5 @@ def _version(connection: Connection) -> int:
 
 
 def _opened_again(portable: str, timeout_s: float) -> CapabilityStore:
-    return CapabilityStore(complete_url(portable), timeout_s=timeout_s)
+    """Open the store of a pickle; where its file is not, nothing is made in its place."""
+    return CapabilityStore(complete_url(portable), create=False, timeout_s=timeout_s)

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import ArgumentError
 
-from cit_core.errors import MissingExtra, StoreError
+from cit_core.errors import InvalidInput, MissingExtra, StoreError
 from cit_core.fork import pause_during_fork, renew_after_fork
 from cit_core.store import sqlite
-from cit_core.store.database_errors import store_errors
+from cit_core.store.database_errors import damaged, store_errors
 from cit_core.store.writer_queue import WriterQueue, writer_queue_of
 
 __all__ = ["TIMEOUT_S", "Connections"]
@@ -162,10 +163,17 @@ class Connections:
                 engine = create_engine(self.url, pool_pre_ping=True, connect_args=options, hide_parameters=True)
             except ImportError as error:
                 raise MissingExtra("psycopg, the PostgreSQL driver,", "postgres") from error
+            except (ArgumentError, TypeError, ValueError):  # its text repeats what came
+                raise InvalidInput("the store URL has options that PostgreSQL's driver does not know") from None
         else:
             engine = create_engine(self.url, creator=self._connect, max_overflow=-1, hide_parameters=True)
         event.listen(engine, "begin", _Begin(self._timeout_s))
+        event.listen(engine, "handle_error", self._read_error, retval=True)
         return engine
+
+    def _read_error(self, context: ExceptionContext) -> BaseException | None:
+        """Name the damage where the driver stumbles over what SQLite quotes from a damaged page."""
+        return damaged(self.url) if isinstance(context.original_exception, UnicodeDecodeError) else None
 
     def _connect(self) -> Any:
         assert self._file is not None

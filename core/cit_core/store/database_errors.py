@@ -14,13 +14,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from cit_core.errors import CITError, InvalidInput, StoreError
 from cit_core.store.url import secrets_of, shown
 
-__all__ = ["damage_errors", "store_errors"]
+__all__ = ["damage_errors", "damaged", "store_errors"]
 
 HELP = (
     ("not a database", "give the path of a cit-router store, or of a file that does not exist yet"),
     ("malformed", "the file is damaged: restore it from a backup"),
     ("decode to UTF-8", "the file is damaged: restore it from a backup"),
-    ("unable to open", "the path must be a file in a folder you may write to"),
+    ("unable to open", "the path must be a file that you may read, in a folder that you may write to"),
     ("readonly", "you need write permission on the file and its folder; nothing was written"),
     ("read-only", "this database or this role may only read; nothing was written"),
     ("permission denied", "the role needs SELECT on the store's tables to read, and all rights to write"),
@@ -70,13 +70,14 @@ def damage_errors(url: URL) -> Iterator[None]:
         raise
     except CITError as error:
         if type(error) is InvalidInput:  # a record that refuses what was stored
-            raise _damaged(url) from error
+            raise damaged(url) from error
         raise
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError) as error:
-        raise _damaged(url) from error
+        raise damaged(url) from error
 
 
-def _damaged(url: URL) -> StoreError:
+def damaged(url: URL) -> StoreError:
+    """Return the error which says that a store is damaged."""
     return StoreError(f"the store {shown(url)} holds rows that cannot be read; it is damaged: restore it from a backup")
 
 

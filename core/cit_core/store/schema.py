@@ -119,7 +119,7 @@ staged = Table(
     "staged",
     metadata,
     Column("load_key", ForeignKey(loads.c.key), primary_key=True),
-    Column("kind", Text, primary_key=True),  # what this load did to rows of a table: see staging.py
+    Column("kind", Text, primary_key=True),  # what this load did to rows of a table: see bulk_load.py
     Column("first", Integer, primary_key=True),
     Column("last", Integer, nullable=False),
     Column("before", JSON(none_as_null=True)),  # of an item that was changed: the columns as they were

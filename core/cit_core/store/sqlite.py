@@ -104,6 +104,9 @@ def _open(factory: type[sqlite3.Connection], path: str, options: str, timeout_s:
     except sqlite3.Error:
         connection.close()
         raise
+    except UnicodeDecodeError as error:  # the driver stumbles over what SQLite quotes from a damaged page
+        connection.close()
+        raise sqlite3.DatabaseError("database disk image is malformed") from error
     return connection
 
 

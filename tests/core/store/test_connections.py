@@ -199,12 +199,13 @@ def test_a_full_disk_is_one_clear_error_and_nothing_is_half_written(sqlite_url: 
 
 
 def test_an_idle_connection_that_the_server_dropped_is_replaced(postgres_url: str) -> None:
-    with CapabilityStore(postgres_url) as store:
+    url = make_url(postgres_url).update_query_dict({"application_name": "doomed"})
+    with CapabilityStore(url.render_as_string(hide_password=False)) as store:
         assert store.version == 0
         engine = create_engine(postgres_url)
         with engine.connect() as connection:
-            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "
-            connection.execute(text(others + "datname = current_database() AND usename = current_user"))
+            idle = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'doomed'"
+            assert connection.scalars(text(idle)).all() == [True]
         engine.dispose()
         assert store.add_candidates([Candidate(id="small")]) == 1
 

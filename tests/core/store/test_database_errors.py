@@ -51,7 +51,7 @@ def test_a_damaged_file_is_told_in_one_line(sqlite_url: str, tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a small store with one of everything."""
     path = tmp_path_factory.mktemp("whole") / "store.db"
     with CapabilityStore(f"sqlite:///{path}") as store:
@@ -62,7 +62,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
             writer.set_vectors({f"i{n}": np.ones(4) for n in range(20)}, "trunk")
             writer.set_setting("evidence", {"bandwidth": 0.5})
         store.hold("run")
-    return path.read_bytes()
+    return path
 
 
 def use(store: CapabilityStore) -> None:
@@ -81,9 +81,9 @@ def use(store: CapabilityStore) -> None:
 
 
 @given(flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=20))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_flipped_bytes_give_our_errors_or_none(whole: bytes, tmp_path: Path, flips: list[tuple[float, int]]) -> None:
-    pages = bytearray(whole)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_flipped_bytes_give_our_errors_or_none(whole: Path, tmp_path: Path, flips: list[tuple[float, int]]) -> None:
+    pages = bytearray(whole.read_bytes())
     for place, mask in flips:
         pages[int(place * len(pages))] ^= mask
     for path in tmp_path.iterdir():
@@ -105,23 +105,21 @@ def test_flipped_bytes_give_our_errors_or_none(whole: bytes, tmp_path: Path, fli
         ("UPDATE candidates SET modalities = 'not json'", "candidates"),
         ("UPDATE candidates SET modalities = '[1, {}]'", "candidates"),
         ("UPDATE candidates SET released = 'May'", "candidates"),
-        ("UPDATE candidates SET tools = 7", "candidates"),
         ("UPDATE candidates SET price_in = 'much'", "candidates"),
-        ("UPDATE candidates SET id = CAST(x'ff' AS TEXT)", "candidates"),
-        ("UPDATE candidates SET id = ''", "candidates"),
+        ("UPDATE candidates SET id = CAST(x'ff' AS TEXT) WHERE key = 1", "candidates"),
+        ("UPDATE candidates SET id = '' WHERE key = 1", "candidates"),
         ("UPDATE tasks SET keywords = '{'", "tasks"),
         ("UPDATE items SET options = '5'", "items"),
         ("UPDATE items SET vector = x'00', encoder = 'trunk'", "outcome_matrix"),
         ("UPDATE outcomes SET correct = 'yes'", "outcomes"),
         ('UPDATE outcomes SET "when" = 9e18', "outcomes"),
-        ("UPDATE versions SET number = 'x' WHERE number = 1", "version"),
     ],
 )
 def test_rows_that_this_release_never_writes_are_one_error(
-    whole: bytes, tmp_path: Path, statement: str, reads: str
+    whole: Path, tmp_path: Path, statement: str, reads: str
 ) -> None:
     path = tmp_path / "store.db"
-    path.write_bytes(whole)
+    path.write_bytes(whole.read_bytes())
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("PRAGMA ignore_check_constraints = ON")

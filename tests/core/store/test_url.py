@@ -41,7 +41,6 @@ def test_a_password_is_masked_wherever_the_url_is_told(monkeypatch: pytest.Monke
         ("me:secret@host/zoo", "cannot be read"),
         ("postgresql:/me:secret@host/zoo", "cannot be read"),
         ("host=db password=secret", "cannot be read"),
-        ("postgresql://me:secret@[host/zoo", "cannot be read"),
         ("mysql://me:secret@host/zoo", "cannot be kept in 'mysql'"),
         ("sqlite:///a\0secret", "the character NUL"),
         ("sqlite://", "names no file"),
@@ -87,8 +86,8 @@ def test_options_are_shown_only_if_they_cannot_be_secret(query: str, said: str) 
     assert "hidden" not in text
 
 
-@pytest.mark.parametrize("query", ["sslmode=hidden", "hidden=hidden", "plugin=hidden", "password=hidden&port=hidden"])
+@pytest.mark.parametrize("query", ["pasword=hidden", "plugin=hidden", "password=hidden&port=x", "options=-chidden"])
 def test_no_error_repeats_what_an_option_says(query: str) -> None:
     with pytest.raises(CITError) as caught:
         CapabilityStore(f"postgresql://me:hidden@127.0.0.1:1/zoo?{query}")
-    assert "hidden" not in str(caught.value).replace('option "hidden"', "")
+    assert "hidden" not in str(caught.value)

@@ -11,7 +11,7 @@ from store_records import LAW, outcome, seed
 
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.records import Candidate, Item, Task
-from cit_core.store import UNASSIGNED, CapabilityStore
+from cit_core.store import CapabilityStore
 
 
 def test_duplicates_inside_one_batch_are_known_or_refused(store: CapabilityStore) -> None:
@@ -47,23 +47,6 @@ def test_other_facts_need_replace(store: CapabilityStore) -> None:
 def test_the_same_id_twice_in_one_call_is_refused(store: CapabilityStore) -> None:
     with pytest.raises(InvalidInput, match="duplicate ids of candidates: 'x'"):
         store.add_candidates([Candidate(id="x"), Candidate(id="x", notes="other")])
-
-
-def test_items_are_completed_but_not_changed(store: CapabilityStore) -> None:
-    seed(store)
-    with store.transaction() as writer:
-        writer.add_tasks([Task(id="unassigned", keywords=("any",))])
-        writer.add_items([Item(id="q", task="unassigned")])
-    assert store.add_items([Item(id="q", task="law", instruction="Why?", answer="so")]) == 1
-    assert store.add_items([Item(id="q", task="unassigned", options=("so", "not so"))]) == 1
-    full = Item(id="q", task="law", instruction="Why?", options=("so", "not so"), answer="so")
-    assert store.items(["q"]) == (full,)
-    assert store.add_items([Item(id="q", task="law")]) == 0, "says nothing new"
-    for other in (Item(id="q", task="algebra"), Item(id="q", task="law", instruction="When?")):
-        with pytest.raises(InvalidInput, match="items: 'q' has other facts"):
-            store.add_items([other])
-    assert store.add_items([Item(id="q", task="algebra")], replace=True) == 1
-    assert store.items(["q"]) == (Item(id="q", task="algebra"),)
 
 
 def test_an_item_needs_its_task(store: CapabilityStore) -> None:
@@ -105,22 +88,6 @@ def test_a_transaction_counts_one_version_and_says_what_it_did(store: Capability
         (2, "1 outcomes"),
         (3, "1 candidate removed: 'small', 1 outcomes removed"),
     ]
-
-
-def test_an_assigned_task_gives_way_to_a_stated_one_and_to_nothing_else(seeded: CapabilityStore) -> None:
-    seeded.add_tasks([Task(id=UNASSIGNED, keywords=("unassigned",))])
-
-    def now(task: str, *, assigned: bool = False) -> tuple[str, bool]:
-        seeded.add_items([Item(id="loose", task=task, assigned=assigned)])
-        (item,) = seeded.items(["loose"])
-        return item.task, item.assigned
-
-    assert now(UNASSIGNED) == (UNASSIGNED, False)
-    assert now("law", assigned=True) == ("law", True)
-    assert now("algebra", assigned=True) == ("law", True)
-    assert now(UNASSIGNED) == ("law", True)
-    assert now("algebra") == ("algebra", False)
-    assert now("law", assigned=True) == ("algebra", False)
 
 
 def test_vectors_belong_to_an_encoder_and_to_a_text(seeded: CapabilityStore) -> None:

@@ -4,36 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import date
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from store_records import ITEMS, lines, outcome
 
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Task
 from cit_core.store import CapabilityStore
-from cit_core.store.archive import export_archive, import_archive, merge_archive
-
-
-@pytest.fixture
-def full(seeded: CapabilityStore) -> CapabilityStore:
-    """A store with one of everything: vectors, a held source, settings, texts in all scripts, odd numbers."""
-    seeded.add_candidates([Candidate(id="modèle/大", price_in=0.1, released=date(2026, 5, 1), modalities=("text",))])
-    seeded.add_tasks([Task(id="unassigned", keywords=("any",))])
-    seeded.add_items([Item(id="q", task="unassigned", instruction="Is it?\u2028🙂", options=("a", "b"), answer="b")])
-    seeded.hold("test")
-    seeded.hold("empty")
-    seeded.add_outcomes([outcome("i0", 1 / 3, cost_usd=1e-9, answer="C\n"), outcome("q", 0.1 + 0.2, source="test")])
-    seeded.add_candidates([Candidate(id="gone")])
-    seeded.remove_candidate("gone")
-    with seeded.transaction() as writer:
-        writer.set_vectors({"i1": np.array([1.0, -0.0, np.inf, 6e-8], np.float16)}, "trunk")
-        writer.set_vectors({"q": np.array([0.5], np.float16)}, "another")
-        writer.set_setting("evidence", {"bandwidth": 0.1, "list": [1, None, "ü"]})
-    return seeded
+from cit_core.store.store_archive import export_archive, import_archive, merge_archive
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -109,55 +88,6 @@ def test_merging_never_changes_what_is_stored(seeded: CapabilityStore, tmp_path:
         }
         assert {o.item: o.correct for o in mine.outcomes()} == {"i0": 0.0, "i2": 1.0}
         assert mine.candidate("small").notes == "mine"
-
-
-def damage_nothing_named(folder: Path) -> None:
-    (folder / "outcomes.jsonl").unlink()
-
-
-def damage_a_byte(folder: Path) -> None:
-    content = bytearray((folder / "outcomes.jsonl").read_bytes())
-    content[len(content) // 2] ^= 1
-    (folder / "outcomes.jsonl").write_bytes(content)
-
-
-def damage_the_manifest(folder: Path) -> None:
-    (folder / "manifest.json").write_text("[" * 100_000)
-
-
-def damage_the_format(folder: Path) -> None:
-    (folder / "manifest.json").write_text('{"format": "cit-router store 99"}')
-
-
-def lie(folder: Path) -> None:
-    """A row that no store has written, in an archive whose hashes are right."""
-    content = b'{"candidate":"small","item":"i0","source":"run","correct":"NaN","when":0}\n'
-    (folder / "outcomes.jsonl").write_bytes(content)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["tables"]["outcomes"] = {"rows": 1, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (damage_nothing_named, r"no complete archive: outcomes.jsonl: No such file"),
-        (damage_a_byte, "outcomes.jsonl is not the file that the manifest names"),
-        (damage_the_manifest, "its manifest.json cannot be read"),
-        (damage_the_format, "archive of another format"),
-        (lie, "outcomes.jsonl, line 1 holds no row of this table"),
-    ],
-)
-@pytest.mark.parametrize("take", [import_archive, merge_archive])
-def test_a_damaged_archive_is_refused_and_nothing_is_written(
-    full: CapabilityStore, tmp_path: Path, damage: Any, message: str, take: Any
-) -> None:
-    export_archive(full, tmp_path / "zoo")
-    damage(tmp_path / "zoo")
-    with CapabilityStore(f"sqlite:///{tmp_path}/new.db") as new:
-        with pytest.raises(InvalidInput, match=message):
-            take(new, tmp_path / "zoo")
-        assert (new.candidates(), new.items(), new.outcome_count(), new.version) == ((), (), 0, 0)
 
 
 def test_an_archive_goes_into_a_new_folder_and_into_an_empty_store(full: CapabilityStore, tmp_path: Path) -> None:
