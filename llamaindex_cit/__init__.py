@@ -3,7 +3,7 @@
 from cit_core.errors import MissingExtra
 
 try:
-    import llama_index.core  # noqa: F401  # asked for by name, so that its absence is told in one sentence
+    import llama_index.core  # noqa: F401  # imported first, so that its absence is one clear error
 except ImportError as error:
     raise MissingExtra("llama-index-core", "llamaindex") from error
 

@@ -15,7 +15,7 @@ def both(own: CallbackManager, given: CallbackManager) -> CallbackManager:
 
 
 class _Both(CallbackManager):
-    """Keeps no trace of its own: a call belongs to the trace that it is made in, which `given` keeps."""
+    """Manager without a trace of its own: a call belongs to the trace in which it is made, which `given` keeps."""
 
     def __init__(self, own: CallbackManager, given: CallbackManager) -> None:
         self.handlers = [*own.handlers, *(handler for handler in given.handlers if handler not in own.handlers)]

@@ -1,4 +1,4 @@
-"""Which candidate stands behind which choice of a selector."""
+"""The candidate of each choice that a selector is given."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["candidates_of", "matches"]
 def matches(
     choices: Sequence[ToolMetadata], known: Collection[str], mapping: Mapping[str | int, str]
 ) -> list[str | None]:
-    """Find the candidate of every choice, None where there is none.
+    """Return the candidate of every choice, None where there is none.
 
     Args:
-        choices: What a selector is given: tools, or texts that LlamaIndex has wrapped as descriptions.
-        known: The candidates there are.
+        choices: Choices of a selector: tools, or texts that LlamaIndex has wrapped as descriptions.
+        known: Ids of all candidates.
         mapping: Index, name or (for a choice without a name) text of a choice to a candidate.
     """
     names = Counter(choice.name for choice in choices)
@@ -29,7 +29,7 @@ def matches(
 def candidates_of(
     choices: Sequence[ToolMetadata], known: Collection[str], mapping: Mapping[str | int, str]
 ) -> list[str]:
-    """Find the candidate of every choice, as `matches` does.
+    """Return the candidate of every choice, as `matches` does, and require one for each.
 
     Returns:
         One candidate for each choice, in order.
@@ -67,7 +67,7 @@ def _match(
     if place in mapping:
         return mapping[place]
     own = _own(choice)
-    if choice.name is None or names[choice.name] == 1:  # a name that several tools bear says nothing about any of them
+    if choice.name is None or names[choice.name] == 1:  # a name that several tools have identifies none
         if own in mapping:
             return mapping[own]
         if own in known:
@@ -87,5 +87,5 @@ def _no_match(place: int, choices: Sequence[ToolMetadata], known: Collection[str
 
 
 def _own(choice: ToolMetadata) -> str:
-    """What a choice is called: texts have a description and no name."""
+    """Return the name of a choice; texts have a description instead."""
     return choice.description if choice.name is None else choice.name

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
+from llama_index.core.types import BaseOutputParser
 from pydantic import ValidationError
 
 from cit_core.errors import InvalidInput
@@ -17,6 +19,8 @@ __all__ = ["FAILOVER", "as_models", "invalid_options", "pick_fallback", "require
 
 FAILOVER = "failover"
 """Alias of the option `fallback`."""
+UNCHECKED = {"callback_manager": CallbackManager, "output_parser": BaseOutputParser}
+"""Options that LlamaIndex takes whatever they are."""
 
 
 def as_models(given: Any, router: Router) -> dict[str, LLM]:
@@ -46,11 +50,15 @@ def pick_fallback(fallback: Any, options: dict[str, Any]) -> Fallback:
 
 
 def require_options(given: Mapping[str, Any], known: Collection[str]) -> None:
-    """Refuse an option that LlamaIndex's LLMs would ignore.
+    """Refuse an option that LlamaIndex's LLMs would ignore, or take and trip over later.
 
     Raises:
-        InvalidInput: If there is no such option; names the closest.
+        InvalidInput: If there is no such option, which names the closest, or it is of another type.
     """
+    for name, kind in UNCHECKED.items():
+        value = given.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise InvalidInput(f"{name} is {type(value).__name__}; it must be a LlamaIndex {kind.__name__}")
     for name in given:
         if name not in known:
             hint = ", ".join(map(repr, closest(name, known)))

@@ -1,4 +1,4 @@
-"""What this package tells LlamaIndex's dispatcher. No text of a query is in it: LlamaIndex's own events carry that."""
+"""Events for LlamaIndex's dispatcher. They hold no text of a query; LlamaIndex's own events do."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ __all__ = ["CITRouteEvent", "CITSelectionEvent"]
 
 
 class CITSelectionEvent(BaseEvent):
-    """A selector has selected."""
+    """Event of a selection."""
 
     candidates: list[str]
-    """The candidate behind each choice, in order; empty where the fallback selected."""
+    """Candidate of each choice, in order; empty where the fallback selected."""
     selected: list[int]
     """Places of the choices that were selected, the best first."""
     decision: Decision | None
     """None where the fallback selected."""
     fallback: str | None = None
-    """Class of the selector that was asked because no choice stands for a candidate."""
+    """Class of the selector that was asked because no choice is a candidate."""
 
     @classmethod
     def class_name(cls) -> str:
-        """Name under which handlers know it."""
+        """Return the name under which handlers know it."""
         return "CITSelectionEvent"
 
 
 class CITRouteEvent(BaseEvent):
-    """A routed LLM has decided whom to ask. Its LLM events follow, and are those of the candidate."""
+    """Event of a decision of a routed LLM. The candidate's own LLM events follow."""
 
     decision: Decision
 
     @classmethod
     def class_name(cls) -> str:
-        """Name under which handlers know it."""
+        """Return the name under which handlers know it."""
         return "CITRouteEvent"

@@ -1,4 +1,4 @@
-"""Selectors: choices in, indices out, and with them the whole decision."""
+"""Selectors for LlamaIndex's router engines: choices in, indices out, and with them the whole decision."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from llama_index.core.tools.types import ToolMetadata
 from llama_index_instrumentation import get_dispatcher
 
 from cit_core.errors import InvalidInput, UnknownCandidate
+from cit_core.messages import shown
 from cit_core.policy import QueryFacts
 from cit_core.records import Decision, Ranked
 from cit_core.router import Query, Router, estimate_tokens
+from cit_core.router.options import as_router
 from llamaindex_cit._choices import candidates_of, matches
 from llamaindex_cit._trail import follow, note
 from llamaindex_cit.events import CITSelectionEvent
@@ -28,18 +30,18 @@ dispatcher = get_dispatcher(__name__)
 
 
 class CITSelectorResult(SelectorResult):
-    """What LlamaIndex expects of a selection, and the decision behind it."""
+    """Result of a selection as LlamaIndex expects it, with the decision."""
 
     decision: Decision
 
     @property
     def scores(self) -> dict[str, float]:
-        """Candidate id to P(correct), in order of the decision's ranking."""
+        """P(correct) by candidate id, in order of the decision's ranking."""
         return self.decision.scores
 
 
 class _CITSelector(BaseSelector):
-    """Translates choices into candidates and a decision into indices; which of the ranking is taken, subclasses say."""
+    """Translate choices into candidates and a decision into indices; subclasses say how many of the ranking to take."""
 
     def __init__(
         self,
@@ -48,10 +50,13 @@ class _CITSelector(BaseSelector):
         *,
         fallback: BaseSelector | None = None,
     ) -> None:
-        if not isinstance(router, Router):
-            raise InvalidInput(f"router is {type(router).__name__}; it must be a cit_core.Router")
+        router = as_router(router)
         if fallback is not None and not isinstance(fallback, BaseSelector):
             raise InvalidInput(f"fallback is {type(fallback).__name__}; it must be a LlamaIndex selector")
+        if mapping is not None and not isinstance(mapping, Mapping):
+            raise InvalidInput(
+                f"mapping is {shown(mapping)}; it must be a dict: name or index of a tool to candidate id"
+            )
         self._router = router
         follow()
         self._mapping = dict(mapping or {})
@@ -61,7 +66,7 @@ class _CITSelector(BaseSelector):
             if id_ not in self._known:
                 raise UnknownCandidate(id_, self._known, "the router (in mapping=)")
 
-    # It asks no LLM: what prompts there are, are the fallback's, and stand where they would without this selector.
+    # It asks no LLM, so all prompts are the fallback's, under the names that they have without this selector.
 
     def _get_prompts(self) -> PromptDictType:
         return {} if self._fallback is None else self._fallback._get_prompts()
@@ -86,12 +91,12 @@ class _CITSelector(BaseSelector):
         return self._result(ids, await self._router.adecide(self._query(ids, query)))
 
     def _in_place(self, choices: Sequence[ToolMetadata]) -> BaseSelector | None:
-        """The fallback, where choices are no LLMs at all. If only some are none, that is a mistake to be told."""
+        """Return the fallback where no choice is an LLM. If only some are none, that is a mistake."""
         nobody = choices and not any(matches(choices, self._known, self._mapping))
         return self._fallback if nobody else None
 
     def _query(self, ids: Sequence[str], query: QueryBundle) -> Query:
-        """The router's own constraints, narrowed to the candidates that a choice stands for."""
+        """Return the query, with the router's own constraints narrowed to the candidates of the choices."""
         return Query(_text(query), _facts(query), constraints=self._router.constraints.among(ids))
 
     def _result(self, ids: Sequence[str], decision: Decision) -> CITSelectorResult:
@@ -106,24 +111,24 @@ class _CITSelector(BaseSelector):
 
     @abstractmethod
     def _taken(self, decision: Decision) -> Sequence[Ranked]:
-        """Who of the ranking is selected, the best first; at least one."""
+        """Return the candidates that are selected, the best first; at least one."""
 
 
 class CITSingleSelector(_CITSelector):
-    """Selects the choice whose candidate is most likely to get the query right.
+    """Selector of the choice whose candidate is most likely to get the query right.
 
-    A choice stands for the candidate that `mapping` gives for its index or name, else for the one it is named after,
-    else for the one that is its description. Candidates of the router that no choice stands for do not take part.
+    The candidate of a choice is the one that `mapping` gives for its index or name, else the one it is named after,
+    else the one that is its description. Candidates of the router without a choice do not take part.
 
     Args:
-        router: What decides.
+        router: The router, or the address of a store.
         mapping: Tool name or index of a choice to candidate id.
-        fallback: Selects where no choice stands for a candidate, as among engines over different texts; its result is
+        fallback: Selector for choices none of which is a candidate, such as engines over different texts; its result is
             returned as it is. Without one, such choices are an error.
 
     Raises:
         UnknownCandidate: If `mapping` names an id that is not a candidate of the router.
-        InvalidInput: If the router or the fallback is none.
+        InvalidInput: If an option cannot be used.
 
     Example:
         RouterQueryEngine(selector=CITSingleSelector(router), query_engine_tools=tools, llm=llm)
@@ -138,19 +143,18 @@ LLMSingleSelector.register(CITSingleSelector)
 
 
 class CITMultiSelector(_CITSelector):
-    """Selects the best choice, and those that are about as likely to get the query right; LlamaIndex runs them all.
+    """Selector of the best choice and of those about as likely to get the query right; LlamaIndex runs them all.
 
     Args:
-        router: What decides.
+        router: As for `CITSingleSelector`.
         mapping: As for `CITSingleSelector`.
-        margin: Whose P(correct) is at most this much below that of the chosen candidate is selected too, in order of
-            the ranking; `math.inf` for everyone.
+        margin: Largest difference to the best P(correct) with which a candidate is selected too; `math.inf` for all.
         max_outputs: Choices selected, at most; each costs an answer, and more than one costs another to combine them.
         fallback: As for `CITSingleSelector`.
 
     Raises:
         UnknownCandidate: If `mapping` names an id that is not a candidate of the router.
-        InvalidInput: If something given cannot be used.
+        InvalidInput: If an option cannot be used.
     """
 
     def __init__(
@@ -163,10 +167,10 @@ class CITMultiSelector(_CITSelector):
         fallback: BaseSelector | None = None,
     ) -> None:
         super().__init__(router, mapping, fallback=fallback)
-        if not margin >= 0.0:
-            raise InvalidInput(f"margin is {margin!r}; it must be a difference of probabilities, 0 or more")
-        if max_outputs < 1:
-            raise InvalidInput(f"max_outputs is {max_outputs!r}; it must be 1 or more")
+        if not isinstance(margin, int | float) or not margin >= 0.0:
+            raise InvalidInput(f"margin is {shown(margin)}; it must be a difference of probabilities, 0 or more")
+        if not isinstance(max_outputs, int) or max_outputs < 1:
+            raise InvalidInput(f"max_outputs is {shown(max_outputs)}; it must be 1 or more")
         self._margin = margin
         self._max_outputs = max_outputs
 
@@ -195,7 +199,7 @@ def _reason(ranked: Ranked, decision: Decision) -> str:
 
 
 def _delegated(fallback: BaseSelector, result: SelectorResult, choices: Sequence[ToolMetadata]) -> SelectorResult:
-    """What the fallback selected, refused if LlamaIndex would fail on it, or take the last engine for index -1."""
+    """Return what the fallback selected; refuse an index on which LlamaIndex fails, or takes the last engine for -1."""
     name = type(fallback).__name__
     if not result.selections or not all(0 <= index < len(choices) for index in result.inds):
         what = f"index {', '.join(map(str, result.inds))}" if result.inds else "nothing"

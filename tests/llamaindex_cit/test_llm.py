@@ -1,15 +1,12 @@
 """CITLLM: every way of calling an LLM reaches the routed candidate once, as if it had been called by itself."""
 
 import json
-import pickle
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
 import pytest
 from llama_calls import CHATS, COMPLETIONS, DOUBLE, WITH_TOOLS, call, drained, said_by, settled, user
-from llama_index.core import Settings
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, MessageRole
-from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler, TokenCountingHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.events.llm import (
     LLMChatEndEvent,
@@ -24,10 +21,10 @@ from llama_index.core.prompts import PromptTemplate
 from llama_voice import Voice
 from llama_zoo import IDS
 
-from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
+from cit_core.errors import InvalidInput, NoCandidate
 from cit_core.policy import Constraints
 from cit_core.records import Candidate
-from cit_core.router import FakeScorer, Fallback, Router, Sticky
+from cit_core.router import FakeScorer, Router, Sticky
 from llamaindex_cit import CITLLM, CITRouteEvent
 
 # -- dispatch ---------------------------------------------------------------------------------------------------------
@@ -193,59 +190,6 @@ def test_it_is_written_as_what_it_is_made_with(voices, router) -> None:
     assert (again.system_prompt, again.complete("hard").text) == ("Be brief.", "large: hard")
 
 
-def test_it_pickles() -> None:
-    router = Router(FakeScorer({"small": 0.2, "large": 0.8}), [Candidate(id=id_) for id_ in IDS])
-    sent = CITLLM(
-        {id_: Voice(called=id_) for id_ in IDS},
-        router,
-        fallback=Fallback(max_attempts=2),
-        sticky=Sticky(0.3),
-        system_prompt="Be brief.",
-    )
-    came = pickle.loads(pickle.dumps(sent))
-    assert came.complete("q").text == "large: q"
-    assert (came.fallback.max_attempts, came.sticky.margin, came.system_prompt) == (2, 0.3, "Be brief.")
-    assert came.model_copy().complete("q").text == "large: q"
-
-
-def test_what_does_not_pickle_says_so_at_once(voices) -> None:
-    router = Router(FakeScorer(lambda _, __: 0.5), [Candidate(id=id_) for id_ in IDS])
-    with pytest.raises(pickle.PicklingError, match="its router did not"):
-        pickle.dumps(CITLLM(voices, router))
-
-
-@pytest.mark.parametrize(
-    ("models", "error", "message"),
-    [
-        ({}, InvalidInput, "models must be a dict with at least one entry: candidate id to LlamaIndex LLM"),
-        ([MockLLM()], InvalidInput, "models must be a dict with at least one entry"),
-        ({"larg": MockLLM()}, UnknownCandidate, "no candidate 'larg' among the 2 in the router; closest: 'large'"),
-        ({"large": "gpt"}, InvalidInput, r"models\['large'\] is str; it must be a LlamaIndex LLM"),
-    ],
-)
-def test_what_cannot_work_is_refused(router, models, error, message) -> None:
-    with pytest.raises(error, match=message):
-        CITLLM(models, router)
-
-
-def test_a_router_is_a_router(voices) -> None:
-    with pytest.raises(InvalidInput, match=r"router is 'mini'; it must be a cit_core\.Router"):
-        CITLLM(voices, "mini")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"contxt": 1}, "CITLLM has no option 'contxt'; closest: "),
-        ({"stiky": "conversation"}, "no option 'stiky'; closest: 'sticky'"),
-        ({"sticky": "conversations"}, "sticky is 'conversations'; use 'conversation', or Sticky"),
-    ],
-)
-def test_what_is_misspelt_is_refused(voices, router, options, message) -> None:
-    with pytest.raises(InvalidInput, match=message):
-        CITLLM(voices, router, **options)
-
-
 # -- events, spans and tokens: once -----------------------------------------------------------------------------------
 
 
@@ -276,75 +220,6 @@ async def test_events_and_spans_exactly_once(llm, events, method) -> None:
     )
     if outer:
         assert inner[0].parent_id == outer[0].id_ == routed.span_id
-
-
-@pytest.mark.parametrize("method", CHATS + COMPLETIONS)
-async def test_tokens_are_counted_once(voices, router, method) -> None:
-    def counted(counter: TokenCountingHandler) -> tuple[int, int]:
-        return len(counter.llm_token_counts), counter.total_llm_token_count
-
-    alone = TokenCountingHandler(tokenizer=str.split)
-    await call(Voice(called="large", callback_manager=CallbackManager([alone])), method, "hard words")
-    routed = TokenCountingHandler(tokenizer=str.split)
-    await call(CITLLM(voices, router, callback_manager=CallbackManager([routed])), method, "hard words")
-    assert counted(routed) == counted(alone)
-    assert counted(alone)[0] == 1
-
-
-def test_candidates_tell_those_who_listen_to_the_router_and_their_own(router) -> None:
-    own, given, later = (TokenCountingHandler(tokenizer=str.split) for _ in range(3))
-    voices = {
-        "small": Voice(called="small"),
-        "large": Voice(called="large", callback_manager=CallbackManager([own, given])),
-    }
-    llm = CITLLM(voices, router, callback_manager=CallbackManager([given]))
-    llm.complete("easy")
-    llm.complete("hard")
-    assert (len(own.llm_token_counts), len(given.llm_token_counts)) == (1, 2)
-    llm.callback_manager.add_handler(later)
-    llm.complete("hard")
-    assert [len(handler.llm_token_counts) for handler in (own, given, later)] == [2, 3, 1]
-    llm.callback_manager = CallbackManager([])
-    llm.complete("hard")
-    assert [len(handler.llm_token_counts) for handler in (own, given, later)] == [3, 4, 1]  # `given` is its own too
-
-
-def test_llms_that_share_candidates_keep_what_they_tell_apart(voices, router) -> None:
-    own, first, second, third, fourth = (TokenCountingHandler(tokenizer=str.split) for _ in range(5))
-    voices["small"].callback_manager = manager = CallbackManager([own])
-    llms = [CITLLM(voices, router, callback_manager=CallbackManager([handler])) for handler in (first, second)]
-    llms.append(llms[0].model_copy())
-    llms[2].callback_manager = CallbackManager([third])
-    llms.append(CITLLM({"small": llms[0]}, router, callback_manager=CallbackManager([fourth])))
-    for place in (0, 1, 0, 2, 0, 3):
-        llms[place].complete("easy")
-    voices["small"].complete("easy")
-    heard = [len(handler.llm_token_counts) for handler in (first, second, third, fourth, own)]
-    assert heard == [4, 1, 1, 1, 7]  # the last of the first is told by the nested one
-    assert voices["small"].callback_manager is manager
-
-
-@pytest.mark.parametrize("handlers", [0, 1])
-def test_a_call_is_in_the_trace_that_it_is_made_in(voices, router, handlers) -> None:
-    debug = LlamaDebugHandler(print_trace_on_end=False)
-    manager = CallbackManager([debug])
-    own = CallbackManager([LlamaDebugHandler(print_trace_on_end=False) for _ in range(handlers)])
-    voices["large"].callback_manager = own
-    llm = CITLLM(voices, router, callback_manager=manager)
-    for _ in range(2):
-        with manager.as_trace("outer"):
-            llm.complete("hard")
-        started, _ = debug.get_llm_inputs_outputs()[-1]
-        assert debug._trace_map == {"root": [started.id_]}
-
-
-def test_settings_hand_their_callbacks_on(llm, monkeypatch) -> None:
-    for name in ("_llm", "_callback_manager"):
-        monkeypatch.setattr(Settings, name, None)
-    debug = LlamaDebugHandler(print_trace_on_end=False)
-    Settings.llm, Settings.callback_manager = llm, CallbackManager([debug])
-    assert Settings.llm.complete("hard").text == "large: hard"
-    assert len(debug.get_llm_inputs_outputs()) == 1
 
 
 # -- what it routes on ------------------------------------------------------------------------------------------------
