@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -26,6 +27,7 @@ __all__ = [
     "counting",
     "decision_record",
     "escaped",
+    "folded",
     "note",
     "percent",
     "say",
@@ -38,6 +40,14 @@ PIPE_WIDTH = 160
 """Columns of a table in a file or a pipe, which has no width of its own."""
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that act on a terminal or reorder a line; tab and newline are layout and stay."""
+
+
+WIDEST_FOLDED = 120
+"""Columns up to which text is folded; a wider terminal may break lines itself."""
+COMMAND = re.compile(r"`[^`\n]*`|(?<=: )cit .*")
+"""A suggested command: in backticks, or the rest of a line."""
+HARD_SPACE = "\ue000"
+"""Takes the place of a space that must not be broken, while a text is folded; of private use, so in no text of ours."""
 
 
 def escaped(text: str) -> str:
@@ -96,12 +106,28 @@ def complain(error: BaseException) -> None:
 
 
 def _plain(target: Console, text: str) -> None:
-    target.print(escaped(text), markup=False, soft_wrap=True)
+    stream = target.file
+    narrow = target.width <= WIDEST_FOLDED and (stream.isatty() or "COLUMNS" in os.environ)
+    target.print(folded(escaped(text), target.width) if narrow else escaped(text), markup=False, soft_wrap=True)
+
+
+def folded(text: str, width: int) -> str:
+    """Return a text with long lines folded between words, never inside a `command`, which must work when pasted."""
+    return "\n".join(_folded(line, width) for line in text.split("\n"))
+
+
+def _folded(line: str, width: int) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    whole = COMMAND.sub(lambda match: match[0].replace(" ", HARD_SPACE), line)
+    lines = textwrap.wrap(
+        whole, width, subsequent_indent=f"{indent}    ", break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines).replace(HARD_SPACE, " ") if len(line) > width else line
 
 
 def as_json(record: object) -> None:
     """Print one line of JSON on stdout."""
-    say(json.dumps(record, allow_nan=False))
+    console().print(json.dumps(record, allow_nan=False), markup=False, soft_wrap=True)
 
 
 def decision_record(decision: Decision, id_: str | int | None = None) -> dict[str, Any]:

@@ -100,3 +100,47 @@ def test_json_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(line) == {HOSTILE: 1}
     assert line.isascii()
     assert not _output.CONTROL.search(line)
+
+
+LONG = (
+    "  not considered: "
+    + ", ".join(f"model-{n}" for n in range(9))
+    + " (no price: `cit models add model-0 --price-in 0.15`)"
+)
+
+
+def test_long_lines_are_folded_between_words_and_commands_stay_whole() -> None:
+    lines = _output.folded(LONG, 60).split("\n")
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= 60
+    assert all(line.startswith("      ") for line in lines[1:])
+    assert any("`cit models add model-0 --price-in 0.15`" in line for line in lines)
+    assert " ".join(" ".join(lines).split()) == " ".join(LONG.split())
+    assert _output.folded("short\nlines", 60) == "short\nlines"
+    next_ = "Next: cit route 'What is 7 times 8?' --store sqlite:////a/rather/long/path/to/a/store/zoo.db"
+    assert _output.folded(next_, 60).split("\n")[-1].strip() == next_.removeprefix("Next: ")
+
+
+@pytest.mark.parametrize(("columns", "lines"), [("70", 3), ("400", 1), (None, 1)])
+def test_text_is_folded_in_a_narrow_window_only(
+    columns: str | None, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns) if columns else monkeypatch.delenv("COLUMNS")
+    _output.say(LONG)
+    _output.complain(ValueError(LONG.strip()))
+    out, err = capsys.readouterr()
+    assert (out.count("\n"), err.count("\n")) == (lines, lines)
+
+
+def test_json_is_one_line_in_any_window(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    _output.as_json({"text": LONG})
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_a_decision_with_many_excluded_candidates_fits_80_columns(cit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for policy in ("cost:0.02", "threshold:0.7"):
+        said = cit("route", "What is 7 times 8?", "--policy", policy, open_router=None).stdout.splitlines()
+        assert len(said) < 15
+        assert max(map(len, said)) <= 80
