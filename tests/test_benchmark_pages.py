@@ -19,7 +19,7 @@ TABLE = re.compile(r"((?:^\|.*\|\n)+)", re.M)
 def test_the_page_is_made_from_the_results(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
     assert page == benchmarks_page(RESULTS, "figures", goals(RESULTS)), (
-        "run `cit bench --output benchmarks/results --docs docs`"
+        "run `python -m benchmarks.goals benchmarks/results docs`"
     )
     drawn = {path.name for path in write_figures(RESULTS, tmp_path)}
     assert drawn == {path.name for path in (ROOT / "docs" / "figures").glob("*.svg")}

@@ -16,7 +16,6 @@ from cit_core.catalogue import catalogue_candidates, known_tasks
 from cit_core.errors import InvalidInput
 from cit_core.outcomes import Split, read_outcomes
 from cit_core.paper.dataset import from_matrix, from_tables
-from cit_core.paper.validation import validation_of
 from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.store import CapabilityStore
 
@@ -117,37 +116,3 @@ def test_a_stores_outcomes_are_a_table(store: CapabilityStore) -> None:
 def test_an_empty_store_is_nothing_to_learn_from(store: CapabilityStore) -> None:
     with pytest.raises(InvalidInput, match="has no outcomes of items with a text: `cit import`"):
         from_matrix(store.outcome_matrix(texts=True), store.tasks(), store.candidates())
-
-
-# ---- what validation counts
-
-
-def test_routing_accuracy_is_that_of_the_best_scored_candidate_of_each_zoo() -> None:
-    on, split = data(), Split()
-    models = split.models(on.table.candidates)["train"]
-    capabilities = on.capabilities(on.suite(split, 4, 8), models)
-    validation = validation_of(on.table, split, models, capabilities, most=7)
-    assert len(validation) == len(validation.instructions) == 7
-    oracle = validation.metrics(validation.correct_NK * 10.0)
-    correct_NK = validation.correct_NK
-    best = [correct_NK[:, list(zoo)].max(1).mean() for zoo in validation.zoos]
-    assert oracle["routing_accuracy"] == pytest.approx(np.mean(best))
-    level_K = np.array([capability.mean_accuracy for capability in capabilities])
-    fixed = validation.metrics(np.broadcast_to(level_K, correct_NK.shape))
-    assert fixed["routing_accuracy"] == pytest.approx(fixed["best_by_aptitude"])
-    assert validation.metrics(np.zeros(correct_NK.shape))["log_loss"] == pytest.approx(np.log(2.0))
-    rows = [on.table.instructions.index(text) for text in validation.instructions]
-    assert all(on.table.item_ids[row] for row in rows)
-
-
-def test_who_was_not_measured_is_in_no_zoo_of_an_item() -> None:
-    on, split = data(), Split()
-    models = split.models(on.table.candidates)["train"]
-    capabilities = on.capabilities(on.suite(split, 4, 8), models)
-    table = replace(on.table, correct_IK=on.table.correct_IK.copy())
-    table.correct_IK[::2, table.column(models[0])] = np.nan
-    found = validation_of(table, split, models, capabilities, most=20)
-    assert all(np.isfinite(list(found.metrics(np.zeros(found.correct_NK.shape)).values())))
-    table.correct_IK[:, [table.column(model) for model in models[1:]]] = np.nan
-    with pytest.raises(InvalidInput, match="none was answered by two of the"):
-        validation_of(table, split, models, capabilities, most=20)
