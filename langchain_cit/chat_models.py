@@ -32,6 +32,7 @@ from langchain_cit._model_calls import agenerate, astream, generate, split_optio
 from langchain_cit._models import Models, open_models
 from langchain_cit._profiles import conjunction
 from langchain_cit._response_metadata import Stamp, Unstamped
+from langchain_cit._retries import with_sdk_retries
 from langchain_cit._routes import AnyTool, Tools, as_chat_models, as_routes, without_tools
 from langchain_cit._single_flight import Flights, same_call
 from langchain_cit._streams import closing
@@ -96,14 +97,15 @@ class ChatCIT(BaseChatModel):
     ) -> None:
         check_options(options, type(self), STANDARD)
         router = as_router(router)
-        models = as_chat_models(as_routes(routes, router))
+        after = as_fallback(failover if fallback is None else fallback)
+        models = with_sdk_retries(as_chat_models(as_routes(routes, router)), after)
         formats = {model.output_version for model in models.values()}
         super().__init__(
             routes=models,
             router=router,
             context=as_context(context),
             sticky=as_sticky(sticky),
-            fallback=as_fallback(failover if fallback is None else fallback),
+            fallback=after,
             annotate=annotate,
             **({"output_version": formats.pop()} if len(formats) == 1 else {}) | options,
         )

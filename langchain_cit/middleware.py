@@ -26,6 +26,7 @@ from cit_core.router.options import as_context, as_fallback, as_router, as_stick
 from cit_core.router.time_limits import acall_within, call_within
 from langchain_cit._first_token import EmptyStream, FirstToken, followed, held_one, require_answer
 from langchain_cit._inputs import Asking
+from langchain_cit._retries import with_sdk_retries
 from langchain_cit._routes import as_chat_models, as_routes, without_tools
 from langchain_cit._trace import (
     CIT_FALLBACK,
@@ -82,10 +83,10 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         self.router = as_router(router)
         given = check_ids(routes, self.router, kind="chat model, or the name of one")
         made = {id_: init_chat_model(route) if isinstance(route, str) else route for id_, route in given.items()}
-        self.routes = as_chat_models(as_routes(made, self.router))
+        self.fallback = as_fallback(failover if fallback is None else fallback)
+        self.routes = with_sdk_retries(as_chat_models(as_routes(made, self.router)), self.fallback)
         self.context = as_context(context)
         self.sticky = as_sticky(sticky)
-        self.fallback = as_fallback(failover if fallback is None else fallback)
         self._unanswered = Unanswered()
 
     @property

@@ -26,6 +26,7 @@ from langchain_cit._invocation import RoutedCalls
 from langchain_cit._models import Models, open_models
 from langchain_cit._picker import Picker
 from langchain_cit._profiles import bind_each
+from langchain_cit._retries import with_sdk_retries
 from langchain_cit._routes import as_routes
 
 if TYPE_CHECKING:
@@ -74,14 +75,14 @@ class RunnableRouter(RoutedCalls):
         unable: Mapping[str, str] | None = None,
         name: str | None = None,
     ) -> None:
-        decides = as_router(router)
+        decides, after = as_router(router), as_fallback(failover if fallback is None else fallback)
         super().__init__(
-            routes=as_routes(routes, decides),
+            routes=with_sdk_retries(as_routes(routes, decides), after),
             router=decides,
             query_key=query_key,
             context=as_context(context),
             sticky=as_sticky(sticky),
-            fallback=as_fallback(failover if fallback is None else fallback),
+            fallback=after,
             unable=dict(unable or {}),
             name=name,
         )

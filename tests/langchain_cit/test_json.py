@@ -85,6 +85,7 @@ def test_a_router_comes_back_from_its_config(routing, routes) -> None:
             "timeout_s": None,
             "attempt_timeout_s": None,
             "first_token_timeout_s": None,
+            "sdk_retries": None,
         },
         "unable": {},
         "name": "mine",

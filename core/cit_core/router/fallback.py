@@ -65,6 +65,8 @@ class Fallback:
         timeout_s: Limit of a call as a whole, over all attempts [s].
         attempt_timeout_s: Limit of one candidate's whole answer [s].
         first_token_timeout_s: Limit of one candidate's time to the first token of a stream [s].
+        sdk_retries: Retries that the clients of providers may make by themselves, where their object allows a limit; as
+            they are set if not given.
         clock: Returns the time [s].
 
     Raises:
@@ -82,12 +84,15 @@ class Fallback:
         timeout_s: float | None = None,
         attempt_timeout_s: float | None = None,
         first_token_timeout_s: float | None = None,
+        sdk_retries: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         _check_fallback_on(fallback_on)
         _check_count("failures", failures)
         if max_attempts is not None:
             _check_count("max_attempts", max_attempts)
+        if sdk_retries is not None:
+            _check_count("sdk_retries", sdk_retries, least=0)
         self.fallback_on = fallback_on
         self.max_attempts = max_attempts
         self.failures = failures
@@ -96,6 +101,7 @@ class Fallback:
         self.timeout_s = _check_limit("timeout_s", timeout_s)
         self.attempt_timeout_s = _check_limit("attempt_timeout_s", attempt_timeout_s)
         self.first_token_timeout_s = _check_limit("first_token_timeout_s", first_token_timeout_s)
+        self.sdk_retries = sdk_retries
         self._clock = clock
         self._breakers = Breakers(failures, cool_down_s, clock)
 
@@ -103,7 +109,7 @@ class Fallback:
     def settings(self) -> dict[str, Any]:
         """The options by name, without the clock."""
         names = ("fallback_on", "max_attempts", "failures", "cool_down_s", "long_cool_down_s")
-        limits = ("timeout_s", "attempt_timeout_s", "first_token_timeout_s")
+        limits = ("timeout_s", "attempt_timeout_s", "first_token_timeout_s", "sdk_retries")
         return {name: getattr(self, name) for name in (*names, *limits)}
 
     def __repr__(self) -> str:
@@ -343,9 +349,9 @@ def _check_fallback_on(fallback_on: object) -> None:
     )
 
 
-def _check_count(name: str, number: object) -> None:
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise InvalidInput(f"{name} is {_shown(number)}; it must be a whole number, 1 or more")
+def _check_count(name: str, number: object, least: int = 1) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+        raise InvalidInput(f"{name} is {_shown(number)}; it must be a whole number, {least} or more")
 
 
 def _check_seconds(name: str, seconds: Any) -> float:
