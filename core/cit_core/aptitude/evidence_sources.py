@@ -55,8 +55,6 @@ def log_of(store: CapabilityStore, scorer: Encoder, suite: Suite | None = None) 
     snapshot = store.snapshot(suite, encoder=scorer.encoder)
     outcomes = snapshot.evidence
     assert outcomes is not None  # an encoder was given
-    if not len(outcomes):
-        outcomes = replace(outcomes, vectors_ID=np.zeros((0, scorer.encode([""]).shape[1]), np.float16))
     profiles = profiles_of(snapshot.capabilities, outcomes, scorer, of_suite=suite is not None)
     return Log(outcomes, profiles, snapshot.capabilities, snapshot.version)
 

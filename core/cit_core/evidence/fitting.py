@@ -102,7 +102,7 @@ def fit_evidence(
     centred_I = effects.easiness_I - (effects.easiness_I.mean() if len(rows) else 0.0)
     targets_IT = np.column_stack([centred_I, effects.residual_IK]).astype(np.float32)
     if len(rows) < FEWEST:
-        flat = Regression(centre_F, np.zeros((len(centre_F), targets_IT.shape[1]), np.float32))
+        flat = Regression(centre_F[:0], np.zeros((0, targets_IT.shape[1]), np.float32))
         return Fitted(features, flat, _unfitted(), len(rows))
     ridge = Ridge(features_IF - centre_F)
     ridges = ridge.best(targets_IT[:, :1], EASINESS_RIDGES), ridge.best(targets_IT[:, 1:], WAY_RIDGES)

@@ -74,6 +74,8 @@ class Neighbours:
         number = min(number, len(self))
         rows_NJ = np.zeros((len(vectors_ND), number), np.intp)
         cosine_NJ = np.zeros((len(vectors_ND), number), np.float32)
+        if not number:
+            return Near(rows_NJ, cosine_NJ)
         if self._order_I is not None:
             for place, vector_D in enumerate(vectors_ND):
                 rows_NJ[place], cosine_NJ[place] = self._near_by_cells(vector_D, number)

@@ -55,7 +55,10 @@ class Regression:
     """Of easiness in the first column, of the candidates' ways in the others."""
 
     def __call__(self, features_NF: Floats) -> Local:
-        """Predict for N queries."""
+        """Predict for N queries; nothing of them where nothing was fitted."""
+        if not len(self.coefficients_FT):
+            width = self.coefficients_FT.shape[1] - 1
+            return Local(np.zeros(len(features_NF), np.float32), np.zeros((len(features_NF), width), np.float32))
         predicted_NT = (features_NF - self.centre_F) @ self.coefficients_FT
         return Local(predicted_NT[:, 0], predicted_NT[:, 1:])
 

@@ -104,6 +104,6 @@ def test_it_says_whether_a_stores_evidence_is_fitted_and_what_helps(cit):
         writer.add_items([Item(id="2", task="sums", instruction="What is 2 plus 2?")])
         writer.add_outcomes([Outcome(candidate="mine", item="2", correct=1.0, source="log")])
     found = checks(cit("doctor", "--store", URL, "--json"))["evidence"]
-    assert found["remedy"] == f"cit calibrate --evidence --store {URL}"
+    assert found["remedy"].startswith("cit calibrate --store sqlite:///")
     assert cit(*found["remedy"].split()[1:]).exit_code == 0, "the remedy works"
     assert checks(cit("doctor", "--store", URL, "--json"))["evidence"]["found"].startswith("fitted on 1 questions")

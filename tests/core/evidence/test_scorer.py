@@ -120,7 +120,7 @@ def test_a_question_unlike_anything_stored_goes_by_the_level() -> None:
 
 
 def test_profiles_of_tasks_count_without_any_question() -> None:
-    nothing = replace(specialists().rows([]), vectors_ID=np.zeros((0, 16), np.float16))
+    nothing = specialists().rows([])
     right = np.where(np.eye(3, dtype=bool), 0.95, 0.08)
     evidence = Evidence(nothing, profiles=Profiles(np.eye(16)[:3], right, np.full((3, 3), 40.0)))
     assert set(evidence.candidates) == set(NAMES)
