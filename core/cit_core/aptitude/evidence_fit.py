@@ -116,7 +116,9 @@ def fitted_on(kept: Any, log: Log, scorer: object) -> Fitted | None:
 
 def _made_of(log: Log, scorer: object) -> Mapping[str, Any]:
     known_IK = ~np.isnan(log.outcomes.correct_IK)
-    measured = [id_ for id_, some in zip(log.outcomes.candidates, known_IK.any(axis=0), strict=True) if some]
+    measured = [
+        id_ for id_, some in zip(log.outcomes.candidates, np.asarray(known_IK.any(axis=0)), strict=True) if some
+    ]
     return {
         "encoder": getattr(scorer, "encoder", None),
         "scorer": getattr(scorer, "name", None),

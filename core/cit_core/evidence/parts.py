@@ -59,7 +59,7 @@ class Regression:
         if not len(self.coefficients_FT):
             width = self.coefficients_FT.shape[1] - 1
             return Local(np.zeros(len(features_NF), np.float32), np.zeros((len(features_NF), width), np.float32))
-        predicted_NT = (features_NF - self.centre_F) @ self.coefficients_FT
+        predicted_NT: Floats = np.asarray((features_NF - self.centre_F) @ self.coefficients_FT, np.float32)
         return Local(predicted_NT[:, 0], predicted_NT[:, 1:])
 
 

@@ -42,13 +42,15 @@ class Ridge:
 
     def coefficients(self, target_IT: Floats, ridge: float) -> Floats:
         """Of the features, (F, T)."""
-        return self._basis_FJ @ self._rotated(target_IT, ridge)
+        coefficients_FT: Floats = self._basis_FJ @ self._rotated(target_IT, ridge)
+        return coefficients_FT
 
     def left_out(self, target_IT: Floats, ridge: float) -> Floats:
         """Predictions of each question by all others, (I, T)."""
         fitted_IT = self.scores_IJ @ self._rotated(target_IT, ridge)
         own_I = np.minimum((self.scores_IJ**2) @ (1.0 / (self._value_J + ridge)), 0.999)[:, None]
-        return (fitted_IT - own_I * target_IT) / (1.0 - own_I)
+        left_out_IT: Floats = (fitted_IT - own_I * target_IT) / (1.0 - own_I)
+        return left_out_IT
 
     def groups_left_out(self, target_IT: Floats, ridge: float, groups: Sequence[NDArray[np.intp]]) -> Floats:
         """Predictions of each group of questions by all that are not in it, (I, T); 0 for those in no group."""

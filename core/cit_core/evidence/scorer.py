@@ -60,7 +60,7 @@ class Evidence:
         easiness_I = of_questions.easiness_I - (of_questions.easiness_I.mean() if number else 0.0)
         self._easiness_I = easiness_I.astype(np.float32)
         self._residual_IK, self._weight_IK = of_questions.residual_IK, of_questions.weight_IK
-        known_K = ~np.isnan(outcomes.correct_IK).all(axis=0)
+        known_K = np.asarray((~np.isnan(outcomes.correct_IK)).any(axis=0))
         if profiles is not None and len(profiles.correct_TK):
             known_K |= ~np.isnan(profiles.correct_TK).all(axis=0)
         self._level_K, self._apart_K = effects.level_K, effects.level_K - effects.level_K.mean()
@@ -145,7 +145,7 @@ class Evidence:
 
 def _tasks(outcomes: OutcomeMatrix, effects: Effects) -> TaskEffects:
     """Of the questions that something is known of; of a draw where these are many."""
-    answered_I = ~np.isnan(outcomes.correct_IK).all(axis=1)
+    answered_I = np.asarray((~np.isnan(outcomes.correct_IK)).any(axis=1))
     if answered_I.sum() > REGRESSED:
         rows = np.random.default_rng(0).permutation(np.flatnonzero(answered_I))[:REGRESSED]
         answered_I = np.isin(np.arange(len(answered_I)), rows)

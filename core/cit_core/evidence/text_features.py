@@ -66,7 +66,8 @@ class TextFeatures:
     def _weighted(self, hashed: NDArray[np.float32]) -> NDArray[np.float32]:
         weighted = hashed * self.idf_B
         length = np.sqrt((weighted * weighted).sum(axis=-1, keepdims=True))
-        return weighted * (N_GRAM_WEIGHT / np.maximum(length, 1e-6))
+        unit: NDArray[np.float32] = weighted * (N_GRAM_WEIGHT / np.maximum(length, 1e-6))
+        return unit
 
     def _scaled(self, counts: NDArray[np.float64]) -> NDArray[np.float32]:
         scaled = np.clip((counts - self.mean_F) / self.scale_F, -CLIPPED, CLIPPED)
