@@ -1,4 +1,4 @@
-"""A queue for writers: whoever asks first writes first, among threads and among processes.
+"""Queue for writers: they write in the order in which they asked, threads and processes alike.
 
 SQLite lets waiting writers poll for its lock, so that a busy one takes it again before they look: with eight writers
 one may wait for 20 s. The queue is for fairness alone. SQLite's own lock still keeps two writers apart, so a queue that
@@ -155,7 +155,7 @@ class TicketQueue:
 
     @contextmanager
     def turn(self, timeout_s: float) -> Iterator[None]:
-        """Wait until everybody who came before has written; go on regardless after `timeout_s`."""
+        """Wait until all earlier writers have written; go on regardless after `timeout_s`."""
         ticket = self._take(time.monotonic() + timeout_s) if self._opened() else None
         try:
             yield
