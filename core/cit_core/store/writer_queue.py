@@ -58,11 +58,12 @@ class WriterQueue:
         Raises:
             StoreError: If those of this process take longer than `timeout_s`.
         """
+        deadline = time.monotonic() + timeout_s
         with self._threads.hold(timeout_s):
             if self._processes is None:
                 yield
             else:
-                with self._processes.turn(timeout_s):
+                with self._processes.turn(deadline - time.monotonic()):
                     yield
 
     def _renew_after_fork(self) -> None:
