@@ -6,7 +6,7 @@
                 writer.add_items(...)
                 writer.add_outcomes(...)
 
-Until the end, the outcomes are in sources of the load's own, which are held and which nobody else sees. At the end they
+Until the end, the outcomes are in sources of the load's own, which are held and hidden from readers. At the end they
 are given to their sources in one transaction. What raises takes back everything that the load has added; a load whose
 process was killed stays unseen and is removed by a later one.
 """
@@ -254,7 +254,7 @@ def _give_to_source(connection: Connection, staging: int, source: str, held: set
 
 
 def _take_back_rows(connection: Connection, key: int) -> None:
-    """Remove what a load has added and nobody uses, and give changed items their former facts."""
+    """Remove what a load has added and nothing uses, and give changed items their former facts."""
     connection.execute(delete(sources).where(sources.c.load_key == key))
     noted = connection.execute(select(staged).where(staged.c.load_key == key)).all()
     kept = {row.first for row in noted if row.kind == KEPT}

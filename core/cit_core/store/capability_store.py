@@ -71,7 +71,7 @@ class CapabilityStore:
         self._url = parse_url(url)
         self._connections = Connections(self._url, timeout_s)
         self._timeout_s = timeout_s
-        weakref.finalize(self, self._connections.close)  # for a store that nobody closes
+        weakref.finalize(self, self._connections.close)  # for a store that is not closed
         try:
             self._open(create)
         except CITError:

@@ -8,7 +8,6 @@ PostgreSQL are left to the parent: a child forgets them without a word on the wi
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import ArgumentError
 
 from cit_core.errors import InvalidInput, MissingExtra, StoreError
-from cit_core.fork import pause_during_fork, renew_after_fork
+from cit_core.fork import LONGEST_WAIT_S, abandon, pause_during_fork, renew_after_fork
 from cit_core.store import sqlite
 from cit_core.store.database_errors import damaged, store_errors
 from cit_core.store.writer_queue import WriterQueue, writer_queue_of
@@ -32,9 +31,6 @@ TIMEOUT_S: Final = 600.0
 """How long a writer waits for the others: longer than any import holds the lock."""
 ADVISORY_LOCK: Final = 0x6369745F726F7574
 """The lock that makes PostgreSQL writers take turns; 'cit_rout' in ASCII."""
-FORK_WAIT_S: Final = 10.0
-"""How long a fork waits for the transactions of other threads."""
-
 _unusable: set[str] = set()
 """SQLite files of which this process has inherited an open connection."""
 
@@ -141,7 +137,7 @@ class Connections:
                 if process == os.getpid():
                     _give_back(connection)
                 else:
-                    _abandon(connection)
+                    abandon(connection)
 
     def _begin(self, writes: bool) -> Connection:
         connection = self._engine.connect()
@@ -209,7 +205,7 @@ class Connections:
             self._renew_after_fork()
 
     def _pause_for_fork(self) -> None:
-        self._is_at_rest = self._activity.pause(FORK_WAIT_S)
+        self._is_at_rest = self._activity.pause(LONGEST_WAIT_S)
         self._engine.dispose()  # idle connections: closed in full, by the process whose locks they hold
 
     def _resume_after_fork(self) -> None:
@@ -219,7 +215,7 @@ class Connections:
     def _renew_after_fork(self) -> None:
         if self._file is not None and not self._is_at_rest:
             _unusable.add(os.path.realpath(self._file))
-        _abandon(self._engine)
+        abandon(self._engine)
         self._process = os.getpid()
         self._activity = _Activity()
         self._writing = None
@@ -251,7 +247,7 @@ class _Activity:
                     self._changed.notify_all()
 
     def pause(self, timeout_s: float) -> bool:
-        """Let nobody begin, and wait for those who have; return whether all of them have ended."""
+        """Hold up new transactions and wait for those under way; return whether all of them have ended."""
         me = threading.get_ident()
         with self._changed:
             self._is_paused = True
@@ -294,8 +290,3 @@ def _give_back(connection: Connection) -> None:
     if lives and sqlite.is_snapshot(connection.connection.dbapi_connection):
         connection.invalidate()
     connection.close()
-
-
-def _abandon(inherited: Connection | Engine) -> None:
-    """Keep something for ever, so that a child never closes what its parent uses."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))

@@ -104,7 +104,7 @@ sources = Table(
     Column("key", Integer, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("held", Boolean, nullable=False),  # kept, but not counted yet: a test that is under way, or failed
-    Column("load_key", Integer),  # of the load which stages outcomes here; nobody else sees this source
+    Column("load_key", Integer),  # of the load which stages outcomes here; hidden from readers
 )
 
 loads = Table(

@@ -1,4 +1,4 @@
-"""Connections to an SQLite file: durable, for readers beside a writer, and never a write that nobody asked for."""
+"""Connections to an SQLite file: durable, for readers beside a writer, writing only in transactions that ask for it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FileIdentity = tuple[int, int]
 
 
 class _Snapshot(sqlite3.Connection):
-    """Connection to a file that nobody may change, because there is no way to see whether somebody does."""
+    """Connection to a file as it is now: later changes by others are not seen."""
 
 
 def connect(path: str, *, create: bool, timeout_s: float) -> sqlite3.Connection:

@@ -1,4 +1,4 @@
-"""A queue for writers: whoever asks first writes first, among threads and among processes.
+"""Queue for writers: they write in the order in which they asked, threads and processes alike.
 
 SQLite lets waiting writers poll for its lock, so that a busy one takes it again before they look: with eight writers
 one may wait for 20 s. The queue is for fairness alone. SQLite's own lock still keeps two writers apart, so a queue that
@@ -58,11 +58,12 @@ class WriterQueue:
         Raises:
             StoreError: If those of this process take longer than `timeout_s`.
         """
+        deadline = time.monotonic() + timeout_s
         with self._threads.hold(timeout_s):
             if self._processes is None:
                 yield
             else:
-                with self._processes.turn(timeout_s):
+                with self._processes.turn(deadline - time.monotonic()):
                     yield
 
     def _renew_after_fork(self) -> None:
@@ -155,7 +156,7 @@ class TicketQueue:
 
     @contextmanager
     def turn(self, timeout_s: float) -> Iterator[None]:
-        """Wait until everybody who came before has written; go on regardless after `timeout_s`."""
+        """Wait until all earlier writers have written; go on regardless after `timeout_s`."""
         ticket = self._take(time.monotonic() + timeout_s) if self._opened() else None
         try:
             yield

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import gc
+import os
+import shutil
+import socket
 import subprocess
 import sys
 import threading
+import time
+import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from store_records import outcome, seed
 
 from cit_core.errors import InvalidInput, MissingExtra, StoreError
@@ -232,3 +240,65 @@ def test_a_role_that_may_only_read_reads(postgres_url: str) -> None:
         with engine.begin() as connection:
             connection.execute(text(f"DROP OWNED BY {role}; DROP ROLE {role}"))
         engine.dispose()
+
+
+@contextmanager
+def pgbouncer(server: URL, folder: Path) -> Iterator[URL]:
+    """PgBouncer in transaction mode with three connections; skips where it is not installed."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("pgbouncer is not installed (apt-get install pgbouncer)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    database = f"host=127.0.0.1 port={server.port} user={server.username} password={server.password}"
+    options = f"listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = transaction\n"
+    options += f"default_pool_size = 3\nunix_socket_dir =\nlogfile = {folder}/log\npidfile = {folder}/pid\n"
+    (folder / "ini").write_text(f"[databases]\n{server.database} = {database}\n[pgbouncer]\n{options}")
+    as_postgres = []
+    if os.getuid() == 0:  # it refuses to run as root
+        folder.chmod(0o777)
+        as_postgres = ["runuser", "-u", "postgres", "--"]
+    process = subprocess.Popen([*as_postgres, program, "-q", str(folder / "ini")])
+    try:
+        yield server.set(port=port, password="any", query={})
+    finally:
+        subprocess.run(["kill", (folder / "pid").read_text().strip()], check=True)
+        process.wait(30)
+
+
+def test_a_store_works_behind_pgbouncer_in_transaction_mode(postgres_url: str) -> None:
+    server = make_url(postgres_url)
+    with TemporaryDirectory() as name, ThreadPoolExecutor(5) as pool:
+        database = f"pooled_{uuid.uuid4().hex[:8]}"
+        engine = create_engine(server, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {database}"))
+        Path(name).chmod(0o755)
+        with pgbouncer(server.set(database=database), Path(name)) as url:
+            store = opened_in_time(url.render_as_string(hide_password=False))
+            seed(store, items=60)
+
+            def work(place: int) -> int:
+                for n in range(12):
+                    store.add_outcomes([outcome(f"i{12 * place + n}")])
+                    assert store.capabilities()
+                    assert list(store.outcomes())
+                return 12
+
+            assert sum(pool.map(work, range(5))) == store.outcome_count() == 60
+            store.close()
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {database} WITH (FORCE)"))
+        engine.dispose()
+
+
+def opened_in_time(url: str) -> CapabilityStore:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return CapabilityStore(url)
+        except StoreError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)

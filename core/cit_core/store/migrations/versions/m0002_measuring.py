@@ -1,4 +1,4 @@
-"""What measuring needs: answers, graders, assigned tasks, whose vectors, held sources, settings."""
+"""Columns for measuring: answers, graders, assigned tasks, encoders of vectors, held sources, settings."""
 
 from __future__ import annotations
 
