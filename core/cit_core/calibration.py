@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
+from numbers import Real
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.errors import InvalidInput
+from cit_core.messages import shown
 
 __all__ = ["Calibration", "fit_calibration", "sigmoid"]
 
@@ -24,20 +26,25 @@ class Calibration:
     intercept: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.slope) and math.isfinite(self.intercept) and self.slope > 0.0):
-            raise InvalidInput(f"a calibration needs a finite slope above 0 and a finite intercept, got {self}")
+        if not (_finite(self.slope) and _finite(self.intercept) and self.slope > 0.0):
+            came = f"slope {shown(self.slope)} and intercept {shown(self.intercept)}"
+            raise InvalidInput(f"a calibration needs a finite slope above 0 and a finite intercept, got {came}")
 
     def __call__(self, odds: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Log-odds of any shape to probabilities."""
+        """Turn log-odds of any shape into probabilities."""
         return sigmoid(self.log_odds(odds))
 
     def log_odds(self, odds: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Log-odds of any shape to log-odds that mean what they say."""
+        """Turn log-odds of any shape into log-odds that mean what they say."""
         return self.slope * odds.astype(np.float64) + self.intercept
 
 
+def _finite(number: object) -> bool:
+    return isinstance(number, Real) and abs(number) <= sys.float_info.max  # type: ignore[operator,arg-type]
+
+
 def sigmoid(z: NDArray[Floating]) -> NDArray[Floating]:
-    """Log-odds to probabilities."""
+    """Turn log-odds into probabilities."""
     return np.exp(-np.logaddexp(0.0, -z))  # type: ignore[no-any-return]  # no overflow, however large z is
 
 

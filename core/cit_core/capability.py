@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 
 from cit_core.errors import InvalidInput
+from cit_core.messages import shown
 from cit_core.records import Candidate, Capability, Task, TaskResult, Usage
 
 __all__ = ["capability_from_outcomes", "capability_from_results"]
@@ -17,7 +18,7 @@ def capability_from_outcomes(
     """Average outcomes task by task.
 
     Args:
-        candidate: Who was measured.
+        candidate: Candidate that was measured.
         tasks: The tasks to report, in this order; outcomes of other tasks are left out.
         outcomes: (task id, correct in [0, 1]) of every measured item.
 
@@ -28,10 +29,10 @@ def capability_from_outcomes(
         InvalidInput: If an outcome is not a number in [0, 1].
     """
     totals: dict[str, list[float]] = {task.id: [] for task in tasks}
-    for task_id, correct in outcomes:
-        if not (isinstance(correct, Real) and 0.0 <= correct <= 1.0):  # NaN is not either
+    for task_id, correct in _pairs(outcomes):
+        if not (isinstance(correct, Real) and 0.0 <= correct <= 1.0):  # type: ignore[operator]  # NaN is not either
             raise InvalidInput(
-                f"an outcome of {candidate.id!r} on task {task_id!r} is {correct!r}; it must be in [0, 1]"
+                f"an outcome of {candidate.id!r} on task {shown(task_id)} is {shown(correct)}; it must be in [0, 1]"
             )
         if task_id in totals:
             totals[task_id].append(correct)
@@ -50,7 +51,7 @@ def capability_from_results(
     """Put accuracies that are already averaged into a capability.
 
     Args:
-        candidate: Who was measured.
+        candidate: Candidate that was measured.
         tasks: The tasks to report, in this order.
         results: Task id to (accuracy in [0, 1], number of questions behind it).
         usage: What its answers took.
@@ -58,9 +59,22 @@ def capability_from_results(
     Raises:
         InvalidInput: If an accuracy is not in [0, 1] or a count is not positive.
     """
+    if not isinstance(results, Mapping) or not all(
+        isinstance(r, tuple | list) and len(r) == 2 for r in results.values()
+    ):
+        raise InvalidInput(f"results is {shown(results)}; it must be a dict: task id to (accuracy, count)")
     lines = tuple(
         TaskResult(task=task, accuracy=results[task.id][0], count=results[task.id][1])
         for task in tasks
         if task.id in results
     )
     return Capability(candidate=candidate, results=lines, usage=usage or Usage())
+
+
+def _pairs(outcomes: object) -> Iterator[tuple[str, float]]:
+    if isinstance(outcomes, str | Mapping) or not isinstance(outcomes, Iterable):
+        raise InvalidInput(f"outcomes is {shown(outcomes)}; it must be a list of (task id, correct)")
+    for pair in outcomes:
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], str)):
+            raise InvalidInput(f"an outcome is {shown(pair)}; it must be (task id, correct)")
+        yield pair[0], pair[1]

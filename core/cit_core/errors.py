@@ -59,9 +59,9 @@ class UnknownCandidate(InvalidInput):
     """
 
     def __init__(self, unknown: str, known: Iterable[str], where: str = "the zoo") -> None:
-        ids = sorted(known)
+        ids = sorted(id_ for id_ in known if isinstance(id_, str))
         close = closest(unknown, ids)
-        hint = f"closest: {', '.join(map(repr, close))}" if close else "there is none to choose from"
+        hint = f"closest: {', '.join(shown(id_, 512) for id_ in close)}" if close else "there is none to choose from"
         super().__init__(f"no candidate {shown(unknown)} among the {len(ids)} in {where}; {hint}")
         self.unknown = unknown
         self.close = tuple(close)

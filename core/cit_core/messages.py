@@ -18,10 +18,14 @@ SECRET = re.compile(
 """The look of a password in an address and of common keys."""
 
 
-def shown(value: object) -> str:
+def shown(value: object, longest: int = LONGEST_SHOWN) -> str:
     """Return how an error may show what came: a number or a short text as it is, anything else by its type.
 
     Nobody's `__repr__` is called, no control character is passed on, and what looks like a key is not shown.
+
+    Args:
+        value: What came.
+        longest: Characters of a text that is shown; more where it is a path.
     """
     kind = type(value)
     if value is None or kind in (bool, float):
@@ -31,7 +35,7 @@ def shown(value: object) -> str:
         return repr(value) if value.bit_length() <= 64 else f"an integer of {value.bit_length():,} bits"
     if kind is str:
         assert isinstance(value, str)
-        if len(value) > LONGEST_SHOWN:
+        if len(value) > longest:
             return f"a text of {len(value):,} characters"
         return "a text that may hold a key" if SECRET.search(value) else repr(value)
     return kind.__name__
@@ -42,5 +46,5 @@ def closest(unknown: object, known: Iterable[str]) -> list[str]:
     if not isinstance(unknown, str | int) or (isinstance(unknown, int) and unknown.bit_length() > 64):
         return []
     text = str(unknown).lower()[:LONGEST_COMPARED]
-    lowered = {name.lower(): name for name in known}
+    lowered = {name.lower(): name for name in known if isinstance(name, str) and len(name) <= LONGEST_COMPARED}
     return [lowered[match] for match in difflib.get_close_matches(text, lowered, n=3, cutoff=0.0)]

@@ -260,7 +260,7 @@ def parse_policy(text: str) -> Policy:
     Raises:
         InvalidInput: If it is none of these.
     """
-    kind, _, number = text.partition(":")
+    kind, _, number = text.partition(":") if isinstance(text, str) else ("", "", "")
     if kind == "best" and not number:
         return Best()
     makers: dict[str, Callable[[float], Policy]] = {"threshold": Threshold, "cost": CostAware}

@@ -49,7 +49,7 @@ class Record(BaseModel):
     def __init__(self, **data: Any) -> None:
         try:
             super().__init__(**data)
-        except ValidationError as error:
+        except (ValidationError, TypeError) as error:
             raise _invalid(type(self), error, data.get("id")) from None
 
     @classmethod
@@ -57,7 +57,7 @@ class Record(BaseModel):
         """Validate as pydantic does, with an error of ours."""
         try:
             return super().model_validate(obj, **options)
-        except ValidationError as error:
+        except (ValidationError, TypeError) as error:
             raise _invalid(cls, error) from None
 
     @classmethod
@@ -76,8 +76,12 @@ class Record(BaseModel):
         return copied
 
 
-def _invalid(record: type[Record], error: ValidationError, id_: object = None) -> InvalidInput:
+def _invalid(record: type[Record], error: ValidationError | TypeError, id_: object = None) -> InvalidInput:
     what = record.__name__ if id_ is None else f"{record.__name__} {shown(id_)}"
+    if isinstance(error, TypeError):
+        if "keywords must be strings" not in str(error):  # as pydantic calls the constructor of a record within
+            raise error
+        return InvalidInput(f"{what} is not valid: the names of all fields must be texts")
     return invalid(what, error, record.model_fields)
 
 

@@ -89,7 +89,13 @@ class Batcher:
         self._working = threading.Lock()
 
     def submit(self, query: Query) -> Future[Outcome]:
-        """Take a query in; never blocks."""
+        """Take a query in; never blocks.
+
+        Raises:
+            InvalidInput: If it is no `Query`: the others of its batch shall not fail for it.
+        """
+        if not isinstance(query, Query):
+            raise InvalidInput(f"the query is {shown(query)}; it must be a cit_core.router.Query; route takes a text")
         waiting = _Waiting(query)
         self._waiting.put(waiting)
         self._ensure_worker()

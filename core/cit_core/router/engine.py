@@ -40,8 +40,17 @@ def _as_capability(given: object) -> object:
     raise ValueError("must be a Candidate or a Capability")
 
 
+def _as_query(given: object) -> object:
+    if isinstance(given, Query):
+        return given
+    raise ValueError("must be a cit_core.router.Query; route takes a text")
+
+
 _ZOO: TypeAdapter[tuple[Capability, ...]] = TypeAdapter(
     Annotated[tuple[Annotated[Capability, BeforeValidator(_as_capability)], ...], BeforeValidator(each)]
+)
+_QUERIES: TypeAdapter[tuple[Query, ...]] = TypeAdapter(
+    Annotated[tuple[Annotated[Query, BeforeValidator(_as_query)], ...], BeforeValidator(each)]
 )
 _TOKENS: TypeAdapter[float] = TypeAdapter(AtLeast0)
 _REASONS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
@@ -148,6 +157,7 @@ class Engine:
         Returns:
             In order; a query that cannot be routed has its error, and costs the others nothing.
         """
+        queries = validated(_QUERIES, queries, "queries")
         with uninterrupted():
             callers = callers or [Caller(time.time_ns())] * len(queries)
             asked = [self._ask(query) for query in queries]
@@ -214,11 +224,11 @@ class Engine:
             given, vectors_ND = with_vectors(texts, capabilities)
         try:
             scores_NK = np.asarray(given, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError):  # its text may show what came
             raise InvalidInput(
-                f"the scorer {self.scorer_name!r} returned what is no array of numbers ({error}); "
+                f"the scorer {self.scorer_name!r} returned what is no array of numbers; "
                 f"Scorer.score must return an array of probabilities of shape {expected}"
-            ) from error
+            ) from None
         if scores_NK.shape != expected or not ((scores_NK >= 0.0) & (scores_NK <= 1.0)).all():
             raise InvalidInput(
                 f"the scorer {self.scorer_name!r} returned "

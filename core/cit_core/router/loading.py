@@ -103,7 +103,7 @@ def open_store(given: object) -> CapabilityStore:
 
     if isinstance(given, CapabilityStore):
         return given
-    if isinstance(given, str):
+    if is_store(given):
         return CapabilityStore(given)
     raise InvalidInput(f"store is {shown(given)}; it must be a CapabilityStore or the address of one: sqlite:///zoo.db")
 
@@ -256,8 +256,15 @@ class RunScorer:
 
 def is_run(checkpoint: str | Path) -> bool:
     """Whether this is the folder of a finished paper-style run: an exported checkpoint has no model.json."""
-    there = (Path(checkpoint, name).is_file() for name in ("model.json", "calibration.json"))
+    there = (_is_file(Path(checkpoint, name)) for name in ("model.json", "calibration.json"))
     return str(checkpoint) not in shipped_checkpoints() and all(there)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its name is too long, or its folder may not be read
+        return False
 
 
 def open_scorer(checkpoint: str | Path = "mini") -> Network:
@@ -275,7 +282,7 @@ def open_scorer(checkpoint: str | Path = "mini") -> Network:
     if is_run(checkpoint):
         return RunScorer(checkpoint)
     recipe = Path(checkpoint, "recipe.yaml")
-    if recipe.is_file():
+    if _is_file(recipe):
         raise CheckpointError(
             f"the run in {checkpoint} is not finished; to go on with it: "
             f"cit train --config {recipe} --out {checkpoint} --resume"

@@ -275,13 +275,13 @@ class Router(Engine):
             NoCandidate: If every candidate is excluded, or the one that was asked for.
         """
         if self._batcher is not None:
-            return _or_raise(self._batcher.submit(_query(query)).result())
+            return _or_raise(self._batcher.submit(query).result())
         return _or_raise(self.decide_many([query])[0])
 
     async def adecide(self, query: Query) -> Decision:
         """Choose a candidate as `decide` does; the event loop is never blocked."""
         if self._batcher is not None:
-            return _or_raise(await asyncio.wrap_future(self._batcher.submit(_query(query))))
+            return _or_raise(await asyncio.wrap_future(self._batcher.submit(query)))
         return _or_raise((await self.adecide_many([query]))[0])
 
     # -- many queries -------------------------------------------------------------------------------------------------
@@ -364,12 +364,6 @@ class Router(Engine):
     ) -> Outcome:
         """Keep feedback as `feedback` does, in a worker thread: the event loop is never blocked."""
         return await aside("feedback", self.feedback, about, candidate, correct, key=key)
-
-
-def _query(given: object) -> Query:
-    if isinstance(given, Query):
-        return given
-    raise InvalidInput(f"the query is {shown(given)}; it must be a cit_core.router.Query; route takes a text")
 
 
 def _queries(

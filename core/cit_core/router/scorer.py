@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.errors import UnknownCandidate
+from cit_core.errors import InvalidInput, UnknownCandidate
+from cit_core.messages import shown
 from cit_core.records import Capability
 
 __all__ = ["FakeScorer", "Scorer"]
@@ -46,6 +47,8 @@ class FakeScorer:
     name = "fake"
 
     def __init__(self, scores: Mapping[str, float] | Callable[[str, str], float]) -> None:
+        if not (isinstance(scores, Mapping) or callable(scores)):
+            raise InvalidInput(f"scores is {shown(scores)}; it must be a dict or a function of query and candidate id")
         self._scores = scores
         self.calls: list[tuple[str, ...]] = []
         """Instructions of every call, in order, so that a test can see that scoring was batched."""
@@ -55,11 +58,15 @@ class FakeScorer:
 
         Raises:
             UnknownCandidate: If a candidate has no probability.
+            InvalidInput: If a probability is no number.
         """
         self.calls.append(tuple(instructions))
         ids = [capability.candidate.id for capability in capabilities]
         scores = [[self._one(text, id_) for id_ in ids] for text in instructions]
-        return np.array(scores, dtype=np.float64).reshape(len(instructions), len(ids))
+        try:
+            return np.array(scores, dtype=np.float64).reshape(len(instructions), len(ids))
+        except (TypeError, ValueError, OverflowError):
+            raise InvalidInput("the fake scorer was given what is no number; each score must be one") from None
 
     def _one(self, instruction: str, candidate: str) -> float:
         if callable(self._scores):
