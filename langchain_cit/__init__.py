@@ -11,13 +11,14 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from langchain_cit.chat_models import ChatCIT
+    from langchain_cit.decisions import CITDecisionModel as CITDecisionModel
     from langchain_cit.runnable import RunnableRouter
 
 __all__ = ["ChatCIT", "RunnableRouter"]
 
 
 def __getattr__(name: str) -> object:
-    """Bring LangChain's runnables when ours is asked for, as langchain_core itself does: they take most of a second."""
+    """Import LangChain's runnables only when ours is asked for, as langchain_core does: they take most of a second."""
     if name == "RunnableRouter":
         from langchain_cit.runnable import RunnableRouter
 
@@ -26,4 +27,8 @@ def __getattr__(name: str) -> object:
         from langchain_cit.chat_models import ChatCIT
 
         return ChatCIT
+    if name == "CITDecisionModel":  # not in __all__: older langchain-core has no decision models
+        from langchain_cit.decisions import CITDecisionModel
+
+        return CITDecisionModel
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

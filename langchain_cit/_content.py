@@ -14,7 +14,7 @@ from langchain_core.prompt_values import PromptValue
 
 from cit_core.router import estimate_tokens
 
-__all__ = ["count_tokens", "modalities_of", "parts_of", "role_of", "text_of"]
+__all__ = ["count_tokens", "modalities_of", "parts_of", "role_of", "text_of", "texts_of"]
 
 DEEPEST = 12
 """Levels of a content part that are read."""
@@ -88,8 +88,13 @@ def count_tokens(value: object) -> int:
     Args:
         value: A text, a message with its tool calls and documents, or any nest of such, as a chain's input holds it.
     """
-    texts = [text for text in _texts(value, DEEPEST) if text]
+    texts = texts_of(value)
     return estimate_tokens(" ".join(texts)) if texts else 0
+
+
+def texts_of(value: object) -> list[str]:
+    """Return the texts in a value, as `count_tokens` reads them."""
+    return [text for text in _texts(value, DEEPEST) if text]
 
 
 def _modalities(part: object, deepest: int) -> Iterator[str]:

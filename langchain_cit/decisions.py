@@ -1,0 +1,150 @@
+"""CITDecisionModel: a decision model of LangChain that chooses among LLMs, for `ModelRouterMiddleware` and its kin.
+
+Needs langchain-core 1.8 or newer, where decision models are beta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from cit_core.catalogue.aliases import spellings
+from cit_core.errors import CITError, InvalidInput, UnknownCandidate
+from cit_core.messages import shown
+from cit_core.records import Candidate, Decision
+from cit_core.router import Query, Router
+from cit_core.router.options import as_router
+from langchain_cit._content import texts_of
+from langchain_cit._inputs import read_query
+
+try:
+    from langchain_core.decisions import BaseDecisionModel, Choice, ClassifierResponse
+except ImportError as error:
+    raise ImportError(
+        "CITDecisionModel needs langchain-core 1.8 or newer, which has decision models: "
+        "pip install 'langchain-core>=1.8'"
+    ) from error
+
+__all__ = ["CITDecisionModel"]
+
+
+class CITDecisionModel(BaseDecisionModel):
+    """A decision model that answers which LLM is most likely to get a text right.
+
+    It answers a `Choice` whose labels are candidates of the router: with the label that the router's policy prefers,
+    each candidate's calibrated probability of a right answer, and the chosen one's as confidence. The probabilities are
+    of independent events and do not add up to 1; a candidate that may not be chosen has 0. Instructions and criteria
+    are not read. It calls no LLM.
+
+    Args:
+        router: The router, or the address of a store.
+        labels: Candidate of each label that is not an id itself: an id, a name such as `openai:gpt-5-mini`, a chat
+            model, or a `ModelChoice`, as `ModelRouterMiddleware` takes them.
+        model: Name of this model in traces.
+
+    Raises:
+        InvalidInput: If the router is none.
+        UnknownCandidate: If a label's candidate is not in the router.
+
+    Example:
+        choices = {"fast": ModelChoice("openai:gpt-5-mini", "easy"), "powerful": ModelChoice(large_model, "hard")}
+        ModelRouterMiddleware(choices=choices, instructions="", classifier=CITDecisionModel(router, labels=choices))
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    model: str = "cit-router"
+    router: Router = Field(exclude=True)
+    labels: Mapping[str, str] = Field(default_factory=dict)
+
+    def __init__(self, router: Any, *, labels: Mapping[str, Any] | None = None, model: str = "cit-router") -> None:
+        decides = as_router(router)
+        if labels is not None and not isinstance(labels, Mapping):
+            raise InvalidInput(f"labels is {shown(labels)}; it must be a dict: label to candidate")
+        known = {label: _candidate(label, given, decides.candidates) for label, given in (labels or {}).items()}
+        super().__init__(router=decides, labels=known, model=model)
+
+    @property
+    def _provider(self) -> str:
+        return "cit-router"
+
+    def _classify(self, state: Any, questions: Mapping[str, Any]) -> ClassifierResponse:
+        """Answer every question with one call of the scorer.
+
+        Raises:
+            InvalidInput: If a question is no `Choice`, or there is no text in the state.
+            UnknownCandidate: If a label is not a candidate.
+            NoCandidate: If every label's candidate is excluded.
+        """
+        ids = {name: self._ids(name, question) for name, question in questions.items()}
+        outcomes = self.router.decide_each([self._query(state, labels) for labels in ids.values()])
+        return self._response(ids, outcomes)
+
+    async def _aclassify(self, state: Any, questions: Mapping[str, Any]) -> ClassifierResponse:
+        """As `_classify`; the event loop is never blocked."""
+        ids = {name: self._ids(name, question) for name, question in questions.items()}
+        outcomes = await self.router.adecide_each([self._query(state, labels) for labels in ids.values()])
+        return self._response(ids, outcomes)
+
+    def _ids(self, name: str, question: Any) -> dict[str, str]:
+        """Return the candidate of each label of a question."""
+        if not isinstance(question, Choice):
+            kind = getattr(question, "type", type(question).__name__)
+            raise InvalidInput(
+                f"question {shown(name)} is a {kind}; CITDecisionModel answers only a choice among LLMs: "
+                "Choice(criteria={candidate id: None, ...}, instructions=...)"
+            )
+        known = [candidate.id for candidate in self.router.candidates]
+        ids = {label: self.labels.get(label, label) for label in question.criteria}
+        for label, id_ in ids.items():
+            if id_ not in known:
+                raise UnknownCandidate(label, known, "the router; say which it is: CITDecisionModel(labels={...})")
+        return ids
+
+    def _query(self, state: Any, ids: Mapping[str, str]) -> Query:
+        read = read_query(_conversation(state))
+        outside = {c.id: "not among the labels" for c in self.router.candidates if c.id not in ids.values()}
+        return Query(read.text, read.facts, excluded=outside)
+
+    def _response(
+        self, ids: Mapping[str, Mapping[str, str]], outcomes: Sequence[Decision | CITError]
+    ) -> ClassifierResponse:
+        answers = {}
+        for (name, labels), outcome in zip(ids.items(), outcomes, strict=True):
+            if isinstance(outcome, CITError):
+                raise outcome
+            answers[name] = {
+                "type": "choice",
+                "choice": next(label for label, id_ in labels.items() if id_ == outcome.model),
+                "probabilities": {label: outcome.scores.get(id_, 0.0) for label, id_ in labels.items()},
+                "confidence": outcome.probability,
+            }
+        request_id = next((out.id for out in outcomes if isinstance(out, Decision)), None)
+        return ClassifierResponse.model_validate({"model": self.model, "answers": answers, "request_id": request_id})
+
+
+def _conversation(state: Any) -> Any:
+    """Return what can be read as a query in a state, which may be any JSON with messages in it."""
+    if not isinstance(state, Mapping):
+        return state
+    if "messages" in state:
+        return state["messages"]
+    return " ".join(texts_of(list(state.values())))
+
+
+def _candidate(label: str, given: Any, candidates: Sequence[Candidate]) -> str:
+    """Return the id of the candidate that is meant by an id, a name, a chat model or a `ModelChoice`."""
+    model = getattr(given, "model", given) if hasattr(given, "criteria") else given
+    names = [model] if isinstance(model, str) else [getattr(model, name, None) for name in ("model_name", "model")]
+    texts = [name for name in names if isinstance(name, str) and name]
+    known = {candidate.id: {written for _, written in spellings(candidate.id)} for candidate in candidates}
+    for text in texts:
+        if text in known:
+            return text
+        for _, written in spellings(text):  # the nearest to what was given first
+            fit = [id_ for id_, all_ in known.items() if written in all_]
+            if len(fit) == 1:
+                return fit[0]
+    raise UnknownCandidate(texts[0] if texts else label, known, "the router (in labels)")
