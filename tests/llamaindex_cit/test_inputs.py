@@ -100,7 +100,7 @@ def test_a_template_without_a_query_says_nothing(arguments) -> None:
 
 def test_tool_definitions_fill_the_prompt_too() -> None:
     tools = [
-        FunctionTool.from_defaults(lambda number=0: number, name=f"t{n}", description="d" * 4000) for n in range(3)
+        FunctionTool.from_defaults(lambda number=0: number, name=f"t{n}", description="d" * 4_000) for n in range(3)
     ]
     facts = with_tools(tools, "q", None).facts
     assert 3000 < facts.tokens < 4000
