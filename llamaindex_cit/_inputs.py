@@ -105,7 +105,9 @@ def with_tools(
         messages.append(ChatMessage(role=MessageRole.USER, content=user_msg))
     elif user_msg is not None:
         messages.append(user_msg)
-    return of_messages(messages, tools=True, tool_tokens=sum(map(_tool_tokens, tools)))
+    return of_messages(
+        messages, tools=True, tool_tokens=sum(map(_tool_tokens, tools if isinstance(tools, Sequence) else ()))
+    )
 
 
 def _tool_tokens(tool: BaseTool) -> int:
@@ -116,7 +118,7 @@ def _tool_tokens(tool: BaseTool) -> int:
 
 
 def _checked(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
-    if not isinstance(messages, list | tuple):
+    if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
         raise InvalidInput(f"the messages are {shown(messages)}; they must be a list of ChatMessage")
     for message in messages:
         if not isinstance(message, ChatMessage):

@@ -14,9 +14,10 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 from llama_index.core.prompts import PromptTemplate
+from llama_index.core.tools import FunctionTool
 
 from cit_core.router import estimate_tokens
-from llamaindex_cit._inputs import made_of_template, of_messages, of_prompt
+from llamaindex_cit._inputs import made_of_template, of_messages, of_prompt, with_tools
 
 
 def says(role: MessageRole, *blocks: object) -> ChatMessage:
@@ -95,3 +96,12 @@ def test_a_template_without_a_query_says_nothing(arguments) -> None:
     messages = [says(USER, "all of it")]
     made_of_template(messages, PromptTemplate("{x}"), arguments)
     assert (of_messages(messages).text, of_messages(messages).opening) == ("all of it", None)
+
+
+def test_tool_definitions_fill_the_prompt_too() -> None:
+    tools = [
+        FunctionTool.from_defaults(lambda number=0: number, name=f"t{n}", description="d" * 4_000) for n in range(3)
+    ]
+    facts = with_tools(tools, "q", None).facts
+    assert 3000 < facts.tokens < 4000
+    assert with_tools([], "q", [says(USER, "x" * 400)]).facts.tokens == 100
