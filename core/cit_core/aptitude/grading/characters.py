@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 __all__ = ["plain_characters"]
 
@@ -21,8 +22,8 @@ PUNCTUATION = {
     **dict.fromkeys(map(ord, "\u200b\u200e\u200f\u2060\ufeff"), None),
 }
 OTHER_DIGIT = re.compile(r"[^\W\D0-9]|(?![0-9])\d")
-GROUPS = [
-    (re.compile(pattern), replacement)
+GROUPS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
+    (re.compile(pattern), replacement)  # type: ignore[misc]
     for pattern, replacement in [
         (r"(?<=\d)[\u2009\u202f\u00a0\u2007\u2008\u2006'’](?=\d{3}(?!\d))", ""),  # 1 234 567, 1'234'567
         (r"(?<![\d.,])(\d{1,3})((?:\.\d{3})+),(\d+)(?![\d.,]*\d)", lambda m: f"{m[1]}{m[2].replace('.', '')}.{m[3]}"),
