@@ -100,29 +100,34 @@ class Budget:
         return self._limit is not None
 
     @asynccontextmanager
-    async def room_for(self, cost: float, *, alone: Callable[[], bool] = lambda: False) -> AsyncIterator[None]:
+    async def room_for(
+        self, cost: Callable[[], float], *, alone: Callable[[], bool] = lambda: False
+    ) -> AsyncIterator[None]:
         """Wait until a call fits beside those under way, and count it among them within the block.
 
+        Both arguments are asked again whenever a call has ended, for it may have told more.
+
         Args:
-            cost: USD that it may cost.
+            cost: USD that the call may cost.
             alone: Whether nothing else may be under way, because it is not known yet what a call costs.
 
         Raises:
             Halted: If it does not fit, and nothing that is under way can change that.
         """
         async with self._landed:
-            await self._landed.wait_for(lambda: not self._under_way or (self._fits(cost) and not alone()))
-            if not self._fits(cost):
+            await self._landed.wait_for(lambda: not self._under_way or (self._fits(cost()) and not alone()))
+            reserved = cost()
+            if not self._fits(reserved):
                 self._brake.pull(
-                    f"the next question may cost ${cost:.3g}; ${self.spent:.4g} of ${self._limit:.4g} are spent"
+                    f"the next question may cost ${reserved:.3g}; ${self.spent:.4g} of ${self._limit:.4g} are spent"
                 )
             self._brake.check()
-            self._reserved += cost
+            self._reserved += reserved
             self._under_way += 1
         try:
             yield
         finally:
-            self._reserved -= cost
+            self._reserved -= reserved
             self._under_way -= 1
             async with self._landed:
                 self._landed.notify_all()

@@ -201,7 +201,10 @@ class _Run:
             await self._keep(settle(self.test.source, outcomes))
 
     async def _ask(self, question: Question) -> Outcome:
-        async with self.budget.room_for(self.prices.expected(question.prompt) or 0.0, alone=self._cost_is_unknown):
+        def cost() -> float:
+            return self.prices.expected(question.prompt) or 0.0
+
+        async with self.budget.room_for(cost, alone=self._cost_is_unknown):
             timed = await self.asker.ask(question.prompt, key=question.key)
             outcome = self._graded(question, timed)
             self.prices.learn(timed.answer.text, timed.answer.completion_tokens)
