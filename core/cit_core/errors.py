@@ -135,6 +135,8 @@ class AnswerError(CITError):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cost_usd: float | None = None
+    may_be_billed: bool = False
+    """Whether the provider may have worked on it although nothing is known of that: after a timeout."""
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)

@@ -69,7 +69,7 @@ def ask_all(
         stop = Brake()
         asker = Asker(
             client, Pace(per_minute, stop), stop, timeout_s=timeout_s, attempts=attempts, random=random or Random(0),
-            retried=lambda: None,
+            retried=lambda _: None,
         )  # fmt: skip
         brake(stop)
         return await asyncio.gather(*(asker.ask(prompt, key=prompt) for prompt in prompts), return_exceptions=True)

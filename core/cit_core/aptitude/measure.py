@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cit_core.aptitude.clients import Client
+from cit_core.aptitude.clients._daemon_threads import DaemonThreads
 from cit_core.aptitude.evidence_fit import fit_store
 from cit_core.aptitude.runner import Progress, RunOptions, RunReport, arun_aptitude
 from cit_core.aptitude.runner.runner import loop_is_running
@@ -51,6 +52,7 @@ def measure(
     """
 
     async def measure_and_close() -> RunReport:
+        asyncio.get_running_loop().set_default_executor(DaemonThreads())  # a call that hangs is left behind
         try:
             return await ameasure(
                 client, store=store, suite=suite, texts=texts, candidate=candidate, progress=progress, **options

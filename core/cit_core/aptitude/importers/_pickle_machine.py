@@ -230,6 +230,12 @@ def _set_item(machine: _Machine) -> None:
     machine.set_items([key, value])
 
 
+def _dict(machine: _Machine) -> None:
+    pairs = machine.since_mark()
+    machine.push({})
+    machine.set_items(pairs)
+
+
 def _quoted(machine: _Machine) -> None:
     machine.push(machine.line().strip(b"'\"").decode("latin-1"))
 
@@ -274,6 +280,7 @@ _OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     b"a": lambda m: m.extend([m.stack.pop()]),
     b"e": lambda m: m.extend(m.since_mark()),
     b"}": lambda m: m.push({}),
+    b"d": _dict,
     b"s": _set_item,
     b"u": lambda m: m.set_items(m.since_mark()),
     b"p": lambda m: m.put(int(m.line())),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
@@ -96,8 +96,8 @@ def import_rows(
         InvalidInput: If a row cannot be read or contradicts another, with its file and line.
         StoreError: If the store cannot be written.
     """
-    with _open_load(store) as batch:
-        run = _Import(batch, skip_bad, task or UNASSIGNED, limits)
+    with store.bulk_load() as load:
+        run = _Import(load.batch, skip_bad, task or UNASSIGNED, limits)
         for about in _in_batches(items):
             run.write_items(about)
         read = 0
@@ -110,13 +110,7 @@ def import_rows(
 
 
 Batch = Callable[[], AbstractContextManager[Writer]]
-"""Opens what one batch is written in."""
-
-
-@contextmanager
-def _open_load(store: CapabilityStore) -> Iterator[Batch]:
-    with store.transaction() as writer:
-        yield lambda: nullcontext(writer)
+"""Opens the transaction that one batch is written in."""
 
 
 def _in_batches(rows: Iterable[R | BadRow]) -> Iterator[list[R | BadRow]]:

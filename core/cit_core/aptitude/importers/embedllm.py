@@ -12,10 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from cit_core.aptitude.importers.base import BadRow, ImportReport, ItemRow, Row, import_rows, row_or_bad, source_of
-from cit_core.aptitude.importers.fields import Fields, checked, identifier, shown, text
+from cit_core.aptitude.importers.fields import Fields, checked, identifier, number, text
 from cit_core.aptitude.importers.files import check_files, read_rows
 from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
-from cit_core.errors import InvalidInput
 from cit_core.records import Outcome
 from cit_core.store import CapabilityStore
 
@@ -78,9 +77,7 @@ def _questions(read: Callable[..., Iterator[tuple[str, Fields | str]]], path: Pa
 def _row(where: str, fields: Fields | str, source: str, when: datetime) -> Row:
     about = _about(where, fields, REQUIRED)
     found = checked(fields, REQUIRED)
-    label = found["label"]
-    if not isinstance(label, (str, int, float)):
-        raise InvalidInput(f"label is {shown(label)}; it must be 1 or 0")
+    label = number(found, "label")
     outcome = Outcome(
         candidate=identifier(found, "model_name"), item=about.item, correct=label, source=source, when=when
     )

@@ -10,13 +10,16 @@ from typing import Any
 from cit_core.aptitude.importers.text_stream import undecodable
 from cit_core.errors import InvalidInput
 
-__all__ = ["Fields", "checked", "identifier", "is_absent", "listed_texts", "shown", "spelt_list", "text"]
+__all__ = ["Fields", "checked", "identifier", "is_absent", "listed_texts", "number", "shown", "spelt_list", "text"]
 
 Fields = Mapping[str, Any]
 
 SHOWN = 60
 """Characters of a value that a message shows."""
 STRING = re.compile(r"""'([^'\\]*(?:\\.[^'\\]*)*)'|"([^"\\]*(?:\\.[^"\\]*)*)\"""", re.DOTALL)
+WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
+DECIMAL = re.compile(r"[-+]?(?:[0-9]{1,300}\.?[0-9]{0,300}|\.[0-9]{1,300})(?:[eE][-+]?[0-9]{1,3})?|[-+]?(?i:nan|inf)")
+"""Numbers as texts spell them."""
 BETWEEN = re.compile(r"\s*,?\s*")
 ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{1,3})|(.))", re.DOTALL)
 ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\n": ""}
@@ -85,6 +88,23 @@ def shown(value: object) -> str:
     if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 10**30):
         return repr(value)
     return f"a {type(value).__name__}"
+
+
+def number(fields: Fields, name: str) -> Any:
+    """Return a field that is a number, or spelt as one; None if it is absent. A text that is none stays as it is.
+
+    Raises:
+        InvalidInput: If it is something else.
+    """
+    value = fields.get(name)
+    if is_absent(value):
+        return None
+    if isinstance(value, str):
+        plain = value.strip()
+        return int(plain) if WHOLE.fullmatch(plain) else float(plain) if DECIMAL.fullmatch(plain) else value
+    if not isinstance(value, (int, float)):
+        raise InvalidInput(f"{name} is {shown(value)}; it must be a number")
+    return value
 
 
 def spelt_list(spelt: str) -> list[str] | None:

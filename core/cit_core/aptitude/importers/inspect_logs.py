@@ -20,7 +20,7 @@ from cit_core.aptitude.importers.base import (
     row_or_bad,
     source_of,
 )
-from cit_core.aptitude.importers.fields import Fields, checked, identifier, is_absent, listed_texts, shown
+from cit_core.aptitude.importers.fields import Fields, checked, identifier, is_absent, listed_texts, number, shown
 from cit_core.aptitude.importers.files import check_files
 from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
 from cit_core.errors import InvalidInput
@@ -90,8 +90,8 @@ def _rows(
     about = task_and_model(path, limits)
     task, named = identifier(about, "task"), identifier(about, "model")
     log = _Log(task, named, model or named, source, when)
-    for number, sample in enumerate(samples_of(path, limits), start=1):
-        where = f"{path}:{number}"
+    for place, sample in enumerate(samples_of(path, limits), start=1):
+        where = f"{path}:{place}"
         if isinstance(sample, str):
             yield BadRow(where, sample)
             continue
@@ -121,7 +121,7 @@ def _row(where: str, sample: Any, log: _Log, scorer: str | None) -> Row:
         correct=_correct(sample, scorer),
         source=log.source if epoch == 1 else f"{log.source}#{epoch}",
         when=log.when,
-        latency_s=_number(sample, "total_time"),
+        latency_s=number(sample, "total_time"),
         **_usage(sample, log.model),
     )
     return Row(about, outcome)
@@ -159,12 +159,12 @@ def _correct(sample: Fields, scorer: str | None) -> float:
         has = ", ".join(name[:60] for name in list(scores)[:20])
         raise InvalidInput(f"has no score {scorer!r}; it has {has} (--scorer chooses one)")
     value = scores[scorer]
-    number = _graded(value) if isinstance(value, str) else value
-    if not isinstance(number, (bool, int, float)):
+    score = _graded(value) if isinstance(value, str) else value
+    if not isinstance(score, (bool, int, float)):
         raise InvalidInput(
             f"score {scorer!r} is {shown(value)}; it must be a number, or one of {', '.join([*GRADES, *WORDS])}"
         )
-    return float(number)
+    return float(score)
 
 
 def _graded(word: str) -> float | str:
@@ -199,13 +199,4 @@ def _usage(sample: Fields, model: str) -> dict[str, Any]:
     if not isinstance(mine, Mapping):
         return {}
     names = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "cost_usd": "total_cost"}
-    return {ours: _number(mine, theirs) for ours, theirs in names.items() if not is_absent(mine.get(theirs))}
-
-
-def _number(fields: Fields, name: str) -> Any:
-    value = fields.get(name)
-    if is_absent(value):
-        return None
-    if not isinstance(value, (int, float, str)):
-        raise InvalidInput(f"{name} is {shown(value)}; it must be a number")
-    return value
+    return {ours: number(mine, theirs) for ours, theirs in names.items() if not is_absent(mine.get(theirs))}

@@ -18,6 +18,7 @@ DIGITS = 300
 STRUCTURE = re.compile(r'["\[\]{}]')
 VALUES = re.compile(r'[",\[\]{}]')
 IN_STRING = re.compile(r'["\\]')
+NUMBER_TAIL = re.compile(r"[-+.eE0-9]*")
 SPACE = re.compile(r"[ \t\n\r\ufeff]*")
 
 
@@ -85,8 +86,8 @@ class JsonStream:
                     continue
                 _check_size(self._text[self._at :], self._limits)
                 raise InvalidInput(f"is not JSON: {_short(error)}") from None
-            if end == len(self._text) and self._more():
-                continue  # a number may go on
+            if NUMBER_TAIL.fullmatch(self._text, end) and self._goes_on(value):
+                continue
             text = self._text[self._at : end]
             _check_size(text, self._limits)
             _check_depth(text, value, self._limits)
@@ -154,6 +155,10 @@ class JsonStream:
         """
         if self.peek():
             raise InvalidInput(f"is not JSON: {self._text[self._at]!r} follows after its end")
+
+    def _goes_on(self, value: Any) -> bool:
+        """Return whether a number at the end of what was read may be the beginning of a longer one."""
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and self._more()
 
     def _check_values(self) -> None:
         """Refuse a value with too many parts before it is built."""

@@ -21,7 +21,7 @@ from cit_core.aptitude.importers.base import (
     row_or_bad,
     source_of,
 )
-from cit_core.aptitude.importers.fields import Fields, checked, identifier, is_absent, shown, spelt_list
+from cit_core.aptitude.importers.fields import Fields, checked, identifier, is_absent, number, spelt_list
 from cit_core.aptitude.importers.files import check_columns, check_files, read_rows
 from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
 from cit_core.aptitude.importers.pickled_frames import read_frame
@@ -109,16 +109,12 @@ def _models(fields: Fields) -> list[str]:
 
 
 def _row(about: ItemRow, fields: Fields, model: str, source: str, when: datetime) -> Row:
-    correct, cost = fields[model], fields.get(model + COST)
-    for value in (correct, cost):
-        if not isinstance(value, (str, int, float, type(None))):
-            raise InvalidInput(f"a score or cost of {model!r:.60} is {shown(value)}; it must be a number")
     outcome = Outcome(
         candidate=model,
         item=about.item,
-        correct=correct,
+        correct=number(fields, model),
         source=source,
         when=when,
-        cost_usd=None if is_absent(cost) else cost,
+        cost_usd=number(fields, model + COST),
     )
     return Row(about, outcome)

@@ -23,10 +23,9 @@ from cit_core.aptitude.importers.base import (
     row_or_bad,
     source_of,
 )
-from cit_core.aptitude.importers.fields import Fields, checked, identifier, is_absent, shown, text
+from cit_core.aptitude.importers.fields import Fields, checked, identifier, number, text
 from cit_core.aptitude.importers.files import TABLES, check_files, read_rows
 from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
-from cit_core.errors import InvalidInput
 from cit_core.records import Outcome
 from cit_core.store import CapabilityStore
 
@@ -134,14 +133,14 @@ def _item_rows(read: Callable[..., Iterator[tuple[str, Fields | str]]], path: Pa
 
 def _row(where: str, fields: Fields | str, source: str, when: datetime) -> Row:
     found = checked(fields, REQUIRED)
-    numbers = {name: _number(found.get(name), name) for name in NUMBERS}
+    numbers = {name: None if _is_nan(found.get(name)) else number(found, name) for name in NUMBERS}
     outcome = Outcome(
         candidate=identifier(found, "model"),
         item=identifier(found, "item_id"),
-        correct=_correct(found["correct"]),
+        correct=_correct(found),
         source=source,
         when=when,
-        **{name: number for name, number in numbers.items() if number is not None},
+        **{name: value for name, value in numbers.items() if value is not None},
     )
     return Row(_item_row(where, found), outcome)
 
@@ -152,20 +151,15 @@ def _item_row(where: str, fields: Fields | str) -> ItemRow:
     return ItemRow(where, identifier(found, "item_id"), task, instruction)
 
 
-def _correct(value: Any) -> Any:
+def _correct(fields: Fields) -> Any:
+    value = fields["correct"]
     if isinstance(value, str):
         plain = value.strip().lower()
-        return TRUTH.get(plain, plain.replace(",", ".") if DECIMAL_COMMA.fullmatch(plain) else value)
-    return _number(value, "correct")
-
-
-def _number(value: Any, name: str) -> Any:
-    """Return a number or a text that may be one; None if it is absent."""
-    if is_absent(value) or _is_nan(value):
-        return None
-    if not isinstance(value, (str, int, float)):
-        raise InvalidInput(f"{name} is {shown(value)}; it must be a number")
-    return value
+        if plain in TRUTH:
+            return TRUTH[plain]
+        if DECIMAL_COMMA.fullmatch(plain):
+            return float(plain.replace(",", "."))
+    return number(fields, "correct")
 
 
 def _is_nan(value: object) -> bool:

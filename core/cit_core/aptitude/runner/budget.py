@@ -1,13 +1,13 @@
-"""What a test costs: what an answer took, what the next one may take, and a limit that is not passed."""
+"""Costs of a test: what answers took, what the next one may take, and a limit that holds for what was billed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from cit_core.aptitude.runner.brake import Brake
-from cit_core.errors import InvalidInput
+from cit_core.errors import AnswerError, InvalidInput
 from cit_core.records import Candidate
 
 __all__ = ["ASSUMED_COMPLETION_TOKENS", "CHARACTERS_PER_TOKEN", "Budget", "Prices", "require_prices", "tokens_of"]
@@ -63,6 +63,15 @@ class Prices:
             return None
         return self.candidate.expected_cost(prompt_tokens, completion_tokens)
 
+    def billed(self, prompt: str, error: AnswerError) -> float:
+        """Return USD for an attempt without an answer: as the provider tells, or may have charged after a timeout."""
+        if error.cost_usd is not None:
+            return error.cost_usd
+        if error.completion_tokens is not None:
+            prompt_tokens = tokens_of(prompt) if error.prompt_tokens is None else error.prompt_tokens
+            return self.candidate.expected_cost(prompt_tokens, error.completion_tokens) or 0.0
+        return (self.expected(prompt) or 0.0) if error.may_be_billed else 0.0
+
     def guess(self, prompt: str, answer: str) -> float:
         """USD for an answer whose tokens nobody counted; 0 where prices are not known."""
         return self.candidate.expected_cost(tokens_of(prompt), tokens_of(answer)) or 0.0
@@ -85,26 +94,40 @@ class Budget:
         self._under_way = 0
         self._landed = asyncio.Condition()
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit."""
+        return self._limit is not None
+
     @asynccontextmanager
-    async def room_for(self, cost: float) -> AsyncIterator[None]:
+    async def room_for(
+        self, cost: Callable[[], float], *, alone: Callable[[], bool] = lambda: False
+    ) -> AsyncIterator[None]:
         """Wait until a call fits beside those under way, and count it among them within the block.
+
+        Both arguments are asked again whenever a call has ended, for it may have told more.
+
+        Args:
+            cost: USD that the call may cost.
+            alone: Whether nothing else may be under way, because it is not known yet what a call costs.
 
         Raises:
             Halted: If it does not fit, and nothing that is under way can change that.
         """
         async with self._landed:
-            await self._landed.wait_for(lambda: self._fits(cost) or not self._under_way)
-            if not self._fits(cost):
+            await self._landed.wait_for(lambda: not self._under_way or (self._fits(cost()) and not alone()))
+            reserved = cost()
+            if not self._fits(reserved):
                 self._brake.pull(
-                    f"the next question may cost ${cost:.3g}; ${self.spent:.4g} of ${self._limit:.4g} are spent"
+                    f"the next question may cost ${reserved:.3g}; ${self.spent:.4g} of ${self._limit:.4g} are spent"
                 )
             self._brake.check()
-            self._reserved += cost
+            self._reserved += reserved
             self._under_way += 1
         try:
             yield
         finally:
-            self._reserved -= cost
+            self._reserved -= reserved
             self._under_way -= 1
             async with self._landed:
                 self._landed.notify_all()

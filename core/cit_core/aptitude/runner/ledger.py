@@ -6,7 +6,10 @@ and the source of a test that is not complete is held, so half a test is never t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from cit_core.aptitude.runner.plan import AptitudeTest, Question
 from cit_core.catalogue import catalogue_candidates
@@ -29,6 +32,9 @@ class Ledger:
         self._test = test
         self._store = store
         self._kept: dict[tuple[str, str], Outcome] = {}
+        self._name = f"aptitude run {test.source}"
+        self._note: dict[str, Any] | None = None if store is None else store.setting(self._name)
+        self._settings: dict[str, Any] = {}
         if store is not None and _by_id(store.candidates(), test.candidate):
             for source in (test.source, *test.turn_sources):
                 for outcome in store.outcomes(candidate=test.candidate, source=source):
@@ -51,6 +57,40 @@ class Ledger:
         asked = (question for item in self._test.items for question in self._test.questions(item))
         return [(question, outcome) for question in asked if (outcome := self.find(question)) is not None]
 
+    @property
+    def failed_cost_usd(self) -> float:
+        """USD that attempts without an answer have cost, earlier runs included."""
+        return float((self._note or {}).get("failed_cost_usd") or 0.0)
+
+    def note_failed_cost(self, usd: float) -> None:
+        """Keep what attempts without an answer have cost, for the limit of later runs."""
+        if self._store is not None and usd != self.failed_cost_usd:
+            self._note = {**(self._note or {}), "failed_cost_usd": usd}
+            with self._store.transaction() as writer:
+                writer.set_setting(self._name, self._note)
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Refuse to go on with a test that was begun with other settings: its answers would be of two models.
+
+        Args:
+            settings: Settings of the client that shape its answers.
+
+        Raises:
+            InvalidInput: Names the first setting that differs.
+        """
+        before = (self._note or {}).get("settings")
+        now = _fingerprint(settings)
+        if before is None or not self._kept:
+            self._settings = now
+            return
+        for name in sorted(before.keys() | now.keys()):
+            if before.get(name) != now.get(name):
+                raise InvalidInput(
+                    f"test {self._test.source!r} was begun with {_told(name, before.get(name))}, and this run has "
+                    f"{_told(name, now.get(name))}; ask as before, or give the model another id (--as ID, "
+                    "candidate= in Python)"
+                )
+
     def open(self, candidate: str | Candidate, max_failed: float) -> None:
         """Put into the store what the outcomes stand on, and hold their sources; all of it or nothing.
 
@@ -71,6 +111,9 @@ class Ledger:
             known = {task.id for task in writer.tasks()}
             writer.add_tasks(task for task in self._test.suite.tasks if task.id not in known)  # keep known keywords
             writer.add_items(self._test.items)
+            if self._settings and (self._note or {}).get("settings") != self._settings:
+                self._note = {**(self._note or {}), "settings": self._settings}
+                writer.set_setting(self._name, self._note)
             for source in self._test.turn_sources:
                 writer.hold(source)
             if not started or missing > max_failed * len(self._test.items):
@@ -96,6 +139,23 @@ class Ledger:
         if not missing if stopped else missing <= max_failed * items:
             self._store.release(self._test.source)
         return self._test.source not in self._store.held()
+
+
+def _fingerprint(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as they are kept: long texts, which may be private, as a hash."""
+    plain = json.loads(json.dumps({name: value for name, value in settings.items() if value is not None}, default=str))
+    return {
+        name: value
+        if isinstance(value, (int, float, bool)) or name in ("model", "effort")
+        else hashlib.sha256(json.dumps(value, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        for name, value in plain.items()
+    }
+
+
+def _told(name: str, value: Any) -> str:
+    if value is None:
+        return f"no {name}"
+    return f"{name} {value!r:.80}" if name in ("model", "effort", "temperature", "max_tokens") else f"another {name}"
 
 
 def measured_usage(candidate: str, store: CapabilityStore | None) -> Usage:

@@ -1,7 +1,7 @@
-"""Asking an LLM until it answers: paced, with a time limit, and again where that may help.
+"""Retries: ask an LLM until it answers, with a time limit, and again where that may help.
 
-Two things are shared by everyone who asks in a run: the `Pace`, because a server that asks one caller to wait means all
-of them, and the `Brake`, because nobody should go on paying once the run has to stop.
+All workers of a run share the `Pace`, because a server that asks one caller to wait means all of them, and the `Brake`,
+because nothing more is paid once the run has to stop.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import NamedTuple
 from cit_core.aptitude.clients import Answer, Client
 from cit_core.aptitude.runner.brake import Brake
 from cit_core.aptitude.runner.rate_limit import Pace
-from cit_core.errors import Transient
+from cit_core.aptitude.runner.reachability import is_unreachable
+from cit_core.errors import AnswerError, Transient
 
 __all__ = ["LONGEST_PAUSE_S", "Asker", "Timed"]
 
@@ -44,7 +45,8 @@ class Asker:
         attempts: For one question. An attempt that only brought a request to wait does not count while others are
             answered: then the limit is the server's, and the question will have its turn.
         random: Of the waits.
-        retried: Told of every attempt that has to be repeated.
+        retried: Called with the error of every attempt that has to be repeated.
+        failed: Called with the error of every attempt that brought no answer, for it may have been billed.
     """
 
     def __init__(
@@ -56,7 +58,8 @@ class Asker:
         timeout_s: float,
         attempts: int,
         random: Random,
-        retried: Callable[[], None],
+        retried: Callable[[Transient], None],
+        failed: Callable[[str, AnswerError], None] = lambda _prompt, _error: None,
     ) -> None:
         self._client = client
         self._pace = pace
@@ -65,6 +68,7 @@ class Asker:
         self._attempts = attempts
         self._random = random
         self._retried = retried
+        self._failed = failed
         self._answered = 0
 
     async def ask(self, prompt: str, *, key: str) -> Timed:
@@ -86,7 +90,7 @@ class Asker:
                     failed += 1
                 if failed >= self._attempts:
                     raise
-                self._retried()
+                self._retried(error)
                 await self._wait(failed, error.retry_after_s)
 
     async def _once(self, prompt: str, key: str) -> Timed:
@@ -94,7 +98,15 @@ class Asker:
         try:
             answer = await asyncio.wait_for(self._client.ask(prompt, key=key), self._timeout_s)
         except asyncio.TimeoutError:
-            raise Transient(f"no answer within {self._timeout_s:g} s") from None
+            late = Transient(f"no answer within {self._timeout_s:g} s")
+            late.may_be_billed = True
+            self._failed(prompt, late)
+            raise late from None
+        except AnswerError as error:
+            self._failed(prompt, error)
+            if is_unreachable(error) and not self._answered:
+                self._brake.pull(f"the server cannot be reached: {error}; is it running, and is its address right?")
+            raise
         self._answered += 1
         return Timed(answer, _now() - began)
 

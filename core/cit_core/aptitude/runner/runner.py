@@ -1,4 +1,4 @@
-"""Measuring an LLM: ask it what is missing of a suite, grade, and keep every answer the moment it comes.
+"""Runs of an aptitude test: ask what is missing of a suite, grade, and keep every answer the moment it comes.
 
 A run may end at any moment, SIGKILL included, and the next one goes on: it asks the store what is missing. A worker
 keeps an answer before it sends its next question, so a kill can lose only what was under way: `concurrency` requests at
@@ -8,6 +8,7 @@ most. Those are sent again under the same idempotency keys, and a server that ho
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from random import Random
 from types import MappingProxyType
 
 from cit_core.aptitude.clients import Client
+from cit_core.aptitude.clients._daemon_threads import DaemonThreads
 from cit_core.aptitude.grading import grade
 from cit_core.aptitude.runner.brake import Brake, Halted
 from cit_core.aptitude.runner.budget import Budget, Prices, require_prices
@@ -23,7 +25,7 @@ from cit_core.aptitude.runner.plan import AptitudeTest, Question, settle
 from cit_core.aptitude.runner.rate_limit import Pace
 from cit_core.aptitude.runner.retry import Asker, Timed
 from cit_core.aptitude.runner.runs import DEFAULTS, Progress, RunOptions, RunReport, Tally
-from cit_core.errors import InvalidInput, Refused, Transient
+from cit_core.errors import AnswerError, InvalidInput, Refused, Transient
 from cit_core.records import Candidate, Item, Outcome, Suite
 from cit_core.store import CapabilityStore
 
@@ -51,6 +53,7 @@ def run_aptitude(
         raise InvalidInput("an event loop is running here; await arun_aptitude(...) in its place")
 
     async def run_and_close() -> RunReport:
+        asyncio.get_running_loop().set_default_executor(DaemonThreads())  # a call that hangs is left behind
         try:
             return await arun_aptitude(
                 client, suite, items, store, candidate=candidate, options=options, progress=progress
@@ -99,6 +102,7 @@ async def arun_aptitude(
     if options.max_cost_usd is not None:
         require_prices(prices)
     ledger = Ledger(test, store)
+    ledger.check_settings(getattr(client, "settings", None) or {})
     ledger.open(candidate, options.max_failed)
     with ThreadPoolExecutor(1, "cit-store") as writer:  # its own: a client may fill the loop's default threads
         run = _Run(client, test, ledger, prices, options, writer, progress)
@@ -120,9 +124,10 @@ class _Run:
     tasks: dict[str, Tally] = field(default_factory=dict)
     answered: int = 0
     retries: int = 0
+    trouble: str | None = None
 
     def __post_init__(self) -> None:
-        spent = 0.0
+        spent = self.failed_cost = self.ledger.failed_cost_usd
         for question, outcome in self.ledger.answered():
             self.prices.learn(outcome.answer or "", outcome.completion_tokens)
             spent += self._paid(question, outcome)
@@ -134,7 +139,7 @@ class _Run:
         self.asker = Asker(
             self.client, Pace(options.per_minute, self.brake), self.brake, timeout_s=options.timeout_s,
             attempts=options.attempts, random=Random(),  # noqa: S311  # nothing to guess: it spreads waits
-            retried=self._retried,
+            retried=self._retried, failed=self._billed,
         )  # fmt: skip
 
     async def whole(self) -> RunReport:
@@ -157,6 +162,7 @@ class _Run:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+            self.ledger.note_failed_cost(self.failed_cost)
         return self._report()
 
     async def _measure(self, item: Item) -> None:
@@ -169,10 +175,21 @@ class _Run:
                 self.brake.pull(str(error))
                 return
             self.failed.append((item.id, str(error)))
+            self._stop_if_too_many_failed()
         else:
             self.answered += 1
             self._count(item)
         self._show()
+
+    def _stop_if_too_many_failed(self) -> None:
+        """Stop a run that can no longer be published: each further answer would be paid for nothing."""
+        items, allowed = len(self.test.items), self.options.max_failed
+        if len(self.failed) > allowed * items:
+            reason, times = Counter(why for _, why in self.failed).most_common(1)[0]
+            self.brake.pull(
+                f"{len(self.failed)} of {items} questions failed, and {allowed:.0%} may: the test cannot be "
+                f"published any more. Most frequent ({times}): {reason}"
+            )
 
     async def _decide(self, item: Item) -> None:
         outcomes: list[Outcome] = []
@@ -184,13 +201,19 @@ class _Run:
             await self._keep(settle(self.test.source, outcomes))
 
     async def _ask(self, question: Question) -> Outcome:
-        async with self.budget.room_for(self.prices.expected(question.prompt) or 0.0):
+        def cost() -> float:
+            return self.prices.expected(question.prompt) or 0.0
+
+        async with self.budget.room_for(cost, alone=self._cost_is_unknown):
             timed = await self.asker.ask(question.prompt, key=question.key)
             outcome = self._graded(question, timed)
             self.prices.learn(timed.answer.text, timed.answer.completion_tokens)
             self.budget.spent += self._paid(question, outcome)
             await self._keep(outcome)
         return outcome
+
+    def _cost_is_unknown(self) -> bool:
+        return self.budget.limited and not self.prices.measured
 
     def _graded(self, question: Question, timed: Timed) -> Outcome:
         answer = timed.answer
@@ -222,16 +245,35 @@ class _Run:
         if outcome is not None:
             self.tasks[item.task] = self.tasks.get(item.task, Tally()) + Tally(outcome.correct, 1)
 
-    def _retried(self) -> None:
+    def _retried(self, error: Transient) -> None:
         self.retries += 1
+        self.trouble = str(error)
         self._show()
+
+    def _billed(self, prompt: str, error: AnswerError) -> None:
+        """Count what an attempt without an answer has cost."""
+        if error.completion_tokens is not None:
+            self.prices.learn("", error.completion_tokens)
+        cost = self.prices.billed(prompt, error)
+        self.failed_cost += cost
+        self.budget.spent += cost
 
     def _show(self) -> None:
         if self.progress is not None:
             total, done = len(self.test.items), self.known + self.answered
             tasks = MappingProxyType(dict(self.tasks))
             self.progress(
-                Progress(total, done, self.answered, len(self.failed), self.retries, self.budget.spent, tasks)
+                Progress(
+                    total,
+                    done,
+                    self.answered,
+                    len(self.failed),
+                    self.retries,
+                    self.budget.spent,
+                    tasks,
+                    dict(Counter(why for _, why in self.failed)),
+                    self.trouble,
+                )
             )
 
     def _report(self) -> RunReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from cit_core.errors import InvalidInput
@@ -86,6 +86,10 @@ class Progress:
     """Spent on this test so far, earlier runs included; what nobody priced counts 0."""
     tasks: Mapping[str, Tally]
     """Of every task that has an answer."""
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Reasons why items failed, and how many did."""
+    trouble: str | None = None
+    """Reason of the last request that had to be repeated."""
 
 
 @dataclass(frozen=True)

@@ -129,18 +129,19 @@ def test_half_a_test_is_no_capability(store: CapabilityStore) -> None:
 
 def test_too_many_failures_publish_nothing_until_a_later_run_has_mended_them(store: CapabilityStore) -> None:
     broken = FakeClient(always(Refused("HTTP 400", status=400), lambda prompt: number_of(prompt) == 3))
-    report = run(broken, store)
-    assert [item for item, _ in report.failed] == ["sums/3", "letters/3", "words/3"]
-    assert report.reasons == {"HTTP 400": 3}
-    assert (report.answered, report.stopped, report.published) == (27, None, False), "10 % is more than 5 %"
+    report = run(broken, store, concurrency=1)
+    assert [item for item, _ in report.failed] == ["sums/3", "letters/3"]
+    assert report.reasons == {"HTTP 400": 2}
+    assert (report.answered, report.published) == (9, False)
+    assert report.stopped == (
+        "2 of 30 questions failed, and 5% may: the test cannot be published any more. Most frequent (2): HTTP 400"
+    )
     assert store.held() == (SOURCE,)
     assert accuracies(store) == {}
     sound = FakeClient(skilled(lambda _: True))
     report = run(sound, store)
-    assert {(task_of(prompt), number_of(prompt)) for prompt, _ in sound.calls} == {
-        ("sums", 3), ("letters", 3), ("words", 3),
-    }  # fmt: skip
-    assert (report.known, report.answered, report.published, store.held()) == (27, 3, True, ())
+    assert {("sums", 3), ("letters", 3)} < {(task_of(prompt), number_of(prompt)) for prompt, _ in sound.calls}
+    assert (report.known, report.answered, report.published, store.held()) == (9, 21, True, ())
     assert accuracies(store) == {"sums": 1.0, "letters": 1.0, "words": 1.0}
 
 
@@ -148,10 +149,10 @@ def test_too_many_failures_publish_nothing_until_a_later_run_has_mended_them(sto
 def test_a_stated_share_may_fail(sqlite: CapabilityStore, max_failed: float, published: bool) -> None:
     client = FakeClient(always(Transient("busy"), lambda prompt: number_of(prompt) == 3))
     report = run(client, sqlite, max_failed=max_failed)
-    assert len(report.failed) == 3
+    assert len(report.failed) == (3 if published else int(max_failed * 30) + 1)
     assert report.published is published
     assert (SOURCE in sqlite.held()) is not published
-    assert report.retries == 3 * 5
+    assert report.retries >= len(report.failed) * 5
     assert sqlite.capability("fake").results == () or published
 
 

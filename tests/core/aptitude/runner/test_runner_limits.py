@@ -76,7 +76,7 @@ def test_calls_under_way_count_towards_the_limit(sqlite: CapabilityStore) -> Non
             return Answer("1", 0, 256)
 
     report = run(Slow(str), sqlite, candidate=Candidate(id="fake", price_in=0, price_out=10), max_cost_usd=0.0129)
-    assert most == 5, "an answer is assumed to take $0.00256 before one was seen"
+    assert most == 4, "the first is asked alone, for nobody knows what it costs; then $0.00256 each"
     assert report.answered == 5
 
 

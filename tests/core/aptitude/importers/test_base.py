@@ -1,15 +1,17 @@
-"""What all importers share: rows become facts in one transaction, and files are looked at before anything happens."""
+"""Rows become facts, all of them or none, while others write; and files are looked at before anything happens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cit_core.aptitude.importers import ItemRow, Row, import_rows
+from cit_core.aptitude.importers import base
+from cit_core.aptitude.importers.base import BadRow, ItemRow, Row, import_rows, row_or_bad, source_of
 from cit_core.aptitude.importers.embedllm import import_embedllm
 from cit_core.aptitude.importers.inspect_logs import import_inspect
 from cit_core.aptitude.importers.lm_eval import import_lm_eval
@@ -17,7 +19,7 @@ from cit_core.aptitude.importers.mmlu_pro import import_mmlu_pro
 from cit_core.aptitude.importers.routerbench import import_routerbench
 from cit_core.aptitude.importers.table import import_table
 from cit_core.errors import InvalidInput
-from cit_core.records import Item, Outcome, Task
+from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.store import CapabilityStore
 
 NOW = datetime.now(timezone.utc)
@@ -100,3 +102,58 @@ def test_files_that_an_importer_cannot_read(sqlite_url: str, tmp_path: Path, imp
                 importer(paths, store, skip_bad=True)
             assert says in str(caught.value)
         assert store.version == 0
+
+
+def test_others_write_while_an_import_reads_and_see_all_of_it_or_nothing(store: CapabilityStore) -> None:
+    """The rows come slowly, and a batch is two of them: feedback passes in between, and a router sees no half."""
+    store.add_tasks([Task(id="math", keywords=("math",))])
+    store.add_items([Item(id="asked", task="math")])
+    store.add_candidates([Candidate(id="m")])
+    seen: list[tuple[int, int]] = []
+
+    def rows() -> Iterator[Row]:
+        for number in range(6):
+            other = Outcome(candidate="m", item="asked", correct=1, source=f"feedback {number}", when=NOW)
+            with ThreadPoolExecutor(1) as thread:  # as another process does: within a lock it would wait for ever
+                thread.submit(store.add_outcomes, [other]).result(timeout=30)
+            results = store.capability("m").results
+            seen.append((number, sum(result.count for result in results)))
+            yield row(ItemRow(f"f:{number}", f"q{number}", "math"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base, "BATCH", 2)
+        assert import_rows(rows(), store).new == 6
+    assert seen == [(number, 1) for number in range(6)], "none of the import's own counts before its end"
+    assert store.capability("m").results[0].count == 7
+
+
+def test_an_import_that_fails_late_takes_back_what_it_wrote(store: CapabilityStore, monkeypatch: Any) -> None:
+    monkeypatch.setattr(base, "BATCH", 2)
+    rows = [row(ItemRow(f"f:{number}", f"q{number}", "math")) for number in range(5)]
+    with pytest.raises(InvalidInput, match="f:9: broken; nothing was imported"):
+        import_rows([*rows, BadRow("f:9", "broken")], store)
+    assert (store.outcome_count(), store.items(), store.candidates(), store.version) == (0, (), (), 0)
+    assert import_rows(rows, store).new == 5
+
+
+def test_rows_are_grouped_by_their_length_too(store: CapabilityStore, monkeypatch: Any) -> None:
+    monkeypatch.setattr(base, "BATCH_CHARACTERS", 100)
+    read: list[int] = []
+    rows = [row(ItemRow(f"f:{number}", f"q{number}", "math", "x" * 60)) for number in range(5)]
+    import_rows(rows, store, progress=read.append)
+    assert read == [2, 4, 5]
+
+
+@pytest.mark.parametrize("error", [TypeError("x"), KeyError("x"), OverflowError("x"), AttributeError("x")])
+def test_a_value_of_another_kind_is_a_bad_row(error: Exception) -> None:
+    def make() -> Row:
+        raise error
+
+    assert row_or_bad("f:1", make) == BadRow(
+        "f:1", f"holds a value of another kind than is needed ({type(error).__name__})"
+    )
+
+
+def test_the_source_of_a_file_can_be_stored_whatever_its_name() -> None:
+    assert source_of("table", Path("a.csv")) == "table:a.csv"
+    assert source_of("table", Path("\udce9.csv")) == "table:\\udce9.csv"
