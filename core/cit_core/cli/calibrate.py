@@ -19,8 +19,10 @@ __all__ = ["calibrate"]
 def calibrate(
     store: StoreOption = None,
     checkpoint: CheckpointOption = "mini",
-    questions: Annotated[int, typer.Option(min=4, help="Questions that the network reads at most.", metavar="N")] = 300,
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    questions: Annotated[
+        int, typer.Option(min=4, help="Maximum number of questions that the network reads.", metavar="N")
+    ] = 300,
+    seed: Annotated[int, typer.Option(metavar="N", help="Random seed of the draw.")] = 0,
     evidence: Annotated[  # noqa: ARG001 - scripts written when it was required still pass it
         bool, typer.Option("--evidence", hidden=True, help="Fit the evidence: the default, and all there is to fit.")
     ] = True,
@@ -28,7 +30,7 @@ def calibrate(
 ) -> None:
     """Fit a store's evidence again and show what each part of it weighs.
 
-    Routers do this by themselves whenever outcomes have come in; this is for those who want to look.
+    Imports, tests and feedback fit it by themselves; this shows the result.
     """
     from cit_core.aptitude.evidence_fit import fit_store
     from cit_core.router.loading import open_scorer
@@ -53,7 +55,7 @@ def calibrate(
         (name, f"{weight:.2f}", f"{told['weights_of_new_kinds'][name]:.2f}") for name, weight in told["weights"].items()
     ]
     columns: Any = {"part": "left", "weight": "right", "of a new kind": "right"}
-    _output.console().print(_output.table("what each part weighs", columns, rows))
+    _output.show(_output.table("what each part weighs", columns, rows))
     _output.say(f"kept with version {report.log.version} of {url}")
 
 

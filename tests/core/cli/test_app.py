@@ -70,6 +70,9 @@ def test_every_help_text_is_printed_in_full(cit: Any, name: str) -> None:
         assert " ".join(words(text)) in shown
     for parameter in command.params:
         assert parameter.help, f"{name} {parameter.name} has no help"
+        assert parameter.is_eager or getattr(parameter, "is_flag", False) or parameter.metavar, (
+            f"{parameter.name}: metavar"
+        )
         if not getattr(parameter, "hidden", False):
             assert " ".join(words(parameter.help)) in shown, f"{name} {parameter.name}: rich dropped a part of its help"
 

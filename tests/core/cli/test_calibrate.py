@@ -37,7 +37,7 @@ def test_it_fits_keeps_and_says_what_it_is_worth(cit: Callable[..., Any], logs: 
     assert record["questions"] == 60
     assert record["gain"] > 0.3 > 3 * record["standard_error"]
     assert sum(weight for name, weight in record["weights"].items() if name.startswith("way")) > 0.1
-    said = cit("calibrate", "--evidence", "--store", logs)
+    said = cit("calibrate", "--store", logs)
     assert "points more than the best model by its level" in said.stdout
     assert "way by regression" in said.stdout
     assert "kept with version" in said.stdout

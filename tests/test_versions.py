@@ -1,0 +1,92 @@
+"""Declared version ranges: a lower bound everywhere, and an upper one where a private module is imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no reader of TOML")
+ROOT = Path(__file__).parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+DECLARED = [
+    Requirement(text)
+    for texts in (PROJECT["dependencies"], *EXTRAS.values())
+    for text in texts
+    if "cit-router" not in text
+]
+PRIVATE = {"onnxruntime": r"onnxruntime\.capi|onnxruntime_pybind11_state"}
+"""Distribution to how our code reaches into it."""
+
+
+def lowest() -> Any:
+    spec = importlib.util.spec_from_file_location("lowest", ROOT / ".ci" / "lowest.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.lowest
+
+
+@pytest.mark.parametrize("requirement", DECLARED, ids=str)
+def test_every_dependency_has_a_lower_bound(requirement: Requirement) -> None:
+    assert any(specifier.operator in {">=", "==", "~="} for specifier in requirement.specifier)
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_a_private_module_has_an_upper_bound(name: str) -> None:
+    sources = [path for folder in ("core", "langchain_cit", "llamaindex_cit") for path in (ROOT / folder).rglob("*.py")]
+    used = any(re.search(PRIVATE[name], path.read_text(encoding="utf-8")) for path in sources)
+    bounded = any(
+        specifier.operator == "<" for found in DECLARED if found.name == name for specifier in found.specifier
+    )
+    assert bounded or not used
+
+
+def test_no_extra_is_empty() -> None:
+    assert all(EXTRAS.values())
+
+
+def test_the_lowest_versions_are_those_declared() -> None:
+    found = lowest()(PROJECT, {"langchain", "llamaindex"})
+    assert found["typer"] == "0.19"
+    assert {"numpy", "onnxruntime", "langchain-core", "llama-index-core"} <= found.keys()
+
+
+def test_a_dependency_without_a_lower_bound_is_named() -> None:
+    project = {"name": "x", "dependencies": ["numpy"], "optional-dependencies": {}}
+    with pytest.raises(SystemExit, match="numpy: every dependency needs a lower bound"):
+        lowest()(project, set())
+
+
+def test_cases_pass_where_there_are_none(tmp_path: Path) -> None:
+    done = subprocess.run([ROOT / ".ci" / "cases", tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout == f"no cases in {tmp_path}: nothing to run\n"
+
+
+def test_cases_print_a_line_each_and_fail_for_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "case_01_good.py").write_text("print('fine')")
+    (tmp_path / "case_02_bad.py").write_text("print('it hangs \\x1b[2J'); raise SystemExit(1)")
+    (tmp_path / "case_03_shell.sh").write_text('test -n "$PY"')
+    (tmp_path / "helper.py").write_text("raise SystemExit(1)")
+    done = subprocess.run(
+        [ROOT / ".ci" / "cases", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PY": sys.executable, "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 1
+    good, bad, shell, total = done.stdout.splitlines()
+    assert good.split() == ["case_01_good", "ok"]
+    assert bad.split()[:4] == ["case_02_bad", "FAULT", "(exit", "1):"]
+    assert "\x1b" not in bad
+    assert shell.split() == ["case_03_shell", "ok"]
+    assert total == "1 faults"
