@@ -49,8 +49,8 @@ class OutcomeMatrix:
     item_ids: tuple[str, ...]
     candidates: tuple[str, ...]
     """K ids."""
-    correct_IK: NDArray[np.float64]
-    """In [0, 1]; NaN where a candidate was not measured."""
+    correct_IK: NDArray[Any]
+    """Float64 in [0, 1]; NaN where a candidate was not measured."""
     tasks: tuple[str, ...]
     """Task of each item; UNASSIGNED where it is not known."""
     name: str = "outcomes"
