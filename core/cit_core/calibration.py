@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from numbers import Real
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ class Calibration:
 
 
 def _finite(number: object) -> bool:
-    return isinstance(number, Real) and abs(number) <= sys.float_info.max  # type: ignore[operator,arg-type]
+    return isinstance(number, Real) and abs(cast("float", number)) <= sys.float_info.max
 
 
 def sigmoid(z: NDArray[Floating]) -> NDArray[Floating]:

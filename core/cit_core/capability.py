@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
+from typing import cast
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
@@ -30,7 +31,7 @@ def capability_from_outcomes(
     """
     totals: dict[str, list[float]] = {task.id: [] for task in tasks}
     for task_id, correct in _pairs(outcomes):
-        if not (isinstance(correct, Real) and 0.0 <= correct <= 1.0):  # type: ignore[operator]  # NaN is not either
+        if not (isinstance(correct, Real) and 0.0 <= cast("float", correct) <= 1.0):  # NaN is not either
             raise InvalidInput(
                 f"an outcome of {candidate.id!r} on task {shown(task_id)} is {shown(correct)}; it must be in [0, 1]"
             )
