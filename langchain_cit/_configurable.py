@@ -1,4 +1,4 @@
-"""What a call may set in `config["configurable"]`, and what that means for the router."""
+"""The entries of `config["configurable"]` that a call may set, read for the router."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a message holds: its text, the kinds of its media, and how long it is for an LLM.
+"""The content of a message: its text, the kinds of its media, and its length for an LLM.
 
 Providers' own formats pass through LangChain as they are, so their words are read too: a Bedrock document, a picture in
 an Anthropic tool result, a PDF behind an address.

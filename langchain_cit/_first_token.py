@@ -47,7 +47,7 @@ OF_A_TOKEN = ("on_llm_new_token", "on_stream_event")
 BEFORE_A_TOKEN = frozenset({"message-start", "content-block-start"})
 """Events of LangChain's newer protocol that hold no piece of the answer."""
 ENDINGS = ("finish_reason", "stop_reason", "done_reason", "stopReason")
-"""Where providers say that an answer has ended; it may be empty then."""
+"""Names under which providers say that an answer has ended; it may be empty then."""
 WITHOUT_CONTENT = frozenset({"type", "index", "id", "annotations", "signature"})
 Run = TypeVar("Run", bound=CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun)
 T = TypeVar("T")
@@ -216,7 +216,7 @@ class FirstToken(BaseCallbackHandler):
 
 
 def followed(callbacks: Callbacks, route: object = None) -> bool:
-    """Return whether an answer may be seen token by token; tracers, which keep what they see, show it to nobody.
+    """Return whether an answer may be seen token by token; tracers keep what they see and do not count.
 
     Args:
         callbacks: Those that the candidate's run is going to have from further out.

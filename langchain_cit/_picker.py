@@ -30,7 +30,7 @@ class Picker(RunnableSerializable[Any, Any]):
 
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
-        """What a call may set about the decision."""
+        """The entries that a call may set about the decision."""
         return self.routing.config_specs
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002

@@ -1,4 +1,4 @@
-"""Which routes can do what a call needs: LangChain's model profiles say so, and binding them shows it."""
+"""Exclude routes that cannot do what a call needs, by LangChain's model profiles and by binding them."""
 
 from __future__ import annotations
 

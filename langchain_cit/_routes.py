@@ -18,7 +18,7 @@ from cit_core.router.options import check_ids
 __all__ = ["AnyTool", "Tools", "as_chat_models", "as_routes", "bound", "without_tools"]
 
 AnyTool = dict[str, Any] | type | Callable[..., Any] | BaseTool
-"""What any chat model takes as a tool."""
+"""A tool as any chat model takes it."""
 
 
 class Tools(list[dict[str, Any]]):

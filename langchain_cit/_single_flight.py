@@ -25,7 +25,7 @@ __all__ = ["Flights", "same_call"]
 LONGEST_WAIT_S = 60.0
 """A call that has waited so long for another is made: that one may be waiting for it, through a thread of its own."""
 _leading: ContextVar[bool] = ContextVar("cit_leading", default=False)
-"""Whether this is part of a call that others may wait for. It waits for none then, so that no two wait for each other:
+"""True inside a call that others may wait for. It waits for none then, so that no two calls wait for each other:
 a candidate may ask the same router again, the same or another question."""
 
 
@@ -37,7 +37,7 @@ class Flights:
     """
 
     def __init__(self) -> None:
-        # Written to without a lock, as a dict may be: a lock could be held by nobody for ever in a forked process.
+        # Written to without a lock, as a dict may be: one that is held during a fork stays held in the child.
         self._under_way: dict[Hashable, Any] = {}
 
     def __reduce__(self) -> tuple[type[Flights], tuple[()]]:

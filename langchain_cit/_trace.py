@@ -1,4 +1,4 @@
-"""What a run of the router leaves in a trace: events about decisions, tags and metadata about the candidate."""
+"""The trace of a run of the router: events about decisions, tags and metadata about the candidate."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class RoutedState(AgentState[Any]):
 
 
 class _Routing(AgentMiddleware[RoutedState, Any, Any]):
-    """What both middlewares share: a question for the router from a request, and an answer from its decision."""
+    """Base of both middlewares: a question for the router from a request, and an answer from its decision."""
 
     state_schema = RoutedState
 

@@ -1,4 +1,4 @@
-"""The query in an input of LangChain, for those who call the router themselves."""
+"""Read the query in an input of LangChain, to call a router with it."""
 
 from langchain_cit._inputs import read_query
 

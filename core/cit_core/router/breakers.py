@@ -15,7 +15,7 @@ __all__ = ["Breakers", "CoolDown"]
 
 @dataclass(frozen=True)
 class CoolDown:
-    """How long to skip a candidate at once, without counting failures first.
+    """A cool-down that begins at once, without counting failures first.
 
     Attributes:
         seconds: From now on [s].

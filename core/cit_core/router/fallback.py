@@ -170,7 +170,7 @@ class Failure:
     error: str
     """The name of the exception's class; its text may hold a prompt or a key."""
     reason: str = ""
-    """What the provider's error means; empty where it is none."""
+    """Meaning of the provider's error; empty where it is none."""
 
     def __str__(self) -> str:
         return f"{self.model} ({self.error}{self.reason and ': '}{self.reason})"
@@ -202,12 +202,12 @@ class Attempts:
 
     @property
     def fell_back(self) -> bool:
-        """Whether another candidate than the decision's is asked now."""
+        """True if another candidate than the decision's is asked now."""
         return self.model != self._decision.model
 
     @property
     def has_begun(self) -> bool:
-        """Whether a part of the answer was handed on."""
+        """True once a part of the answer was handed on."""
         return self._begun
 
     def seconds_left(self, *, stream: bool = False) -> float | None:
@@ -260,7 +260,7 @@ class Attempts:
             Whether `model` is now another one to ask; if not, the error is the caller's.
         """
         if not self._fallback.covers(error):
-            if self._begun and isinstance(error, GeneratorExit):  # whoever listened has heard enough
+            if self._begun and isinstance(error, GeneratorExit):  # the reader wants no more
                 self.answered()
             else:
                 self.abandoned()
