@@ -44,10 +44,11 @@ def live() -> Iterator[Callable[[Progress], None] | None]:
 
 
 def state(progress: Progress) -> str:
-    """Format a line: money spent, requests repeated, questions failed."""
+    """Format a line: money spent, requests repeated, questions failed, and why."""
     counts = {"repeated": progress.retries, "failed": progress.failed}
     told = [f"{count:,} {what}" for what, count in counts.items() if count]
-    return " · ".join([f"${progress.cost_usd:.4f}", *told])
+    reason = next(iter(progress.reasons), None) or progress.trouble
+    return " · ".join([f"${progress.cost_usd:.4f}", *told, *([reason[:60]] if reason else [])])
 
 
 def picture(bar: RenderableType, progress: Progress) -> RenderableType:

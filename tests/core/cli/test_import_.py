@@ -89,7 +89,7 @@ def test_no_more_than_a_hundred_reasons_are_listed(cit):
         ("bad.csv", HEADER + "1,a,1\n2,a,maybe\n", "bad.csv:3"),
         ("bad.csv", "item,who\n1,a\n", "no column item_id, model, correct"),
         ("bad.jsonl", "{\n", "bad.jsonl:1: is not JSON"),
-        ("bad.xlsx", "", "it must end in .csv, .jsonl, .parquet"),
+        ("bad.xlsx", "", "it must end in .csv, .tsv, .jsonl, .json, .parquet"),
         ("bad.csv", "", "has no rows"),
     ],
 )
@@ -120,8 +120,8 @@ def test_a_file_that_is_not_there_makes_no_store(cit, tmp_path, arguments):
         ("bad.csv", "item,who\n1,a\n", "no column item_id"),
         ("bad.csv", HEADER, "has no rows"),
         ("bad.jsonl", "{\n", "bad.jsonl:1: is not JSON"),
-        ("bad.jsonl", b"\xff\n", "bad.jsonl cannot be read after line 0"),
-        ("bad.xlsx", "", "it must end in .csv, .jsonl, .parquet"),
+        ("bad.jsonl", b"\xff\n", "bad.jsonl:1: holds the byte 0xff, which is no text in UTF-8"),
+        ("bad.xlsx", "", "it must end in .csv, .tsv, .jsonl, .json, .parquet"),
     ],
 )
 @pytest.mark.parametrize("role", ["first", "second", "items"])

@@ -18,9 +18,9 @@ def test_on_a_terminal_a_run_is_drawn_while_it_goes_on(monkeypatch: pytest.Monke
     with _run_progress.live() as show:
         assert show is not None
         show(Progress(30, 10, 0, 0, 0, 0.0, {}))
-        show(Progress(30, 12, 2, 1, 3, 0.25, {"sums": Tally(3, 4), "words": Tally(0, 1)}))
+        show(Progress(30, 12, 2, 1, 3, 0.25, {"sums": Tally(3, 4), "words": Tally(0, 1)}, {"HTTP 503": 1}))
     drawn = screen.getvalue()
-    for part in ("12/30", "$0.2500", "3 repeated", "1 failed", "sums 75% of 4", "words 0% of 1"):
+    for part in ("12/30", "$0.2500", "3 repeated", "1 failed", "HTTP 503", "sums 75% of 4", "words 0% of 1"):
         assert part in drawn
 
 
