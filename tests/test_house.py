@@ -26,7 +26,7 @@ ALIKE = {
     "config": "mini and paper mirror each other",
     "network": "mini and paper mirror each other",
     "trainer": "mini and paper mirror each other",
-    "serialization": "of a router, and of what another room writes",
+    "serialization": "of a router, and of fitted evidence",
     "weights": "mini and paper mirror each other",
     "scorer": "router has the protocol, evidence and paper have a scorer each",
     "bench": "the verb `cit bench`, and the benchmark that it runs",
@@ -42,6 +42,7 @@ ALIKE = {
 """Module name to the reason why several rooms have it."""
 
 GERUNDS = {
+    "stacking": "statistics' name for weighing predictors by what they do out of sample",
     "batching": "the field's name for joining calls",
     "blocking": "asyncio's name for calls that stop the loop",
     "fitting": "statistics' name for estimating parameters",
