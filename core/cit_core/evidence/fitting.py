@@ -92,7 +92,7 @@ def fit_evidence(
         seed: Of draws and folds.
     """
     draw = np.random.default_rng(seed)
-    answered = np.flatnonzero(~np.isnan(outcomes.correct_IK).all(axis=1))
+    answered = np.flatnonzero(outcomes.measured_IK.any(axis=1))
     rows = np.sort(draw.permutation(answered)[:REGRESSED])
     log = outcomes.rows(rows)
     whole = fit_effects(*with_profiles(log.correct_IK, profiles))
