@@ -224,8 +224,6 @@ def test_a_suite_narrows_profiles_and_not_evidence(store: CapabilityStore, tmp_p
     from cit_core.records import Suite
 
     fill(store, 200, skill=0.4)
-    suite = Suite(
-        name="few", version=1, tasks=(Task(id="algebra", keywords=("algebra",)),), items={"algebra": ("0",)}
-    )
+    suite = Suite(name="few", version=1, tasks=(Task(id="algebra", keywords=("algebra",)),), items={"algebra": ("0",)})
     router = Router.from_store(store, FakeTrunk(), suite=suite)
     assert [router.route(f"{topic} of course").model for topic in TOPICS] == ["a", "b"]
