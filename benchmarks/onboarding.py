@@ -28,7 +28,7 @@ from cit_core.aptitude.importers.table import import_table
 from cit_core.aptitude.item_vectors import encode_items
 from cit_core.catalogue import catalogue_capabilities, core_suite
 from cit_core.evaluate.metrics import paired_interval
-from cit_core.evaluate.settings import unseen_items
+from cit_core.evaluate.setting import unseen_items
 from cit_core.outcomes import OutcomeMatrix, Split, read_outcomes
 from cit_core.runtime import OnnxScorer
 

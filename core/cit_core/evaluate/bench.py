@@ -20,6 +20,12 @@ from numpy.typing import NDArray
 from cit_core.catalogue import catalogue_capabilities, core_suite
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.baselines import Baseline
+from cit_core.evaluate.catalogue_settings import (
+    catalogue_parts,
+    catalogue_setting,
+    categories_held_out,
+    other_dataset_setting,
+)
 from cit_core.evaluate.comparison import SINGLE_BEST
 from cit_core.evaluate.experiments.baselines import OURS, baselines
 from cit_core.evaluate.experiments.cost import cost, prices_of
@@ -40,14 +46,7 @@ from cit_core.evaluate.predictions import (
     with_evidence,
 )
 from cit_core.evaluate.results import Figure, Result, Table, facts
-from cit_core.evaluate.settings import (
-    Part,
-    Setting,
-    catalogue_parts,
-    catalogue_setting,
-    categories_held_out,
-    other_dataset_setting,
-)
+from cit_core.evaluate.setting import Part, Setting
 from cit_core.outcomes import OutcomeMatrix, Split, random_zoos
 from cit_core.records import Capability
 from cit_core.router.loading import Network

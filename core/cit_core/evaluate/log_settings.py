@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cit_core.catalogue import known_tasks
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.baselines import Known
-from cit_core.evaluate.settings import Setting, profile_of, unseen_items
+from cit_core.evaluate.setting import Setting, profile_of, unseen_items
 from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate, Capability, Task
 from cit_core.store import CapabilityStore

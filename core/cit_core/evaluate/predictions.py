@@ -21,7 +21,7 @@ import cit_core
 from cit_core.aptitude.evidence_fit import fit_log
 from cit_core.aptitude.evidence_sources import Log, mean_profile
 from cit_core.evaluate.baselines import Baseline, Known, baselines
-from cit_core.evaluate.settings import Setting
+from cit_core.evaluate.setting import Setting
 from cit_core.evidence import Evidence, EvidenceScorer
 from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Capability

@@ -14,8 +14,8 @@ from bench_tables import MODELS, core_table, few_baselines, log_table
 from outcome_tables import write_table
 from tiny_paper import save_parts
 
+from cit_core.evaluate.catalogue_settings import catalogue_setting
 from cit_core.evaluate.predictions import NETWORK
-from cit_core.evaluate.settings import catalogue_setting
 from cit_core.outcomes import Split
 from cit_core.paper.recipe import Recipe, Stage, write_recipe
 from cit_core.paper.scorer import PaperScorer

@@ -17,6 +17,7 @@ from cit_core.capability import capability_from_results
 from cit_core.catalogue import known_tasks
 from cit_core.evaluate import predictions as predicting
 from cit_core.evaluate.baselines import baselines, quick_baselines
+from cit_core.evaluate.catalogue_settings import catalogue_parts, catalogue_setting
 from cit_core.evaluate.log_settings import own_tasks_setting
 from cit_core.evaluate.predictions import (
     EVIDENCE,
@@ -32,7 +33,7 @@ from cit_core.evaluate.predictions import (
     tasks_shuffled,
     with_evidence,
 )
-from cit_core.evaluate.settings import Setting, catalogue_parts, catalogue_setting
+from cit_core.evaluate.setting import Setting
 from cit_core.outcomes import Split
 from cit_core.records import Candidate, Capability, Item, Outcome
 from cit_core.router import Router
@@ -285,7 +286,7 @@ def test_outcomes_are_those_that_are_known(whole: Setting) -> None:
     np.testing.assert_array_equal(found.correct_IK, known.correct_IM)
     np.testing.assert_array_equal(found.vectors_ID, known.vectors_ID)
     assert found.candidates == known.ids
-    assert found.texts == whole.known_instructions
+    assert found.instructions == whole.known_instructions
     names = sorted(set(known.tasks_I))
     assert [names[number] for number in found.task_I] == list(known.tasks_I)
 

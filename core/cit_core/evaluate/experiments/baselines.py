@@ -19,7 +19,7 @@ from cit_core.evaluate.comparison import (
 )
 from cit_core.evaluate.predictions import EVIDENCE, MEAN_ONLY, NETWORK, TASKS_SHUFFLED, Scores
 from cit_core.evaluate.results import Cell, Column, Figure, Series, Table
-from cit_core.evaluate.settings import Setting
+from cit_core.evaluate.setting import Setting
 from cit_core.evaluate.zoos import described
 from cit_core.outcomes import random_zoos
 

@@ -23,7 +23,7 @@ from cit_core.evaluate.cost_metrics import (
 from cit_core.evaluate.experiments.baselines import OURS
 from cit_core.evaluate.predictions import Scores
 from cit_core.evaluate.results import Cell, Column, Figure, Series, Table
-from cit_core.evaluate.settings import Setting
+from cit_core.evaluate.setting import Setting
 from cit_core.evaluate.zoos import SMALL_B, named_zoos
 from cit_core.records import Candidate, Capability
 

@@ -10,7 +10,7 @@ from cit_core.evaluate.comparison import Judged, Zoo, hindsight, judge, values_o
 from cit_core.evaluate.experiments.baselines import OURS
 from cit_core.evaluate.predictions import Scores
 from cit_core.evaluate.results import Cell, Column, Figure, Series, Table
-from cit_core.evaluate.settings import Setting
+from cit_core.evaluate.setting import Setting
 
 __all__ = ["ASKED", "LOGGED", "onboarding"]
 

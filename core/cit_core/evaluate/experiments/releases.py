@@ -12,7 +12,7 @@ from cit_core.evaluate.experiments.baselines import OURS, baselines_of
 from cit_core.evaluate.metrics import Interval, paired_interval
 from cit_core.evaluate.predictions import Scores
 from cit_core.evaluate.results import Column, Figure, Series, Table
-from cit_core.evaluate.settings import Setting
+from cit_core.evaluate.setting import Setting
 from cit_core.evaluate.zoos import SMALL_B
 
 __all__ = ["coverage", "releases"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cit_core.evaluate.comparison import Zoo
 from cit_core.evaluate.metrics import paired_interval, routed
 from cit_core.evaluate.results import Column, Table
-from cit_core.evaluate.settings import Setting
+from cit_core.evaluate.setting import Setting
 from cit_core.evaluate.zoos import described
 from cit_core.outcomes import random_zoos
 from cit_core.router import Scorer

@@ -8,7 +8,7 @@ from cit_core.evaluate.comparison import HINDSIGHT, Judged, hindsight, judge, va
 from cit_core.evaluate.experiments.baselines import OURS, baselines_of
 from cit_core.evaluate.predictions import Scores
 from cit_core.evaluate.results import Column, Table
-from cit_core.evaluate.settings import Setting
+from cit_core.evaluate.setting import Setting
 from cit_core.evaluate.zoos import named_zoos
 from cit_core.outcomes import random_zoos
 

@@ -33,7 +33,7 @@ from cit_core.evaluate.experiments.zoos import zoos
 from cit_core.evaluate.metrics import Interval
 from cit_core.evaluate.predictions import EVIDENCE, MEAN_ONLY, NETWORK, TASKS_SHUFFLED
 from cit_core.evaluate.results import Figure, Result, Table, facts, read_result, write_result
-from cit_core.evaluate.settings import Setting
+from cit_core.evaluate.setting import Setting
 from cit_core.records import Candidate, Capability, Usage
 
 TASK = known_tasks()[0]

@@ -12,16 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cit_core.catalogue import catalogue_candidates, core_suite
-from cit_core.evaluate.settings import (
+from cit_core.evaluate.catalogue_settings import (
     HELD_OUT_CATEGORIES,
-    Setting,
     catalogue_parts,
     catalogue_setting,
     categories_held_out,
     other_dataset_setting,
-    profile_of,
-    unseen_items,
 )
+from cit_core.evaluate.setting import Setting, profile_of, unseen_items
 from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate
 

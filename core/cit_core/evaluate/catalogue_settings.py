@@ -1,4 +1,4 @@
-"""What is compared: which questions are routed among which candidates, and what everyone may look at before.
+"""Settings of the catalogue: models new and known, categories and data sets that are held out.
 
 Every setting comes from one split, by a seeded hash of item ids and model names: `known` never holds an item that is
 routed, nor more of a new model than its answers to the core set.
@@ -8,102 +8,22 @@ Axes: N items that are routed, I items that are known, M models that are known, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.capability import capability_from_outcomes
 from cit_core.catalogue import catalogue_candidates, core_suite
 from cit_core.evaluate.baselines import Known
+from cit_core.evaluate.setting import Part, Setting, profile_of, unseen_items
 from cit_core.outcomes import OutcomeMatrix, Split
-from cit_core.records import Candidate, Capability, Task
+from cit_core.records import Candidate, Capability
 
-__all__ = [
-    "Part",
-    "Setting",
-    "catalogue_parts",
-    "catalogue_setting",
-    "categories_held_out",
-    "other_dataset_setting",
-    "profile_of",
-    "unseen_items",
-]
+__all__ = ["catalogue_parts", "catalogue_setting", "categories_held_out", "other_dataset_setting"]
 
 HELD_OUT_CATEGORIES = 4
 """Of the 14 of MMLU-Pro, those with the lowest hashes."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One situation in which routers are compared."""
-
-    name: str
-    title: str
-    held_out: str
-    """In words."""
-    instructions: tuple[str, ...]
-    """N texts."""
-    groups: tuple[str, ...]
-    """Task or dataset of each, for what is best per dataset in hindsight."""
-    correct_NK: NDArray[np.float64]
-    """NaN where a candidate was not measured; in what routers are compared on, nowhere."""
-    capabilities: tuple[Capability, ...]
-    """Of the K candidates."""
-    known: Known
-    known_instructions: tuple[str, ...]
-    """Texts of the I known items."""
-    known_questions: frozenset[str]
-    """The same without their answer options, where the source tells them apart."""
-
-    @property
-    def candidates(self) -> tuple[str, ...]:
-        """K ids."""
-        return tuple(capability.candidate.id for capability in self.capabilities)
-
-    @property
-    def aptitude(self) -> NDArray[np.float64]:
-        """Mean accuracy of the profiles: what a user knows without us."""
-        return np.array([capability.mean_accuracy for capability in self.capabilities])
-
-    def part(self, candidates: Sequence[str], name: str, title: str, held_out: str) -> Part:
-        """Some of the candidates, on the items that all of these were measured on."""
-        columns = np.array([self.candidates.index(candidate) for candidate in candidates])
-        rows = np.flatnonzero(~np.isnan(self.correct_NK[:, columns]).any(axis=1))
-        setting = replace(
-            self,
-            name=name,
-            title=title,
-            held_out=held_out,
-            instructions=tuple(self.instructions[row] for row in rows),
-            groups=tuple(self.groups[row] for row in rows),
-            correct_NK=self.correct_NK[np.ix_(rows, columns)],
-            capabilities=tuple(self.capabilities[column] for column in columns),
-        )
-        return Part(setting, rows, columns)
-
-
-class Part(NamedTuple):
-    """A setting within another one, whose scores hold its own."""
-
-    setting: Setting
-    rows_N: NDArray[np.intp]
-    """Of its items in the whole."""
-    columns_K: NDArray[np.intp]
-    """Of its candidates in the whole."""
-
-    def scores_of(self, scores: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-        """Its share of the whole's scores, for every method."""
-        return {name: given[np.ix_(self.rows_N, self.columns_K)] for name, given in scores.items()}
-
-
-def unseen_items(table: OutcomeMatrix, split: Split) -> NDArray[np.intp]:
-    """Test items whose question stands nowhere else: exams repeat themselves under other ids."""
-    parts = split.items(table.item_ids)
-    seen = {table.questions[row] for part in ("train", "validation") for row in parts[part]}
-    return np.array([row for row in parts["test"] if table.questions[row] not in seen], np.intp)
 
 
 def categories_held_out(table: OutcomeMatrix, split: Split) -> tuple[str, ...]:
@@ -261,18 +181,3 @@ def _known(
         validation_I=np.isin(seen, split.items(table.item_ids)["validation"]),
     )
     return known, profiles
-
-
-def profile_of(
-    candidate: Candidate, tasks: Sequence[Task], of_items: Sequence[str], correct_I: NDArray[np.floating]
-) -> Capability:
-    """The capability that outcomes amount to.
-
-    Args:
-        candidate: Whose.
-        tasks: Its lines.
-        of_items: Task of each of the I items.
-        correct_I: NaN where it was not measured.
-    """
-    measured = ((task, float(mark)) for task, mark in zip(of_items, correct_I, strict=True) if not np.isnan(mark))
-    return capability_from_outcomes(candidate, tasks, measured)

@@ -1,0 +1,105 @@
+"""A situation in which routers are compared: which questions, among whom, and what everyone may look at before.
+
+Axes: N items that are routed, I items that are known, K candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.capability import capability_from_outcomes
+from cit_core.evaluate.baselines import Known
+from cit_core.outcomes import OutcomeMatrix, Split
+from cit_core.records import Candidate, Capability, Task
+
+__all__ = ["Part", "Setting", "profile_of", "unseen_items"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One situation in which routers are compared."""
+
+    name: str
+    title: str
+    held_out: str
+    """In words."""
+    instructions: tuple[str, ...]
+    """N texts."""
+    groups: tuple[str, ...]
+    """Task or dataset of each, for what is best per dataset in hindsight."""
+    correct_NK: NDArray[np.float64]
+    """NaN where a candidate was not measured; in what routers are compared on, nowhere."""
+    capabilities: tuple[Capability, ...]
+    """Of the K candidates."""
+    known: Known
+    known_instructions: tuple[str, ...]
+    """Texts of the I known items."""
+    known_questions: frozenset[str]
+    """The same without their answer options, where the source tells them apart."""
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """K ids."""
+        return tuple(capability.candidate.id for capability in self.capabilities)
+
+    @property
+    def aptitude(self) -> NDArray[np.float64]:
+        """Mean accuracy of the profiles: what a user knows without us."""
+        return np.array([capability.mean_accuracy for capability in self.capabilities])
+
+    def part(self, candidates: Sequence[str], name: str, title: str, held_out: str) -> Part:
+        """Some of the candidates, on the items that all of these were measured on."""
+        columns = np.array([self.candidates.index(candidate) for candidate in candidates])
+        rows = np.flatnonzero(~np.isnan(self.correct_NK[:, columns]).any(axis=1))
+        setting = replace(
+            self,
+            name=name,
+            title=title,
+            held_out=held_out,
+            instructions=tuple(self.instructions[row] for row in rows),
+            groups=tuple(self.groups[row] for row in rows),
+            correct_NK=self.correct_NK[np.ix_(rows, columns)],
+            capabilities=tuple(self.capabilities[column] for column in columns),
+        )
+        return Part(setting, rows, columns)
+
+
+class Part(NamedTuple):
+    """A setting within another one, whose scores hold its own."""
+
+    setting: Setting
+    rows_N: NDArray[np.intp]
+    """Of its items in the whole."""
+    columns_K: NDArray[np.intp]
+    """Of its candidates in the whole."""
+
+    def scores_of(self, scores: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+        """Its share of the whole's scores, for every method."""
+        return {name: given[np.ix_(self.rows_N, self.columns_K)] for name, given in scores.items()}
+
+
+def unseen_items(table: OutcomeMatrix, split: Split) -> NDArray[np.intp]:
+    """Return the rows of test items whose question is asked nowhere else: exams repeat themselves under other ids."""
+    parts = split.items(table.item_ids)
+    seen = {table.questions[row] for part in ("train", "validation") for row in parts[part]}
+    return np.array([row for row in parts["test"] if table.questions[row] not in seen], np.intp)
+
+
+def profile_of(
+    candidate: Candidate, tasks: Sequence[Task], of_items: Sequence[str], correct_I: NDArray[np.floating]
+) -> Capability:
+    """Compute the capability of a candidate from its outcomes.
+
+    Args:
+        candidate: Whose.
+        tasks: Its lines.
+        of_items: Task of each of the I items.
+        correct_I: NaN where it was not measured.
+    """
+    measured = ((task, float(mark)) for task, mark in zip(of_items, correct_I, strict=True) if not np.isnan(mark))
+    return capability_from_outcomes(candidate, tasks, measured)
