@@ -40,7 +40,7 @@ class Calibration:
 
 
 def _finite(number: object) -> bool:
-    return isinstance(number, Real) and abs(number) <= sys.float_info.max  # type: ignore[operator,arg-type]
+    return isinstance(number, Real) and abs(number) <= sys.float_info.max  # type: ignore[operator]
 
 
 def sigmoid(z: NDArray[Floating]) -> NDArray[Floating]:

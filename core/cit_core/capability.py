@@ -30,7 +30,7 @@ def capability_from_outcomes(
     """
     totals: dict[str, list[float]] = {task.id: [] for task in tasks}
     for task_id, correct in _pairs(outcomes):
-        if not (isinstance(correct, Real) and 0.0 <= correct <= 1.0):  # type: ignore[operator]  # NaN is not either
+        if not (isinstance(correct, Real) and 0.0 <= correct <= 1.0):  # NaN is not either
             raise InvalidInput(
                 f"an outcome of {candidate.id!r} on task {shown(task_id)} is {shown(correct)}; it must be in [0, 1]"
             )

@@ -49,7 +49,7 @@ def _as_query(given: object) -> object:
 _ZOO: TypeAdapter[tuple[Capability, ...]] = TypeAdapter(
     Annotated[tuple[Annotated[Capability, BeforeValidator(_as_capability)], ...], BeforeValidator(each)]
 )
-_QUERIES: TypeAdapter[tuple[Query, ...]] = TypeAdapter(
+_QUERIES: TypeAdapter[Sequence[Query]] = TypeAdapter(
     Annotated[tuple[Annotated[Query, BeforeValidator(_as_query)], ...], BeforeValidator(each)]
 )
 _TOKENS: TypeAdapter[float] = TypeAdapter(AtLeast0)
@@ -157,13 +157,13 @@ class Engine:
         Returns:
             In order; a query that cannot be routed has its error, and costs the others nothing.
         """
-        queries = validated(_QUERIES, queries, "queries")
+        checked = validated(_QUERIES, queries, "queries")
         with uninterrupted():
-            callers = callers or [Caller(time.time_ns())] * len(queries)
-            asked = [self._ask(query) for query in queries]
+            callers = callers or [Caller(time.time_ns())] * len(checked)
+            asked = [self._ask(query) for query in checked]
             decided = iter(self._choose([one for one in asked if isinstance(one, _Asked)]))
             outcomes = [next(decided) if isinstance(one, _Asked) else one for one in asked]
-            for caller, query, outcome in zip(callers, queries, outcomes, strict=True):
+            for caller, query, outcome in zip(callers, checked, outcomes, strict=True):
                 if isinstance(outcome, Decision):
                     if self._feedback is not None:
                         self._feedback.remember(outcome)

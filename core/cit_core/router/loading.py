@@ -103,7 +103,7 @@ def open_store(given: object) -> CapabilityStore:
 
     if isinstance(given, CapabilityStore):
         return given
-    if is_store(given):
+    if isinstance(given, str) and "://" in given:
         return CapabilityStore(given)
     raise InvalidInput(f"store is {shown(given)}; it must be a CapabilityStore or the address of one: sqlite:///zoo.db")
 
