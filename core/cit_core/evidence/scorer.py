@@ -185,9 +185,17 @@ class EvidenceScorer:
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
         """P(correct) of N queries for K candidates, (N, K)."""
+        return self.score_with_vectors(instructions, capabilities)[0]
+
+    def score_with_vectors(
+        self, instructions: Sequence[str], capabilities: Sequence[Capability]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return what `score` returns and the unit vectors (N, D) of the queries, in one pass over the texts."""
         ids = [capability.candidate.id for capability in capabilities]
         asked = self.evidence.asks(ids)  # its phi is not run where it would weigh nothing
         log_odds_NK, vectors_ND = self.scorer.read(instructions, [*capabilities, self.reference] if asked else ())
         if not asked:
             log_odds_NK = np.zeros((len(instructions), len(ids) + 1))
-        return sigmoid(self.evidence.update(log_odds_NK[:, :-1], log_odds_NK[:, -1], vectors_ND, instructions, ids))
+        return sigmoid(
+            self.evidence.update(log_odds_NK[:, :-1], log_odds_NK[:, -1], vectors_ND, instructions, ids)
+        ), vectors_ND

@@ -49,7 +49,7 @@ def _as_query(given: object) -> object:
 _ZOO: TypeAdapter[tuple[Capability, ...]] = TypeAdapter(
     Annotated[tuple[Annotated[Capability, BeforeValidator(_as_capability)], ...], BeforeValidator(each)]
 )
-_QUERIES: TypeAdapter[tuple[Query, ...]] = TypeAdapter(
+_QUERIES: TypeAdapter[Sequence[Query]] = TypeAdapter(
     Annotated[tuple[Annotated[Query, BeforeValidator(_as_query)], ...], BeforeValidator(each)]
 )
 _TOKENS: TypeAdapter[float] = TypeAdapter(AtLeast0)

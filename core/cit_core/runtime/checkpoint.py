@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cit_core.errors import CheckpointError, CITError
 from cit_core.lazy import cached_property
+from cit_core.messages import shown
 
 __all__ = [
     "FILES",
@@ -158,7 +159,8 @@ def _read_config(folder: Path, given: str) -> dict[str, Any]:
         config = json.loads(read_bounded(folder, CONFIG).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{_shorter(given)!r} is not a checkpoint: no readable {CONFIG} in {where}; shipped are: {_shipped()}"
+            f"{shown(given, 1000)} is not a checkpoint: no readable {CONFIG} in {shown(str(folder), 1000)}; "
+            f"shipped are: {_shipped()}"
         ) from error
     found = config.get("format") if isinstance(config, dict) else None
     if type(found) is not int or found != FORMAT:
