@@ -5,6 +5,7 @@ python bombs.py FOLDER      one line of JSON for each: name, error or null, peak
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
@@ -260,6 +261,8 @@ def _import(kind: str, path: Path, store: str) -> None:
 
 
 def main(folder: Path, names: list[str]) -> None:
+    for module in ("inspect_logs", "lm_eval", "mmlu_pro", "routerbench", "table"):  # once, not in every child
+        importlib.import_module(f"cit_core.aptitude.importers.{module}")
     for number, bomb in enumerate(names or BOMBS):
         (inner := folder / str(number)).mkdir()
         maker = os.fork()
