@@ -53,11 +53,8 @@ def test_feedback_on_a_decision_is_evidence_at_the_next_snapshot(zoo: Capability
     after = Router.from_store(zoo, FakeTrunk())
     scores = after.route("algebra again").scores
     assert scores["large"] > 0.52 > 0.48 > scores["small"]
-<<<<<<< HEAD
-=======
     elsewhere = after.route("zoology").scores
     assert elsewhere["large"] > 0.52 > 0.48 > elsewhere["small"], "unlike anything stored: by the level"
->>>>>>> wip/evidence
     assert after.route("algebra").scorer == "fake+evidence"
     assert Router.from_store(zoo, FakeTrunk(), evidence=False).route("algebra").scorer == "fake"
 
