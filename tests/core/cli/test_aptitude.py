@@ -315,7 +315,7 @@ def test_an_estimate_knows_what_a_run_has_measured(cit: Callable[..., Any]) -> N
         return status(400) if task_of(request.prompt) == "sums" else None
 
     with ScriptedLLM(skilled(SKILL), usage=(20, 50), troubles=broken) as llm:
-        assert cit(*arguments(llm.base_url)).exit_code == 1
+        assert cit(*arguments(llm.base_url, "--max-failed", "0.9")).exit_code == 0
         more = ["--json", "--per-minute", "4"]
         result = cit("aptitude", "estimate", "unused", "--as", "sly-1", *arguments(llm.base_url, *more)[5:])
     found = json.loads(result.stdout)

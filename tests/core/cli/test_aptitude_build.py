@@ -246,7 +246,7 @@ def test_without_an_agreement_it_says_why_and_builds_all_the_same(cit, table, op
         (("results.csv", "--store", URL), "one of the two"),
         (("no.csv",), "no file 'no.csv'"),
         (("results.csv", "--items", "no.csv"), "no file 'no.csv'"),
-        (("results.csv", "--keywords", "no.json"), "no.json is not JSON that can be read"),
+        (("results.csv", "--keywords", "no.json"), "no.json cannot be read"),
         (("results.csv", "--keywords", "items.jsonl"), "items.jsonl is not JSON"),
         (("results.csv", "--keywords", "list.json"), "must hold a JSON object of tasks, each with a list of words"),
         (("results.csv", "--keywords", "text.json"), "must hold a JSON object of tasks, each with a list of words"),
