@@ -17,6 +17,8 @@ __all__ = ["fit_gate", "fit_weights", "way_scale"]
 
 WEIGHT_RIDGE, SHIFT_RIDGE = 3.0, 1.0
 """OutcomeMatrix that speak for a weight, or a shift, of 0."""
+SMALLEST = 0.05
+"""Log-odds that a part is taken to have in the mean at least: one that says next to nothing has no large weight."""
 STEPS = 40
 SCALES = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
 CAUTION, CAUTION_OF_KINDS = 0.5, 2.0
@@ -39,7 +41,7 @@ def fit_weights(
     """
     known_NK = ~np.isnan(correct_NK)
     correct_NK = np.where(known_NK, correct_NK, 0.0)
-    size_P = np.sqrt((parts_PNK**2).mean(axis=(1, 2), dtype=np.float64)) + 1e-9
+    size_P = np.maximum(np.sqrt((parts_PNK**2).mean(axis=(1, 2), dtype=np.float64)), SMALLEST)
     # the last row is the shift, which may be negative
     scaled_PNK = np.concatenate([parts_PNK / size_P[:, None, None], np.ones((1, *base_NK.shape))]).astype(np.float64)
     ridge_P = np.append(np.full(len(parts_PNK), WEIGHT_RIDGE), SHIFT_RIDGE)

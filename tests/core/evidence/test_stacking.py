@@ -29,6 +29,13 @@ def test_few_questions_move_weights_little() -> None:
     assert abs(shift) < 0.5
 
 
+def test_a_part_that_says_next_to_nothing_has_no_large_weight() -> None:
+    part = DRAW.normal(size=(1, 500, 2))
+    correct = (part[0] > 0.0).astype(float)
+    assert fit_weights(np.zeros((500, 2)), 1e-9 * part, correct)[0][0] < 1.0
+    assert fit_weights(np.zeros((500, 2)), 0.1 * part, correct)[0][0] > 10.0
+
+
 def test_ways_that_route_better_are_kept_and_those_that_do_not_are_scaled_to_nothing() -> None:
     base, way = np.array([0.2, 0.0]), np.where(np.arange(400)[:, None] % 2 == [0, 1], 1.0, -1.0)
     helps = (DRAW.random(way.shape) < sigmoid(base + way)).astype(float)
