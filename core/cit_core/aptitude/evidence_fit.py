@@ -83,6 +83,8 @@ def fit_store(
     if fitted is not None:
         return FitReport(log, fitted, refreshed=False)
     fitted = fit_log(with_texts(store, log), scorer, questions=questions, seed=seed, progress=tell)
+    if not _made_of(log, scorer)["measured"]:  # nothing to keep: a store that was refused everything stays empty
+        return FitReport(log, fitted, refreshed=True)
     kept = {**to_json(fitted, log.outcomes.candidates), "made_of": _made_of(log, scorer)}
     with store.transaction() as writer:
         writer.set_setting(evidence_setting(scorer), kept, replace=True)

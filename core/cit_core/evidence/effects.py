@@ -64,7 +64,7 @@ def fit_effects(correct_IK: NDArray[np.floating], count_IK: NDArray[np.floating]
         return (correct_IK - expected_IK) * count_IK, expected_IK * (1.0 - expected_IK) * count_IK
 
     ridge = 1.0
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS if len(theta_K) else 0):  # a log may be empty
         residual_IK, weight_IK = left()
         middle = theta_K.mean()
         step_K = residual_IK.sum(0) - LEVEL_RIDGE * (theta_K - middle) - 0.05 * middle

@@ -147,7 +147,7 @@ def test_a_file_that_is_not_there_is_one_clear_line(cit, arguments):
     result = cit("import", "table", *arguments, *STORE)
     missing = next(name for name in arguments[::-1] if not name.startswith("--") and name != "good.csv")
     assert result.exit_code == 2
-    assert result.stderr == f"error: no file {missing!r}; pass .csv, .jsonl or .parquet files that exist\n"
+    assert result.stderr == f"error: no file {missing!r}; pass .csv, .tsv, .jsonl, .json or .parquet files that exist\n"
 
 
 @pytest.mark.parametrize(

@@ -57,5 +57,5 @@ def test_a_disk_without_locks_is_written_to_with_a_word(monkeypatch, capsys):
     monkeypatch.setattr(_lock, "_lock", none)
     with FILE.open("wb") as stream:
         _lock.lock(stream, FILE)
-    said = "d.jsonl cannot be locked (No locks available); see that no other run writes to it\n"
+    said = "d.jsonl cannot be locked (No locks available); make sure that no other run writes to it\n"
     assert capsys.readouterr().err == said
