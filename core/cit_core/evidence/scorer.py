@@ -63,7 +63,8 @@ class Evidence:
         known_K = np.asarray((~np.isnan(outcomes.correct_IK)).any(axis=0))
         if profiles is not None and len(profiles.correct_TK):
             known_K |= ~np.isnan(profiles.correct_TK).all(axis=0)
-        self._level_K, self._apart_K = effects.level_K, effects.level_K - effects.level_K.mean()
+        self._level_K = effects.level_K
+        self._apart_K = effects.level_K - (effects.level_K.mean() if len(effects.level_K) else 0.0)
         self._column = {id_: at for at, id_ in enumerate(outcomes.candidates) if known_K[at]}
 
     def __len__(self) -> int:
