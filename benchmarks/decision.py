@@ -133,13 +133,13 @@ def decisions(scorer: OnnxScorer, stored: dict[int, EvidenceScorer], repeats: in
 
     calls: dict[str, Callable[[], object]] = {"bare trunk": bare}
     for size in (2, 16, 128):
-        router = Router(scorer, zoo(size), notes=())
+        router = Router(scorer, zoo(size))
         calls[f"route among {size}"] = lambda router=router: router.route(text)
         calls[f"score among {size}"] = lambda router=router: scorer.score([text], router.capabilities)
     default = Router.from_pretrained(models=[c.candidate.id for c in catalogue_capabilities()[:16]])
     calls["the default router among 16"] = lambda: default.route(text)
     for number, corrected in stored.items():
-        router = Router(corrected, zoo(16), notes=())
+        router = Router(corrected, zoo(16))
         calls[f"with {number:,} stored items among 16"] = lambda router=router: router.route(text)
     return medians(calls, repeats)
 
