@@ -1,6 +1,6 @@
 """Keep a store's evidence fitted: vectors of its questions, and a corrector that is learned from its outcomes.
 
-Called wherever outcomes come in, and by routers that find a store whose evidence is not fitted, or not any more.
+Called whenever outcomes are added, and by routers on a store whose evidence is missing or out of date.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class FitReport:
     log: Log
     fitted: Fitted
     refreshed: bool
-    """Whether it was fitted now."""
+    """True if it was fitted now, False if the stored one was used."""
 
 
 def evidence_setting(scorer: object) -> str:
@@ -66,15 +66,15 @@ def fit_store(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FitReport:
-    """Give every item a vector, and fit evidence where what is kept is of other outcomes; keep it in the store.
+    """Give every item a vector, fit evidence unless the stored one is up to date, and keep it in the store.
 
     Args:
-        store: With outcomes.
-        scorer: Whose probabilities are corrected.
-        anew: Fit in any case.
-        questions: That the network reads at most, to learn what it is worth.
-        seed: Of draws and folds.
-        progress: Told what is done and how many items it has been done to.
+        store: The store with outcomes.
+        scorer: The network whose probabilities are corrected.
+        anew: Fit even if the stored evidence is up to date.
+        questions: Maximum number of questions that the network reads, to measure its accuracy.
+        seed: Seed of draws and folds.
+        progress: Called with the name of a step and the number of items it has covered.
     """
     tell = progress or (lambda _what, _count: None)
     encode_items(store, scorer, progress=lambda done: tell("items encoded", done))
@@ -103,7 +103,7 @@ def fit_log(
 
 
 def fitted_on(kept: Any, log: Log, scorer: object) -> Fitted | None:
-    """What a store keeps, if it was fitted for this network on little else than this log."""
+    """Return the stored evidence if it was fitted for this network on nearly the same log, else None."""
     if not isinstance(kept, dict) or "made_of" not in kept:
         return None
     then, now = kept["made_of"], _made_of(log, scorer)

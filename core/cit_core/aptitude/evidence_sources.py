@@ -1,4 +1,4 @@
-"""What a store holds, as evidence reads it: outcomes of questions, and profiles of tasks whose questions it lacks.
+"""Read evidence from a store: outcomes of questions, and profiles of tasks without stored questions.
 
 Axes: I stored questions, K candidates, T tasks.
 """
@@ -25,33 +25,33 @@ REFERENCE = Candidate(id="mean of the log")
 
 
 class Encoder(Protocol):
-    """What makes vectors of texts."""
+    """Anything that turns texts into vectors."""
 
     @property
     def encoder(self) -> str:
-        """Whose vectors they are."""
+        """Name and version of the encoder."""
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors, (len(texts), D)."""
+        """Return unit vectors, (len(texts), D)."""
 
 
 class Log(NamedTuple):
-    """One moment of a store."""
+    """A snapshot of a store."""
 
     outcomes: OutcomeMatrix
     profiles: Profiles | None
     capabilities: tuple[Capability, ...]
-    """Of the candidates of `outcomes`, in their order."""
+    """Capabilities of the candidates of `outcomes`, in their order."""
     version: int
 
     def capabilities_without(self, rows: NDArray[np.intp]) -> list[Capability]:
-        """Profiles that lack the outcomes of some questions."""
+        """Return the candidates' profiles without the outcomes of some questions."""
         counts = _counts(self.outcomes, rows)
         return [_less(capability, counts.get(capability.candidate.id, {})) for capability in self.capabilities]
 
 
 def log_of(store: CapabilityStore, scorer: Encoder, suite: Suite | None = None) -> Log:
-    """Read one moment of a store; texts of questions are not read."""
+    """Read a snapshot of a store, without the texts of its questions."""
     snapshot = store.snapshot(suite, encoder=scorer.encoder)
     outcomes = snapshot.evidence
     assert outcomes is not None  # an encoder was given
@@ -60,7 +60,7 @@ def log_of(store: CapabilityStore, scorer: Encoder, suite: Suite | None = None) 
 
 
 def with_texts(store: CapabilityStore, log: Log) -> Log:
-    """The same with the texts of its questions; "" where one is not known."""
+    """Return the log with the texts of its questions; "" where one is not known."""
     texts = {item.id: item.instruction or "" for item in store.items(log.outcomes.item_ids)}
     instructions = tuple(texts.get(id_, "") for id_ in log.outcomes.item_ids)
     return log._replace(outcomes=replace(log.outcomes, instructions=instructions))
@@ -73,13 +73,13 @@ def profiles_of(
     *,
     of_suite: bool = False,
 ) -> Profiles | None:
-    """Accuracies on tasks beyond the questions that have vectors; None where there are none.
+    """Return accuracies on tasks beyond the questions that have vectors; None where there are none.
 
     Args:
-        capabilities: Of the candidates of `outcomes`, in their order.
-        outcomes: With vectors.
+        capabilities: Capabilities of the candidates of `outcomes`, in their order.
+        outcomes: Outcomes of questions with vectors.
         scorer: Gives tasks their vectors.
-        of_suite: The capabilities are over a suite's tasks, which are not those of `outcomes`.
+        of_suite: True if the capabilities are over a suite's tasks, which are not those of `outcomes`.
     """
     if of_suite and len(outcomes.vectors_ID):
         return None
@@ -99,7 +99,7 @@ def profiles_of(
 
 
 def mean_profile(capabilities: Sequence[Capability]) -> Capability:
-    """The candidate that is as good on every task as the measured ones are in the mean."""
+    """Return a candidate with the mean accuracy of the measured candidates on every task."""
     found: dict[str, list[TaskResult]] = {}
     for capability in capabilities:
         for result in capability.results:
@@ -116,7 +116,7 @@ def mean_profile(capabilities: Sequence[Capability]) -> Capability:
 
 
 def _counts(outcomes: OutcomeMatrix, rows: NDArray[np.intp]) -> Mapping[str, Mapping[str, tuple[float, int]]]:
-    """Candidate to task to (sum of outcomes, number of questions), over some questions."""
+    """Return candidate to task to (sum of outcomes, number of questions), over some questions."""
     task_R, correct_RK = outcomes.task_I[rows], outcomes.correct_IK[rows]
     found: dict[str, dict[str, tuple[float, int]]] = {id_: {} for id_ in outcomes.candidates}
     for task in np.unique(task_R[task_R >= 0]):
@@ -129,7 +129,7 @@ def _counts(outcomes: OutcomeMatrix, rows: NDArray[np.intp]) -> Mapping[str, Map
 
 
 def _less(capability: Capability, counts: Mapping[str, tuple[float, int]]) -> Capability:
-    """A profile without some of its outcomes."""
+    """Return a profile without some of its outcomes."""
     lines = []
     for result in capability.results:
         total, count = counts.get(result.task.id, (0.0, 0))

@@ -1,4 +1,4 @@
-"""Vectors of items, made once by a scorer's trunk and kept in the store: what evidence and tasks are compared by."""
+"""Vectors of items, made once by a scorer's trunk and kept in the store; evidence and tasks compare them."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ BATCH = 256
 
 
 class Encoder(Protocol):
-    """What makes vectors of texts; `OnnxScorer` is one."""
+    """Anything that turns texts into vectors, such as `OnnxScorer`."""
 
     @property
     def encoder(self) -> str:
-        """Whose vectors they are: those of different encoders cannot be compared."""
+        """Name and version of the encoder: vectors of different encoders cannot be compared."""
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors, (len(texts), D)."""
+        """Return unit vectors, (len(texts), D)."""
 
 
 def encode_items(store: CapabilityStore, scorer: Encoder, *, progress: Callable[[int], None] | None = None) -> int:
     """Give a vector to every item that has a text and no vector of this encoder; returns how many got one.
 
-    Each batch is kept as it comes, so a run that was stopped goes on where it was. Items of the catalogue's core set
-    whose texts the store lacks get the vectors that are shipped.
+    Each batch is committed when it is done, so an interrupted run resumes. Items of the catalogue's core set without a
+    text in the store get the shipped vectors.
 
     Args:
-        store: Whose items.
-        scorer: Makes the vectors.
+        store: The store whose items are encoded.
+        scorer: The encoder.
         progress: Told after every batch how many items have got a vector so far.
     """
     done = _keep(store, scorer.encoder, _shipped_vectors_lacking(store, scorer))

@@ -26,11 +26,11 @@ DESCRIPTION_COUNTS = 3
 """A task's keywords count as much as so many of its items: best or near it with 20, 10, 5, 2 and 1 items a task, on
 MMLU-Pro's training items. Without any item they do alone."""
 TEXTS = 200
-"""Of a task that its keywords are taken from."""
+"""Maximum number of a task's texts from which its keywords are taken."""
 WORD = r"(?<![\\\w])[^\W\d_]{3,}"
 """Three letters or more, and no command of LaTeX."""
 DECIMALS = 9
-"""Of a weight: the order of a sum must not decide between words."""
+"""Decimals of a word's weight, so that the order of a sum does not decide between words."""
 ALIKE = 5
 """Words that agree in so many first letters, or in all that one of them has, are taken for forms of one word."""
 
@@ -47,8 +47,8 @@ def assign_tasks(
     one, and is marked as assigned: a task that a source states later takes its place.
 
     Args:
-        store: Whose items; `encode_items` gives them their vectors.
-        suite: Whose tasks.
+        store: The store whose items are assigned; `encode_items` gives them their vectors.
+        suite: The suite whose tasks are assigned.
         scorer: Makes the vectors of the tasks' keywords; the items' must be its own.
         progress: Told after every batch how many items have got a task so far.
     """
@@ -132,7 +132,7 @@ def describe_tasks(
 
 
 def _words(task: str) -> tuple[str, ...]:
-    """What an import calls a task of which it knows nothing but the id."""
+    """Return the words in the id of a task which has no keywords."""
     return tuple(dict.fromkeys(re.findall(r"[^\W_]+", task)))[:10] or (task,)
 
 
@@ -149,14 +149,14 @@ def require_keyword_finder() -> None:
 
 
 def keywords_of(texts_by_task: Mapping[str, Sequence[str]], number: int = 5) -> dict[str, tuple[str, ...]]:
-    """What tells the texts of each task from those of the others: words and pairs of words by TF-IDF.
+    """Return the words and pairs of words that distinguish the texts of each task, by TF-IDF.
 
     A word counts once for each text that has it. It weighs its mean TF-IDF over the task's texts, minus that over the
     other tasks.
 
     Args:
         texts_by_task: Texts of every task; the first 200 of each are read.
-        number: Keywords of each.
+        number: Maximum number of keywords of a task.
 
     Returns:
         Task to keywords, the most telling first and no two of one stem; fewer, or none, where its texts have no more.

@@ -1,4 +1,4 @@
-"""The suite that comes along: `cit-basics`, short questions of 32 kinds whose answers are computed.
+"""The shipped suite `cit-basics`: short questions of 32 kinds whose answers are computed.
 
 Nothing is downloaded, and every seed makes questions that no LLM has seen. A task is one small function that draws a
 question of a given difficulty: `numbers`, `mathematics`, `chance`, `logic`, `words`, `everyday` and `programs` hold

@@ -34,7 +34,7 @@ def word_problems(dice: Dice, difficulty: float) -> Question:
 
 
 def _event(dice: Dice, name: str, friend: str, things: str, has: int) -> tuple[str, int]:
-    """What happens to at least 12 things, and how many at least 12 things there are then."""
+    """Draw an event that changes how many things a person has; return its sentence and the new number, 12 or more."""
     boxes, each, some = dice.between(2, 6), dice.between(3, 12), dice.between(5, 40)
     events = [
         (f"{name} buys {boxes} boxes with {each} {things} each.", has + boxes * each),
@@ -124,7 +124,7 @@ PER = {"seconds": "per second", "minutes": "per minute", "hours": "per hour", "d
 
 @TASKS.add("Unit Conversion", "Metric System", "Measurement", "Speed and Flow", "Length and Mass")
 def unit_conversion(dice: Dice, difficulty: float) -> Question:
-    """From unit to unit; in the harder half what is per unit of time too."""
+    """Convert a quantity into another unit; in the harder half a rate, such as miles per hour."""
     kind = dice.pick(sorted(UNITS))
     source, target = dice.several(sorted(UNITS[kind]), 2)
     factor = Fraction(UNITS[kind][source], UNITS[kind][target])

@@ -1,4 +1,4 @@
-"""Questions that take reasoning alone: who lies, what follows, who came third. Each answer is the only one."""
+"""Questions that need reasoning alone: liars, syllogisms, formulas, races and grids. Each has exactly one answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TASKS = Tasks()
 
 
 class Claim(NamedTuple):
-    """What somebody says, and whether it holds if these are honest and those lie."""
+    """A statement of a speaker, and a predicate: is it true, given for each person whether they are honest?"""
 
     text: str
     holds: Callable[[Sequence[bool]], bool]
@@ -74,7 +74,7 @@ class Proposition(NamedTuple):
     b: int
 
     def about(self, being: int) -> bool:
-        """Whether a being, with a bit for each group that it is of, is a witness, or else a counterexample."""
+        """Return True for a witness of the proposition (all, no: a counterexample). A being has one bit per group."""
         is_b = bool(being >> self.b & 1)
         return bool(being >> self.a & 1) and is_b == (self.kind in ("No", "Some"))
 
@@ -85,7 +85,7 @@ class Proposition(NamedTuple):
 
 
 class Theory:
-    """What premises leave possible, where every group has a member."""
+    """The kinds of beings that may or must exist under some premises, if no group is empty."""
 
     def __init__(self, premises: Sequence[Proposition], groups: int) -> None:
         universal = [premise for premise in premises if premise.kind in ("All", "No")]
@@ -95,7 +95,7 @@ class Theory:
         self.somewhere = [[being for being in self.beings if known(being)] for known in [*witnessed, *members]]
 
     def implies(self, proposition: Proposition) -> bool:
-        """Universal: no being left is a counterexample. Particular: whoever must exist somewhere is a witness."""
+        """Return True if a universal has no counterexample, or a particular a being as witness which must exist."""
         if proposition.kind in ("All", "No"):
             return not any(map(proposition.about, self.beings))
         return any(all(map(proposition.about, beings)) for beings in self.somewhere)
@@ -152,7 +152,7 @@ def _formula(dice: Dice, leaves: Sequence[int]) -> Formula:
 
 @TASKS.add("Propositional Logic", "Truth Tables", "Boolean Formulas", "Implication", "Satisfiability")
 def propositional_logic(dice: Dice, difficulty: float) -> Question:
-    """How many rows of its truth table make a formula of three to eight leaves true."""
+    """Count the rows of a truth table in which a formula of three to eight leaves is true."""
     variables = scaled(difficulty, 2, 4)
     extra = [dice.between(0, variables - 1) for _ in range(scaled(difficulty, 2, 4))]
     formula = _formula(dice, dice.shuffled([*range(variables), *extra]))
@@ -166,7 +166,7 @@ def propositional_logic(dice: Dice, difficulty: float) -> Question:
 
 
 class Clue(NamedTuple):
-    """What can be said of a race, and whether it holds for the places of the runners."""
+    """A statement about a race, and a predicate: is it true of these places of the runners?"""
 
     text: str
     holds: Callable[[Sequence[int]], bool]

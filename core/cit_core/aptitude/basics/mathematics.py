@@ -29,7 +29,7 @@ def linear_equations(dice: Dice, difficulty: float) -> Question:
 
 
 def _system(dice: Dice, values: Sequence[int]) -> Question:
-    """As many equations as unknowns, with these values as their only solution."""
+    """Return a system of as many equations as unknowns, with these values as its only solution."""
     rows = [[0 for _ in values]]
     while not _determinant(rows):
         rows = [[dice.pick([-5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7]) for _ in values] for _ in values]
@@ -48,7 +48,7 @@ def _determinant(rows: Sequence[Sequence[int]]) -> int:
 
 
 def _sum(terms: Sequence[tuple[int, str]]) -> str:
-    """As a sum is written: 3x - y + 4."""
+    """Format a linear expression: 3x - y + 4."""
     written = ""
     for factor, unknown in terms:
         if factor:

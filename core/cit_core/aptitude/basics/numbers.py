@@ -78,7 +78,7 @@ def primes(dice: Dice, difficulty: float) -> Question:
 
 @TASKS.add("Remainders", "Modular Arithmetic", "Long Division", "Powers Modulo", "Congruences")
 def remainders(dice: Dice, difficulty: float) -> Question:
-    """What is left after a division; then of a power."""
+    """Remainder of a number, in the harder part of a power."""
     modulus = dice.pick([number for number in range(7, scaled(difficulty, 24, 98)) if _is_prime(number)])
     if difficulty < 0.4:
         number = dice.between(1_000, scaled(difficulty, 10_000, 1_000_000))
@@ -98,7 +98,7 @@ def _in_base(number: int, base: int) -> str:
 
 @TASKS.add("Number Bases", "Binary", "Hexadecimal", "Positional Notation", "Digits")
 def number_bases(dice: Dice, difficulty: float) -> Question:
-    """From decimal, or in the harder half from another base, into a base."""
+    """Write a decimal number, in the harder half one of another base, in a given base."""
     number = dice.between(60, scaled(difficulty, 500, 20_000))
     source, target = dice.several([2, 3, 4, 5, 6, 7, 8, 9, 12, 16], 2)
     given = f"decimal number {number}" if difficulty < 0.5 else f"base-{source} number {_in_base(number, source)}"

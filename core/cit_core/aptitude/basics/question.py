@@ -1,4 +1,4 @@
-"""What a task of the suite is made of: a question, draws that come out the same everywhere, a table of tasks."""
+"""Parts of a task: a question, draws that are the same on every platform, and a table of tasks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Question(NamedTuple):
 class Dice:
     """Draws that are the same on every Python and platform.
 
-    They stand on `Random.random()` alone: its sequence is the one that Python promises never to change.
+    They use `Random.random()` alone: the only sequence that Python promises never to change.
     """
 
     def __init__(self, seed: str) -> None:
@@ -52,17 +52,17 @@ class Dice:
         return values[self.between(0, len(values) - 1)]
 
     def near(self, values: Sequence[T], difficulty: float) -> T:
-        """One of the values that stand, from easy to hard, about as far as the difficulty says."""
+        """Draw one of the values, which are ordered from easy to hard, near the difficulty."""
         place = int(difficulty * len(values))
         return self.pick(values[max(0, place - 1) : place + 1])
 
     def several(self, values: Iterable[T], number: int) -> list[T]:
-        """So many of the values, each taken once, in any order."""
+        """Draw a number of different values, in random order."""
         left = list(values)
         return [left.pop(self.between(0, len(left) - 1)) for _ in range(number)]
 
     def shuffled(self, values: Iterable[T]) -> list[T]:
-        """All of the values in any order."""
+        """Return all values in random order."""
         left = list(values)
         return self.several(left, len(left))
 
@@ -73,7 +73,7 @@ def scaled(difficulty: float, easy: int, hard: int) -> int:
 
 
 def choice(dice: Dice, text: str, right: str, wrong: Iterable[str], number: int = 4) -> Question:
-    """A multiple-choice question; the right option stands in each place equally often.
+    """Return a multiple-choice question; the right option is equally likely in every place.
 
     Args:
         dice: Places the options.
@@ -89,7 +89,7 @@ def choice(dice: Dice, text: str, right: str, wrong: Iterable[str], number: int 
 
 
 def listed(names: Sequence[str], word: str = "and") -> str:
-    """In words: Ann, Bob and Cleo."""
+    """Join names into a phrase: Ann, Bob and Cleo."""
     return f" {word} ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
@@ -98,7 +98,7 @@ Make = Callable[[Dice, float], Question]
 
 
 class Recipe(NamedTuple):
-    """How a task's questions are made, and the keywords that describe it."""
+    """A task's keywords and the function that makes its questions."""
 
     keywords: tuple[str, ...]
     make: Make

@@ -1,4 +1,4 @@
-"""From tasks to a suite: every item is drawn by its id, so a longer suite begins with the shorter one."""
+"""The suite `cit-basics`: every item is drawn from its id, so a longer suite begins with the shorter one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ATTEMPTS = 1_000
 def basics(seed: int = 0, shots: int = 20) -> tuple[Suite, tuple[Item, ...]]:
     """The suite `cit-basics` with its items.
 
-    The same seed gives the same questions on every platform; another one gives questions that nobody has seen. The
+    The same seed gives the same questions on every platform; a new seed gives questions that are published nowhere. The
     first items of a task are the same for any number of shots, and any number of them spreads from easy to hard.
 
     Args:
@@ -47,7 +47,7 @@ def basics(seed: int = 0, shots: int = 20) -> tuple[Suite, tuple[Item, ...]]:
 
 
 def examples(seed: int = 0, shots: int = 20) -> dict[str, str]:
-    """What a perfect LLM writes where the answer is a regular expression: item id to a text that matches it."""
+    """Return a text that matches the answer's regular expression, for each item which has one: item id to text."""
     return {
         _item_id(name, seed, place): question.example
         for name in RECIPES

@@ -16,12 +16,12 @@ NAMES = _words(
 THINGS = _words(
     "apples marbles pencils stickers shells coins buttons cards beads stamps candles ribbons tickets badges plums nails"
 )
-"""What can be counted, given away and sold."""
+"""Things to count, give away and sell."""
 GROUPS = _words(
     "mirps tavoks zellins brundles quargs fennits dolvers snarks plims hastors wexels grumbits jovants kirrels "
     "lummocks ostrils pondels rivvets sworbs trangs"
 )
-"""Groups of beings that nobody knows anything about."""
+"""Groups of invented beings, about which no LLM has prior knowledge."""
 WORDS = _words(
     "anchor autumn balcony basket beacon blanket border bottle branch bridge bronze bucket butter button candle "
     "canvas carpet castle cellar chapel cherry circle coffee copper corner cotton cradle curtain dancer desert "

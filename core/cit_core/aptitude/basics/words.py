@@ -65,7 +65,7 @@ def letter_counting(dice: Dice, difficulty: float) -> Question:
 
 @TASKS.add("Alphabetical Order", "Sorting Words", "Lexicographic Order", "Lists", "Ranks")
 def word_sorting(dice: Dice, difficulty: float) -> Question:
-    """Which word comes at a place, by the alphabet, by length, or spelt backwards."""
+    """Find the word at a place in alphabetical order, in order of length, or in order of reversed spelling."""
     words = dice.several(WORDS, scaled(difficulty, 5, 18))
     orders: list[tuple[str, Callable[[str], tuple[int, str]]]] = [
         ("alphabetically", lambda word: (0, word)),
@@ -85,7 +85,7 @@ def word_sorting(dice: Dice, difficulty: float) -> Question:
 
 
 class Demand(NamedTuple):
-    """What one word of a line must be: in words, as a pattern, and a word that is so."""
+    """A condition on one word of a line: in words, as a pattern, and a word that meets it."""
 
     text: str
     pattern: str
@@ -147,7 +147,7 @@ def json_output(dice: Dice, difficulty: float) -> Question:
 
 
 def _json_pattern(value: object) -> str:
-    """Of this value as JSON, however it is spaced."""
+    """Return a pattern for a value as JSON, with any white space."""
     if isinstance(value, dict):
         pairs = (rf"{_json_pattern(key)}\s*:\s*{_json_pattern(held)}" for key, held in value.items())
         return rf"\{{\s*{_between(pairs)}\s*\}}"

@@ -56,7 +56,7 @@ class OpenAIClient:
         except ImportError as error:
             raise MissingExtra("openai", "openai") from error
         if base_url is not None and not base_url.startswith(("http://", "https://")):
-            address = base_url.rpartition("@")[2]  # what stands before may be a password
+            address = base_url.rpartition("@")[2]  # the part before it may be a password
             raise InvalidInput(f"base_url {address!r} is no address; it is one such as http://localhost:8000/v1")
         timeout = {} if timeout_s is None else {"timeout": timeout_s}
         self._client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, **timeout)  # type: ignore[arg-type]

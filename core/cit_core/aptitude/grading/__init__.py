@@ -1,4 +1,4 @@
-"""From an answer in free text to right or wrong, and from an item to what is asked."""
+"""Grade answers in free text, and write the prompt of an item."""
 
 from cit_core.aptitude.grading.graders import grade, prompt, rotated, with_options
 

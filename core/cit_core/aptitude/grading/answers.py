@@ -1,8 +1,8 @@
-"""What an LLM's free text says: the option it chose, the number or the words it gives as its answer.
+"""Read the answer in an LLM's free text: the option it chose, the number or the words it gives.
 
-A text is read the same way for every kind of question. Markup goes; what is boxed or stands after `####` becomes a
-statement like "Answer: ..."; and the last statement counts, for LLMs think first. Where nothing is stated, the text is
-searched for what it comes down to. Choosing two options is choosing none.
+A text is read the same way for every kind of question. Markup is removed; a boxed text or one after `####` becomes a
+statement like "Answer: ..."; and the last statement counts, because LLMs think first. If nothing is stated, the text
+is searched for its conclusion. Two chosen options count as none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cit_core.aptitude.grading.languages import CJK, STATEMENT
 __all__ = ["LETTERS", "Number", "chosen_options", "last_line", "normal", "numbers", "stated_number", "statements"]
 
 LETTERS = string.ascii_uppercase
-"""Of the options, in order."""
+"""Letters of the options, in order."""
 
 REWRITES = [
     (re.compile(pattern), replacement)
@@ -81,14 +81,14 @@ def _readable(text: str) -> str:
 
 
 def chosen_options(text: str, options: Sequence[str]) -> set[int]:
-    """Which options the text comes down to.
+    """Return the places of the options that a text chooses.
 
     Args:
-        text: As an LLM wrote it.
-        options: One or more texts.
+        text: The LLM's text.
+        options: Texts of the options, at least one.
 
     Returns:
-        Their places: one if it chose, two or more if it did not decide, none if it names none.
+        One place if it chose, two or more if it did not decide, none if it names none.
     """
     reader = _OptionReader(options)
     stated = [chosen for statement in statements(text) if (chosen := reader.at_start(statement))]
@@ -121,7 +121,7 @@ class _OptionReader:
         )
 
     def at_start(self, text: str) -> set[int]:
-        """Of a statement: an option's text if it is more than a sign, letters, any option's text."""
+        """Return the options at the start of a statement: by text if longer than a sign, else letter, else text."""
         spelt = self._spelt("{}", text)
         if any(len(self.texts[place]) > 1 for place in spelt):
             return spelt
@@ -129,23 +129,23 @@ class _OptionReader:
         return self._places(re.findall(r"\b[A-Za-z]\b", named[0])) if named else spelt
 
     def at_end(self, line: str) -> set[int]:
-        """Of a last line: an option's text alone, or after "is" and the like."""
+        """Return the option whose text is the last line, or comes there after "is", ":" or the like."""
         return self._spelt(r"(?:|.*(?:\b(?:is|are|was|be)|[=:])\s*)(?:the\s+)?{}\W*$", line)
 
     def alone(self, line: str) -> set[int]:
-        """Of a line that is nothing but a letter."""
+        """Return the option of a line that is only a letter."""
         sole = self.sole.fullmatch(line)
         return self._places([sole[1]]) if sole else set()
 
     def anywhere(self, text: str) -> set[int]:
-        """Letters that are marked as options, in the whole text."""
+        """Return the options whose letters are marked as options anywhere in the text."""
         return self._places("".join(groups) for groups in self.marked.findall(text))
 
     def _places(self, letters: Iterable[str]) -> set[int]:
         return {self.letters.index(letter.upper()) for letter in letters if letter.upper() in self.letters}
 
     def _spelt(self, where: str, text: str) -> set[int]:
-        """The longest option texts that stand there: "New York" is not "York"."""
+        """Return the options with the longest text at that position: "New York" is not "York"."""
         found = {
             place: len(option)
             for place, option in enumerate(self.texts)
@@ -158,15 +158,15 @@ class _OptionReader:
 
 
 class Number(NamedTuple):
-    """A number as it stands in a text."""
+    """A number in a text."""
 
     value: float
     digits: str | None
-    """Of a whole number that is written out, with its sign: these must agree to the last one."""
+    """Sign and digits of a whole number that is written out: these must agree to the last one."""
     percent: bool
     start: int
     end: int
-    """Where it stands in the text without markup."""
+    """Its position in the text without markup."""
 
     def equals(self, other: Number) -> bool:
         """Up to a relative 1e-6; 15 % is 15 where a percentage is asked for, and 0.15 where a share is."""

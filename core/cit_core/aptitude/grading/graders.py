@@ -25,7 +25,7 @@ from cit_core.records import Item
 __all__ = ["grade", "prompt", "rotated", "with_options"]
 
 LONGEST = 20_000
-"""How much of an answer is read, from its end [characters]."""
+"""Characters that are read of an answer, counted from its end."""
 HOW_TO_ANSWER = {
     "choice": '\n\nEnd with a line "Answer: X", where X is the letter of the right option.',
     "number": '\n\nEnd with a line "Answer: N", where N is the number.',
@@ -38,7 +38,7 @@ HOW_TO_ANSWER = {
 
 
 def prompt(item: Item) -> str:
-    """What is sent to an LLM: the instruction and a line that says how to answer.
+    """Return the prompt of an item: its instruction and a line that says how to answer.
 
     Raises:
         InvalidInput: If the item has no instruction.
@@ -85,9 +85,9 @@ def rotated(item: Item, turn: int) -> Item:
 
 
 def grade(item: Item, text: str) -> float:
-    """Whether what an LLM wrote answers the item: 1.0 or 0.0.
+    """Return 1.0 if a text answers the item correctly, else 0.0.
 
-    An item that cannot be graded raises whatever the text is, so `grade(item, "")` tells before any LLM is paid.
+    An item that cannot be graded raises for any text, so `grade(item, "")` checks it before an LLM is paid.
 
     Args:
         item: With its answer: a letter or an option's text, a number, a text or a regular expression, as its grader

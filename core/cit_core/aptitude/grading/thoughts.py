@@ -53,7 +53,7 @@ def without_thoughts(text: str) -> str:
 
 
 def _outside(text: str, marks: list[tuple[int, int, bool]]) -> str:
-    """Return what stands outside of thoughts; a mark that begins one within another is part of it."""
+    """Return the text outside of thoughts; a mark that begins one within another is part of it."""
     kept: list[str] = []
     at, thinks = 0, False
     for start, end, begins in marks:

@@ -1,4 +1,4 @@
-"""The brake of a run: why it stops, and how everything that waits learns of it."""
+"""Stop signal of a run: it keeps the reason and wakes every waiting task."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ __all__ = ["Brake", "Halted"]
 
 
 class Halted(Exception):
-    """The run stops: do not ask."""
+    """The run stops; no request may start."""
 
 
 class Brake:
-    """Why a run stops. What was sent is waited for; nothing more is sent, and who sleeps wakes up."""
+    """Stop signal of a run, with its reason: running requests finish, none is started, sleeping workers wake up."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self._pulled = asyncio.Event()
 
     def pull(self, reason: str) -> None:
-        """Stop; the first reason is the one that is told."""
+        """Stop; the first reason is kept."""
         self.reason = self.reason or reason
         self._pulled.set()
 
     def check(self) -> None:
-        """Go on, or not.
+        """Raise if the run stops.
 
         Raises:
             Halted: If the run stops.
@@ -33,7 +33,7 @@ class Brake:
             raise Halted
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, unless the run stops.
+        """Sleep, unless the run stops.
 
         Raises:
             Halted: If the run stops, at once.

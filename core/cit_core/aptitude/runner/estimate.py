@@ -1,4 +1,4 @@
-"""What a test will take, before it is run: calls, tokens, money, time."""
+"""Estimate a test before it is run: calls, tokens, cost, time."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ __all__ = ["Estimate", "estimate"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left of a test. A circle test may take less: an item ends with its first wrong answer."""
+    """Estimate of the rest of a test. A circle test may take less: an item ends with its first wrong answer."""
 
     candidate: str
     source: str
     items: int
-    """Without an outcome."""
+    """Number of items without an outcome."""
     known: int
-    """With one."""
+    """Number of items with an outcome."""
     calls: int
-    """At most, if none has to be repeated."""
+    """Maximum number of calls, without repeated ones."""
     prompt_tokens: int
-    """From the length of the texts."""
+    """Estimated from the length of the texts."""
     completion_tokens: int
     measured: bool
-    """Whether the length of an answer is this candidate's own mean, or an assumption."""
+    """True if the length of an answer is this candidate's own mean, False if it is assumed."""
     cost_usd: float | None
-    """None where the prices are not known."""
+    """None if the prices are not known."""
     minutes: float | None
     """None where neither a latency was measured nor a rate is set."""
 
@@ -47,14 +47,14 @@ def estimate(
     candidate: str | Candidate,
     options: RunOptions = DEFAULTS,
 ) -> Estimate:
-    """Tell what a run with the same arguments would still take. Asks nobody and writes nothing.
+    """Estimate what a run with the same arguments would still take. Calls no LLM and writes nothing.
 
     Args:
         suite: What the test consists of.
         items: Exactly the suite's, with texts and answers.
-        store: What is there of the test, and how long the candidate's answers are; None for a new one.
-        candidate: Who would be measured; facts that are given are added to what is stored.
-        options: Of the run.
+        store: The store with the test's earlier outcomes and the candidate's mean usage; None for a new one.
+        candidate: The candidate to measure; facts that are given are added to the stored ones.
+        options: Options of the run.
 
     Raises:
         InvalidInput: If the items are not the suite's, one cannot be asked or graded, or the store knows other facts.

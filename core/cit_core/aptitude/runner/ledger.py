@@ -1,6 +1,6 @@
-"""What a test has in a store: which answers are there, which are missing, and whether they count yet.
+"""The state of a test in a store: answered items, missing items, and whether the outcomes count yet.
 
-A run needs no file of its own to go on where it was: it asks the store. An answer is kept in a transaction of its own,
+A run needs no file of its own to resume: it asks the store. Each answer is committed in a transaction of its own,
 and the source of a test that is not complete is held, so half a test is never taken for a capability.
 """
 
@@ -92,13 +92,13 @@ class Ledger:
                 )
 
     def open(self, candidate: str | Candidate, max_failed: float) -> None:
-        """Put into the store what the outcomes stand on, and hold their sources; all of it or nothing.
+        """Add the candidate, tasks and items of the outcomes to the store, and hold the sources, in one transaction.
 
-        A test that was published stays so while no more is missing than may fail.
+        A published test stays published while no more items are missing than may fail.
 
         Args:
-            candidate: Facts that are given are added to what is stored.
-            max_failed: Share of the items.
+            candidate: Facts that are given are added to the stored ones.
+            max_failed: Share of the items that may fail.
 
         Raises:
             InvalidInput: If the store knows other facts of the candidate or an item.
@@ -159,7 +159,7 @@ def _told(name: str, value: Any) -> str:
 
 
 def measured_usage(candidate: str, store: CapabilityStore | None) -> Usage:
-    """What a candidate's answers took in any test that counts; nothing where it is not known."""
+    """Return a candidate's mean usage in tests that count; an empty `Usage` if it is not known."""
     if store is None or _by_id(store.candidates(), candidate) is None:
         return Usage()
     return store.capability(candidate).usage

@@ -1,8 +1,8 @@
-"""An aptitude test as questions: who is asked what, under which key, and where the answer is kept.
+"""The questions of an aptitude test, with the key and the source of each answer.
 
-The circle test asks a multiple-choice item several times with its options rotated: who knows the answer finds it
-wherever it stands, who guesses or likes a letter does not. Each turn is a question of its own, kept under a source of
-its own, so that a run that was killed pays for no turn twice.
+The circle test asks a multiple-choice item several times with its options rotated: an LLM which knows the answer finds
+it in every place, one which guesses or prefers a letter does not. Each turn is a question with a source of its own, so
+a run that is resumed pays for no turn twice.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Question:
     """One call of an LLM."""
 
     item: Item
-    """As it is asked: with its options rotated."""
+    """The item as it is asked: with its options rotated."""
     source: str
-    """Of the outcome."""
+    """Source of the outcome."""
 
     @cached_property
     def prompt(self) -> str:
-        """What is sent."""
+        """Text of the request."""
         return prompt(self.item)
 
     @property
@@ -57,21 +57,21 @@ class AptitudeTest:
 
     @property
     def source(self) -> str:
-        """Of the items' outcomes."""
+        """Source of the items' outcomes."""
         plain = f"aptitude:{self.suite.name}@{self.suite.version}:{self.candidate}"
         return f"{plain}:circle{self.circle}" if self.circle else plain
 
     @property
     def turn_sources(self) -> tuple[str, ...]:
-        """Of the turns' outcomes, which never count by themselves."""
+        """Sources of the turns' outcomes, which never count by themselves."""
         return tuple(f"{self.source}#turn{turn}" for turn in range(self.circle))
 
     def goes_in_circle(self, item: Item) -> bool:
-        """Whether an item is decided by several questions."""
+        """Return True if an item is decided by several questions."""
         return bool(self.circle and item.options)
 
     def questions(self, item: Item) -> tuple[Question, ...]:
-        """What an item asks, in order: it is right if every answer is. The rotations are spread evenly."""
+        """Return the questions of an item, in order: it is right if every answer is. Rotations are spread evenly."""
         if not self.goes_in_circle(item):
             return (Question(item, self.source),)
         options, turns = len(item.options), min(self.circle, len(item.options))

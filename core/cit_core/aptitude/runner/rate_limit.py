@@ -23,7 +23,7 @@ class Pace:
         self._brake = brake
 
     def pause(self, seconds: float) -> None:
-        """Let nobody start for a while."""
+        """Let no request start for some seconds."""
         self._next = max(self._next, _now() + seconds)
 
     async def turn(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether a server can be reached at all: a refused connection or an unknown host will not mend itself in a minute."""
+"""Recognise errors that no retry mends: a refused connection or an unknown host."""
 
 from __future__ import annotations
 

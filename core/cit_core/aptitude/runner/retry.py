@@ -23,30 +23,30 @@ FIRST_BACKOFF_S = 1.0
 """Upper end of the first wait before asking again; it doubles with every attempt."""
 LONGEST_BACKOFF_S = 60.0
 LONGEST_PAUSE_S = 300.0
-"""However long a server asks to be left alone, it is asked again after this time."""
+"""Longest wait: a server which asks for a longer one is asked again after this time."""
 
 
 class Timed(NamedTuple):
-    """An answer, and how long it took."""
+    """An answer and its latency."""
 
     answer: Answer
     latency_s: float
-    """Of the attempt that was answered."""
+    """Duration of the successful attempt, in seconds."""
 
 
 class Asker:
-    """Asks one client. Waits between attempts are random up to an end that doubles (full jitter).
+    """Asks one client, with retries. Waits between attempts are random up to a bound that doubles (full jitter).
 
     Args:
-        client: Who is asked.
-        pace: When a request may start.
+        client: The client to ask.
+        pace: The rate limit.
         brake: Ends every wait, and every further attempt.
-        timeout_s: Of one attempt.
-        attempts: For one question. An attempt that only brought a request to wait does not count while others are
-            answered: then the limit is the server's, and the question will have its turn.
-        random: Of the waits.
+        timeout_s: Time limit of one attempt.
+        attempts: Attempts at one question. A rate-limited attempt does not count while others are answered: then
+            the limit is the server's, and the question will have its turn.
+        random: Source of the random waits.
         retried: Called with the error of every attempt that has to be repeated.
-        failed: Called with the error of every attempt that brought no answer, for it may have been billed.
+        failed: Called with the error of every attempt without an answer, because it may have been billed.
     """
 
     def __init__(

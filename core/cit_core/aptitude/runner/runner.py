@@ -42,7 +42,7 @@ def run_aptitude(
     options: RunOptions = DEFAULTS,
     progress: Callable[[Progress], None] | None = None,
 ) -> RunReport:
-    """As `arun_aptitude`, for programs without an event loop.
+    """Run an aptitude test as `arun_aptitude` does, from a program without an event loop.
 
     The client is closed at the end: its connections belong to the loop that ends here.
 
@@ -81,17 +81,17 @@ async def arun_aptitude(
     The outcomes are kept under one source and count once every item has one, or all were tried and few enough failed.
 
     Args:
-        client: Who is asked. What it raises, other than `Transient` and `Refused`, ends the run.
-        suite: What the test consists of.
+        client: The client to ask. An error of it other than `Transient` and `Refused` ends the run.
+        suite: The test.
         items: Exactly the suite's, with texts and answers.
-        store: Where outcomes are kept, and found again by the next run.
-        candidate: Who is measured; the client's name if not given. Facts that are given are added to what is stored.
+        store: The store for the outcomes; the next run finds them there.
+        candidate: The measured candidate, by default the client's name. Given facts are added to the stored ones.
         options: Concurrency, patience and limits.
         progress: Told after every item and every attempt that is repeated, in this event loop.
 
     Raises:
         InvalidInput: If the items are not the suite's, one cannot be asked or graded, or the store knows other facts;
-            if a cost limit is given for a candidate whose prices are not known. Nothing was asked then.
+            if a cost limit is given for a candidate whose prices are not known. No request was sent then.
         StoreError: If the store cannot be written. What was kept stays.
     """
     candidate = client.name if candidate is None else candidate
@@ -158,7 +158,7 @@ class _Run:
                 worker.result()
         finally:
             if not all(worker.done() for worker in workers):
-                self.brake.pull("the run was ended")  # a worker whose answer comes just now may miss the cancellation
+                self.brake.pull("the run was ended")  # a worker which has its answer just now may miss the cancellation
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
@@ -296,7 +296,7 @@ class _Run:
 
 
 def _storable(text: str) -> str:
-    """As it came, but for what no database can keep: NUL characters and halves of surrogate pairs."""
+    """Replace what no database can store: NUL characters and halves of surrogate pairs."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 

@@ -19,24 +19,24 @@ def _require(fits: bool, name: str, value: object, range_: str) -> None:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a test is run.
+    """Options of a run.
 
     Raises:
         InvalidInput: If a number is out of its range.
     """
 
     concurrency: int = 8
-    """Requests under way at most."""
+    """Maximum number of requests at a time."""
     per_minute: float | None = None
-    """Requests started in a minute at most, evenly spaced."""
+    """Maximum number of requests started in a minute, evenly spaced; None for no limit."""
     timeout_s: float = 120.0
-    """Of one request."""
+    """Time limit of one request, in seconds."""
     attempts: int = 6
-    """For one question, before it counts as failed."""
+    """Maximum number of attempts at a question before it counts as failed."""
     max_cost_usd: float | None = None
-    """Of this test in all, earlier runs included."""
+    """Limit on the cost of this test, earlier runs included; None for no limit."""
     max_failed: float = 0.05
-    """Share of the items that may fail; with more of them nothing is published."""
+    """Share of the items that may fail; if more do, nothing is published."""
     circle: int = 0
     """Rotations in which a multiple-choice item is asked; all must be right. 0 asks it once, as it is."""
 
@@ -71,51 +71,51 @@ class Tally:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is."""
+    """Progress of a run."""
 
     total: int
-    """Items of the suite."""
+    """Number of items in the suite."""
     done: int
-    """Of these, that have an outcome, from this run or an earlier one."""
+    """Number of items with an outcome, from this run or an earlier one."""
     answered: int
-    """By this run."""
+    """Number of items answered by this run."""
     failed: int
     retries: int
-    """Requests that had to be repeated."""
+    """Number of repeated requests."""
     cost_usd: float
-    """Spent on this test so far, earlier runs included; what nobody priced counts 0."""
+    """Cost of this test so far, earlier runs included; an answer without a known price counts 0."""
     tasks: Mapping[str, Tally]
-    """Of every task that has an answer."""
+    """Result of every task that has an answer."""
     reasons: Mapping[str, int] = field(default_factory=dict)
-    """Reasons why items failed, and how many did."""
+    """Reason to number of items that failed for it."""
     trouble: str | None = None
-    """Reason of the last request that had to be repeated."""
+    """Error of the last request that had to be repeated."""
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """What became of a run."""
+    """Result of a run."""
 
     candidate: str
     source: str
-    """Of the outcomes, in the store."""
+    """Source of the outcomes in the store."""
     total: int
-    """Items of the suite."""
+    """Number of items in the suite."""
     known: int
-    """Of these, that had an outcome before this run."""
+    """Number of items that had an outcome before this run."""
     answered: int
-    """That have one since this run."""
+    """Number of items that this run answered."""
     failed: tuple[tuple[str, str], ...]
-    """(Item, reason) of those that this run asked in vain."""
+    """(Item, reason) of each item that this run could not answer."""
     tasks: Mapping[str, Tally]
-    """Of every task that has an answer, earlier runs included."""
+    """Result of every task that has an answer, earlier runs included."""
     cost_usd: float
-    """Spent on this test, earlier runs included; what nobody priced counts 0."""
+    """Cost of this test, earlier runs included; an answer without a known price counts 0."""
     retries: int
     stopped: str | None
-    """Why not every item was tried."""
+    """Reason if not every item was tried, else None."""
     published: bool
-    """Whether the outcomes count in the candidate's capability."""
+    """True if the outcomes count in the candidate's capability."""
 
     @property
     def asked(self) -> int:

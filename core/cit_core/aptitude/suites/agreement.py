@@ -1,4 +1,4 @@
-"""How far a short test can be trusted: does it rank models that it was not made from as all the questions would?
+"""Validate a short test: does it rank held-out models as all the questions do?
 
 Axes: I items, M models, R resamples.
 """
@@ -23,7 +23,7 @@ RESAMPLES = 1000
 FEWEST = 3
 """Models; two can only be ranked alike or the other way round."""
 DECIMALS = 9
-"""Of an accuracy, lest the order of a sum break a tie, and of a correlation."""
+"""Decimals of an accuracy and of a correlation, so that the order of a sum breaks no tie."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Agreement:
 
     rho: float
     low: float
-    """Of the 95 % interval: a bootstrap over items, those of the test and the others, while the models stay.
+    """Lower end of the 95 % interval, a bootstrap over the items in the test and outside it; the models stay fixed.
 
     A resample is noisier than the data, which makes rankings agree less: the interval errs to the low side.
     """
     high: float
     models: tuple[str, ...]
-    """Who is ranked."""
+    """The ranked models."""
     short: int
     """Items of the test."""
     others: int
@@ -51,10 +51,10 @@ def agreement(responses: OutcomeMatrix, suite: Suite, models: Collection[str], *
     A model's accuracy is the mean over tasks, each counting once, in both.
 
     Args:
-        responses: Who answered what right.
+        responses: Outcomes of models on items.
         suite: The short test.
-        models: Whom to rank: models that the suite was not sampled from.
-        seed: Of the resampling.
+        models: Models to rank; the suite must not be sampled from them.
+        seed: Seed of the resampling.
 
     Raises:
         InvalidInput: If there is no number: no item is outside the suite, too few models have answers in every task of
@@ -98,15 +98,15 @@ def held_out_agreement(
     shots: int = 20,
     seed: int = 0,
 ) -> Agreement:
-    """How well a suite that is sampled on some models ranks the others.
+    """Measure how well a suite that is sampled on some models ranks the others.
 
     Args:
-        responses: Who answered what right.
+        responses: Outcomes of models on items.
         tasks: As for `core_suite_from_outcomes`.
-        share: Of the models that are held out: those with the lowest seeded hash of their names.
+        share: Share of the models that are held out: those with the lowest seeded hash of their names.
         number_of_tasks: Tasks in the suite.
         shots: Items of each task.
-        seed: Of the split, the sampling and the interval.
+        seed: Seed of the split, the sampling and the interval.
 
     Raises:
         InvalidInput: If there is no number; the message says why.

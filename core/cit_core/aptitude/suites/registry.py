@@ -1,4 +1,4 @@
-"""Where suites are found: by name, made up by a program, or in JSON files."""
+"""Find suites by name: shipped ones, generated ones, or JSON files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cit_core.records import Item, Suite
 __all__ = ["BASICS", "find_suite", "generated", "next_version", "read_suite", "save_suite", "with_hashes"]
 
 BASICS = "cit-basics"
-"""The suite whose questions a program makes up; `cit-basics:SEED` is another set of them."""
+"""The generated suite; `cit-basics:SEED` is the same with other questions."""
 
 
 def find_suite(name: str) -> Suite:

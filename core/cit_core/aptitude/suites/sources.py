@@ -27,9 +27,9 @@ from cit_core.store import UNASSIGNED
 __all__ = ["by_id", "read_items", "texts"]
 
 CONFIGURATIONS = {"cais/mmlu": "all"}
-"""Of the hub's datasets that have several."""
+"""Configurations of the hub's datasets that have several."""
 NO_OPTION = "N/A"
-"""What MMLU-Pro writes where a question has fewer than ten options."""
+"""Text that MMLU-Pro has in place of an option where a question has fewer than ten."""
 SHOWN = 3
 """Ids that a message names."""
 
@@ -70,7 +70,7 @@ def read_items(path: Path) -> Iterator[Item]:
 
 
 def by_id(items: Iterable[Item]) -> dict[str, Item]:
-    """Items by id; one that stands twice must be the same both times.
+    """Return items by id; an item that occurs twice must be the same both times.
 
     Raises:
         InvalidInput: If it is not.
@@ -78,7 +78,7 @@ def by_id(items: Iterable[Item]) -> dict[str, Item]:
     found: dict[str, Item] = {}
     for item in items:
         if found.setdefault(item.id, item) != item:
-            raise InvalidInput(f"item {item.id!r} stands there twice, with different texts, answers or tasks; keep one")
+            raise InvalidInput(f"item {item.id!r} occurs twice, with different texts, answers or tasks; keep one")
     return found
 
 

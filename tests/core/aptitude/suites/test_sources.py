@@ -142,9 +142,9 @@ def test_an_item_that_stands_twice_must_be_the_same(tmp_path: Path) -> None:
     twice = write(tmp_path / "same.jsonl", [CAPITAL, CAPITAL])
     assert len(texts(suite_of("capital"), twice)) == 1
     other = write(tmp_path / "other.jsonl", [CAPITAL, {**CAPITAL, "answer": "B"}])
-    with pytest.raises(InvalidInput, match="'capital' stands there twice"):
+    with pytest.raises(InvalidInput, match="'capital' occurs twice"):
         texts(suite_of("capital"), other)
-    with pytest.raises(InvalidInput, match="'capital' stands there twice"):
+    with pytest.raises(InvalidInput, match="'capital' occurs twice"):
         by_id(read_items(other))
 
 
