@@ -1,4 +1,4 @@
-"""What a decision costs: ratios measured side by side in one run, medians of interleaved repeats.
+"""Measure the cost of a decision: ratios measured side by side in one run, medians of interleaved repeats.
 
     python benchmarks/decision.py [--repeats 200] [--checkpoint mini] [--output benchmarks/results]
 
@@ -52,7 +52,7 @@ def query_of(scorer: OnnxScorer, tokens: int) -> str:
 
 
 def zoo(size: int) -> list[Capability]:
-    """As many candidates as asked for: catalogue profiles under new names, each with its own content hash."""
+    """Return any number of candidates: catalogue profiles under new names, each with its own content hash."""
     known = catalogue_capabilities()
     return [
         Capability(

@@ -34,17 +34,17 @@ class _Goal:
 
 
 class _Results:
-    """Looks cells up by what stands around them."""
+    """Finds cells by the text around them."""
 
     def __init__(self, results: Sequence[Result]) -> None:
         self._tables = {result.experiment: result.tables for result in results}
 
     def has(self, experiment: str, begins: str) -> bool:
-        """Whether there is such a table."""
+        """Return True if there is such a table."""
         return any(table.title.startswith(begins) for table in self._tables.get(experiment, ()))
 
     def table(self, experiment: str, begins: str) -> Table:
-        """The first table of an experiment whose title begins so."""
+        """Return the first table of an experiment whose title begins so."""
         return next(table for table in self._tables[experiment] if table.title.startswith(begins))
 
     def cell(self, experiment: str, begins: str, row: str, column: str) -> Cell:

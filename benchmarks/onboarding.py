@@ -1,11 +1,11 @@
-"""A model joins by its answers to the core set alone: what the router makes of it on questions nobody has trained on.
+"""Benchmark a new model that is known by its answers to the core set alone, on questions held out from training.
 
     python benchmarks/onboarding.py --data ../shared/data [--items 1838] [--json]
 
 For each of the six models that were in no training run: an empty store gets the catalogue's profiles of the other
 models of its strength (within 10 points of aptitude, at most five, the nearest first) as `cit models add
 --from-catalogue` does, and the new model's outcomes on the 1,000 core items as `cit import table` does. Nothing is
-trained. Then all held-out items whose question stands nowhere else are routed among them.
+trained. Then all held-out items whose question occurs nowhere else are routed among them.
 """
 
 from __future__ import annotations

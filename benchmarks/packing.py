@@ -1,4 +1,4 @@
-"""What packing saves: 66 candidates in one row, against 66 rows and against reading the instruction alone.
+"""Measure packing: 66 candidates in one row, against 66 rows and against reading the instruction alone.
 
     python benchmarks/packing.py [--size paper|toy] [--candidates 66] [--repeats 10] [--output benchmarks/results]
 

@@ -1,4 +1,4 @@
-"""How fast the store takes outcomes: python benchmarks/store.py --rows 1000000.
+"""Measure the store's write speed: python benchmarks/store.py --rows 1000000.
 
 Prints rows per second for SQLite and, if CIT_TEST_POSTGRES_URL is set, for PostgreSQL (in a schema of its own that is
 dropped afterwards): building the records and adding them, adding them again, and computing every capability.

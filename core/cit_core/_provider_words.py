@@ -52,7 +52,7 @@ KIND_OF_STATUS: Mapping[int, FaultKind] = {
 }
 
 KIND_OF_CLASS: Mapping[str, FaultKind] = {
-    **dict.fromkeys(("ConnectionError", "TimeoutError"), "unavailable"),  # Python, and all who name theirs alike
+    **dict.fromkeys(("ConnectionError", "TimeoutError"), "unavailable"),  # Python, and libraries with its names
     **dict.fromkeys(("gaierror", "herror", "SSLError"), "unavailable"),  # no such host, TLS broken off
     **dict.fromkeys(("BadStatusLine", "IncompleteRead", "IncompleteReadError", "URLError"), "unavailable"),
     **dict.fromkeys(("TimeoutException", "TransportError"), "unavailable"),  # httpx
@@ -74,15 +74,15 @@ KIND_OF_CLASS: Mapping[str, FaultKind] = {
     **dict.fromkeys(("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"), "authentication"),
     **dict.fromkeys(("CredentialsError", "DefaultCredentialsError", "RefreshError"), "authentication"),
 }
-"""What the name of an exception class says where there is no status; any class that it derives from counts."""
+"""Kind of fault by the name of the exception class, where there is no status; base classes count too."""
 EXACT_CLASSES = frozenset({"ContextOverflowError", "ContextWindowExceededError", "ContentPolicyViolationError"})
 """Classes that say more than the status they come with."""
 UNREADABLE = frozenset({"APIResponseValidationError", "JSONDecodeError"})
-"""A response that is not what was promised: another attempt may help, but in a chain it may be the chain's affair."""
+"""Errors of a malformed response: another attempt may help, but in a chain the chain itself may be the cause."""
 IN_A_STREAM = frozenset({"APIError"})
-"""openai and anthropic raise it bare for an error that came inside a response begun with HTTP 200."""
+"""Errors that openai and anthropic raise bare if an error arrives inside a response begun with HTTP 200."""
 MISREAD = (AttributeError, LookupError, TypeError, ValueError)
-"""What code raises that takes a response for one that is as promised."""
+"""Errors of code that expects a well-formed response and gets another one."""
 LIBRARY_TEXTS = (
     "No generation chunks were returned",  # langchain-core, of an empty stream
     "No generations found in stream",  # the same
@@ -90,7 +90,7 @@ LIBRARY_TEXTS = (
     "Unexpected response type from",  # langchain-openai, of a gateway's page
     "Multiple exceptions: [Errno",  # asyncio, of several addresses that cannot be reached
 )
-"""How texts begin that libraries put into a plain ValueError, TypeError or OSError."""
+"""Beginnings of texts that libraries put into a plain ValueError, TypeError or OSError."""
 LIBRARIES = (
     *("openai", "anthropic", "google.genai", "mistralai", "cohere", "groq", "botocore", "ollama"),
     *("langchain_core.language_models", "langchain_openai", "langchain_anthropic", "langchain_aws"),
@@ -156,4 +156,4 @@ KIND_OF_TEXT: Sequence[tuple[FaultKind, re.Pattern[str]]] = [
         ),
     ),
 ]
-"""What the text of a 400 says where its code says nothing; the first that is found counts."""
+"""Kind of fault by the text of a 400 whose code says nothing; the first match counts."""

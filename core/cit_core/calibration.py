@@ -1,4 +1,4 @@
-"""From the network's log-odds to probabilities that mean what they say: 0.8 is right 80 times in 100."""
+"""Calibrate the network's log-odds: of queries with a probability of 0.8, 80 % are answered correctly."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def fit_calibration(odds: NDArray[np.floating], correct: NDArray[np.floating]) -
 
     Args:
         odds: Log-odds, any shape.
-        correct: In [0, 1], the same shape; NaN where nobody measured.
+        correct: Outcomes in [0, 1], the same shape; NaN where there is none.
 
     Raises:
         InvalidInput: If the outcomes do not hold both right and wrong answers, or higher log-odds do not go with more

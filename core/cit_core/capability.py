@@ -1,4 +1,4 @@
-"""From outcomes to a capability: the accuracy and count of every task a candidate was measured on."""
+"""Compute a capability from outcomes: accuracy and count on every task on which a candidate was measured."""
 
 from __future__ import annotations
 

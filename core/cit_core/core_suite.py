@@ -1,4 +1,4 @@
-"""Which questions make a good aptitude test: the paper's core-task sampling."""
+"""Choose the questions of an aptitude test: the paper's core-task sampling."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ TOO_CLEAR = 0.05
 
 
 def distinguishability(correct_IM: NDArray[np.floating]) -> NDArray[np.floating]:
-    """How well each item tells models apart: 4 p (1 - p), with p the share of models that are right.
+    """Return how well each item distinguishes models: 4 p (1 - p), with p the share of models that are right.
 
     Args:
         correct_IM: I items x M models, in [0, 1]; NaN where a model was not measured.
 
     Returns:
-        I weights in [0, 1]; 1 where half of the models are right, 0 where nearly all agree or nobody was measured.
+        I weights in [0, 1]; 1 where half of the models are right, 0 where nearly all agree or none was measured.
     """
     known_IM = ~np.isnan(correct_IM)
     share_I = np.where(known_IM, correct_IM, 0.0).sum(1) / np.maximum(known_IM.sum(1), 1)

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree.
+"""Exceptions of the package, as one tree.
 
 CITError
 ├── InvalidInput (also ValueError)      something that was passed in cannot be used
@@ -12,7 +12,7 @@ CITError
 │   └── Refused                         asking again will not help
 └── MissingExtra (also ImportError)     an optional part is not installed; names the pip command
 
-Every message says what came, what is needed and, where there is one, the command that helps.
+Every message gives the value received, the value needed and, if there is one, the command that helps.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class AnswerError(CITError):
     completion_tokens: int | None = None
     cost_usd: float | None = None
     may_be_billed: bool = False
-    """Whether the provider may have worked on it although nothing is known of that: after a timeout."""
+    """True if the provider may have worked on the request although no usage is known, as after a timeout."""
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 __all__ = ["Pausable", "Renewable", "abandon", "no_fork", "pause_during_fork", "renew_after_fork"]
 
 LONGEST_WAIT_S = 10.0
-"""How long a fork waits for what must not be forked in two [s]."""
+"""Longest time that a fork waits for pausable objects [s]."""
 
 
 class Renewable(Protocol):

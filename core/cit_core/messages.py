@@ -1,4 +1,4 @@
-"""How error messages show what came."""
+"""Format unknown values for error messages."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SECRET = re.compile(
 
 
 def shown(value: object, longest: int = LONGEST_SHOWN) -> str:
-    """Return how an error may show what came: a number or a short text as it is, anything else by its type.
+    """Format a value for an error message: a number or a short text as it is, anything else by its type.
 
-    Nobody's `__repr__` is called, no control character is passed on, and what looks like a key is not shown.
+    No `__repr__` of a user's object is called, control characters are escaped, and possible keys are hidden.
 
     Args:
-        value: What came.
-        longest: Characters of a text that is shown; more where it is a path.
+        value: The value.
+        longest: Maximum number of characters of a text that is shown; more if it is a path.
     """
     kind = type(value)
     if value is None or kind in (bool, float):

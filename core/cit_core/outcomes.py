@@ -23,7 +23,7 @@ __all__ = ["NO_TASK", "UNASSIGNED", "OutcomeMatrix", "Split", "random_zoos", "re
 NO_TASK = -1
 """Number of a task that is not known, in `OutcomeMatrix.task_I`."""
 UNASSIGNED = "unassigned"
-"""Task of an item whose task is not known yet; it gives way to any other, and is no line of a capability."""
+"""Task of an item whose task is not known yet; any other task replaces it, and no capability includes it."""
 SPREAD = 0.15
 """Largest difference between the aptitudes of a zoo of similar strength."""
 TRIES = 200
@@ -107,7 +107,7 @@ class OutcomeMatrix:
 
     @property
     def measured_IK(self) -> NDArray[np.bool_]:
-        """Where there is an outcome."""
+        """True where there is an outcome."""
         return np.asarray(~np.isnan(self.correct_IK), np.bool_)
 
     def column(self, candidate: str) -> int:
@@ -219,14 +219,14 @@ def read_outcomes(folder: Path, name: str) -> OutcomeMatrix:
 
 @dataclass(frozen=True)
 class Split:
-    """Which items and models are for training, validation and test: a seeded hash of their names, nothing else.
+    """A split of items and models into training, validation and test, by a seeded hash of their names alone.
 
     Attributes:
-        seed: Of the hash.
+        seed: Seed of the hash.
         test_items: Share of the items.
         validation_items: Share of the items.
-        test_models: How many models, those with the lowest hashes.
-        validation_models: How many models, those that come next.
+        test_models: Number of models, those with the lowest hashes.
+        validation_models: Number of models, those with the next hashes.
     """
 
     seed: str = "cit-2502"
@@ -263,9 +263,9 @@ class Split:
 def random_zoos(
     aptitude_K: NDArray[np.floating], number: int = 50, sizes: Sequence[int] = (3, 4, 5, 6, 7, 8), seed: int = 0
 ) -> list[tuple[int, ...]]:
-    """Seeded zoos of candidates whose aptitudes lie within 0.15; fewer where there are not so many.
+    """Draw seeded zoos of candidates with aptitudes within 0.15; fewer than `number` if there are not so many.
 
-    Where fewer than three are that close, pairs are taken; where no two are, everybody is the one zoo.
+    Pairs are drawn if fewer than three candidates are that close; if no two are, all of them are the only zoo.
     """
     draw = np.random.default_rng(seed)
     found: set[tuple[int, ...]] = set()

@@ -1,4 +1,4 @@
-"""From probabilities to a choice: constraints say which candidates may be chosen, a policy says which one is.
+"""Choose a candidate by probabilities: constraints say which candidates may be chosen, a policy says which one is.
 
 Pure functions of numbers and facts; nothing here sees the text of a query.
 """
@@ -112,7 +112,7 @@ class Constraints:
     def reason_against(
         self, candidate: Candidate, query: QueryFacts = PLAIN_TEXT, latency_s: float | None = None
     ) -> str | None:
-        """Return why this candidate, whose answers took `latency_s` on average, may not take this query, or None."""
+        """Return why the candidate, with mean latency `latency_s`, may not take the query; None if it may."""
         return next(self._reasons(candidate, query, latency_s), None)
 
     def _reasons(self, candidate: Candidate, query: QueryFacts, latency_s: float | None) -> Iterator[str]:

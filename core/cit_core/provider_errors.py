@@ -139,10 +139,10 @@ def from_exception(error: BaseException) -> Transient | Refused | None:
 
 
 def from_library(error: BaseException) -> Transient | Refused | None:
-    """As `from_exception`, where a library reads the response: most of them trip over a body that is not as promised.
+    """Classify an error as `from_exception` does, for code in which a library reads the response.
 
     Args:
-        error: What the library raised. Its own mistakes look the same, and are tried again in vain.
+        error: The library's error. Its own bugs look like a malformed response, and are tried again in vain.
     """
     known = from_exception(error)
     if known is None and isinstance(error, MISREAD) and not isinstance(error, CITError):

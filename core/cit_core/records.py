@@ -42,7 +42,7 @@ __all__ = [
 
 
 class Record(BaseModel):
-    """A frozen record whose validation errors are ours: one line that names the record, the field and what came."""
+    """A frozen record; a validation error is one line that names the record, the field and the value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
 
@@ -116,9 +116,9 @@ class Candidate(Record):
     modalities: tuple[Identifier, ...] | None = None
     """Kinds of input it can read: text, image, audio, video, pdf."""
     tools: bool | None = None
-    """Whether it can call tools."""
+    """True if it can call tools; None if not known."""
     structured_output: bool | None = None
-    """Whether it can be held to a JSON schema."""
+    """True if its output can be constrained to a JSON schema; None if not known."""
     released: date | None = None
     params_b: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Parameters in all [billions]."""
@@ -157,7 +157,7 @@ class Item(Record):
     grader: Literal["choice", "number", "exact", "regex"] | None = None
     """Way to compare an answer; if not given, `choice` for an item with options and `exact` for others."""
     assigned: bool = False
-    """Whether the task was found by similarity, not stated by a source."""
+    """True if the task was found by similarity, False if a source states it."""
 
     @property
     def digest(self) -> str:
@@ -219,12 +219,12 @@ class Suite(Record):
 
 
 class TaskResult(Record):
-    """How a candidate did on one task: a line of its capability."""
+    """A candidate's result on one task: a line of its capability."""
 
     task: Task
     accuracy: Probability
     count: Positive
-    """Questions behind the accuracy."""
+    """Number of questions behind the accuracy."""
 
 
 class Usage(Record):
@@ -305,7 +305,7 @@ class QueryReference(Record):
     digest: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
     """Content hash of the text, `Item.digest` of an item that has nothing but this instruction."""
     encoder: Identifier | None = None
-    """Which network made the vector."""
+    """Hash of the network that made the vector."""
     vector: Annotated[str, Field(max_length=65_536, pattern="^[A-Za-z0-9+/]*=*$")] | None = None
     """Unit vector of the text: float16, little-endian, in base64."""
     text: str | None = None
@@ -313,7 +313,7 @@ class QueryReference(Record):
 
 
 class Decision(Record):
-    """Which candidate a query goes to, and why: what the adapters call `cit_route`."""
+    """The chosen candidate for a query, with the reasons; the adapters call it `cit_route`."""
 
     id: Identifier = Field(default_factory=lambda: uuid.uuid4().hex)
     """Identifier of this decision, for feedback and logs."""
@@ -322,7 +322,7 @@ class Decision(Record):
     ranking: Annotated[tuple[Ranked, ...], Field(min_length=1)]
     """Every candidate that was not excluded: the chosen one, then the others, best first."""
     chosen_by: Literal["policy", "conversation", "caller"] = "policy"
-    """`conversation`: it had been chosen before and was kept; `caller`: the call named it."""
+    """`conversation`: chosen before and kept; `caller`: named by the call."""
     excluded: Mapping[str, str] = {}
     """Candidate id to the reason for its exclusion."""
     cooling_down: Mapping[str, str] = {}
@@ -335,7 +335,7 @@ class Decision(Record):
     """Time to decide [ms]; in a batch, the batch's time divided by its size."""
     warnings: tuple[str, ...] = ()
     query: QueryReference | None = None
-    """For feedback; None where the router is of no store."""
+    """Reference for feedback; None if the router has no store."""
 
     @property
     def scores(self) -> dict[str, float]:

@@ -17,7 +17,7 @@ from cit_core.fork import renew_after_fork
 __all__ = ["leave_at_once", "uninterrupted"]
 
 LONGEST_WAIT_S = 30.0
-"""How long the end waits for what is under way [s]."""
+"""Longest time that the interpreter waits for running native code at exit [s]."""
 
 
 class _Gate:

@@ -1,7 +1,7 @@
 """The one layer that validates what comes in: pydantic's checks, with errors of ours.
 
 Records, options and configs declare their fields with the types below. A pydantic `ValidationError` never leaves the
-package: it becomes an `InvalidInput` that names the field and shows no key, no prompt and nobody's `__repr__`.
+package: it becomes an `InvalidInput` that names the field and shows no key, no prompt and no user's `__repr__`.
 """
 
 from __future__ import annotations

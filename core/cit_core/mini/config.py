@@ -10,7 +10,7 @@ __all__ = ["MINI", "ModelConfig"]
 
 
 class ModelConfig(BaseModel):
-    """What has to be known to build the `mini` network again around its weights."""
+    """Settings that are needed to build the `mini` network around its weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""What the frozen reader makes of every text, computed once: training then runs phi's upper layers alone."""
+"""States of the frozen reader for every text, computed once: training then runs phi's upper layers alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["States", "encode_texts"]
 
 
 def encode_texts(network: ModelSAT, tokenizer: Any, texts: Sequence[str], batch: int = 64) -> NDArray[np.float32]:
-    """The capability encoder's unit vectors of texts, (len(texts), D), in order."""
+    """Return the capability encoder's unit vectors of texts, (len(texts), D), in order."""
     vectors = np.zeros((len(texts), network.phi.inquiry_D.shape[0]), np.float32)
     with torch.no_grad():
         for rows, ids_NL, mask_NL in _batches(tokenizer, texts, network.config.max_length, batch):
@@ -28,10 +28,10 @@ class States:
     """The reader's hidden states of many texts, cut to a length, in half precision (about 77 KB for 100 tokens).
 
     Args:
-        network: Whose reader.
+        network: The network with the reader.
         tokenizer: Its tokenizer.
-        texts: What to read.
-        max_length: Tokens kept.
+        texts: Texts to read.
+        max_length: Maximum number of tokens kept.
     """
 
     def __init__(self, network: ModelSAT, tokenizer: Any, texts: Sequence[str], max_length: int) -> None:
@@ -43,7 +43,7 @@ class States:
                     self._states[row] = x_NLD[place, : int(mask_NL[place].sum())]
 
     def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """States NLD and mask NL of some texts, padded to the longest."""
+        """Return states NLD and mask NL of some texts, padded to the longest."""
         chosen = [self._states[row] for row in rows]
         longest = max(map(len, chosen))
         x_NLD = np.zeros((len(chosen), longest, chosen[0].shape[1]), np.float32)

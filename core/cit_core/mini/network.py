@@ -27,7 +27,7 @@ __all__ = ["Connector", "Encoder", "Layer", "ModelSAT", "Phi", "Reader"]
 
 
 class Layer(nn.Module):
-    """A BERT layer whose attention is chosen by the caller: post-norm, GELU."""
+    """A BERT layer, post-norm with GELU; the caller computes the attention."""
 
     def __init__(self, width: int, heads: int, inner: int, eps: float) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Layer(nn.Module):
         return torch.unflatten(x, -1, (self.heads, -1)).transpose(-2, -3)
 
     def finish(self, x: Tensor, mixed: Tensor) -> Tensor:
-        """What follows attention: (..., T, D) and the mixed values (..., H, T, E) to (..., T, D)."""
+        """Apply the layer's part after attention: (..., T, D) and the mixed values (..., H, T, E) to (..., T, D)."""
         x = self.attended_norm(x + self.out(mixed.transpose(-2, -3).flatten(-2)))
         return cast(Tensor, self.output_norm(x + self.down(nn.functional.gelu(self.up(x)))))
 
@@ -87,11 +87,11 @@ class Encoder(nn.Module):
 
 
 class Connector(nn.Module):
-    """A set of measured tasks to soft tokens (eq. 2), whatever their order and number.
+    """Map a set of measured tasks, of any order and number, to soft tokens (eq. 2).
 
     The first token says how good the candidate is on the whole; the second where it is better or worse than that: the
-    task vectors, weighted by how far each accuracy stands from the mean once its count has shrunk it toward that (a
-    task of 20 questions is mostly noise).
+    task vectors, weighted by the difference of each accuracy from the mean, shrunk toward 0 according to its
+    count (a task of 20 questions is mostly noise).
     """
 
     def __init__(self, width: int, eps: float) -> None:

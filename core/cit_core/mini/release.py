@@ -1,4 +1,4 @@
-"""From a trained network to the checkpoint that ships: export, calibrate, and measure what quantisation changed."""
+"""Make the shipped checkpoint of a trained network: export, calibrate, and measure the loss by quantisation."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = ["Agreement", "measure_agreement", "release", "torch_log_odds"]
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far an exported network is from the torch network it came from, on held-out items.
+    """Agreement of an exported network with its torch network, on held-out items.
 
     Attributes:
         queries: Items compared.
         candidates: Models compared on each.
         exact: Largest difference of log-odds before quantisation.
         quantised: Mean difference of log-odds after it.
-        zoos: Zoos of candidates of similar strength that decisions were made in.
+        zoos: Number of zoos of candidates of similar strength.
         decisions: Share of (query, zoo) whose best candidate is the same after it.
         pairs: Share of (query, pair of candidates), over all candidates, in the same order after it.
     """

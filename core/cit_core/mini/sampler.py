@@ -1,10 +1,10 @@
-"""What one training step sees: some items, some candidates, and a fresh aptitude test for each candidate.
+"""Data of one training step: some items, some candidates, and a fresh aptitude test for each candidate.
 
-Three habits keep a network trained on a dozen models from learning who they are:
+Three measures keep a network trained on a dozen models from recognising them:
 
 - the aptitude test is drawn anew at every step (tasks, and 20 items of each), so a profile never looks the same twice
 - some candidates are chimeras: one model's answers on one side of a random plane through the task vectors, another's on
-  the other side, so that what is read in a profile matters more than whose it is
+    the other side, so that the content of a profile matters more than its owner
 - the items of the step are never part of the tests
 
 Axes: N items, K candidates, S task lines, P all tasks.
@@ -28,7 +28,7 @@ SHOTS = 20
 
 
 class Profiles(NamedTuple):
-    """Capabilities as the connector reads them."""
+    """Capabilities in the form that the connector reads."""
 
     vectors_KSD: Tensor
     accuracy_KS: Tensor
@@ -36,7 +36,7 @@ class Profiles(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Everything one training step needs; `correct_NK` is NaN where nobody measured."""
+    """Data of one training step; `correct_NK` is NaN where a candidate was not measured."""
 
     rows: NDArray[np.intp]
     profiles: Profiles
@@ -88,7 +88,7 @@ class Sampler:
         return Step(rows, self._profiles(source_KP, rows), torch.tensor(correct_NK, dtype=torch.float32))
 
     def _candidate(self, chimeras: float) -> NDArray[np.intp]:
-        """Whose answers a candidate gives on each of the P tasks."""
+        """Draw the model whose answers a candidate gives, for each of the P tasks."""
         if self._rng.random() >= chimeras:
             return np.full(len(self._vectors), self._rng.choice(self._columns))
         first, second = self._rng.choice(self._columns, 2, replace=False)

@@ -69,8 +69,8 @@ def routing_loss(odds_NK: Tensor, correct_NK: Tensor, ranking_weight: float) -> 
 
     Args:
         odds_NK: Log-odds of 'Yes'.
-        correct_NK: In [0, 1]; NaN where nobody measured.
-        ranking_weight: Of the second part.
+        correct_NK: Outcomes in [0, 1]; NaN where a candidate was not measured.
+        ranking_weight: Weight of the second part.
     """
     known_NK = ~correct_NK.isnan()
     target_NK = correct_NK.nan_to_num()

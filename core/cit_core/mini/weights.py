@@ -38,7 +38,7 @@ PACKAGED_TRUNK_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4f
 
 
 def trunk_folder(trunk: str) -> str:
-    """Where `from_pretrained` finds a trunk: a folder for the packaged one, else the id or path itself.
+    """Return the argument for `from_pretrained`: a folder for the packaged trunk, else the id or path itself.
 
     Raises:
         CheckpointError: If the packaged trunk is not installed or its weights are not the published file.

@@ -34,7 +34,7 @@ class PaperConfig(BaseModel):
     head: Literal["yes", "regression"] = "yes"
     """Pr('Yes') over the next token (eq. 4), or a linear layer on its state."""
     order: Literal["instruction_first", "capability_first", "capability_last"] = "capability_first"
-    """`[x, c, p]`, the paper's `[c, x, p]`, or `[x, p, c]`. What stands first is read once and shared by all that
+    """`[x, c, p]`, the paper's `[c, x, p]`, or `[x, p, c]`. The first part is read once and shared by all that
     follows; where that is the inquiry too, a candidate costs its own tokens and no more."""
     shuffles: int = Field(default=2, gt=0)
     """Orders of the test results that are scored and averaged; a set has none, and is scored once."""
@@ -43,7 +43,7 @@ class PaperConfig(BaseModel):
     capability_length: int = Field(default=512, gt=0)
     """The same for a capability's text, or for the keywords of one task."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the language model's weights; what learns beside it, LoRA layers included, is in float32."""
+    """Type of the language model's weights; trainable parts beside it, LoRA layers included, are in float32."""
     lora: LoRA | None = None
     """None trains the language model itself."""
 

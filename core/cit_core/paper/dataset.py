@@ -1,6 +1,6 @@
-"""What a paper-style run learns from: an outcome table, the tasks in words, and each model's aptitude test.
+"""Data of a paper-style run: an outcome table, descriptions of the tasks, and each model's aptitude test.
 
-A table comes from Parquet files or from a store, so whatever was measured or imported can be trained on.
+A table comes from Parquet files or from a store, so anything measured or imported can be trained on.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ __all__ = ["TrainingData", "from_matrix", "from_tables"]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Outcomes, and the words that describe tasks and candidates."""
+    """Outcomes, with descriptions of tasks and candidates."""
 
     table: OutcomeMatrix
     tasks: tuple[Task, ...]
     candidates: Mapping[str, Candidate] = field(default_factory=dict)
-    """By id; a model that is not in it is known by its id alone."""
+    """Candidates by id; a model that is missing here is described by its id alone."""
 
     def suite(self, split: Split, tasks: int, shots: int) -> Suite:
-        """The aptitude test, sampled from training items by what tells training models apart.
+        """Sample the aptitude test from the training items which distinguish training models best.
 
         Args:
-            split: What is held out.
-            tasks: In the test, at most.
+            split: Items and models to hold out.
+            tasks: Maximum number of tasks.
             shots: Questions of each task.
 
         Raises:
-            InvalidInput: If no model is left to train on, or no task has enough telling questions.
+            InvalidInput: If no model is left to train on, or no task has enough distinguishing questions.
         """
         models = split.models(self.table.candidates)["train"]
         if not models:
@@ -63,7 +63,7 @@ class TrainingData:
         )
 
     def capabilities(self, suite: Suite, models: Sequence[str]) -> tuple[Capability, ...]:
-        """How models did on a suite, in their order."""
+        """Return the capabilities of models on a suite, in the order of `models`."""
         place = {id_: row for row, id_ in enumerate(self.table.item_ids)}
         of_item = [(task.id, place[item]) for task in suite.tasks for item in suite.items[task.id]]
         return tuple(
@@ -78,7 +78,7 @@ class TrainingData:
 
 
 def from_tables(folder: Path, name: str) -> TrainingData:
-    """Outcomes from a Parquet pair whose tasks the catalogue has words for.
+    """Read outcomes from a Parquet pair; the catalogue must describe its tasks.
 
     Raises:
         InvalidInput: If the files cannot be read, or name a task that is not known.
@@ -94,7 +94,7 @@ def from_tables(folder: Path, name: str) -> TrainingData:
 
 
 def from_matrix(table: OutcomeMatrix, tasks: Sequence[Task], candidates: Iterable[Candidate]) -> TrainingData:
-    """Outcomes that were read from somewhere else, with the words for their tasks and candidates.
+    """Combine outcomes read elsewhere with descriptions of their tasks and candidates.
 
     A store gives them as `store.outcome_matrix(texts=True)`, `store.tasks()` and `store.candidates()`.
 

@@ -1,12 +1,12 @@
-"""What a step of a paper-style run sees: grids of instructions x candidates, each drawn from its own number alone.
+"""Training data of a paper-style step: grids of instructions x candidates, each drawn from its number alone.
 
-Grid 17 of a run is the same grid whoever asks for it, whenever: a run that goes on after a kill, or on more processes,
-reads the same data in the same order.
+Grid 17 of a run is always the same, so a run which is resumed, or has more processes, reads the same data in the same
+order.
 
 - a group of the paper: one candidate, one instruction it handled, k - 1 it failed, some of them near the first
 - a grid of the other objectives: instructions x candidates, whatever their outcomes
 
-Stronger candidates and instructions that tell candidates apart are drawn more often.
+Stronger candidates, and instructions which distinguish candidates, are drawn more often.
 
 Axes: I items, M models, N instructions, K candidates, D width.
 """
@@ -31,35 +31,35 @@ from cit_core.records import Capability
 __all__ = ["Collator", "Grid", "Grids", "Pool"]
 
 NEAR = 32
-"""Failed items, nearest to the one that was handled, that hard negatives are drawn from."""
+"""Number of failed items, the nearest to the handled one, from which hard negatives are drawn."""
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Pool:
-    """What may be drawn: I items of the training part that are in nobody's test, and M training models."""
+    """The data to draw from: I training items that are in no aptitude test, and M training models."""
 
     instructions: Sequence[str]
     label_IM: Array
-    """In [0, 1]; NaN where a model was not measured."""
+    """Labels in [0, 1]; NaN where a model was not measured."""
     in_domain_I: NDArray[np.bool_]
-    """Whether the item's task is one of the aptitude test."""
+    """True for items whose task is part of the aptitude test."""
     capabilities: Sequence[Capability]
     vectors_ID: NDArray[np.floating] | None = None
-    """Unit vectors, that hard negatives are found by."""
+    """Unit vectors for finding hard negatives."""
     teacher_IM: Array | None = None
-    """Probabilities in place of labels."""
+    """Probabilities that replace the labels."""
 
 
 class Grid(NamedTuple):
-    """Rows and columns of a pool, and what is to be predicted."""
+    """Rows and columns of a pool, and the labels to predict."""
 
     rows_N: NDArray[np.intp]
     columns_K: NDArray[np.intp]
     label_NK: Array
     shuffle: int
-    """In which order the candidates' test results are told."""
+    """Seed of the order of a candidate's test results."""
 
 
 class Grids(Dataset[Grid]):

@@ -1,6 +1,6 @@
-"""What a run minimises: log-odds and labels of grids in, one number out.
+"""Training objectives: log-odds and labels of grids in, one number out.
 
-Each is a mean over grids, so the loss of a batch is the mean over its parts, on however many processes they lie.
+Each is a mean over grids, so the loss of a batch is the mean over its parts, on any number of processes.
 
 Axes: G grids of N instructions x K candidates.
 """

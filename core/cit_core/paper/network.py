@@ -2,7 +2,7 @@
 
 - a capability becomes soft tokens: W psi(c_m), one pooled vector through a single layer (eq. 2); or the tokens of a set
   of measured tasks; or, without psi, the words of its text
-- phi reads `[c, x, p]` (eq. 3), `[x, c, p]` or `[x, p, c]`: what stands first is read once and shared (`rows.pack`)
+- phi reads `[c, x, p]` (eq. 3), `[x, c, p]` or `[x, p, c]`: the first part is read once and shared (`rows.pack`)
 - the score is Pr('Yes') over {'Yes', 'No'} as the next token (eq. 4), or a linear layer on the last state
 
 Axes: G grids of N instructions x K capabilities, L instruction tokens, C capability tokens, S task lines, T soft
@@ -25,10 +25,10 @@ __all__ = ["PaperNetwork", "Words"]
 
 
 class Words(NamedTuple):
-    """Token ids of what is said besides instruction and capability."""
+    """Token ids of the fixed words around instruction and capability."""
 
     start: tuple[int, ...]
-    """What a sequence of phi begins with, if anything."""
+    """First tokens of a sequence of phi; may be empty."""
     inquiry: tuple[int, ...]
     yes: int
     no: int
@@ -69,7 +69,7 @@ class PaperNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return cast(torch.device, self._embeddings().weight.device)
 
     def forward(
@@ -134,7 +134,7 @@ class PaperNetwork(nn.Module):
         self.learnt |= {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     def checkpoint_activations(self) -> None:
-        """In training, keep few activations and compute the others again: less memory for more time."""
+        """Recompute activations in the backward pass: less memory for more time."""
         for part in filter(None, (self.lm, self.encoder)):
             called = ("activation_checkpointing_enable", "gradient_checkpointing_enable")  # now, and before
             enable = next(getattr(part, name) for name in called if hasattr(part, name))
@@ -158,7 +158,7 @@ class PaperNetwork(nn.Module):
         ).last_hidden_state
         states_PBUD = torch.unflatten(states_PRD[:, prefix.shape[2] :], 1, (B, -1))
         place_U = torch.arange(block.shape[2], device=states_PRD.device)
-        last_PB = (block_mask_PBU * place_U).argmax(-1)  # of each block's tokens; padding may stand behind it
+        last_PB = (block_mask_PBU * place_U).argmax(-1)  # of each block's tokens; padding may follow it
         last_PBD = states_PBUD.gather(2, last_PB[..., None, None].expand(-1, -1, 1, states_PBUD.shape[-1])).squeeze(2)
         return torch.unflatten(self._odds(last_PBD), 0, (G, A)).float()
 
@@ -179,7 +179,7 @@ class PaperNetwork(nn.Module):
         return nn.functional.normalize(mean_NE.to(next(cast(nn.Module, self.connector).parameters()).dtype), dim=-1)
 
     def _around(self, said: Any, x: Tensor, mask: Tensor, *, before: bool) -> tuple[Tensor, Tensor]:
-        """Put fixed words before or after embeddings whose last two axes are tokens and width."""
+        """Put fixed words before or after embeddings, whose last two axes are tokens and width."""
         words = self._embed(said).to(x.dtype).expand(*x.shape[:-2], -1, -1)
         whole = mask.new_ones(*mask.shape[:-1], len(said))
         pairs = [(words, whole), (x, mask)] if before else [(x, mask), (words, whole)]

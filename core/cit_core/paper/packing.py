@@ -1,11 +1,11 @@
 """One row for a shared prefix and many blocks, `[prefix | block_1 | ... | block_B]`, for any Hugging Face model.
 
 A token sees the prefix and its own block, never another one, and positions go on after the prefix anew in every block:
-a packed block's states are those of `[prefix | block]` alone, whoever else is in the row. What is shared is read once:
+a packed block's states are those of `[prefix | block]` alone, whatever else is in the row. Shared parts are read once:
 the instruction among candidates (`[x | c_1 p | ... | c_K p]`), or the capability among instructions
 (`[c | x_1 p | ... | x_N p]`).
 
-Padding may stand anywhere, left, right or between; it is never seen and takes no position.
+Padding may be anywhere, left, right or between; it is never seen and takes no position.
 
 Axes: P rows, L prefix tokens, B blocks, T tokens of a block, R = L + B T, D width.
 """
@@ -21,7 +21,7 @@ __all__ = ["Rows", "pack"]
 
 
 class Rows(NamedTuple):
-    """What a transformer is given."""
+    """Inputs of a transformer."""
 
     x_PRD: Tensor
     bias_P1RR: Tensor

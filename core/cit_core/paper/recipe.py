@@ -27,9 +27,9 @@ class Stage(BaseModel):
     """Draw instructions from the tasks of the aptitude test alone."""
     steps: int = Field(default=1000, gt=0)
     learning_rate: float = Field(default=1e-4, gt=0.0)
-    """Of encoder, connector and regression head."""
+    """Learning rate of encoder, connector and regression head."""
     lm_learning_rate: float = Field(default=1e-5, gt=0.0)
-    """Of the language model, or of its LoRA layers."""
+    """Learning rate of the language model, or of its LoRA layers."""
 
 
 class Recipe(BaseModel):
@@ -46,9 +46,9 @@ class Recipe(BaseModel):
     `listwise`: which candidates handle an instruction. `distillation`: the evidence smoother's probabilities."""
     split: Split = Split()
     tasks: int = Field(default=50, gt=0)
-    """Of the aptitude test, at most."""
+    """Maximum number of tasks in the aptitude test."""
     questions: int = Field(default=20, gt=0)
-    """Of each of its tasks."""
+    """Number of questions of each of its tasks."""
     shots: int = Field(default=4, gt=1)
     """k: instructions of a group, of which the candidate handled one."""
     items: int = Field(default=1, gt=0)

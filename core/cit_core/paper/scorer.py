@@ -88,7 +88,7 @@ class PaperScorer:
     def calibrated_log_odds(
         self, instructions: Sequence[str], capabilities: Sequence[Capability]
     ) -> NDArray[np.float64]:
-        """Of what `score` says, (N, K)."""
+        """Return calibrated log-odds, those of `score`'s probabilities, (N, K)."""
         return self._slope * self.log_odds(instructions, capabilities) + self._intercept
 
     @torch.no_grad()

@@ -1,7 +1,7 @@
 """The teacher of distillation: what evidence on similar questions says of every training outcome.
 
-An outcome is 0 or 1 and mostly noise; the smoother's probability is neither. It is told five times, each time of the
-fifth of the items whose own outcomes it did not see.
+An outcome is 0 or 1 and mostly noise; the smoother's probability is neither. Items are smoothed in five folds, each
+from the outcomes of the other four.
 """
 
 from __future__ import annotations

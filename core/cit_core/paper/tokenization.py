@@ -23,7 +23,7 @@ __all__ = ["PaperReader", "words_of"]
 
 
 def words_of(tokenizer: Any) -> Words:
-    """What is said to phi besides instruction and capability, in its tokenizer's ids.
+    """Return the token ids of the fixed words around instruction and capability.
 
     Raises:
         InvalidInput: If 'Yes' and 'No' cannot be told apart by their first token.
@@ -60,11 +60,11 @@ class PaperReader:
         }
 
     def capabilities(self, grids: Sequence[Sequence[Capability]], shuffle: Sequence[int]) -> dict[str, Tensor]:
-        """What `PaperNetwork.represent` takes.
+        """Return the tensors that `PaperNetwork.represent` takes.
 
         Args:
             grids: The same number of capabilities in every grid.
-            shuffle: For every grid, in which order the results of its capabilities are told.
+            shuffle: Seed of the order of a capability's results, for every grid.
         """
         if self.config.capability == "set":
             return self._sets(grids)
@@ -106,7 +106,7 @@ class PaperReader:
 
 
 def _ids(tokenizer: Any, text: str, longest: int | None = None) -> list[int]:
-    """Of a piece of a row, or, with a length, of a whole text with its special tokens."""
+    """Return the ids of a part of a row; with `longest`, of a whole text with its special tokens."""
     whole = text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair, as cut JSON leaves it, is no text
     if longest is None:
         return list(tokenizer(whole, add_special_tokens=False, verbose=False)["input_ids"])

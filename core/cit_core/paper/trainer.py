@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 ROUTED = "eval_routing_accuracy"
 DONE = "model.safetensors"
-"""Of a stage's folder, once the stage is over."""
+"""File in a stage's folder that exists once the stage has finished."""
 
 
 def stage_trainer(
@@ -58,20 +58,20 @@ def stage_trainer(
     recipe: Recipe,
     stage: int,
 ) -> StageTrainer:
-    """The Trainer of one stage.
+    """Return the Trainer of one stage.
 
     Args:
-        network: Changed in place.
+        network: Trained in place.
         reader: Its tokenisers.
-        grids: Of this stage.
+        grids: Training data of this stage.
         collator: Grids to tensors.
-        validation: What the best is judged by.
-        folder: Of the run; the stage's checkpoints go to `stage-1`, `stage-2`, ...
-        recipe: Of the run.
-        stage: Which of its stages, from 0.
+        validation: Data for choosing the best checkpoint.
+        folder: Folder of the run; the stage's checkpoints go to `stage-1`, `stage-2`, ...
+        recipe: Settings of the run.
+        stage: Number of the stage, from 0.
 
     Raises:
-        InvalidInput: If the batch cannot be shared out, or a report is asked for whose package is not installed.
+        InvalidInput: If the batch cannot be shared out, or the package of a requested report is not installed.
     """
     network.unfreeze(recipe.stages[stage].learns)
     if recipe.gradient_checkpointing:
@@ -178,7 +178,7 @@ class StageTrainer(Trainer):
         return SequentialSampler(cast(Any, self.train_dataset))
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
-        """What was learnt, as safetensors; not the arguments, which the Trainer would pickle."""
+        """Save the weights as safetensors, without the arguments, which the Trainer would pickle."""
         if self.args.should_save:
             save_paper(self.model, Path(str(output_dir or self.args.output_dir)))
 
@@ -212,18 +212,18 @@ class _Metrics(TrainerCallback):
 
 
 class Progress(TrainerCallback):
-    """Tells how many steps of a stage are done.
+    """Reports the finished steps of a stage.
 
     Args:
-        tell: Called with what is counted and how many there are.
-        stage: Its number, from 1.
+        tell: Called with a description of the count, and the count.
+        stage: Number of the stage, from 1.
     """
 
     def __init__(self, tell: Callable[[str, int], None], stage: int) -> None:
         self._tell, self._stage = tell, stage
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        """A step is done."""
+        """Report a finished step."""
         self._tell(f"of {state.max_steps:,} steps of stage {self._stage}", state.global_step)
 
 

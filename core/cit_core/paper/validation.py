@@ -1,4 +1,4 @@
-"""What early stopping looks at: how often the routed candidate is right on validation items.
+"""Metric of early stopping: accuracy of the routed candidate on validation items.
 
 Axes: N items, K candidates.
 """
@@ -27,9 +27,9 @@ class Validation:
     instructions: tuple[str, ...]
     capabilities: tuple[Capability, ...]
     correct_NK: Array
-    """In [0, 1]; NaN where a model was not measured."""
+    """Outcomes in [0, 1]; NaN where a model was not measured."""
     zoos: tuple[tuple[int, ...], ...]
-    """Of candidates of similar strength."""
+    """Zoos of candidates of similar strength."""
 
     def __len__(self) -> int:
         return len(self.instructions)

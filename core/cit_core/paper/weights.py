@@ -23,7 +23,7 @@ __all__ = ["Parts", "load_paper", "load_parts", "load_weights", "new_paper", "sa
 
 
 class Parts(NamedTuple):
-    """What a network is made of; tests and users may bring their own."""
+    """Parts of a network; tests and users may bring their own."""
 
     lm: Any
     tokenizer: Any

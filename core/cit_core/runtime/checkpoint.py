@@ -1,7 +1,7 @@
 """A checkpoint on disk: four ONNX graphs, a tokenizer, a calibration, and a config that holds everyone's hash.
 
 `config.json` is `{"format", "name", "network", "files": {file name: sha256}}`.
-Files are read once, within limits, and what is loaded is the very bytes whose hash was checked.
+Files are read once, within limits; exactly the bytes whose hash was checked are loaded.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 FORMAT = 2
 ENCODER_FILES = ("reader.onnx", "encoder.onnx", "tokenizer.json")
-"""What makes a text's vector: the same files, the same vectors."""
+"""Files that determine a text's vector: the same files make the same vectors."""
 GRAPHS = ("reader.onnx", "encoder.onnx", "connector.onnx", "phi.onnx")
 FILES = (*GRAPHS, "tokenizer.json", "calibration.json")
 CONFIG = "config.json"
@@ -56,7 +56,7 @@ class _Network(BaseModel):
     max_length: Annotated[int, Field(ge=4, le=65_536)]
     """Tokens."""
     width: Annotated[int, Field(ge=1, le=65_536)]
-    """Of a vector."""
+    """Dimensions of a vector."""
 
 
 class _Config(BaseModel):
@@ -82,7 +82,7 @@ class Checkpoint:
     folder: Path
     config: Mapping[str, Any]
     contents: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
-    """Of the files, until `released`."""
+    """Contents of the files, until `released`."""
 
     @classmethod
     def open(cls, checkpoint: str | Path) -> Checkpoint:
@@ -116,7 +116,7 @@ class Checkpoint:
 
     @cached_property
     def encoder(self) -> str:
-        """Which trunk makes its vectors, 16 hex digits."""
+        """Hash of the trunk that makes the vectors, 16 hex digits."""
         return self._hash_of(ENCODER_FILES)[:16]
 
     def _hash_of(self, names: Iterable[str]) -> str:
@@ -124,7 +124,7 @@ class Checkpoint:
         return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of a file whose hash was checked; after `released`, they are read and checked again."""
+        """Return a file's bytes, with their hash checked; after `released`, they are read and checked again."""
         found = self.contents.get(name)
         return _verified(self.folder, name, self.config["files"].get(name)) if found is None else found
 

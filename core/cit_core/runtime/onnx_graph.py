@@ -26,7 +26,7 @@ Sin Size SkipLayerNormalization Slice Softmax Softplus Split Sqrt Squeeze Sub Sw
 Unsqueeze Where Xor
 """
 OPERATORS = frozenset(ARITHMETIC.split())
-"""What networks are made of: arithmetic on tensors. Everything that holds a graph of its own is missing."""
+"""Allowed operators: arithmetic on tensors. Operators that contain a graph of their own are not among them."""
 DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
 
 # Field numbers of onnx.proto, as far as they are looked at.

@@ -40,7 +40,7 @@ CACHED_TASKS = 4096
 RECENT_ZOOS = 8
 """Zoos in a row of which each finds its capabilities stacked; a ninth pushes the oldest out."""
 SLOW_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion"]
-"""Of onnxruntime (seen in 1.32): on a CPU the fused operation takes longer than its parts."""
+"""Fusions of onnxruntime (seen in 1.32) to switch off: on a CPU the fused operation takes longer than its parts."""
 Known = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Keys and values MHTE in phi's layers and the level, of one capability."""
 
@@ -69,7 +69,7 @@ class OnnxScorer:
         self.max_tokens: int = self.checkpoint.config["network"]["max_length"]
         """Tokens of a query that are read; what follows is cut."""
         self.encoder = self.checkpoint.encoder
-        """Whose vectors `encode` makes: a hash of the trunk."""
+        """Hash of the trunk that makes the vectors of `encode`."""
         self._threads = threads
         self._calibration = _calibration(opened)
         self._load(opened)
@@ -119,11 +119,11 @@ class OnnxScorer:
     def _require_fit(self) -> None:
         """Refuse parts that do not fit each other now, not at the first query that is long or has a rare word."""
         longest_1L = np.full((1, self.max_tokens), highest_token(self._tokenizer), np.int64)
-        nobody = Capability(candidate=Candidate(id="nobody"))
+        probe = Capability(candidate=Candidate(id="probe"))
         failures: tuple[type[Exception], ...] = (*_failures(), ValueError, IndexError, TypeError)
         try:
             _run(self._reader, longest_1L, np.ones_like(longest_1L))
-            odds_NK, vectors_ND = self.read(PROBES, [nobody])
+            odds_NK, vectors_ND = self.read(PROBES, [probe])
         except failures as error:
             raise CheckpointError(
                 f"{self.checkpoint.folder}: its graphs, tokenizer and config do not fit each other: "

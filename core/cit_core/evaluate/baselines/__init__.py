@@ -1,7 +1,7 @@
-"""What our router is compared with: baselines from the literature, fitted on the outcomes that we have, on equal terms.
+"""Baselines from the literature for comparison with the router, fitted on the same outcomes.
 
-All of them see the same items, the same vectors and the same profiles, learn on training items and choose their
-hyper-parameters on validation items by the ranking of the models to learn from. A baseline whose `uses` is "responses"
+All of them get the same items, vectors and profiles, learn on training items and choose their hyper-parameters on
+validation items by the ranking of the training models. A baseline whose `uses` is "responses"
 needs a candidate's own item-level outcomes; one that needs "profile" alone scores any candidate with an aptitude test.
 """
 

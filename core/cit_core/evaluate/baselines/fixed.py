@@ -32,18 +32,18 @@ class Aptitude:
     uses: Uses = "profile"
 
     def fit(self, known: Known, encode: Encode) -> BestByAptitude:  # noqa: ARG002
-        """Nothing to learn."""
+        """Return the rule; it has no parameters."""
         return BestByAptitude()
 
 
 class Random:
-    """Everybody is as good as everybody: metrics let equal scores share, so its figure is the mean of random draws."""
+    """Scores all candidates alike: metrics average over equal scores, so its figure is the mean of random draws."""
 
     name = "random"
     uses: Uses = "profile"
 
     def fit(self, known: Known, encode: Encode) -> Fitted:  # noqa: ARG002
-        """Nothing to learn."""
+        """Return constant scores; there are no parameters."""
 
         def indifferent(vectors_ND: NDArray[np.float32], capabilities: Sequence[Capability]) -> Array:
             return np.full((len(vectors_ND), len(capabilities)), 0.5)

@@ -1,4 +1,4 @@
-"""What a baseline may look at, and what everything is chosen by.
+"""The data of a baseline, and the metric by which its hyper-parameters are chosen.
 
 Axes: I items, M models, T models to learn from, V validation items, D width.
 """
@@ -20,15 +20,15 @@ __all__ = ["Array", "Known", "log_odds"]
 
 Array = NDArray[np.float64]
 EDGE = 1e-3
-"""Nobody is surer than that: that none of ten neighbours was right does not mean never."""
+"""Lowest and highest probability are this and 1 minus this: ten wrong neighbours do not mean never."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """Everything that a baseline may look at.
+    """The data that a baseline may use.
 
     Raises:
-        InvalidInput: If the parts are of different sizes, a model stands twice, an outcome is outside [0, 1], or the
+        InvalidInput: If the parts are of different sizes, a model occurs twice, an outcome is outside [0, 1], or the
             models to learn from have too few outcomes to learn from or to choose by.
     """
 
@@ -36,13 +36,13 @@ class Known:
     """Unit trunk vectors of the items."""
     tasks_I: tuple[str, ...]
     correct_IM: Array
-    """In [0, 1]; NaN where a model was not measured."""
+    """Outcomes in [0, 1]; NaN where a model was not measured."""
     capabilities: tuple[Capability, ...]
     """The aptitude test of each model."""
     trained: tuple[bool, ...]
-    """Whether a model is one to learn from; a new one is only to be scored."""
+    """True for models to learn from; a new model is only scored."""
     validation_I: NDArray[np.bool_]
-    """Items for choosing hyper-parameters and nothing else; the others are for training."""
+    """True for items that serve to choose hyper-parameters; the others are for training."""
 
     def __post_init__(self) -> None:
         items, models = len(self.vectors_ID), len(self.capabilities)
@@ -73,7 +73,7 @@ class Known:
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """Of the models."""
+        """Ids of the models."""
         return tuple(capability.candidate.id for capability in self.capabilities)
 
     @cached_property
@@ -83,17 +83,17 @@ class Known:
 
     @cached_property
     def training_vectors_ID(self) -> NDArray[np.float32]:
-        """Of the training items alone."""
+        """Vectors of the training items."""
         return self.vectors_ID[~self.validation_I]
 
     @cached_property
     def training_correct_IM(self) -> Array:
-        """Of the training items alone."""
+        """Outcomes on the training items."""
         return self.correct_IM[~self.validation_I]
 
     @cached_property
     def validation_vectors_VD(self) -> NDArray[np.float32]:
-        """Of the validation items alone."""
+        """Vectors of the validation items."""
         return self.vectors_ID[self.validation_I]
 
     @cached_property
@@ -121,18 +121,18 @@ class Known:
         return float(np.nanmean(ranking_accuracy(scores_VT, self._judged_VT)))
 
     def scale_of_new(self, log_odds_VT: NDArray[np.floating]) -> Calibration:
-        """What makes probabilities of new models comparable with those of the models to learn from.
+        """Return the calibration that makes new models comparable with the models to learn from.
 
-        An aptitude test asks what tells models apart, so who is known by its answers there alone looks better or worse
-        than it is. The models to learn from show by how much.
+        The questions of an aptitude test are not typical, so a model known by its answers there alone looks better or
+        worse than it is. The models to learn from show by how much.
 
         Args:
-            log_odds_VT: What `as_new_IT` leads to on validation items.
+            log_odds_VT: Predictions for validation items that were fitted on `as_new_IT`.
         """
         try:
             return fit_calibration(log_odds_VT, self._judged_VT)
         except InvalidInput:
-            return Calibration()  # they say nothing about right and wrong: there is nothing to correct
+            return Calibration()  # no right or no wrong outcome there: nothing to correct
 
     def require_answers(self) -> None:
         """Refuse a model without outcomes on training items.
@@ -150,6 +150,6 @@ class Known:
 
 
 def log_odds(probability: NDArray[np.floating]) -> Array:
-    """Log-odds of any shape; 0 and 1 are taken for nearly never and nearly always."""
+    """Return log-odds of probabilities of any shape, clipped to [`EDGE`, 1 - `EDGE`]."""
     inside = np.clip(probability.astype(np.float64), EDGE, 1.0 - EDGE)
     return np.log(inside) - np.log1p(-inside)

@@ -26,7 +26,7 @@ from cit_core.evaluate.baselines.protocol import Encode, Fitted, Uses, bench_mod
 __all__ = ["IRT", "MatrixFactorisation", "TextOnly"]
 
 ITERATIONS = 100
-"""Of L-BFGS at most: the loss is within 0.3 % of its minimum then."""
+"""Maximum number of L-BFGS iterations: the loss is within 0.3 % of its minimum then."""
 START = 0.1
 """Standard deviation of the first weights."""
 DECAYS = (30.0, 100.0, 300.0, 1000.0)
@@ -196,7 +196,7 @@ def _learn(activation: _Activation, x_ID: NDArray[np.float32], correct_IT: Array
 
 
 def _place(items: _Items, x_ID: NDArray[np.float32], correct_IM: Array) -> Array:
-    """Where models stand, (M, R), given the question's side: logistic regressions with the prior as their ridge."""
+    """Fit the positions of models, (M, R), given the items': logistic regressions with the prior as their ridge."""
     factors_IR, difficulty_I = items(x_ID)
     shape = correct_IM.shape[1], factors_IR.shape[1]
 

@@ -110,7 +110,7 @@ class _Profiles:
         self._tasks = sorted({result.task.id for capability in capabilities for result in capability.results})
 
     def rows(self, capabilities: Sequence[Capability]) -> NDArray[np.float32]:
-        """(K, T + 1); the mean stands in for a task that was not measured."""
+        """Return accuracies by task, (K, T + 1); the mean fills in for a task that was not measured."""
         mean_K = BestByAptitude().score([""], capabilities)[0]
         rows = []
         for capability, mean in zip(capabilities, mean_K, strict=True):

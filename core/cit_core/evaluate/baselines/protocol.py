@@ -1,4 +1,4 @@
-"""What a baseline must do, and the scorer that it becomes.
+"""Protocol of a baseline, and the fitted scorer.
 
 Axes: N queries, K candidates, M models, D width.
 """
@@ -22,7 +22,7 @@ from cit_core.router import Scorer
 __all__ = ["Baseline", "Encode", "Fitted", "Predict", "Uses", "bench_module", "by_column", "one_thread"]
 
 Uses = Literal["profile", "responses"]
-"""Of a candidate: its profile alone, or its own item-level outcomes (of a new model: its core answers)."""
+"""Data used of a candidate: its profile alone, or its own item-level outcomes (of a new model: its core answers)."""
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to unit trunk vectors, (N, D)."""
 Predict = Callable[[NDArray[np.float32], Sequence[Capability]], Array]
@@ -99,7 +99,7 @@ def bench_module(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise MissingExtra(f"{name.partition('.')[0]}, which the baselines stand on,", "bench") from error
+        raise MissingExtra(f"{name.partition('.')[0]}, which the baselines need,", "bench") from error
 
 
 def one_thread() -> AbstractContextManager[Any]:
