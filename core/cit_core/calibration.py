@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 
-__all__ = ["Calibration", "fit_calibration", "sigmoid"]
+__all__ = ["Calibration", "fit_calibration", "log_odds", "sigmoid"]
 
 Floating = TypeVar("Floating", bound=np.floating)
+EDGE = 1e-3
+"""Lowest probability of `log_odds`: ten wrong answers of ten do not mean never."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,12 @@ def _finite(number: object) -> bool:
 def sigmoid(z: NDArray[Floating]) -> NDArray[Floating]:
     """Turn log-odds into probabilities."""
     return np.exp(-np.logaddexp(0.0, -z))  # type: ignore[no-any-return]  # no overflow, however large z is
+
+
+def log_odds(probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Turn probabilities of any shape into log-odds, clipped to [`EDGE`, 1 - `EDGE`]."""
+    inside = np.clip(probability.astype(np.float64), EDGE, 1.0 - EDGE)
+    return np.log(inside) - np.log1p(-inside)
 
 
 def fit_calibration(odds: NDArray[np.floating], correct: NDArray[np.floating]) -> Calibration:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
 from cit_core.catalogue import catalogue_candidates, core_suite, known_tasks
-from cit_core.evaluate.baselines import Aptitude, Fitted, Known
+from cit_core.evaluate.baselines import Aptitude, BaselineData, Fitted
 from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Candidate, Capability
 
@@ -145,11 +145,11 @@ class StubBaseline:
 
     def __init__(self, name: str = "stub baseline") -> None:
         self.name = name
-        self.fits: list[Known] = []
+        self.fits: list[BaselineData] = []
 
-    def fit(self, known: Known, encode: Callable[[Sequence[str]], NDArray[np.float32]]) -> Fitted:
-        self.fits.append(known)
-        mean = dict(zip(known.ids, np.nanmean(known.correct_IM, axis=0), strict=True))
+    def fit(self, data: BaselineData, encode: Callable[[Sequence[str]], NDArray[np.float32]]) -> Fitted:
+        self.fits.append(data)
+        mean = dict(zip(data.ids, np.nanmean(data.correct_IM, axis=0), strict=True))
 
         def predict(vectors_ND: NDArray[np.float32], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
             return np.tile([mean[c.candidate.id] for c in capabilities], (len(vectors_ND), 1))

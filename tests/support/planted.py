@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.capability import capability_from_results
-from cit_core.evaluate.baselines import Known
+from cit_core.evaluate.baselines import BaselineData
 from cit_core.records import Candidate, Capability, Task
 
 REGIONS = 3
@@ -21,7 +21,7 @@ SPECIALISTS = ((0.9, 0.2, 0.2), (0.2, 0.9, 0.2), (0.2, 0.2, 0.9))
 class Planted:
     """What a baseline may know, and the truth about questions it has not seen."""
 
-    known: Known
+    known: BaselineData
     vectors: NDArray[np.float32]
     """Of the questions named "0", "1" and so on."""
     texts: tuple[str, ...]
@@ -55,7 +55,7 @@ def planted(items: int = 450, unseen: int = 150, core: int = 150, validation: in
     correct = (draw.random((items, len(skill))) < chance[:items]).astype(float)
     correct[core:, 12:] = np.nan
     correct[:, 3:5] = np.where(draw.random((items, 2)) < 0.2, np.nan, correct[:, 3:5])
-    known = Known(
+    known = BaselineData(
         vectors_ID=vectors[:items],
         tasks_I=tuple(TASKS[place].id for place in region[:items]),
         correct_IM=correct,

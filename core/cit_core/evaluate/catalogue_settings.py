@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.catalogue import catalogue_candidates, core_suite
-from cit_core.evaluate.baselines import Known
+from cit_core.evaluate.baselines import BaselineData
 from cit_core.evaluate.setting import Part, Setting, profile_of, unseen_items
 from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate, Capability
@@ -154,7 +154,7 @@ def _known(
     visible: NDArray[np.bool_],
     asked: int | None,
     logged: int,
-) -> tuple[Known, dict[str, Capability]]:
+) -> tuple[BaselineData, dict[str, Capability]]:
     seen, suite = _seen_items(table, split, visible), core_suite()
     core_task = {item: task.id for task in suite.tasks for item in suite.items[task.id]}
     core = np.array([table.item_ids[row] in core_task for row in seen], bool)
@@ -172,7 +172,7 @@ def _known(
         tasks = [core_task[table.item_ids[row]] for row in rows]
         marks = table.correct_IK[rows, table.column(model)]
         profiles[model] = profile_of(facts.get(model, Candidate(id=model)), suite.tasks, tasks, marks)
-    known = Known(
+    known = BaselineData(
         vectors_ID=vectors_ID[seen],
         tasks_I=tuple(table.tasks[row] for row in seen),
         correct_IM=correct_IM,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cit_core.catalogue import known_tasks
 from cit_core.errors import InvalidInput
-from cit_core.evaluate.baselines import Known
+from cit_core.evaluate.baselines import BaselineData
 from cit_core.evaluate.setting import Setting, profile_of, unseen_items
 from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate, Capability, Task
@@ -122,7 +122,7 @@ def own_tasks_setting(
         groups=tuple(table.tasks[row] for row in rows),
         correct_NK=table.correct_IK[rows],
         capabilities=tuple(profiles),
-        known=Known(
+        known=BaselineData(
             vectors_ID=vectors_ID[seen],
             tasks_I=tuple(of_seen),
             correct_IM=table.correct_IK[seen],

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import cit_core
 from cit_core.aptitude.evidence_fit import fit_log
 from cit_core.aptitude.evidence_sources import Log, mean_profile
-from cit_core.evaluate.baselines import Baseline, Known, baselines
+from cit_core.evaluate.baselines import Baseline, BaselineData, baselines
 from cit_core.evaluate.setting import Setting
 from cit_core.evidence import Evidence, EvidenceScorer
 from cit_core.outcomes import OutcomeMatrix
@@ -78,7 +78,7 @@ def methods(scorer: Network, encode: Encode, *, chosen: Sequence[Baseline] | Non
         return lambda setting: asked(scorer, setting, [change(c) for c in setting.capabilities])
 
     def learned(baseline: Baseline) -> Callable[[Setting], Scores]:
-        fitted: list[tuple[Known, Scorer]] = []  # the last one: settings that know the same come one after the other
+        fitted: list[tuple[BaselineData, Scorer]] = []  # the last one: settings with the same data follow each other
 
         def score(setting: Setting) -> Scores:
             if not fitted or fitted[0][0] is not setting.known:

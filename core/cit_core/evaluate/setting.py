@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.capability import capability_from_outcomes
-from cit_core.evaluate.baselines import Known
+from cit_core.evaluate.baselines import BaselineData
 from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate, Capability, Task
 
@@ -36,7 +36,7 @@ class Setting:
     """NaN where a candidate was not measured; in what routers are compared on, nowhere."""
     capabilities: tuple[Capability, ...]
     """Of the K candidates."""
-    known: Known
+    known: BaselineData
     known_instructions: tuple[str, ...]
     """Texts of the I known items."""
     known_questions: frozenset[str]

@@ -7,8 +7,8 @@ needs a candidate's own item-level outcomes; one that needs "profile" alone scor
 
 from __future__ import annotations
 
+from cit_core.evaluate.baselines.baseline_data import BaselineData
 from cit_core.evaluate.baselines.fixed import Aptitude, BestByAptitude, Random
-from cit_core.evaluate.baselines.known import Known
 from cit_core.evaluate.baselines.latent import IRT, MatrixFactorisation, TextOnly
 from cit_core.evaluate.baselines.local import Clusters, KNearest, Ridge
 from cit_core.evaluate.baselines.profiles import MLP, Forest
@@ -19,12 +19,12 @@ __all__ = [
     "MLP",
     "Aptitude",
     "Baseline",
+    "BaselineData",
     "BestByAptitude",
     "Clusters",
     "Fitted",
     "Forest",
     "KNearest",
-    "Known",
     "MatrixFactorisation",
     "Random",
     "Ridge",

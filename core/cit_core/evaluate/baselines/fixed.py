@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.evaluate.baselines.known import Array, Known
+from cit_core.evaluate.baselines.baseline_data import Array, BaselineData
 from cit_core.evaluate.baselines.protocol import Encode, Fitted, Uses
 from cit_core.records import Capability
 
@@ -31,7 +31,7 @@ class Aptitude:
     name = BestByAptitude.name
     uses: Uses = "profile"
 
-    def fit(self, known: Known, encode: Encode) -> BestByAptitude:  # noqa: ARG002
+    def fit(self, data: BaselineData, encode: Encode) -> BestByAptitude:  # noqa: ARG002
         """Return the rule; it has no parameters."""
         return BestByAptitude()
 
@@ -42,7 +42,7 @@ class Random:
     name = "random"
     uses: Uses = "profile"
 
-    def fit(self, known: Known, encode: Encode) -> Fitted:  # noqa: ARG002
+    def fit(self, data: BaselineData, encode: Encode) -> Fitted:  # noqa: ARG002
         """Return constant scores; there are no parameters."""
 
         def indifferent(vectors_ND: NDArray[np.float32], capabilities: Sequence[Capability]) -> Array:

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.calibration import sigmoid
+from cit_core.calibration import log_odds, sigmoid
+from cit_core.evaluate.baselines.baseline_data import Array, BaselineData
 from cit_core.evaluate.baselines.fixed import BestByAptitude
-from cit_core.evaluate.baselines.known import Array, Known, log_odds
 from cit_core.evaluate.baselines.protocol import Encode, Fitted, Uses, bench_module, by_column, one_thread
 
 __all__ = ["IRT", "MatrixFactorisation", "TextOnly"]
@@ -80,9 +80,9 @@ class MatrixFactorisation:
     def __init__(self, factors: Sequence[int] = (2, 4, 8), decays: Sequence[float] = DECAYS) -> None:
         self.factors, self.decays = tuple(factors), tuple(decays)
 
-    def fit(self, known: Known, encode: Encode) -> Fitted:
+    def fit(self, data: BaselineData, encode: Encode) -> Fitted:
         """Choose rank and decay."""
-        return _fit(self.name, LINEAR, self.factors, self.decays, known, encode)
+        return _fit(self.name, LINEAR, self.factors, self.decays, data, encode)
 
 
 class IRT:
@@ -99,9 +99,9 @@ class IRT:
     def __init__(self, factors: Sequence[int] = (2, 4, 8), decays: Sequence[float] = DECAYS) -> None:
         self.factors, self.decays = tuple(factors), tuple(decays)
 
-    def fit(self, known: Known, encode: Encode) -> Fitted:
+    def fit(self, data: BaselineData, encode: Encode) -> Fitted:
         """Choose number of abilities and decay."""
-        return _fit(self.name, POSITIVE, self.factors, self.decays, known, encode)
+        return _fit(self.name, POSITIVE, self.factors, self.decays, data, encode)
 
 
 class TextOnly:
@@ -120,20 +120,20 @@ class TextOnly:
     def __init__(self, widths: Sequence[int] = (32,), decays: Sequence[float] = DECAYS) -> None:
         self.widths, self.decays = tuple(widths), tuple(decays)
 
-    def fit(self, known: Known, encode: Encode) -> Fitted:
+    def fit(self, data: BaselineData, encode: Encode) -> Fitted:
         """Choose width and decay."""
-        trained_M = known.trained_M
-        items, models_TR, (width, decay) = _best(HIDDEN, self.widths, self.decays, known)
-        aptitude_M = log_odds(BestByAptitude().score([""], known.capabilities)[0])
-        validation = len(known.validation_vectors_VD)
-        scale = known.scale_of_new(np.tile(aptitude_M[trained_M], (validation, 1)))
+        trained_M = data.trained_M
+        items, models_TR, (width, decay) = _best(HIDDEN, self.widths, self.decays, data)
+        aptitude_M = log_odds(BestByAptitude().score([""], data.capabilities)[0])
+        validation = len(data.validation_vectors_VD)
+        scale = data.scale_of_new(np.tile(aptitude_M[trained_M], (validation, 1)))
 
         def predict(vectors_ND: NDArray[np.float32]) -> Array:
             predicted_NM = np.tile(scale(aptitude_M), (len(vectors_ND), 1))
             predicted_NM[:, trained_M] = sigmoid(items.log_odds(_with_one(vectors_ND), models_TR))
             return predicted_NM
 
-        return Fitted(self.name, encode, by_column(self.name, known.ids, predict), {"width": width, "decay": decay})
+        return Fitted(self.name, encode, by_column(self.name, data.ids, predict), {"width": width, "decay": decay})
 
 
 def _fit(
@@ -141,35 +141,35 @@ def _fit(
     activation: _Activation,
     factors: Sequence[int],
     decays: Sequence[float],
-    known: Known,
+    data: BaselineData,
     encode: Encode,
 ) -> Fitted:
-    known.require_answers()
-    items, _, (rank, decay) = _best(activation, factors, decays, known)
-    x_ID, x_VD = _with_one(known.training_vectors_ID), _with_one(known.validation_vectors_VD)
-    models_MR = _place(items, x_ID, known.training_correct_IM)
-    scale = known.scale_of_new(items.log_odds(x_VD, _place(items, x_ID, known.as_new_IT)))
+    data.require_answers()
+    items, _, (rank, decay) = _best(activation, factors, decays, data)
+    x_ID, x_VD = _with_one(data.training_vectors_ID), _with_one(data.validation_vectors_VD)
+    models_MR = _place(items, x_ID, data.training_correct_IM)
+    scale = data.scale_of_new(items.log_odds(x_VD, _place(items, x_ID, data.as_new_IT)))
 
     def predict(vectors_ND: NDArray[np.float32]) -> Array:
         log_odds_NM = items.log_odds(_with_one(vectors_ND), models_MR)
-        return sigmoid(np.where(known.trained_M, log_odds_NM, scale.log_odds(log_odds_NM)))
+        return sigmoid(np.where(data.trained_M, log_odds_NM, scale.log_odds(log_odds_NM)))
 
-    return Fitted(name, encode, by_column(name, known.ids, predict), {"factors": rank, "decay": decay})
+    return Fitted(name, encode, by_column(name, data.ids, predict), {"factors": rank, "decay": decay})
 
 
 def _best(
-    activation: _Activation, factors: Sequence[int], decays: Sequence[float], known: Known
+    activation: _Activation, factors: Sequence[int], decays: Sequence[float], data: BaselineData
 ) -> tuple[_Items, Array, tuple[int, float]]:
     """The question's side that ranks the models to learn from best on validation items, with them placed on it."""
-    x_ID, x_VD = _with_one(known.training_vectors_ID), _with_one(known.validation_vectors_VD)
-    correct_IT = known.training_correct_IM[:, known.trained_M]
+    x_ID, x_VD = _with_one(data.training_vectors_ID), _with_one(data.validation_vectors_VD)
+    correct_IT = data.training_correct_IM[:, data.trained_M]
 
     def tried() -> Iterator[tuple[_Items, Array, tuple[int, float]]]:
         for rank, decay in itertools.product(factors, decays):
             items = _learn(activation, x_ID, correct_IT, rank, decay)
             yield items, _place(items, x_ID, correct_IT), (rank, decay)
 
-    return max(tried(), key=lambda one: known.quality(one[0].log_odds(x_VD, one[1])))
+    return max(tried(), key=lambda one: data.quality(one[0].log_odds(x_VD, one[1])))
 
 
 def _learn(activation: _Activation, x_ID: NDArray[np.float32], correct_IT: Array, rank: int, decay: float) -> _Items:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cit_core.evaluate.baselines.baseline_data import Array, BaselineData
 from cit_core.evaluate.baselines.fixed import BestByAptitude
-from cit_core.evaluate.baselines.known import Array, Known
 from cit_core.evaluate.baselines.protocol import Encode, Fitted, Uses, bench_module, one_thread
 from cit_core.records import Capability
 
@@ -43,7 +43,7 @@ class MLP:
     def __init__(self, alphas: Sequence[float] = (1.0, 3.0, 10.0)) -> None:
         self.alphas = tuple(alphas)
 
-    def fit(self, known: Known, encode: Encode) -> Fitted:
+    def fit(self, data: BaselineData, encode: Encode) -> Fitted:
         """Choose alpha and the number of epochs."""
 
         def networks(x_PF: NDArray[np.float32], right_P: NDArray[np.bool_]) -> Iterator[Tried]:
@@ -56,7 +56,7 @@ class MLP:
                     growing.partial_fit(scaler.transform(x_PF), right_P, classes=[False, True])
                     yield {"alpha": alpha, "epochs": epochs}, pipeline(scaler, copy.deepcopy(growing))
 
-        return _best(self.name, networks, known, encode)
+        return _best(self.name, networks, data, encode)
 
 
 class Forest:
@@ -73,7 +73,7 @@ class Forest:
     def __init__(self, leaves: Sequence[int] = (20, 80, 320), trees: int = 100) -> None:
         self.leaves, self.trees = tuple(leaves), trees
 
-    def fit(self, known: Known, encode: Encode) -> Fitted:
+    def fit(self, data: BaselineData, encode: Encode) -> Fitted:
         """Choose the size of leaves."""
 
         def forests(x_PF: NDArray[np.float32], right_P: NDArray[np.bool_]) -> Iterator[Tried]:
@@ -82,24 +82,24 @@ class Forest:
                 grown = forest(self.trees, min_samples_leaf=leaf, random_state=0, n_jobs=-1).fit(x_PF, right_P)
                 yield {"leaf": leaf}, grown.set_params(n_jobs=1)  # several threads would add up in any order
 
-        return _best(self.name, forests, known, encode)
+        return _best(self.name, forests, data, encode)
 
 
 def _best(
     name: str,
     classifiers: Callable[[NDArray[np.float32], NDArray[np.bool_]], Iterable[Tried]],
-    known: Known,
+    data: BaselineData,
     encode: Encode,
 ) -> Fitted:
     """The classifier that ranks the models to learn from best on validation items."""
-    profiles = _Profiles(known.capabilities)
-    trained = [capability for capability, one in zip(known.capabilities, known.trained, strict=True) if one]
+    profiles = _Profiles(data.capabilities)
+    trained = [capability for capability, one in zip(data.capabilities, data.trained, strict=True) if one]
 
     def quality(tried: Tried) -> float:
-        return known.quality(profiles.predict(tried[1], known.validation_vectors_VD, trained))
+        return data.quality(profiles.predict(tried[1], data.validation_vectors_VD, trained))
 
     with one_thread():
-        chosen, classifier = max(classifiers(*profiles.pairs(known)), key=quality)
+        chosen, classifier = max(classifiers(*profiles.pairs(data)), key=quality)
     return Fitted(name, encode, lambda vectors, zoo: profiles.predict(classifier, vectors, zoo), chosen)
 
 
@@ -118,14 +118,14 @@ class _Profiles:
             rows.append([*(accuracy.get(task, mean) for task in self._tasks), mean])
         return np.array(rows, np.float32)
 
-    def pairs(self, known: Known) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def pairs(self, data: BaselineData) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Features (P, F) of training items with the models to learn from, and whether the answer was right."""
-        correct_IM = np.where(known.trained_M, known.training_correct_IM, np.nan)
+        correct_IM = np.where(data.trained_M, data.training_correct_IM, np.nan)
         item_P, model_P = np.nonzero(~np.isnan(correct_IM))
         drawn = np.random.default_rng(0).permutation(len(item_P))[:PAIRS]
         item_P, model_P = item_P[drawn], model_P[drawn]
-        rows_MF = self.rows(known.capabilities)
-        return np.hstack([known.training_vectors_ID[item_P], rows_MF[model_P]]), correct_IM[item_P, model_P] >= 0.5
+        rows_MF = self.rows(data.capabilities)
+        return np.hstack([data.training_vectors_ID[item_P], rows_MF[model_P]]), correct_IM[item_P, model_P] >= 0.5
 
     def predict(self, classifier: Any, vectors_ND: NDArray[np.float32], capabilities: Sequence[Capability]) -> Array:
         """P(right), (N, K)."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.errors import MissingExtra, UnknownCandidate
-from cit_core.evaluate.baselines.known import Array, Known
+from cit_core.evaluate.baselines.baseline_data import Array, BaselineData
 from cit_core.records import Capability
 from cit_core.router import Scorer
 
@@ -35,11 +35,11 @@ class Baseline(Protocol):
     name: str
     uses: Uses
 
-    def fit(self, known: Known, encode: Encode) -> Scorer:
+    def fit(self, data: BaselineData, encode: Encode) -> Scorer:
         """Learn from training items, choose hyper-parameters on validation items.
 
         Args:
-            known: What there is to learn from.
+            data: The data to learn from.
             encode: Gives the vectors of the queries that the scorer is asked about later.
 
         Raises:

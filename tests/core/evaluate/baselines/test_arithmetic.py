@@ -1,4 +1,4 @@
-"""What each baseline computes, beside the same thing written out; and what `Known` accepts and offers."""
+"""What each baseline computes, beside the same thing written out; and what `BaselineData` accepts and offers."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from planted import TASKS, Planted, planted, profile
 from scipy.optimize import approx_fprime
 from sklearn.linear_model import LogisticRegression
 
-from cit_core.calibration import sigmoid
+from cit_core.calibration import log_odds, sigmoid
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.baselines import (
     IRT,
     Baseline,
+    BaselineData,
     Clusters,
     Forest,
     KNearest,
-    Known,
     MatrixFactorisation,
     Ridge,
     TextOnly,
     latent,
     profiles,
 )
-from cit_core.evaluate.baselines.known import log_odds
 from cit_core.evaluate.baselines.local import PSEUDO_OUTCOMES
 from cit_core.evaluate.metrics import ranking_accuracy
 
@@ -46,7 +45,7 @@ def random_known(seed: int = 0, measured: float = 0.8) -> Planted:
     correct = (draw.random((40, MODELS)) < 0.5).astype(float)
     correct[draw.random(correct.shape) > measured] = np.nan
     correct[[0, 1, 30]] = [[0.0] * MODELS, [1.0] * MODELS, [0.0, 1.0] * (MODELS // 2)]
-    known = Known(
+    known = BaselineData(
         vectors_ID=vectors[:40],
         tasks_I=(TASKS[0].id,) * 40,
         correct_IM=correct,
@@ -266,7 +265,7 @@ def test_pairs_are_of_training_items_and_models_to_learn_from(monkeypatch: pytes
     assert (routed_to == plan.chance[:, 12:].argmax(axis=1)).mean() > 0.6
 
 
-REFUSED: dict[str, Callable[[Known], Known]] = {
+REFUSED: dict[str, Callable[[BaselineData], BaselineData]] = {
     r"450 vectors and 15 capabilities need .* got 449, 450, 15, \(450, 15\)": lambda known: replace(
         known, tasks_I=known.tasks_I[1:]
     ),

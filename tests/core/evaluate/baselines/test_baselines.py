@@ -17,12 +17,12 @@ from cit_core.evaluate.baselines import (
     IRT,
     MLP,
     Baseline,
+    BaselineData,
     BestByAptitude,
     Clusters,
     Fitted,
     Forest,
     KNearest,
-    Known,
     MatrixFactorisation,
     Random,
     Ridge,
@@ -160,7 +160,7 @@ def test_validation_items_choose(plan: Planted, name: str) -> None:
             assert scorer.chosen.get(f"{chosen}, new models", expected) == expected
 
 
-def contrary(plan: Planted) -> Known:
+def contrary(plan: Planted) -> BaselineData:
     """The same training items; on validation items a model is bad at what it is good at, around its own mean."""
     region = [[task.id for task in TASKS].index(task) for task in plan.known.tasks_I]
     skill = np.array([[result.accuracy for result in c.results] for c in plan.known.capabilities])

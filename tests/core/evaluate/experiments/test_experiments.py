@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from cit_core.capability import capability_from_results
 from cit_core.catalogue import known_tasks
 from cit_core.errors import InvalidInput
-from cit_core.evaluate.baselines import Known
+from cit_core.evaluate.baselines import BaselineData
 from cit_core.evaluate.comparison import HINDSIGHT, SINGLE_BEST
 from cit_core.evaluate.cost_metrics import arena_score
 from cit_core.evaluate.experiments import overhead as overhead_module
@@ -54,7 +54,7 @@ def setting_of(
     )
     instructions = tuple(texts or (f"Question {n}?" for n in range(len(correct))))
     marks = np.indices((4, len(profiles))).sum(axis=0) % 2
-    known = Known(
+    known = BaselineData(
         vectors_ID=text_vectors(["a", "b", "c", "d"]),
         tasks_I=(TASK.id,) * 4,
         correct_IM=marks.astype(float),

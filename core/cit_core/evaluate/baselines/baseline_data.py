@@ -16,15 +16,13 @@ from cit_core.errors import InvalidInput
 from cit_core.evaluate.metrics import ranking_accuracy
 from cit_core.records import Capability, require_unique
 
-__all__ = ["Array", "Known", "log_odds"]
+__all__ = ["Array", "BaselineData"]
 
 Array = NDArray[np.float64]
-EDGE = 1e-3
-"""Lowest and highest probability are this and 1 minus this: ten wrong neighbours do not mean never."""
 
 
 @dataclass(frozen=True)
-class Known:
+class BaselineData:
     """The data that a baseline may use.
 
     Raises:
@@ -147,9 +145,3 @@ class Known:
                 "a baseline that uses responses needs outcomes of every model on training items; there are none of "
                 f"{', '.join(silent)}: run the aptitude test (`cit aptitude run`) or import outcomes (`cit import`)"
             )
-
-
-def log_odds(probability: NDArray[np.floating]) -> Array:
-    """Return log-odds of probabilities of any shape, clipped to [`EDGE`, 1 - `EDGE`]."""
-    inside = np.clip(probability.astype(np.float64), EDGE, 1.0 - EDGE)
-    return np.log(inside) - np.log1p(-inside)
