@@ -162,7 +162,7 @@ def goals(results: Sequence[Result]) -> Table | None:
         title=f"Goals: {sum(row[-1] == 'yes' for row in rows)} of {len(rows)} are reached",
         columns=(Column("what"), Column("needed"), Column("measured"), Column("reached")),
         rows=tuple(rows),
-        note="A cost that is not known stands where the router does not reach that quality at all.",
+        note="A cost is not known where the router does not reach that quality at all.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Prove: how well a router chooses, beside what anybody could do without it."""
+"""Benchmark a router against the choices that are possible without it."""
 
 from cit_core.evaluate.bench import EXPERIMENTS, Bench, thin
 from cit_core.evaluate.results import Result

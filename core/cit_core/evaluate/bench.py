@@ -70,7 +70,7 @@ Parts = tuple[Sequence[Table], Sequence[Figure]]
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment asks."""
+    """Title and question of an experiment."""
 
     title: str
     question: str
@@ -279,13 +279,13 @@ class Bench:
 
     @property
     def _shown(self) -> tuple[str, ...]:
-        """What is drawn beside ours: always the same few, so that a figure can be read."""
+        """Methods drawn beside ours: always the same few, so that figures are comparable."""
         names = [method.name for method in self._methods]
         return tuple(name for name in (SINGLE_BEST, "k nearest neighbours", "ridge", *OURS) if name in names)
 
     @property
     def _quickly_fitted(self) -> tuple[str, ...]:
-        """What can be fitted for every step of an experiment: seconds, not minutes."""
+        """Methods that can be fitted for every step of an experiment: in seconds, not minutes."""
         names = [method.name for method in self._methods]
         return tuple(name for name in (*QUICKLY_FITTED, *OURS) if name in names)
 

@@ -23,11 +23,11 @@ from cit_core.records import Candidate, Capability
 __all__ = ["catalogue_parts", "catalogue_setting", "categories_held_out", "other_dataset_setting"]
 
 HELD_OUT_CATEGORIES = 4
-"""Of the 14 of MMLU-Pro, those with the lowest hashes."""
+"""Number of held-out categories of the 14 of MMLU-Pro: those with the lowest hashes."""
 
 
 def categories_held_out(table: OutcomeMatrix, split: Split) -> tuple[str, ...]:
-    """Which categories nobody may look at, in the setting of that name."""
+    """Return the held-out categories of the setting of that name."""
     return tuple(sorted(sorted(set(table.categories), key=split.fraction)[:HELD_OUT_CATEGORIES]))
 
 
@@ -40,9 +40,9 @@ def catalogue_setting(
     asked: int | None = None,
     logged: int = 0,
 ) -> Setting:
-    """Everybody in the catalogue: of the split's test models, their answers to the core set are known and nothing else.
+    """Return the setting of all models in the catalogue: the split's test models are known by their core answers alone.
 
-    Not everyone was measured on everything; routers are compared on `Setting.part`s.
+    Not every model was measured on everything; routers are compared on `Setting.part`s.
 
     Args:
         table: MMLU-Pro outcomes.
@@ -116,7 +116,7 @@ def other_dataset_setting(whole: Setting, log: OutcomeMatrix) -> Setting | None:
     """Another data set, for the models that have a profile from `whole`; None where no two of them share an item.
 
     Args:
-        whole: What is known, and of whom.
+        whole: The setting with the known outcomes and models.
         log: Every item that the models were measured on is routed, but for questions that are known.
     """
     shared = [model for model in log.candidates if model in whole.candidates]
@@ -133,7 +133,7 @@ def other_dataset_setting(whole: Setting, log: OutcomeMatrix) -> Setting | None:
         name=f"{whole.name}-to-{log.name}",
         title=f"Held-out datasets: from {whole.name} to {log.name}",
         held_out=f"All of {log.name} but for {len(measured) - len(rows)} questions that {whole.name} asks too. "
-        f"Everything known comes from {whole.name}; only {' and '.join(shared)} stand in both under one name.",
+        f"Everything known comes from {whole.name}; only {' and '.join(shared)} are in both under one name.",
         instructions=tuple(log.instructions[row] for row in rows),
         groups=tuple(log.tasks[row] for row in rows),
         correct_NK=correct_NK[rows],

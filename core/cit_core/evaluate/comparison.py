@@ -1,4 +1,4 @@
-"""From scores to rows: what each way to choose is worth over one zoo or several, with intervals over items.
+"""Compare ways to choose over one zoo or several, with intervals over items.
 
 Per-item values are averaged over zoos first; the bootstrap then resamples items, which is what was sampled.
 
@@ -22,7 +22,7 @@ BEST_IN_HINDSIGHT = "single best in hindsight"
 BEST_PER_GROUP = "best per dataset in hindsight"
 ORACLE = "oracle"
 HINDSIGHT = (BEST_IN_HINDSIGHT, BEST_PER_GROUP, ORACLE)
-"""What nobody can do who does not know the answers: bounds, not competitors."""
+"""Ways to choose that need the answers: bounds, not competitors."""
 
 Array = NDArray[np.float64]
 Zoo = tuple[int, ...]

@@ -27,13 +27,13 @@ class Curve(NamedTuple):
 
 
 def cost_curve(scores_NK: Array, correct_NK: Array, cost_K: Array, knobs: Array) -> Curve:
-    """What `CostAware` gives for each worth of a correct answer: the highest value x P - cost.
+    """Return the curve of `CostAware` over values of a correct answer: it takes the highest value x P - cost.
 
     Args:
         scores_NK: Probabilities.
         correct_NK: Outcomes.
-        cost_K: Of one query, for each candidate.
-        knobs: Worth of a correct answer, in the unit of cost.
+        cost_K: Cost of one query, for each candidate.
+        knobs: Values of a correct answer, in the unit of cost.
     """
     rows = np.arange(len(scores_NK))
     chosen = [(value * scores_NK - cost_K).argmax(axis=1) for value in knobs]

@@ -1,7 +1,7 @@
 """Figures as SVG: equal bytes for equal numbers, text as text, on a light ground of their own.
 
 Colours are those of Okabe and Ito, which most people tell apart; dashes and markers repeat what colour says. The
-legend stands below the axes, so that it covers nothing.
+legend is below the axes, so that it covers nothing.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ STYLE: dict[Any, Any] = {
 
 
 class Look(NamedTuple):
-    """How a series is told from the others."""
+    """The style of a series."""
 
     color: str
     dash: str | tuple[float, tuple[float, ...]]
@@ -248,14 +248,14 @@ AROUND = (
     (-5, 5, "right", "bottom"),
     (-5, -5, "right", "top"),
 )
-"""Where a label may stand: points right and up of its point, and which side of it is held there; best first."""
+"""Places of a label, best first: points right and up of its point, and the side of the label at that place."""
 
 
 def _write_labels(canvas: Canvas, figure: Figure, looks: Sequence[Look]) -> None:
     """Write every label where it covers least of what is drawn already, ours first."""
     axes = canvas.axes[0]
     axes.margins(0.16, 0.1)
-    canvas.draw_without_rendering()  # now it is known where everything stands
+    canvas.draw_without_rendering()  # from here on positions are known
     frame = axes.get_window_extent()
     taken = [box for series in figure.series for box in _marks(axes, figure, series)]
     for series, look in sorted(zip(figure.series, looks, strict=True), key=lambda pair: not pair[0].ours):
@@ -267,7 +267,7 @@ def _write_labels(canvas: Canvas, figure: Figure, looks: Sequence[Look]) -> None
 
 
 def _marks(axes: Axes, figure: Figure, series: Series) -> Iterator[Bbox]:
-    """What the points of a series cover, and their intervals."""
+    """Yield the areas of a series' points and intervals."""
     from matplotlib.transforms import Bbox
 
     for x, y, low, high in _coordinates(figure, series).T:
@@ -280,17 +280,17 @@ def _marks(axes: Axes, figure: Figure, series: Series) -> Iterator[Bbox]:
 def _place(text: Annotation, taken: Sequence[Bbox], frame: Bbox) -> Bbox:
     """Move a label to its best place; returns what it covers there."""
 
-    def stand(place: tuple[float, float, str, str]) -> Bbox:
+    def put(place: tuple[float, float, str, str]) -> Bbox:
         right, up, horizontal, vertical = place
         text.set(position=(right, up), horizontalalignment=horizontal, verticalalignment=vertical)
         return text.get_window_extent()
 
-    covered = [_covered(stand(place), taken, frame) for place in AROUND]
-    return stand(AROUND[covered.index(min(covered))])
+    covered = [_covered(put(place), taken, frame) for place in AROUND]
+    return put(AROUND[covered.index(min(covered))])
 
 
 def _covered(box: Bbox, taken: Sequence[Bbox], frame: Bbox) -> float:
-    """How much of a label lies over something, or, which is worse, beyond the frame [square points]."""
+    """Return the area of a label over other things plus four times that beyond the frame [square points]."""
 
     def shared(other: Bbox) -> float:
         both = box.intersection(box, other)

@@ -1,4 +1,4 @@
-"""What a run of `cit train --preset paper` has learnt from: it is judged on nothing of that."""
+"""Find the training data of a run of `cit train --preset paper`, which must not be tested on it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["logs_learnt_from"]
 def logs_learnt_from(
     run: Path, split: Split, catalogue: OutcomeMatrix | None, logs: Sequence[OutcomeMatrix]
 ) -> tuple[str, ...]:
-    """Names of the logs that a run has learnt from; items are recognised by their ids.
+    """Return the names of the logs that a run has learnt from; items are recognised by their ids.
 
     Args:
-        run: Its folder.
-        split: What the benchmark holds out.
+        run: Folder of the run.
+        split: The benchmark's split.
         catalogue: Outcomes of the catalogue's models, some of which are new in the benchmark.
         logs: Other outcomes, all of each.
 
     Raises:
-        InvalidInput: If it has seen what the benchmark holds out, items or models, or does not say what it has seen.
+        InvalidInput: If it has learnt from items or models that the benchmark holds out, or does not record its data.
     """
     own = read_recipe(run / "recipe.yaml").split
     if own.seed != split.seed or own.test_items < split.test_items:

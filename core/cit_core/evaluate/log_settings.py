@@ -1,4 +1,4 @@
-"""What is compared on logs: outcomes of models that nobody has tested, over tasks of their own.
+"""Settings of the benchmark on logs: outcomes of models without an aptitude test, over tasks of their own.
 
 Profiles and evidence come from a part of the log, its other questions are routed. The network knows none of it.
 """
@@ -32,7 +32,7 @@ def stored_outcomes(store: CapabilityStore) -> OutcomeMatrix:
     """
     found = store.outcome_matrix(texts=True).measured().sorted_by_id()
     if not len(found):
-        raise InvalidInput(f"{store.url} holds no outcome of a question whose text is known; `cit import` adds some")
+        raise InvalidInput(f"{store.url} holds no outcome of a question with a known text; `cit import` adds some")
     return found
 
 
@@ -66,7 +66,7 @@ def measured_alike(table: OutcomeMatrix) -> OutcomeMatrix:
 
 
 def tasks_held_out(table: OutcomeMatrix, split: Split) -> tuple[str, ...]:
-    """Which tasks nobody may look at where whole tasks are held out."""
+    """Return the tasks that are held out as a whole."""
     tasks = sorted(set(table.tasks), key=split.fraction)
     return tuple(sorted(tasks[: max(1, round(HELD_OUT_TASKS * len(tasks)))]))
 

@@ -1,4 +1,4 @@
-"""What is measured: functions from scores and outcomes to numbers, with 95 % bootstrap intervals over items.
+"""Metrics: functions from scores and outcomes to numbers, with 95 % bootstrap intervals over items.
 
 Axes: N items, K candidates. Outcomes are in [0, 1]; NaN where a candidate was not measured.
 """

@@ -44,7 +44,7 @@ figure { margin: 1.5rem 0; }
 figure svg { display: block; min-width: 20rem; max-width: 100%; height: auto; border-radius: .3rem; }
 """
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-"""What a browser may load for this page: nothing."""
+"""Content security policy of the page: a browser may load nothing for it."""
 
 
 def html_page(results: Sequence[Result], summary: Table | None = None) -> str:
@@ -52,7 +52,7 @@ def html_page(results: Sequence[Result], summary: Table | None = None) -> str:
 
     Args:
         results: In the order of the page.
-        summary: Stands before everything else.
+        summary: Table before everything else.
 
     Raises:
         InvalidInput: If two figures have one name.
@@ -123,7 +123,7 @@ def _class(column: Column) -> str:
 def _figure(figure: Figure) -> str:
     svg = draw(figure)
     svg = svg[svg.index("<svg") :].strip()
-    # Every figure numbers its parts alike; on one page an id may stand once.
+    # Every figure numbers its parts alike; on one page an id may occur once.
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{figure.name}-", svg)
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(figure.description)}"', 1)
     return f'<figure><div class="wide" tabindex="0">\n{svg}\n</div>{_note("figcaption", figure.note)}</figure>'

@@ -59,7 +59,7 @@ class Method:
     score: Callable[[Setting], Scores]
     """(N, K) probabilities."""
     version: str = ""
-    """What else the scores depend on: the checkpoint, or what a baseline may choose from."""
+    """Anything else that the scores depend on: the checkpoint, or the choices of a baseline."""
 
 
 def methods(scorer: Network, encode: Encode, *, chosen: Sequence[Baseline] | None = None) -> tuple[Method, ...]:
@@ -71,8 +71,8 @@ def methods(scorer: Network, encode: Encode, *, chosen: Sequence[Baseline] | Non
         chosen: Baselines in place of all.
     """
 
-    def asked(who: Scorer, setting: Setting, capabilities: Sequence[Capability]) -> Scores:
-        return np.asarray(who.score(setting.instructions, capabilities), np.float64)
+    def asked(one: Scorer, setting: Setting, capabilities: Sequence[Capability]) -> Scores:
+        return np.asarray(one.score(setting.instructions, capabilities), np.float64)
 
     def network(change: Callable[[Capability], Capability]) -> Callable[[Setting], Scores]:
         return lambda setting: asked(scorer, setting, [change(c) for c in setting.capabilities])
@@ -112,10 +112,10 @@ def predict(
     """Scores of every method, one by one; those that `folder` holds already are read.
 
     Args:
-        setting: What is routed.
-        all_methods: Who scores.
-        folder: Where each result is kept as soon as it is there, so that a run that was stopped goes on.
-        tell: Told what is being done.
+        setting: The setting to route.
+        all_methods: Methods to score.
+        folder: Folder for the scores; each is written when it is done, so that a stopped run resumes.
+        tell: Called with the name of the step.
     """
     found: dict[str, Scores] = {}
     for method in all_methods:
@@ -171,7 +171,7 @@ def with_evidence(setting: Setting, scorer: Network) -> Scorer:
 
 
 def log_of(setting: Setting) -> Log:
-    """What is known, as evidence reads it."""
+    """Return the setting's known outcomes in the form that evidence reads."""
     known = setting.known
     outcomes = OutcomeMatrix(
         name="known",

@@ -59,9 +59,9 @@ ORDER = (
     "decision",
     "packing",
 )
-"""How experiments follow each other on a page; others come after them, by name."""
+"""Order of experiments on a page; others come after them, by name."""
 PACKAGES = ("cit-router", "numpy", "onnxruntime", "tokenizers", "scikit-learn", "torch")
-"""Whose versions a result records, where they are installed."""
+"""Packages with their versions in a result, where they are installed."""
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 Cell = str | float | int | Interval | None
@@ -113,9 +113,9 @@ class Series:
     high: tuple[Known, ...] | None = None
     ours: bool = False
     labels: tuple[str, ...] | None = None
-    """What to write beside each point; an empty text for nothing."""
+    """Text beside each point; an empty one for nothing."""
     joined: bool = True
-    """Whether a line goes through the points, in a figure of lines."""
+    """True if a line connects the points, in a figure of lines."""
 
     def __post_init__(self) -> None:
         if (self.low is None) != (self.high is None):
@@ -139,7 +139,7 @@ class Figure:
     """Series over the same axes."""
 
     name: str
-    """Of its file, without the suffix."""
+    """Name of its file, without the suffix."""
     title: str
     x_label: str
     y_label: str
@@ -158,13 +158,13 @@ class Figure:
 
     @property
     def description(self) -> str:
-        """What is to be seen, for those who cannot see it."""
+        """Text alternative of the figure."""
         return f"{self.title}: {self.y_label} by {self.x_label}, for {', '.join(one.name for one in self.series)}"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What it takes to get a result again."""
+    """Facts that are needed to reproduce a result."""
 
     command: str
     commit: str | None
@@ -178,7 +178,7 @@ class Facts:
     seconds: float
     when: date
     split: Mapping[str, str | int | float] | None = None
-    """What decides, by a seeded hash of names alone, which items and models are held out."""
+    """The seeded split by names that holds out items and models."""
 
 
 @dataclass(frozen=True)
@@ -191,12 +191,12 @@ class Result:
     question: str
     """One sentence."""
     held_out: str
-    """What nobody had seen before it was asked."""
+    """Items and models that were held out."""
     tables: tuple[Table, ...]
     figures: tuple[Figure, ...]
     facts: Facts
     format: Literal[1] = field(default=1, kw_only=True)
-    """Of the file."""
+    """Version of the file format."""
 
     def __post_init__(self) -> None:
         _require_name(self.experiment, "experiment")
@@ -214,7 +214,7 @@ def _known(value: Known) -> Known:
 
 def _cell(cell: Cell) -> Cell:
     if isinstance(cell, Interval):
-        # A mean whose interval could not be had is still a mean.
+        # A mean without a finite interval is still a mean.
         return cell if all(map(math.isfinite, cell)) else _known(cell.mean)
     return _known(cell) if isinstance(cell, float) else cell
 
@@ -262,7 +262,7 @@ def _version(package: str) -> str | None:
 
 def _commit() -> str | None:
     code = Path(cit_core.__file__)
-    # An installed package may lie inside somebody else's repository, which does not track it.
+    # An installed package may lie inside another repository, which does not track it.
     if not _git("ls-files", code.name, folder=code.parent):
         return None
     changed = _git("status", "--porcelain", ".", folder=code.parent)
@@ -270,7 +270,7 @@ def _commit() -> str | None:
 
 
 def _git(*arguments: str, folder: Path) -> str:
-    """What git says; nothing where there is no git or no repository."""
+    """Return the output of git; empty without git or outside a repository."""
     git = shutil.which("git")
     if git is None:
         return ""

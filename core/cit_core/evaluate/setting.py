@@ -1,4 +1,4 @@
-"""A situation in which routers are compared: which questions, among whom, and what everyone may look at before.
+"""A setting of the benchmark: the questions, the candidates, and the data that routers may use.
 
 Axes: N items that are routed, I items that are known, K candidates.
 """
@@ -22,12 +22,12 @@ __all__ = ["Part", "Setting", "profile_of", "unseen_items"]
 
 @dataclass(frozen=True)
 class Setting:
-    """One situation in which routers are compared."""
+    """One setting in which routers are compared."""
 
     name: str
     title: str
     held_out: str
-    """In words."""
+    """Description of the held-out data."""
     instructions: tuple[str, ...]
     """N texts."""
     groups: tuple[str, ...]
@@ -35,7 +35,7 @@ class Setting:
     correct_NK: NDArray[np.float64]
     """NaN where a candidate was not measured; in what routers are compared on, nowhere."""
     capabilities: tuple[Capability, ...]
-    """Of the K candidates."""
+    """Capabilities of the K candidates."""
     known: BaselineData
     known_instructions: tuple[str, ...]
     """Texts of the I known items."""
@@ -70,13 +70,13 @@ class Setting:
 
 
 class Part(NamedTuple):
-    """A setting within another one, whose scores hold its own."""
+    """A setting within another one; its scores are part of the other's."""
 
     setting: Setting
     rows_N: NDArray[np.intp]
-    """Of its items in the whole."""
+    """Rows of its items in the whole."""
     columns_K: NDArray[np.intp]
-    """Of its candidates in the whole."""
+    """Columns of its candidates in the whole."""
 
     def scores_of(self, scores: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
         """Its share of the whole's scores, for every method."""
@@ -84,7 +84,7 @@ class Part(NamedTuple):
 
 
 def unseen_items(table: OutcomeMatrix, split: Split) -> NDArray[np.intp]:
-    """Return the rows of test items whose question is asked nowhere else: exams repeat themselves under other ids."""
+    """Return the rows of test items with a question that is nowhere else: exams repeat themselves under other ids."""
     parts = split.items(table.item_ids)
     seen = {table.questions[row] for part in ("train", "validation") for row in parts[part]}
     return np.array([row for row in parts["test"] if table.questions[row] not in seen], np.intp)
@@ -96,7 +96,7 @@ def profile_of(
     """Compute the capability of a candidate from its outcomes.
 
     Args:
-        candidate: Whose.
+        candidate: The candidate.
         tasks: Its lines.
         of_items: Task of each of the I items.
         correct_I: NaN where it was not measured.

@@ -18,15 +18,15 @@ __all__ = ["HOW_TO_READ", "as_markdown", "as_rich", "benchmarks_page", "provenan
 HOW_TO_READ = (
     "Every experiment says what it asks, what was held out, and which command makes its numbers. Rows in bold are this "
     "router. Brackets hold 95 % intervals. A difference has a sign; where its interval holds 0, the data do not tell "
-    "the two apart. – stands where a number is not known or means nothing. A resample is less well calibrated than the "
+    "the two apart. – means that a number is not known or has no meaning. A resample is less well calibrated than the "
     "sample, so the interval of an ECE can lie above it."
 )
 MISSING = "–"
 CODE = re.compile(r"(`[^`]+`)")
 MARKUP = re.compile(r"[\\*<>$\[\]`~]|(?<!\w)_|_(?!\w)|&(?=[#\w]+;)")
-"""What Markdown takes for more than a character; an underscore within a word is none."""
+"""Characters that have a meaning in Markdown; an underscore within a word has none."""
 BLOCK = re.compile(r"^(\d*)([-+#=.)])")
-"""What it takes for a list, a heading or a rule where a paragraph begins."""
+"""Beginnings of a paragraph that Markdown takes for a list, a heading or a rule."""
 
 
 def written(cell: Cell, kind: Kind) -> str:
@@ -107,7 +107,7 @@ def benchmarks_page(results: Sequence[Result], figures_folder: str, summary: Tab
     Args:
         results: In the order of the page.
         figures_folder: Where `write_figures` has put the figures, as seen from the page.
-        summary: Stands before everything else.
+        summary: Table before everything else.
     """
     contents = [f"- [{_plain(result.title)}](#{result.experiment})" for result in results]
     head = [
@@ -137,14 +137,14 @@ def _section(result: Result, figures_folder: str) -> str:
 
 
 def provenance(facts: Facts) -> str:
-    """What a result stands on, in one line."""
-    stands_on = {
+    """Return the data, versions and machine of a result, in one line."""
+    sources = {
         "commit": facts.commit,
         **{f"data {name}": digest for name, digest in facts.data.items()},
         "checkpoint": facts.checkpoint,
         "seed": facts.seed,
     }
-    named = [f"{name} `{value}`" for name, value in stands_on.items() if value is not None]
+    named = [f"{name} `{value}`" for name, value in sources.items() if value is not None]
     versions = [f"{name} {version}" for name, version in facts.versions.items()]
     made = f"{facts.seconds:,.1f} s on {facts.machine}, {facts.when.isoformat()}"
     line = "; ".join([", ".join(named), made, ", ".join(versions)])

@@ -13,7 +13,7 @@ from cit_core.records import Candidate
 __all__ = ["described", "named_zoos"]
 
 SMALL_B, LARGE_B = 10.0, 60.0
-"""Billions of parameters: below, a model is small; from the second on, large, as is one whose size is not told."""
+"""Limits in billions of parameters: below the first a model is small; from the second on, or of unknown size, large."""
 
 
 def named_zoos(candidates: Sequence[Candidate]) -> dict[str, Zoo]:
@@ -41,5 +41,5 @@ def named_zoos(candidates: Sequence[Candidate]) -> dict[str, Zoo]:
 
 
 def described(zoos: Sequence[Zoo]) -> str:
-    """How many of `random_zoos` there are."""
+    """Return the number of `random_zoos` as a phrase."""
     return f"one zoo of {len(zoos[0])}" if len(zoos) == 1 else f"{len(zoos)} zoos of similar strength"

@@ -17,17 +17,17 @@ from cit_core.calibration import sigmoid
 __all__ = ["Effects", "fit_effects"]
 
 ROUNDS = 12
-"""Of alternating Newton steps; the effects move by less than 0.01 after ten."""
+"""Number of alternating Newton steps; the effects move by less than 0.01 after ten."""
 LEVEL_RIDGE = 0.5
 """Inverse variance, in log-odds, of a candidate's distance from the mean level."""
 EASINESS_RIDGES = (0.1, 4.0)
-"""Between which the inverse variance of a question's easiness is fitted."""
+"""Range of the fitted inverse variance of a question's easiness."""
 
 Array = NDArray[np.float64]
 
 
 class Effects(NamedTuple):
-    """theta and b, and what they leave."""
+    """theta and b, with the residuals."""
 
     theta_K: Array
     easiness_I: Array
@@ -39,7 +39,7 @@ class Effects(NamedTuple):
     """p (1 - p) where a candidate was measured; 0 elsewhere."""
 
     def rows(self, rows_I: NDArray[np.bool_] | slice) -> Effects:
-        """Those of some questions."""
+        """Return the effects of some questions."""
         return self._replace(
             easiness_I=self.easiness_I[rows_I],
             residual_IK=self.residual_IK[rows_I],
@@ -51,8 +51,8 @@ def fit_effects(correct_IK: NDArray[np.floating], count_IK: NDArray[np.floating]
     """Fit levels and easiness by alternating Newton steps.
 
     Args:
-        correct_IK: In [0, 1]; NaN where a candidate was not measured.
-        count_IK: How many answers each outcome is the mean of; 1 if not given.
+        correct_IK: Outcomes in [0, 1]; NaN where a candidate was not measured.
+        count_IK: Number of answers behind each outcome; 1 if not given.
     """
     known_IK = ~np.isnan(correct_IK)
     count_IK = known_IK.astype(np.float32) if count_IK is None else np.where(known_IK, count_IK, 0.0).astype(np.float32)

@@ -41,41 +41,41 @@ Floats = NDArray[np.float32]
 
 
 class NetworkReading(NamedTuple):
-    """What a network says of some stored questions."""
+    """A network's predictions for some stored questions."""
 
     rows_S: NDArray[np.intp]
     log_odds_SK: NDArray[np.floating]
     reference_S: NDArray[np.floating]
-    """Of a candidate with the mean profile: how easy the network takes a question to be."""
+    """Log-odds of a candidate with the mean profile: the easiness of a question according to the network."""
 
 
 class Weights(NamedTuple):
-    """How much each part is believed."""
+    """Weights of the parts."""
 
     known_P: Array
-    """Where a question is of a kind that the log has."""
+    """Weights for a question of a kind that the log has."""
     new_P: Array
-    """Where it is not."""
+    """Weights for a question of another kind."""
     shift: tuple[float, float]
-    """Of all log-odds, where it is and where it is not."""
+    """Shift of all log-odds, for a known and for a new kind."""
     gate: Array
     """Offset and slopes of the log-odds that a question is of a known kind."""
     network: tuple[float, float] = (0.0, 0.0)
-    """Of the network's easiness, and of its ways."""
+    """Weights of the network's easiness and of its ways."""
     network_mean: float = 0.0
     network_mean_K: Array | None = None
-    """Of both over stored questions."""
+    """Means of both over stored questions."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """All that is learned from a log beside its effects."""
+    """Parameters that are learned from a log beside its effects."""
 
     features: TextFeatures
     regression: Regression
     weights: Weights
     questions: int
-    """That the weights were fitted on."""
+    """Number of questions on which the weights were fitted."""
     gain: tuple[float, float] = (0.0, 0.0)
     """Accuracy of routing above the plain level on questions left out, and its standard error."""
 
@@ -87,9 +87,9 @@ def fit_evidence(
 
     Args:
         outcomes: Stored questions; those without an answer are not used.
-        network: What a network says of some of them.
-        profiles: Accuracies on tasks whose questions are not stored.
-        seed: Of draws and folds.
+        network: A network's predictions for some of them.
+        profiles: Accuracies on tasks without stored questions.
+        seed: Seed of draws and folds.
     """
     draw = np.random.default_rng(seed)
     answered = np.flatnonzero(outcomes.measured_IK.any(axis=1))

@@ -1,6 +1,6 @@
-"""What every part says of a question without that question, or without its whole kind.
+"""Predict stored questions without their own outcomes, or without their whole kind.
 
-Axes: I questions of the log, S of them that weights are fitted on, K candidates, P parts, G features of the gate.
+Axes: I questions of the log, S of them on which weights are fitted, K candidates, P parts, G features of the gate.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ __all__ = ["Kinds", "LeftOut", "Parted", "kinds"]
 
 FOLDS = 5
 KINDS = 8
-"""Clusters that stand for tasks where a log has fewer than three."""
+"""Number of clusters that replace the tasks of a log with fewer than three."""
 
 Floats = NDArray[np.float32]
 
 
 class LeftOut(NamedTuple):
-    """Parts of S questions, and what the gate looks at."""
+    """Parts of S questions, and the features of the gate."""
 
     parts_PSK: Floats
     gate_SG: Floats
 
 
 class Parted:
-    """A log that can do without some of its questions.
+    """A log with predictions for its questions from the others.
 
     Args:
         log: I questions.
-        effects: Of these.
-        ridge: On their features.
-        targets_IT: What is regressed: centred easiness, and residuals of K candidates.
-        ridges: For the first column, and for the others.
+        effects: Effects of these questions.
+        ridge: Ridge regression on their features.
+        targets_IT: Targets of the regression: centred easiness, and residuals of K candidates.
+        ridges: Penalty for the first column, and for the others.
         profile_IK: Ways by the nearest profile tasks.
-        chosen_S: Rows that are asked for.
-        seed: Of the folds.
+        chosen_S: Rows to predict.
+        seed: Seed of the folds.
     """
 
     def __init__(
@@ -115,16 +115,16 @@ class Parted:
 
 
 class Kinds(NamedTuple):
-    """Of I questions."""
+    """Kinds of I questions."""
 
     kind_I: NDArray[np.integer]
-    """Tasks; clusters where fewer than three tasks are told apart."""
+    """Task of each; a cluster where fewer than three tasks are known."""
     group_I: NDArray[np.integer]
     """A few groups of whole kinds."""
 
 
 def kinds(log: OutcomeMatrix, seed: int) -> Kinds:
-    """What is left out as a whole."""
+    """Return the kinds that are left out as a whole."""
     task_I = log.task_I
     if len(np.unique(task_I[task_I != NO_TASK])) < 3:
         vectors_ID = np.asarray(log.vectors_ID, np.float32)

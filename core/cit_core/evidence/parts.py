@@ -1,7 +1,7 @@
-"""Parts of a prediction: what each way to look at stored questions says of a query, in log-odds.
+"""Parts of a prediction: estimates from stored questions for a query, in log-odds.
 
     level        how much farther candidates are apart on a question whose difficulty is known
-    difficulty   how easy the question is for everybody: by regression, by its task, by its neighbours
+        difficulty   easiness of the question for all candidates: by regression, by its task, by its neighbours
     way          how a candidate differs from its level on it: by regression, task, neighbours, nearest profile tasks
 
 Axes: I stored questions, N queries, K candidates, T tasks, J neighbours, D width, F features, P parts.
@@ -40,7 +40,7 @@ Floats = NDArray[np.float32]
 
 
 class Local(NamedTuple):
-    """What one source says of N queries."""
+    """Estimates of one source for N queries."""
 
     easiness_N: Floats
     way_NK: Floats
@@ -52,7 +52,7 @@ class Regression:
 
     centre_F: Floats
     coefficients_FT: Floats
-    """Of easiness in the first column, of the candidates' ways in the others."""
+    """Coefficients of easiness in the first column, of the candidates' ways in the others."""
 
     def __call__(self, features_NF: Floats) -> Local:
         """Predict for N queries; nothing of them where nothing was fitted."""
@@ -92,18 +92,18 @@ class TaskEffects:
             self._way_TK[present] = residual_tK / (np.add.reduceat(effects.weight_IK[rows], starts) + TASK_RIDGE)
 
     def __call__(self, guess: TaskGuess) -> Local:
-        """Predict for N queries whose tasks were guessed."""
+        """Predict for N queries by their guessed tasks."""
         return Local(guess.probability_NT @ self._easiness_T, guess.probability_NT @ self._way_TK)
 
 
 def by_neighbours(near: Near, easiness_I: Floats, residual_IK: Floats, weight_IK: Floats) -> Local:
-    """What happened on the nearest questions, by a kernel that falls to 0 at the last of them.
+    """Estimate from the nearest questions, by a kernel that falls to 0 at the last of them.
 
     Args:
-        near: Of N queries.
-        easiness_I: Centred.
-        residual_IK: Of stored outcomes.
-        weight_IK: Of stored outcomes.
+        near: Neighbours of N queries.
+        easiness_I: Easiness of stored questions, centred.
+        residual_IK: Residuals of stored outcomes.
+        weight_IK: Weights of stored outcomes.
     """
     rows_NJ, cosine_NJ = near
     last_N1 = cosine_NJ.min(axis=1, keepdims=True) if cosine_NJ.shape[1] else np.zeros((len(rows_NJ), 1), np.float32)
@@ -115,7 +115,7 @@ def by_neighbours(near: Near, easiness_I: Floats, residual_IK: Floats, weight_IK
 
 
 def gate_features(margin_N: Floats, near: Near) -> Floats:
-    """What tells a question of a known kind: the classifier's margin, and how near the nearest ten are, (N, 2)."""
+    """Return the gate's features, (N, 2): the classifier's margin, and the mean cosine of the ten nearest questions."""
     nearest_NJ = np.sort(near.cosine_NJ, axis=1)[:, -10:]
     nearness_N = nearest_NJ.mean(axis=1) if nearest_NJ.shape[1] else np.zeros(len(margin_N), np.float32)
     return np.column_stack([margin_N / 10.0, 10.0 * nearness_N]).astype(np.float32)

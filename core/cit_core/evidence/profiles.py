@@ -1,4 +1,4 @@
-"""Tasks whose accuracies are known and whose questions are not: those nearest to a query count.
+"""Tasks with known accuracies and without stored questions: the nearest to a query count.
 
 Axes: T tasks, N queries, K candidates, D width.
 """
@@ -35,7 +35,7 @@ class Profiles(NamedTuple):
 
 
 def nearest_tasks(vectors_ND: NDArray[np.floating], vectors_TD: NDArray[np.floating]) -> NDArray[np.float32]:
-    """How much each query is like each task, (N, T); what a row lacks of 1 is for none of them."""
+    """Return the similarity of each query to each task, (N, T); the rest of a row, to 1, is for none of them."""
     cosine_NT = vectors_ND @ vectors_TD.T.astype(np.float32)
     odds = np.column_stack([cosine_NT, np.full(len(cosine_NT), NO_NEARER)]) / SHARPNESS
     raised = np.exp(odds - odds.max(axis=1, keepdims=True))
@@ -43,12 +43,12 @@ def nearest_tasks(vectors_ND: NDArray[np.floating], vectors_TD: NDArray[np.float
 
 
 def profile_ways(vectors_ND: NDArray[np.float32], profiles: Profiles | None, effects: Effects) -> NDArray[np.float32]:
-    """How candidates differ from their level on the tasks that queries are like, in log-odds, (N, K).
+    """Return the deviations of candidates from their level on the tasks nearest to queries, in log-odds, (N, K).
 
     Args:
         vectors_ND: Unit vectors of the queries.
         profiles: T tasks.
-        effects: Of these tasks.
+        effects: Effects of these tasks.
     """
     candidates = effects.residual_IK.shape[1]
     if profiles is None or not len(profiles.correct_TK):

@@ -41,12 +41,12 @@ class Ridge:
         self._value_J = value_J
 
     def coefficients(self, target_IT: Floats, ridge: float) -> Floats:
-        """Of the features, (F, T)."""
+        """Return the coefficients of the features, (F, T)."""
         coefficients_FT: Floats = self._basis_FJ @ self._rotated(target_IT, ridge)
         return coefficients_FT
 
     def left_out(self, target_IT: Floats, ridge: float) -> Floats:
-        """Predictions of each question by all others, (I, T)."""
+        """Predict each question by all others, (I, T)."""
         fitted_IT = self.scores_IJ @ self._rotated(target_IT, ridge)
         own_I = np.minimum((self.scores_IJ**2) @ (1.0 / (self._value_J + ridge)), 0.999)[:, None]
         left_out_IT: Floats = (fitted_IT - own_I * target_IT) / (1.0 - own_I)

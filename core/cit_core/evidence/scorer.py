@@ -1,13 +1,13 @@
-"""Evidence: what happened on questions like this one corrects what the network expects.
+"""Evidence: outcomes on similar questions correct the network's prediction.
 
     z_k = level_k + shift_k + sum_p w_p(x) part_pk(x) + u (r(x) - r) + v (n_k(x) - r(x) - n_k)
 
-parts     what regression, tasks, neighbours and profiles say of the query's easiness and of candidates' ways with it
+parts     estimates by regression, tasks, neighbours and profiles, of the query's easiness and candidates' ways with it
 w_p(x)    g w_p + (1 - g) w'_p: by how likely the query is of a kind that the log has, g
 r, n_k    the network's log-odds of a candidate with the mean profile, and of candidate k; without x their means
 
-Weights are fitted on questions left out and 0 where a part does not help (`fitting.py`). Who else takes part in a
-decision changes nobody's score. A candidate of whom nothing is known keeps the network's.
+Weights are fitted on questions left out and 0 where a part does not help (`fitting.py`). A candidate's score does not
+depend on the others in the decision. A candidate without outcomes keeps the network's.
 
 Axes: N queries, I stored questions, K candidates of the log, C candidates of a decision, D width.
 """
@@ -42,9 +42,9 @@ class Evidence:
     """OutcomeMatrix on stored questions, ready to be asked about new ones. Immutable, so threads share it.
 
     Args:
-        outcomes: What is known.
-        fitted: What was learned from it; learned now if not given.
-        profiles: Accuracies on tasks whose questions are not stored.
+        outcomes: Stored outcomes.
+        fitted: The result of `fit_evidence` on them; fitted now if not given.
+        profiles: Accuracies on tasks without stored questions.
     """
 
     def __init__(
@@ -72,18 +72,18 @@ class Evidence:
 
     @property
     def candidates(self) -> Collection[str]:
-        """Ids of those of whom there is any outcome."""
+        """Ids of the candidates with any outcome."""
         return self._column.keys()
 
     def asks(self, candidates: Sequence[str]) -> bool:
-        """Whether the network's log-odds change anything for these candidates."""
+        """Return True if the network's log-odds change the result for these candidates."""
         return any(self.fitted.weights.network) or not all(id_ in self._column for id_ in candidates)
 
     def log_odds(self, vectors_ND: Floats, texts: Sequence[str]) -> Array:
-        """Of all candidates of the log, without the network, (N, K).
+        """Return the log-odds of all candidates of the log, without the network, (N, K).
 
         Args:
-            vectors_ND: Unit vectors of the queries, of the encoder that made those of the stored questions.
+            vectors_ND: Unit vectors of the queries, by the encoder of the stored questions.
             texts: The queries.
         """
         weights = self.fitted.weights
@@ -106,7 +106,7 @@ class Evidence:
         return np.asarray(self._level_K + weight_NP[:, :1] * self._apart_K + easiness_N[:, None] + way_NK)
 
     def _weights_of(self, gate_N: Array) -> Array:
-        """How much of each part is believed, (N, P): between a question of a known kind, and one of a new kind."""
+        """Return the weight of each part, (N, P): between those for a known and those for a new kind of question."""
         weights = self.fitted.weights
         of_known_NP = sigmoid(gate_N[:, None] + GATE_SHIFT_P)
         return weights.new_P + of_known_NP * (weights.known_P - weights.new_P)
@@ -126,7 +126,7 @@ class Evidence:
             reference_N: Of a candidate with the mean profile.
             vectors_ND: Unit vectors of the queries.
             texts: The queries.
-            candidates: C ids; who is not known keeps the network's log-odds.
+            candidates: C ids; an unknown candidate keeps the network's log-odds.
         """
         updated_NC = np.array(log_odds_NC, np.float64)
         place = [at for at, id_ in enumerate(candidates) if id_ in self._column]
@@ -145,7 +145,7 @@ class Evidence:
 
 
 def _tasks(outcomes: OutcomeMatrix, effects: Effects) -> TaskEffects:
-    """Of the questions that something is known of; of a draw where these are many."""
+    """Fit task effects on the answered questions, or on a sample if there are many."""
     answered_I = np.asarray((~np.isnan(outcomes.correct_IK)).any(axis=1))
     if answered_I.sum() > REGRESSED:
         rows = np.random.default_rng(0).permutation(np.flatnonzero(answered_I))[:REGRESSED]
@@ -155,7 +155,7 @@ def _tasks(outcomes: OutcomeMatrix, effects: Effects) -> TaskEffects:
 
 
 class Reader(Protocol):
-    """What a scorer offers so that evidence can correct it; `OnnxScorer` does."""
+    """A scorer that evidence can correct, such as `OnnxScorer`."""
 
     name: str
     max_tokens: int
@@ -164,7 +164,7 @@ class Reader(Protocol):
     def read(
         self, instructions: Sequence[str], capabilities: Sequence[Capability]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Calibrated log-odds (N, K) and unit vectors (N, D), in one pass over the texts."""
+        """Return calibrated log-odds (N, K) and unit vectors (N, D), in one pass over the texts."""
         ...
 
 
@@ -173,7 +173,7 @@ class EvidenceScorer:
 
     Args:
         scorer: The network.
-        evidence: On questions whose vectors the same encoder made.
+        evidence: Evidence on questions with vectors by the same encoder.
         reference: The mean profile of the log's candidates.
     """
 

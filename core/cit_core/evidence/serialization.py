@@ -1,4 +1,4 @@
-"""What was fitted on a log as JSON, for a store's settings: arrays as base64 of little-endian float16 or float32."""
+"""Serialize fitted evidence as JSON, for a store's settings: arrays as base64 of little-endian float16 or float32."""
 
 from __future__ import annotations
 

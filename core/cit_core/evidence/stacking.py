@@ -1,4 +1,4 @@
-"""How much each part of a prediction is believed: weights by the log-loss on questions left out.
+"""Weights of the parts of a prediction, fitted by the log-loss on questions left out.
 
     z_nk = base_nk + c + sum_p w_p part_pnk,    w_p >= 0,  both shrunk by ridges
 
@@ -68,7 +68,7 @@ def way_scale(
     correct_NK: NDArray[np.floating],
     kind_N: NDArray[np.integer] | None = None,
 ) -> tuple[float, tuple[float, float]]:
-    """How far ways may move log-odds: the scale in [0, 1] that routes best, in accuracy above `base_NK` alone.
+    """Choose the scale of ways: the one in [0, 1] that routes best, in accuracy above `base_NK` alone.
 
     Returns:
         The scale, and the gain of routing with its standard error.

@@ -1,10 +1,10 @@
-"""Which of the stored tasks a question belongs to, by its vector: regularised discriminant analysis (Friedman, 1989).
+"""Classify questions into the stored tasks by their vectors: regularised discriminant analysis (Friedman, 1989).
 
     p(t | x)     proportional to  (n_t / n  N(x; mu_t, S))^(1 / TEMPERATURE)
     p(none | x)  proportional to  N(x; mu, S_all)^(1 / TEMPERATURE)
 
 S is the covariance within tasks, S_all that of all questions; a part of each is replaced by a multiple of the identity.
-`none` is what a question of a new kind looks like: without it, the nearest task would be sure of that too.
+`none` models questions of a new kind: without it, the nearest task would be certain for them too.
 
 Axes: I stored questions, N queries, T tasks, D width.
 """
@@ -30,18 +30,18 @@ class TaskGuess(NamedTuple):
     """Tasks of N queries."""
 
     probability_NT: NDArray[np.float32]
-    """What a row lacks of 1 is for none of the tasks."""
+    """Probabilities; the rest of a row, to 1, is for none of the tasks."""
     margin_N: NDArray[np.float32]
     """Log-density of the likeliest task above that of none."""
 
 
 class TaskClassifier:
-    """Tells tasks apart, and what is like none of them; where no question has a task, all is like none.
+    """Classifies questions by task or as none of them; if no question has a task, everything is none.
 
     Args:
         vectors_ID: Unit vectors of the stored questions.
         task_I: Task of each, from 0; NO_TASK where it has none.
-        tasks: How many tasks there are; those that occur if not given.
+        tasks: Number of tasks; by default those that occur.
     """
 
     def __init__(self, vectors_ID: NDArray[np.floating], task_I: NDArray[np.integer], tasks: int | None = None) -> None:

@@ -330,7 +330,7 @@ def test_a_store_without_outcomes_is_refused(cit: Cit, network: StubNetwork, sql
     CapabilityStore(sqlite_url).close()
     done = cit("bench", "--store", sqlite_url)
     assert done.exit_code == 2
-    assert "holds no outcome of a question whose text is known; `cit import` adds some" in done.stderr
+    assert "holds no outcome of a question with a known text; `cit import` adds some" in done.stderr
 
 
 def test_a_checkpoint_that_is_not_there_is_refused(cit: Cit, data: Path) -> None:

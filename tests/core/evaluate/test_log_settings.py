@@ -139,7 +139,7 @@ def test_a_source_that_is_released_counts(filled: CapabilityStore) -> None:
 
 
 def test_a_store_without_questions_is_refused(store: CapabilityStore) -> None:
-    with pytest.raises(InvalidInput, match="holds no outcome of a question whose text is known; `cit import` adds"):
+    with pytest.raises(InvalidInput, match="holds no outcome of a question with a known text; `cit import` adds"):
         stored_outcomes(store)
     store.add_candidates([Candidate(id="a")])
     store.add_tasks([Task(id="sums", keywords=("sums",))])

@@ -58,7 +58,7 @@ def baselines(
 
 
 def baselines_of(scores: Mapping[str, Scores]) -> tuple[str, ...]:
-    """Everything that is not ours, no control and no hindsight."""
+    """Return the names of the baselines: all but ours, the controls and hindsight."""
     return tuple(name for name in scores if name not in (*OURS, *CONTROLS))
 
 
@@ -98,7 +98,7 @@ def _row(row: Judged, uses: str, scores: Scores | None, setting: Setting) -> tup
 def _changed_hands(scores: Scores, correct: Scores, zoos: Sequence[tuple[int, ...]]) -> Scores:
     """The control in which profiles are permuted: a score depends on query and profile alone, so columns change places.
 
-    Every rotation of a zoo, so that each profile stands at each candidate equally often.
+    Every rotation of a zoo counts, so that each profile is at each candidate equally often.
     """
     return np.stack(
         [

@@ -41,17 +41,17 @@ MIXED = ("smaller-mixed", "middle-mixed", "larger-mixed", "all")
 TOLD = "A query costs what was measured, or list prices times what was measured of its tokens."
 ASSUMED = (
     f"Prices are not known for all of these models, so every model is taken to cost {USD_PER_B} USD per billion "
-    f"parameters and million tokens, and a query {PROMPT_TOKENS + COMPLETION_TOKENS} tokens. A model whose size is not "
-    "told counts as the largest."
+    f"parameters and million tokens, and a query {PROMPT_TOKENS + COMPLETION_TOKENS} tokens. A model of unknown size "
+    "counts as the largest."
 )
 
 
 class Prices(NamedTuple):
-    """What a query costs with each candidate."""
+    """Cost of a query with each candidate."""
 
     usd_K: NDArray[np.float64]
     note: str
-    """Where that comes from."""
+    """Source of the prices."""
 
 
 def cost(
@@ -81,7 +81,7 @@ def cost(
 
 
 def prices_of(capabilities: Sequence[Capability]) -> Prices | None:
-    """Of a query, for each candidate: as measured or listed; else by size; None where not even sizes are known."""
+    """Return the cost of a query for each candidate: measured or listed, else by size; None without sizes too."""
     told = [capability.expected_cost(PROMPT_TOKENS, COMPLETION_TOKENS) for capability in capabilities]
     if None not in told:
         return Prices(np.array(told, np.float64), TOLD)

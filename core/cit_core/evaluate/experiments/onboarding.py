@@ -1,4 +1,4 @@
-"""How many questions a new model must answer, and what a log of its answers adds."""
+"""Experiment: how many questions must a new model answer, and what does a log of its answers add?"""
 
 from __future__ import annotations
 

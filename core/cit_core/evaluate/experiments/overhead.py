@@ -25,7 +25,7 @@ def overhead(
     Args:
         scorer: The network.
         profiles: Copied until there are enough.
-        repeats: Of each measurement; the two take turns, and the median stands.
+        repeats: Number of measurements of each, alternating; the median is reported.
     """
     text = (SENTENCE * 3)[:230]
     by_size = {size: _both(scorer, text, _zoo(profiles, size), repeats) for size in SIZES}

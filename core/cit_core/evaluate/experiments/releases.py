@@ -54,7 +54,7 @@ def releases(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Fig
         emphasis=tuple(place for place, name in enumerate(shown) if name in OURS),
     )
     ticks = tuple(float(step) for step in range(2, len(order) + 1))
-    # Only who took the lead has a label: with all names nothing could be read.
+    # Only models which took the lead have a label: with all names nothing could be read.
     leading = np.maximum.accumulate(setting.aptitude[order]) == setting.aptitude[order]
     names = tuple(candidates[k].id if leads else "" for k, leads in zip(order[1:], leading[1:], strict=True))
     figure = Figure(
@@ -78,7 +78,7 @@ def releases(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Fig
 
 
 def coverage(setting: Setting) -> tuple[Table, Figure]:
-    """Of what the best model answers, how much one, two, three ... small ones answer between them, and of everything.
+    """Measure how much of all questions, and of those the best model answers, one, two, three ... small ones answer.
 
     Small models are added greedily, the one that covers most first.
     """

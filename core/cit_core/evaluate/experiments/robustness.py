@@ -1,4 +1,4 @@
-"""How many decisions flip when a question is put a little differently."""
+"""Experiment: how many decisions flip when a question is put a little differently?"""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def robustness(setting: Setting, name: str, scorer: Scorer, questions: int = 300
     """Route questions as they are and edited, in zoos of similar strength.
 
     Args:
-        setting: Whose questions and candidates.
-        name: Of the scorer.
+        setting: The setting with questions and candidates.
+        name: Name of the scorer.
         scorer: Under test.
         questions: The first so many.
     """

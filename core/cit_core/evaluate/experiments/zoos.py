@@ -39,13 +39,13 @@ def zoos(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Table, 
         rows = tuple((name, *(getattr(judged[family][name], cell) for family in families)) for name in order)
         return Table(title=title, columns=columns, rows=rows, note=note, emphasis=ours)
 
-    who = "; ".join(
+    described = "; ".join(
         f"{name}: {', '.join(candidates[k].id for k in members[0])}"
         for name, members in families.items()
         if len(members) == 1
     )
     return (
-        table("Accuracy, %", "percent", "accuracy", f"{setting.held_out} {who}."),
+        table("Accuracy, %", "percent", "accuracy", f"{setting.held_out} {described}."),
         table("Points above always taking the best by aptitude", "points", "above_single_best", ""),
         table("Points above the best baseline of the zoo, chosen in hindsight", "points", "above_best_baseline", ""),
     )
