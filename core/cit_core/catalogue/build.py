@@ -35,9 +35,9 @@ NOT_CHAT = re.compile(
     r"davinci|babbage|sora|imagine|multi-agent|preset|learnlm|search-api|search|cyber|rosalind|"
     r"legal|law|character|translate|native|lightning)([-/:.0-9]|$)"
 )
-"""Words of a name that mean something other than a chat model that anybody may call."""
+"""Words in the names of models that are no public chat models."""
 RESELLERS = frozenset({"perplexity", "cursor"})
-"""Providers whose price list repeats other makers' models; their own begin with one of `OWN`."""
+"""Providers with a price list that repeats other makers' models; their own begin with one of `OWN`."""
 OWN = ("sonar",)
 PROVIDER = {"llama": "meta", "zhipuai": "zai"}
 """Providers with two names in the data."""
@@ -94,7 +94,7 @@ def _is_chat(row: Mapping[str, Any]) -> bool:
 
 
 def _entry(provider: str, group: list[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """One model from its spellings: for each fact the row that more sources stand behind."""
+    """Merge the spellings of one model: for each fact, the row with the most sources wins."""
     best_first = sorted(group, key=lambda row: (-row["n_price_sources"], row["released"] is None, row["model"]))
 
     def first(*columns: str) -> Any:

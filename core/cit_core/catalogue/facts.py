@@ -47,7 +47,7 @@ class AmbiguousModel(InvalidInput):
 
 @dataclass(frozen=True)
 class Model:
-    """What is publicly known of one model. None where no source says.
+    """Public facts about one model; None where no source has one.
 
     Attributes:
         id: The maker's own name.
@@ -201,7 +201,7 @@ def _short_names(model: Model) -> set[str]:
 
 
 def _newest_of_each(models: list[Model]) -> tuple[Model, ...]:
-    """Of each provider the newest: an undated name means the latest snapshot."""
+    """Return the newest model of each provider: an undated name means the latest snapshot."""
     newest: dict[str, Model] = {}
     for model in models:
         known = newest.get(model.provider)

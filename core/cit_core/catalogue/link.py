@@ -23,13 +23,13 @@ Array = NDArray[np.floating]
 
 ROUNDS = 40
 EFFORT_VARIANCE = 0.15
-"""Of v, the difference between an effort and its model [squared units of ability]."""
+"""Variance of v, the difference between an effort and its model [squared units of ability]."""
 BENCHMARK_VARIANCE = 0.055
-"""Of u [squared logits]."""
+"""Variance of u [squared logits]."""
 SLOPE_PRIOR, SLOPE_WEIGHT = 1.0, 4.0
-"""Mean of a_c before anything is seen, and what it is worth [inverse squared logits]."""
+"""Prior mean of a_c, and its weight [inverse squared logits]."""
 NOISE_PRIOR, NOISE_WEIGHT = 0.2, 3.0
-"""Of the variance of e: its mean before anything is seen, worth so many observations."""
+"""Prior mean of the variance of e, and its weight in observations."""
 FLATTEST = 0.05
 
 
@@ -127,7 +127,7 @@ class _Posterior:
 
 
 def _columns(observed: Observations, mean_M: Array, variance_M: Array, noise_C: Array) -> tuple[Array, Array, Array]:
-    """Regress each column on the abilities, whose uncertainty counts (errors in variables)."""
+    """Regress each column on the abilities, with regard to their uncertainty (errors in variables)."""
     column_O, columns = observed.column_O, len(observed.columns)
     ability_O, spread_O = mean_M[observed.arm_O], variance_M[observed.arm_O]
     weight_O = 1.0 / (observed.variance_O + noise_C[column_O])

@@ -23,20 +23,20 @@ from cit_core.records import Candidate, Capability, Task
 __all__ = ["Linked", "average_for_price", "linked", "linked_capability"]
 
 NEIGHBOURS = 12
-"""Models of about the same price that an unknown model is taken to be the average of."""
+"""Number of models with the nearest prices that an unknown model is the average of."""
 UNKNOWN_DEVIATION = 1.0
-"""Of the ability of a model that nobody has scored: that of models in general."""
+"""Standard deviation of the ability of a model without scores: that of models in general."""
 
 
 @dataclass(frozen=True)
 class Linked:
-    """What published scores say of one model at one effort.
+    """Ability of one model at one effort, by published scores.
 
     Attributes:
         ability: On the link's scale, where models have mean about 0 and standard deviation about 1.
         deviation: Standard deviation of the ability.
-        sources: Which publish its scores; empty for an average.
-        exact: Whether this effort itself was scored; otherwise the model in general was.
+        sources: Publishers of its scores; empty for an average.
+        exact: True if this effort itself was scored; otherwise the model in general was.
     """
 
     ability: float
@@ -63,7 +63,7 @@ def linked(model: str, effort: str | None = None) -> Linked | None:
 
 
 def average_for_price(price_out: float | None) -> Linked:
-    """Average the models whose answers cost about as much: what is assumed of a model that nobody has scored.
+    """Average the models of about the same output price: the assumption for a model without scores.
 
     Args:
         price_out: USD per 1M completion tokens; without it, all models are averaged.
@@ -78,8 +78,8 @@ def average_for_price(price_out: float | None) -> Linked:
 def linked_capability(candidate: Candidate, found: Linked) -> Capability:
     """Turn an ability into a profile over the core tasks.
 
-    Each task's count is the number of questions whose sampling error would equal the standard error of the accuracy
-    (delta method), so that whoever reads the profile believes it as much as a test of that length.
+    Each task's count is the number of questions with a sampling error equal to the standard error of the accuracy
+    (delta method), so that every reader of the profile trusts it as much as a test of that length.
     """
     tasks, line_3T = _tasks()
     slope_T, offset_T, noise_T = line_3T

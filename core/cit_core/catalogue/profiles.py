@@ -70,7 +70,7 @@ def catalogue_candidates() -> tuple[Candidate, ...]:
 
 
 def provenance(candidate: str) -> dict[str, str]:
-    """Where a model's outcomes and facts come from: what to what source.
+    """Return the sources of a model's outcomes and facts: kind of data to source.
 
     Raises:
         UnknownCandidate: If the catalogue does not hold the model.
@@ -98,7 +98,7 @@ def core_vectors() -> NDArray[np.float32]:
 
 @cache
 def core_evidence() -> Any:
-    """What was fitted on the answers to the core set (`cit_core.router.catalogue_evidence`); None if nothing was."""
+    """Return the evidence fitted on the core answers (`cit_core.router.catalogue_evidence`); None if there is none."""
     file = files("cit_core.catalogue").joinpath("evidence.json")
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
@@ -123,7 +123,7 @@ def catalogue_capabilities() -> tuple[Capability, ...]:
 
 
 def catalogue_profiles(models: Sequence[str]) -> list[Capability]:
-    """What the catalogue knows of some models, in their order.
+    """Return the profiles of some models in the catalogue, in their order.
 
     Raises:
         UnknownCandidate: If it does not hold one of them.

@@ -1,4 +1,4 @@
-"""From the names that an application uses to candidates with facts and a profile, whatever is known of each."""
+"""Resolve the names that an application uses to candidates with facts and a profile."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def resolve_models(
 
     Args:
         models: Names as an application writes them (`cit_core.catalogue.aliases`), with an effort where one is meant:
-            `openai:gpt-5-mini@low`; or candidates, whose own facts go before public ones.
+            `openai:gpt-5-mini@low`; or candidates; their own facts go before public ones.
         measured: Profiles of one's own by id; they go before anything that is publicly known.
         strict: Refuse a model that is not known at all; otherwise it counts as an average model of its price.
 

@@ -72,7 +72,7 @@ class DecisionFile:
         return there
 
     def require_same(self, there: Sequence[Record], now: Sequence[Record]) -> None:
-        """Refuse a file whose decisions differ from those of the router.
+        """Refuse a file with decisions that differ from those of the router.
 
         Args:
             there: Decisions in the file.
@@ -193,9 +193,9 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Describe how a decision differs; empty if it is the same."""
     if before.get("model") != now["model"]:
         return f"went to {before.get('model')!r} and would go to {now['model']!r}"
-    stood = before["scores"] if isinstance(before.get("scores"), dict) else {}
-    for id_ in {**now["scores"], **stood}:
-        was, would_be = stood.get(id_), now["scores"].get(id_)
+    scores = before["scores"] if isinstance(before.get("scores"), dict) else {}
+    for id_ in {**now["scores"], **scores}:
+        was, would_be = scores.get(id_), now["scores"].get(id_)
         if not _near(was, would_be):
             return f"had probability {was!r:.30} with {id_!r} and would have {would_be!r}"
     return ""

@@ -72,7 +72,7 @@ def _console_class() -> type[Console]:
     from rich.segment import Segment
 
     class EscapingConsole(Console):
-        """A rich console whose own colours and cursor movements are the only control codes that it writes."""
+        """A rich console that writes no control codes but its own colours and cursor movements."""
 
         def render(self, *arguments: Any, **options: Any) -> Iterator[Segment]:
             for segment in super().render(*arguments, **options):
@@ -147,7 +147,7 @@ def decision_record(decision: Decision, id_: str | int | None = None) -> dict[st
 def table(
     title: str, columns: Mapping[str, str], rows: Iterable[Sequence[str | Text]], *, lines: bool = False
 ) -> Table:
-    """Return a table whose cells are shown without markup.
+    """Return a table with cells without markup.
 
     Args:
         title: The line above it.

@@ -145,7 +145,7 @@ def _store(url: str | None) -> Check:
 
 
 def _evidence(url: str | None, checkpoint: str) -> Iterator[Check]:
-    """Whether a store's outcomes correct the network; nothing is fitted here, and nothing said where there are none."""
+    """Check that a store's outcomes correct the network. Fits nothing; yields nothing for a store without outcomes."""
     from cit_core.aptitude.evidence_fit import evidence_setting, fitted_on
     from cit_core.aptitude.evidence_sources import log_of
     from cit_core.cli._options import open_store, sqlite_file

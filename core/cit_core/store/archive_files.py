@@ -117,7 +117,7 @@ def task_of(row: Row) -> Task:
 
 
 def item_of(row: Row) -> Item:
-    """Return the item of a row, whose vector is left out."""
+    """Return the item of a row, without its vector."""
     return Item(**{name: value for name, value in row.items() if name not in ("vector", "encoder")})
 
 
@@ -141,7 +141,7 @@ def _time(microseconds: int) -> datetime:
 
 
 class ArchiveReader:
-    """An archive whose files are those of its manifest.
+    """An archive with the files of its manifest.
 
     Raises:
         InvalidInput: If they are not.

@@ -7,8 +7,8 @@
                 writer.add_outcomes(...)
 
 Until the end, the outcomes are in sources of the load's own, which are held and hidden from readers. At the end they
-are given to their sources in one transaction. What raises takes back everything that the load has added; a load whose
-process was killed stays unseen and is removed by a later one.
+are given to their sources in one transaction. An error takes back everything that the load has added; a load in a
+process that was killed stays unseen and is removed by a later one.
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ class BulkLoad:
         """Outcomes go candidate by candidate, so that others can pass; then everything else."""
         mine = select(sources.c.key).where(sources.c.load_key == key)
         with self._transaction(Writer) as writer:
-            whose = select(outcomes.c.candidate_key).where(outcomes.c.source_key.in_(mine)).distinct()
-            candidate_keys = writer._connection.scalars(whose).all()
+            of_load = select(outcomes.c.candidate_key).where(outcomes.c.source_key.in_(mine)).distinct()
+            candidate_keys = writer._connection.scalars(of_load).all()
         for candidate_key in candidate_keys:
             with self._transaction(Writer) as writer:
                 of_one = and_(outcomes.c.candidate_key == candidate_key, outcomes.c.source_key.in_(mine))
@@ -157,7 +157,7 @@ class StagingWriter(Writer):
         before = self._connection.scalar(select(func.max(table.c.key))) or 0
         super()._insert(table, rows)
         added = select(func.min(table.c.key), func.max(table.c.key)).where(table.c.key > before)
-        first, last = self._connection.execute(added).one()  # writers take turns: nobody else has added any of these
+        first, last = self._connection.execute(added).one()  # writers take turns: no other one has added any of these
         if table is items:
             self._note(table.name, [(first, last, None)])
         else:

@@ -236,7 +236,7 @@ class CapabilityStore:
             writer.release(source)
 
     def held(self) -> tuple[str, ...]:
-        """Return the sources whose outcomes are kept and not counted, in the order in which they came."""
+        """Return the sources with outcomes that are stored and not counted, in the order in which they came."""
         with self._reading() as connection:
             return tuple(
                 connection.scalars(
@@ -306,11 +306,11 @@ class CapabilityStore:
         """Return every outcome that counts as items x candidates, both in the order in which they were added.
 
         An item that a candidate answered more than once counts once: the mean over its sources that are not held, a
-        circle test being one of them. `OutcomeMatrix.measured` leaves out who and what has no outcome.
+        circle test being one of them. `OutcomeMatrix.measured` leaves out candidates and items without outcomes.
 
         Args:
-            encoder: Only items whose vectors this encoder made, with the vectors.
-            texts: Only items whose text is known, with the texts.
+            encoder: Only items with a vector by this encoder, with the vectors.
+            texts: Only items with a known text, with the texts.
         """
         with self._reading() as connection:
             return read_outcome_matrix(connection, encoder=encoder, texts=texts)

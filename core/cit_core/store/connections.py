@@ -28,7 +28,7 @@ from cit_core.store.writer_queue import WriterQueue, writer_queue_of
 __all__ = ["TIMEOUT_S", "Connections"]
 
 TIMEOUT_S: Final = 600.0
-"""How long a writer waits for the others: longer than any import holds the lock."""
+"""Longest wait of a writer for the others: longer than any import holds the lock."""
 ADVISORY_LOCK: Final = 0x6369745F726F7574
 """The lock that makes PostgreSQL writers take turns; 'cit_rout' in ASCII."""
 _unusable: set[str] = set()
@@ -206,7 +206,7 @@ class Connections:
 
     def _pause_for_fork(self) -> None:
         self._is_at_rest = self._activity.pause(LONGEST_WAIT_S)
-        self._engine.dispose()  # idle connections: closed in full, by the process whose locks they hold
+        self._engine.dispose()  # idle connections: closed in full, by the process that holds their locks
 
     def _resume_after_fork(self) -> None:
         self._activity.resume()

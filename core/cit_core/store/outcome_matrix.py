@@ -35,8 +35,8 @@ def read_outcome_matrix(connection: Connection, *, encoder: str | None = None, t
 
     Args:
         connection: To the store.
-        encoder: Only items whose vectors this encoder made, with the vectors.
-        texts: Only items whose text is known, with the texts.
+        encoder: Only items with a vector by this encoder, with the vectors.
+        texts: Only items with a known text, with the texts.
     """
     wanted = _wanted(encoder, texts)
     facts = [items.c.key, items.c.id, tasks.c.id.label("task")]

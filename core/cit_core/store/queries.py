@@ -35,7 +35,7 @@ __all__ = [
 LOOKUP = 5_000
 """Rows asked for in one query: SQLite takes 32,766 parameters and a million characters in a statement."""
 DECIMALS = 9
-"""Of an accuracy: far above what the order of a sum can change, far below what can be measured."""
+"""Decimals of an accuracy: far above what the order of a sum can change, far below what can be measured."""
 ASKED = "asked:"
 """Prefix of the ids of items that only feedback knows."""
 UNCACHED = {"compiled_cache": None}

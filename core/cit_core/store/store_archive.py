@@ -129,7 +129,7 @@ def merge_archive(store: CapabilityStore, folder: str | os.PathLike[str]) -> Mer
 
     Where both say something else, the store's own is kept and the row reported: an outcome with another result, an item
     with another text (with its outcomes), a candidate or task with other facts. A held source stays held if it is new
-    here. Settings are taken whose names are new here. Other writers pass between batches.
+    here. Settings with names that are new here are added. Other writers pass between batches.
 
     Raises:
         InvalidInput: If the folder is no archive or was changed.
@@ -148,7 +148,7 @@ def merge_archive(store: CapabilityStore, folder: str | os.PathLike[str]) -> Mer
 
 
 class _Merge:
-    """A merge under way: its counts, and the items whose outcomes are about another question."""
+    """A running merge: its counts, and the items with outcomes about another question."""
 
     def __init__(self, archive: ArchiveReader) -> None:
         self.new = self.known = self.refused_count = 0

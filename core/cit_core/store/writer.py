@@ -34,14 +34,14 @@ from cit_core.store.schema import candidates, items, loads, outcomes, settings, 
 __all__ = ["REFUSED_SHOWN", "BatchResult", "Conflict", "ImportSummary", "Writer"]
 
 REFUSED_SHOWN = 100
-"""How many refused outcomes a summary names; all of them are counted."""
+"""Maximum number of refused outcomes in a summary; all of them are counted."""
 CHANGED = "changed item"
 """Kind of a row of `staged`: an item which the load has changed."""
 KEPT = "kept item"
-"""Kind of a row of `staged`: an item which the load has added and somebody else has given too."""
+"""Kind of a row of `staged`: an item which the load has added and another writer has given too."""
 
 FEW = 8
-"""So many outcomes are looked up one by one."""
+"""Maximum number of outcomes that are looked up one by one."""
 
 Identity = tuple[int, int, int]
 """Keys of the candidate, the item and the source."""
@@ -51,7 +51,7 @@ class Conflict(NamedTuple):
     """An outcome that was refused because the same candidate, item and source is stored with another result."""
 
     position: int
-    """In the batch, from 0."""
+    """Position in the batch, from 0."""
     outcome: Outcome
     stored: float
     since: datetime
@@ -74,7 +74,7 @@ class ImportSummary:
 
     new: int = 0
     known: int = 0
-    """Those that were stored already, with the same result."""
+    """Number of outcomes that were stored already, with the same result."""
     refused_count: int = 0
     refused: tuple[tuple[str, str], ...] = ()
     """(Outcome, reason) of the first 100 that conflict with what is stored."""
@@ -308,16 +308,16 @@ class Writer:
             raise InvalidInput(f"the store cannot keep a number: {error}; nothing was written") from None
 
     def _identities(self, batch: Sequence[Outcome]) -> list[Identity]:
-        who = keys_of(self._connection, candidates, {outcome.candidate for outcome in batch})
-        what = keys_of(self._connection, items, {outcome.item for outcome in batch})
-        whence = self._source_keys({outcome.source for outcome in batch})
+        candidate_keys = keys_of(self._connection, candidates, {outcome.candidate for outcome in batch})
+        item_keys = keys_of(self._connection, items, {outcome.item for outcome in batch})
+        source_keys = self._source_keys({outcome.source for outcome in batch})
         if self._loads_run():
-            self._claim_candidates(who.values())
+            self._claim_candidates(candidate_keys.values())
         try:
-            return [(who[o.candidate], what[o.item], whence[o.source]) for o in batch]
+            return [(candidate_keys[o.candidate], item_keys[o.item], source_keys[o.source]) for o in batch]
         except KeyError:
-            outcome = next(o for o in batch if o.candidate not in who or o.item not in what)
-            if outcome.candidate not in who:
+            outcome = next(o for o in batch if o.candidate not in candidate_keys or o.item not in item_keys)
+            if outcome.candidate not in candidate_keys:
                 known = [candidate.id for candidate in self.candidates()]
                 raise UnknownCandidate(outcome.candidate, known, "the store") from None
             raise InvalidInput(f"no item {outcome.item!r} in the store; add it with add_items first") from None
@@ -359,15 +359,15 @@ class Writer:
         """Look up one by one, with a statement that is compiled once: feedback comes one outcome at a time."""
         table = outcomes.c
         query = select(table.correct, table.when).where(
-            table.candidate_key == bindparam("who"),
-            table.item_key == bindparam("what"),
-            table.source_key == bindparam("whence"),
+            table.candidate_key == bindparam("candidate"),
+            table.item_key == bindparam("item"),
+            table.source_key == bindparam("source"),
         )
         found = {}
-        for who, what, whence in identities:
-            row = self._connection.execute(query, {"who": who, "what": what, "whence": whence}).first()
+        for candidate, item, source in identities:
+            row = self._connection.execute(query, {"candidate": candidate, "item": item, "source": source}).first()
             if row is not None:
-                found[who, what, whence] = row
+                found[candidate, item, source] = row
         return found
 
     def count_version(self) -> None:

@@ -2,7 +2,7 @@
 
 SQLite lets waiting writers poll for its lock, so that a busy one takes it again before they look: with eight writers
 one may wait for 20 s. The queue is for fairness alone. SQLite's own lock still keeps two writers apart, so a queue that
-cannot be used (a folder without write permission, a platform without `fcntl`) changes only who comes first.
+cannot be used (a folder without write permission, a platform without `fcntl`) changes only the order of writers.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ __all__ = ["FairLock", "TicketQueue", "WriterQueue", "writer_queue_of"]
 SHORTEST_SLEEP_S: Final = 0.0005
 LONGEST_SLEEP_S: Final = 0.01
 TAKEN: Final = 0
-"""Where the file holds the last number that was taken."""
+"""Offset in the file of the last number that was taken."""
 SERVED: Final = 8
-"""Where the file holds the number of the last writer that got its turn; a hint, for how often to look."""
+"""Offset in the file of the number of the last writer that got its turn; a hint, for how often to look."""
 NUMBER_BYTES: Final = 8
 
 
@@ -202,7 +202,7 @@ class TicketQueue:
             self._write(SERVED, ticket)
             came = True
         finally:
-            if not came:  # interrupted: nobody shall wait for a writer that does not write
+            if not came:  # interrupted: no other writer shall wait for one that does not write
                 self._unlock(ticket)
 
     def _wait_for(self, place: int, deadline: float) -> bool:

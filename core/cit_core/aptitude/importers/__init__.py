@@ -1,4 +1,4 @@
-"""Importers: outcomes which somebody else has measured, from the files that their tools write."""
+"""Importers: outcomes measured elsewhere, from the files of evaluation tools."""
 
 from cit_core.aptitude.importers.base import BadRow, ImportReport, ItemRow, Row, import_rows, refuse, row_or_bad
 from cit_core.aptitude.importers.limits import Limits

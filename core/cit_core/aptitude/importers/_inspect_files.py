@@ -1,4 +1,4 @@
-"""Logs of Inspect as files: the task, the model and the samples, whatever else and however much stands there."""
+"""Logs of Inspect as files: the task, the model and the samples; everything else is skipped."""
 
 from __future__ import annotations
 

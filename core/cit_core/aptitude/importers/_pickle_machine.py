@@ -163,7 +163,7 @@ class _Machine:
         if not isinstance(target, dict) or len(pairs) % 2:
             raise ValueError("it puts items into what is no dict")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            if type(key) not in (str, int):  # whose hash takes no longer than they are
+            if type(key) not in (str, int):  # their hash takes no longer than they are
                 raise ValueError("a key is neither a text nor a whole number")
             target[key] = value
 

@@ -151,7 +151,7 @@ class _Packed(io.RawIOBase):
 
 
 class _Zstandard:
-    """Unpacked bytes whose errors are those of a zip."""
+    """Unpacked bytes with the errors of a zip."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
@@ -173,7 +173,7 @@ class _Zstandard:
 
 
 def _check_directory(path: Path, file: IO[bytes]) -> None:
-    """Refuse an archive whose list of members alone would fill the memory."""
+    """Refuse an archive with a list of members that alone would fill the memory."""
     size = path.stat().st_size
     file.seek(max(0, size - 2**16 - 22))
     tail = file.read(2**16 + 22)

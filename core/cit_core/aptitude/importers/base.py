@@ -38,7 +38,7 @@ class BadRow(NamedTuple):
 
 
 class ItemRow(NamedTuple):
-    """What a row says about an item."""
+    """Data of a row about an item."""
 
     where: str
     item: str
@@ -49,7 +49,7 @@ class ItemRow(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What a row says about an item, and an outcome of it. All outcomes of an import have the same `when`."""
+    """Data of a row about an item, and an outcome of it. All outcomes of an import have the same `when`."""
 
     about: ItemRow
     outcome: Outcome

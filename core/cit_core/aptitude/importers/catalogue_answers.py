@@ -18,7 +18,7 @@ from cit_core.store import CapabilityStore, Writer
 __all__ = ["SOURCE", "add_from_catalogue", "copy_profile"]
 
 SOURCE = "catalogue"
-"""Of the outcomes that are copied."""
+"""Source of the copied outcomes."""
 
 
 def add_from_catalogue(store: CapabilityStore, id_: str) -> int:

@@ -59,7 +59,7 @@ def text(fields: Fields, name: str) -> str | None:
     """Return a field that is a text, or None if it is absent.
 
     Raises:
-        InvalidInput: If it is something else, such as a list, for which no text can stand.
+        InvalidInput: If it is something else, such as a list.
     """
     value = fields.get(name)
     return None if is_absent(value) else _plain(value, name)

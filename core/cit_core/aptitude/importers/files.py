@@ -31,10 +31,10 @@ Numbered = Iterator[tuple[int, Fields | str]]
 
 
 class _Asked(NamedTuple):
-    """What a caller wants of a table."""
+    """Columns and limits for reading a table."""
 
     required: Sequence[str]
-    """Columns without which it is none."""
+    """Required columns."""
     wanted: Collection[str] | None
     """Columns to read where others cost time."""
     encoding: str | None
@@ -138,7 +138,7 @@ def check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -
         raise InvalidInput(f"{path}:1: no column {', '.join(missing)} among {_listed(columns)}")
     repeated = sorted(name for name, times in present.items() if times > 1)
     if repeated:
-        raise InvalidInput(f"{path}:1: column {_listed(repeated)} stands twice; each may stand once")
+        raise InvalidInput(f"{path}:1: column {_listed(repeated)} occurs twice; each may occur once")
 
 
 # -- CSV and its kin --------------------------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ def _read_json_list(path: Path, asked: _Asked) -> Numbered:
 
 
 class _Start:
-    """Text stream whose beginning can be looked at."""
+    """Text stream that lets its beginning be read ahead."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream

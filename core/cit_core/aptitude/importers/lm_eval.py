@@ -41,7 +41,7 @@ METRICS = ("exact_match", "acc_norm", "acc", "prompt_level_strict_acc", "pass@1"
 """Metrics that say whether an answer is right: the first of these that a line has counts. As on the Open LLM
 Leaderboard, `acc_norm` (log-likelihood by length of the option) goes before `acc`."""
 QUESTIONS_IN_A_FILE = 500_000
-"""Different questions of one file, whose marks are in memory."""
+"""Maximum number of different questions of one file, with marks in memory."""
 NAME = re.compile(r"(?:samples|details)_(?P<task>.+?)(?:_(?P<time>\d{4}-\d\d-\d\dT[\d.:-]+))?")
 NO_FILTER = "none"
 

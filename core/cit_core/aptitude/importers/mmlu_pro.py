@@ -60,7 +60,7 @@ def import_mmlu_pro(
     check_files(paths, (".json", ".zip"))
     named = [(path, model or _model(path)) for path in paths]
     now = datetime.now(timezone.utc)
-    rows = (row for path, who in named for row in _rows(path, who, source or source_of("mmlu-pro", path), now, limits))
+    rows = (row for path, id_ in named for row in _rows(path, id_, source or source_of("mmlu-pro", path), now, limits))
     return import_rows(rows, store, skip_bad=skip_bad, limits=limits, progress=progress)
 
 

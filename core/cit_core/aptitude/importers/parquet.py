@@ -72,7 +72,7 @@ def pyarrow() -> tuple[Any, Any]:
 
 
 def _rows(batch: Any) -> Iterator[Fields]:
-    """Go through a batch row by row: a text that stands in many rows is spelt out in one at a time."""
+    """Go through a batch row by row: a text in many rows is spelt out in one at a time."""
     names, columns = batch.schema.names, batch.columns
     for place in range(batch.num_rows):
         yield {name: column[place].as_py() for name, column in zip(names, columns, strict=True)}

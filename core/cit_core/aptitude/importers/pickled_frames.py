@@ -4,7 +4,7 @@ A pickle is a program: it names functions and classes, and says what to call the
 `_pickle_machine`; a name that a DataFrame of texts and numbers does not need is refused, and the columns are read from
 the description.
 
-Read are the frames of pandas 1.5, 2 and 3 (pickle protocols 4 and 5) whose columns are numbers or Python objects. Texts
+The frames of pandas 1.5, 2 and 3 (pickle protocols 4 and 5) with columns of numbers or Python objects are read. Texts
 that pandas 3 keeps in Arrow are not.
 """
 
@@ -41,7 +41,7 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "pandas.core.indexes.range": frozenset({"RangeIndex"}),
     "pandas.core.internals.managers": frozenset({"BlockManager"}),
 }
-"""Module to the names in it that may stand in a pickle; numpy and pandas have moved some of theirs."""
+"""Module to the names in it that may occur in a pickle; numpy and pandas have moved some of theirs."""
 MALFORMED = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, TypeError, ValueError, struct.error)
 """Errors of reading a pickle that is damaged, or holds something else."""
 NUMBER = re.compile(r"[biuf][1248]")

@@ -1,4 +1,4 @@
-"""What an import leaves open: vectors of the new items, tasks of those that came without, keywords of new tasks."""
+"""Complete an import: vectors of the new items, tasks of those without one, keywords of new tasks."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Completed", "complete", "name_tasks"]
 
 
 class Completed(NamedTuple):
-    """What was added."""
+    """Counts of completed items."""
 
     encoded: int
-    """Items that got a vector."""
+    """Number of items that got a vector."""
     assigned: int
-    """Items that got a task."""
+    """Number of items that got a task."""
 
 
 def complete(
@@ -35,10 +35,10 @@ def complete(
     Each batch is kept as it comes, so what is stopped goes on the next time.
 
     Args:
-        store: Whose items.
-        scorer: Makes the vectors.
-        suite: Whose tasks are given.
-        progress: Told what is done and how many items it has been done to.
+        store: The store with the items.
+        scorer: The encoder.
+        suite: The suite with the tasks.
+        progress: Called with the name of a step and the number of items it has covered.
     """
     tell = progress or (lambda _what, _count: None)
     encoded = encode_items(store, scorer, progress=lambda done: tell("items encoded", done))
@@ -51,9 +51,9 @@ def name_tasks(
     """Give keywords to tasks, in one transaction; returns those that changed.
 
     Args:
-        store: Whose tasks.
-        keywords: Task id to words; they take the place of what is stored.
-        from_texts: Find those of tasks whose keywords only repeat their id, in the texts of their items.
+        store: The store with the tasks.
+        keywords: Task id to words; they replace the stored ones.
+        from_texts: For tasks with keywords that only repeat their id, find keywords in the texts of their items.
 
     Raises:
         InvalidInput: If keywords are given for a task that the store does not have; nothing is written.

@@ -13,17 +13,17 @@ from cit_core.records import Candidate
 __all__ = ["ASSUMED_COMPLETION_TOKENS", "CHARACTERS_PER_TOKEN", "Budget", "Prices", "require_prices", "tokens_of"]
 
 CHARACTERS_PER_TOKEN = 4.0
-"""Where nobody has counted."""
+"""Assumed length of a token, where the provider does not count."""
 ASSUMED_COMPLETION_TOKENS = 256.0
-"""Of an answer, before any was seen; as a router assumes."""
+"""Assumed length of an answer before any was seen; a router assumes the same."""
 
 
 class Prices:
-    """What asking a candidate costs, and how long its answers are.
+    """Prices of a candidate, and the length of its answers.
 
     Args:
-        candidate: Its prices may be unknown.
-        completion_tokens: Of an answer, as measured before on average.
+        candidate: The candidate; its prices may be unknown.
+        completion_tokens: Mean length of an answer, as measured before.
     """
 
     def __init__(self, candidate: Candidate, completion_tokens: float | None = None) -> None:
@@ -33,19 +33,19 @@ class Prices:
 
     @property
     def known(self) -> bool:
-        """Whether costs can be told before they arise."""
+        """True if the prices are known, so that costs can be predicted."""
         return self.candidate.expected_cost(0, 0) is not None
 
     @property
     def completion_tokens(self) -> float:
-        """Of the next answer: the mean of this test's, else what was measured before, else assumed."""
+        """Expected length of the next answer: the mean in this test, else the measured one, else the assumed one."""
         if self._answers:
             return self._tokens / self._answers
         return ASSUMED_COMPLETION_TOKENS if self._measured is None else self._measured
 
     @property
     def measured(self) -> bool:
-        """Whether answers of this candidate have been seen."""
+        """True if answers of this candidate have been seen."""
         return bool(self._answers) or self._measured is not None
 
     def expected(self, prompt: str) -> float | None:
@@ -58,7 +58,7 @@ class Prices:
         self._answers += 1
 
     def of(self, prompt_tokens: int | None, completion_tokens: int | None) -> float | None:
-        """USD for an answer whose tokens were counted; None where they or the prices are not known."""
+        """USD for an answer with counted tokens; None if they or the prices are not known."""
         if prompt_tokens is None or completion_tokens is None:
             return None
         return self.candidate.expected_cost(prompt_tokens, completion_tokens)
@@ -73,7 +73,7 @@ class Prices:
         return (self.expected(prompt) or 0.0) if error.may_be_billed else 0.0
 
     def guess(self, prompt: str, answer: str) -> float:
-        """USD for an answer whose tokens nobody counted; 0 where prices are not known."""
+        """USD for an answer with estimated tokens; 0 if prices are not known."""
         return self.candidate.expected_cost(tokens_of(prompt), tokens_of(answer)) or 0.0
 
 
@@ -96,7 +96,7 @@ class Budget:
 
     @property
     def limited(self) -> bool:
-        """Whether there is a limit."""
+        """True if there is a limit."""
         return self._limit is not None
 
     @asynccontextmanager

@@ -229,7 +229,7 @@ def test_conflicting_rows_are_found_across_batches_and_files(
         ("r.csv", b"item_id,model,correct\n", "has no rows"),
         ("r.jsonl", b"\n\n", "has no rows"),
         ("r.csv", b"item_id,model\nq,m\n", r"r\.csv:1: no column correct among item_id, model"),
-        ("r.csv", b"item_id,model,correct,model\nq,m,1,m\n", "column model stands twice"),
+        ("r.csv", b"item_id,model,correct,model\nq,m,1,m\n", "column model occurs twice"),
         ("r.csv", "item_id,model,correct\nq,m,1\n".encode("utf-16") + b"\x00", "cannot be read after line .*utf-16"),
         ("r.csv.gz", b"item_id,model,correct\nq,m,1\n", "cannot be read: Not a gzipped file"),
         ("r.csv.gz", gzip.compress(b"item_id,model,correct\nq,m,1\n", mtime=0)[:-9], "cannot be read: Compressed file ended"),
