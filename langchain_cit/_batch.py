@@ -42,7 +42,7 @@ class Limited(Runnable[tuple[Any, Attempts], Any]):
         return require_answer(call_within(attempts.seconds_left(), ask), attempts)
 
     async def ainvoke(self, input: tuple[Any, Attempts], config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """As `invoke`."""
+        """Invoke asynchronously; see `invoke`."""
         value, attempts = input
         attempts.asked()
         answer = await acall_within(attempts.seconds_left(), self._route.ainvoke(value, config, **kwargs))

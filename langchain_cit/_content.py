@@ -55,9 +55,9 @@ NOT_READ = frozenset(
         *("mime_type", "media_type", "format", "detail", "cache_control", "cachePoint"),
     }
 )
-"""Keys whose values are addresses, bytes or settings: no text for the LLM."""
+"""Keys with values that are addresses, bytes or settings: no text for the LLM."""
 FREE = frozenset({"input", "args", "arguments", "json"})
-"""Keys whose values an LLM or a tool has written."""
+"""Keys with values that an LLM or a tool has written."""
 
 
 def role_of(message: BaseMessage) -> str:
@@ -149,7 +149,7 @@ def _of_file(holder: Mapping[Any, Any]) -> str | None:
 
 
 def _texts(value: object, deepest: int) -> Iterator[str]:
-    """Yield all texts in a value whose keys may be called anything: here `url` or `data` is what somebody wrote."""
+    """Yield all texts in a value with arbitrary keys: here `url` or `data` may hold a text."""
     if isinstance(value, str):
         yield "" if value.startswith("data:") else value
     elif isinstance(value, int | float):
@@ -183,7 +183,7 @@ def _texts_of_message(message: BaseMessage, deepest: int) -> Iterator[str]:
 
 
 def _texts_of_part(part: object, deepest: int) -> Iterator[str]:
-    """Yield the texts in a part of a message's content, whose keys a provider has named."""
+    """Yield the texts in a part of a message's content, which has the provider's keys."""
     if isinstance(part, str):
         yield part
     elif isinstance(part, list | tuple) and deepest:

@@ -82,7 +82,7 @@ def held_by(error: EmptyStream, attempts: Attempts) -> list[Any]:
 
 
 def held_one(error: EmptyStream, attempts: Attempts) -> Any:
-    """As `held_by`, for an answer in one piece.
+    """Return what `held_by` does, for an answer in one piece.
 
     Raises:
         EmptyStream: If nothing came at all.
@@ -119,7 +119,7 @@ def from_first_token(pieces: Iterator[T], attempts: Attempts) -> Iterator[T]:
 
 
 async def afrom_first_token(pieces: AsyncIterator[T], attempts: Attempts) -> AsyncIterator[T]:
-    """As `from_first_token`."""
+    """Yield asynchronously; see `from_first_token`."""
     held: list[T] = []
     async with closing(aiterate_within(partial(attempts.seconds_left, stream=True), pieces)) as limited:
         async for piece in limited:
@@ -197,7 +197,7 @@ class FirstToken(BaseCallbackHandler):
         attempts: The attempts at the answer.
     """
 
-    run_inline = True  # before the token goes on to anybody else
+    run_inline = True  # before the token goes on to another handler
 
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts

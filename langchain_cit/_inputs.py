@@ -1,4 +1,4 @@
-"""From an input of LangChain to a question for the router: the text to route on, and facts about the rest.
+"""Turn an input of LangChain into a query of the router: the text to route on, and facts about the rest.
 
 The text is the last human turn, so that a conversation keeps its route while tools are being called, or the whole
 conversation. The facts are always of the whole, because the chosen candidate is given all of it.
@@ -224,7 +224,7 @@ class Asking:
         return self.fallback.with_cool_downs(decision)
 
     async def adecide(self, value: Any, kwargs: Mapping[str, Any], config: RunnableConfig) -> Decision:
-        """As `decide`; the event loop is never blocked."""
+        """Decide without blocking the event loop; see `decide`."""
         decided = self._decided(value, config)
         decision = await self.router.adecide(self.query(value, kwargs, config)) if decided is None else decided
         return self.fallback.with_cool_downs(decision)
@@ -241,7 +241,7 @@ class Asking:
     async def adecide_each(
         self, values: Sequence[Any], kwargs: Mapping[str, Any], configs: Sequence[RunnableConfig]
     ) -> list[Decision | CITError]:
-        """As `decide_each`, in a worker thread."""
+        """Decide in a worker thread; see `decide_each`."""
         return await aside("decisions", self.decide_each, values, kwargs, configs)
 
     def with_decisions(

@@ -83,7 +83,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
             return held_one(error, attempts)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """As `invoke`; the decision is made in a worker thread."""
+        """Invoke asynchronously; the decision is made in a worker thread."""
         return await self._acall_with_config(self._ainvoke, input, config, **kwargs)
 
     async def _ainvoke(
@@ -111,7 +111,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         yield from self.transform(iter([input]), config, **kwargs)
 
     def transform(self, input: Iterator[Any], config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
-        """As `stream`, once the input has arrived in full: half a question cannot be routed."""
+        """Stream, once the input has arrived in full: half a question cannot be routed."""
         yield from self._transform_stream_with_config(input, self._transform, config, **kwargs)
 
     def _transform(
@@ -137,7 +137,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
             yield from held_by(error, attempts)  # so it is with every candidate: a chain may have nothing to say
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
-        """As `stream`; the decision is made in a worker thread."""
+        """Stream asynchronously; the decision is made in a worker thread."""
 
         async def once() -> AsyncIterator[Any]:
             yield input
@@ -152,7 +152,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
-        """As `transform`; the decision is made in a worker thread."""
+        """Transform asynchronously; the decision is made in a worker thread."""
         async with closing(self._atransform_stream_with_config(input, self._atransform, config, **kwargs)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -237,7 +237,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[Any]:
-        """As `batch`; the decisions are made in a worker thread."""
+        """Run a batch asynchronously; the decisions are made in a worker thread."""
         work = partial(self._abatch, return_exceptions)
         return await self._abatch_with_config(work, inputs, config, return_exceptions=return_exceptions, **kwargs)
 
@@ -309,7 +309,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> AsyncIterator[tuple[int, Any]]:
-        """As `batch_as_completed`; the decisions are made in a worker thread."""
+        """Run a batch asynchronously and yield as completed; the decisions are made in a worker thread."""
         configs = get_config_list(config, len(inputs))
         asking = self.asking
         decided = asking.with_decisions(inputs, configs, await asking.adecide_each(inputs, kwargs, configs))

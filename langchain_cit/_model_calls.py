@@ -58,7 +58,7 @@ async def agenerate(
     run_manager: AsyncCallbackManagerForLLMRun | None,
     kwargs: Mapping[str, Any],
 ) -> ChatResult:
-    """As `generate`."""
+    """Generate asynchronously; see `generate`."""
     model, options = bound(model, kwargs)
     run = watched(run_manager, attempts)
     answer = model._agenerate_with_cache(messages, stop=stop, run_manager=run, **options)
@@ -90,7 +90,7 @@ async def astream(
     run_manager: AsyncCallbackManagerForLLMRun | None,
     kwargs: Mapping[str, Any],
 ) -> AsyncIterator[ChatGenerationChunk]:
-    """As `stream`."""
+    """Stream asynchronously; see `stream`."""
     model, options = bound(model, kwargs)
     if not model._should_stream(async_api=True, **{**options, "stream": True}):
         yield whole(await model._agenerate_with_cache(messages, stop=stop, run_manager=run_manager, **options))

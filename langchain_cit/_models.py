@@ -22,14 +22,14 @@ __all__ = ["Models", "open_models"]
 
 Route = Runnable[Any, Any] | Callable[[Any], Any]
 Models = Iterable[str | BaseChatModel] | Mapping[str, str | Route]
-"""What `from_models` takes."""
+"""Argument of `from_models`."""
 
 EFFORT_OPTIONS: Mapping[str, str] = {
     "openai": "reasoning_effort",
     "azure_openai": "reasoning_effort",
     "xai": "reasoning_effort",
 }
-"""Providers whose chat models take an effort as it is written after the `@`, and the name of the option."""
+"""Providers with chat models that take an effort as written after the `@`, and the name of the option."""
 MODALITIES = {"image_inputs": "image", "audio_inputs": "audio", "video_inputs": "video", "pdf_inputs": "pdf"}
 """Keys of LangChain's model profile, and the modality that each is about."""
 

@@ -44,7 +44,7 @@ class Picker(RunnableSerializable[Any, Any]):
         return self._given(value, decision)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """As `invoke`; the decision is made in a worker thread."""
+        """Invoke asynchronously; the decision is made in a worker thread."""
         work: Any = self._ainvoke
         return await self._acall_with_config(work, input, config, **kwargs)
 
@@ -80,7 +80,7 @@ class Picker(RunnableSerializable[Any, Any]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[Any]:
-        """As `batch`; the decisions are made in a worker thread."""
+        """Run a batch asynchronously; the decisions are made in a worker thread."""
         work: Any = self._abatch
         return await self._abatch_with_config(work, inputs, config, return_exceptions=return_exceptions, **kwargs)
 

@@ -24,7 +24,7 @@ PROFILE_OF_MODALITY = {
 
 
 def reasons_against(routes: Mapping[str, Runnable[Any, Any]], facts: QueryFacts) -> dict[str, str]:
-    """Return id and reason for every route whose model says that it cannot take a query; silence never excludes.
+    """Return id and reason for every route with a model profile that rules a query out; a missing profile never does.
 
     The length of a query is an estimate: if it is too long for every route that is left, none is excluded for it.
 
@@ -45,7 +45,7 @@ def reasons_against(routes: Mapping[str, Runnable[Any, Any]], facts: QueryFacts)
 
 
 def windows_of(routes: Mapping[str, Runnable[Any, Any]]) -> dict[str, int]:
-    """Return the longest input of each route whose model says so [tokens]."""
+    """Return the longest input of each route with a model profile that states it [tokens]."""
     limits = {id_: _profile(route).get("max_input_tokens") for id_, route in routes.items()}
     return {id_: limit for id_, limit in limits.items() if isinstance(limit, int) and limit > 0}
 

@@ -18,7 +18,7 @@ from langchain_cit._trace import CIT_FALLBACK, CIT_ROUTE, fallback_event, route_
 __all__ = ["Stamp", "Unstamped", "whole"]
 
 MODEL_NAME = "model_name"
-"""As LangChain's usage callbacks call it."""
+"""Key of the model's name in LangChain's usage callbacks."""
 
 
 class Stamp:

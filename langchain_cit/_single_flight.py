@@ -54,7 +54,7 @@ class Flights:
 
     @asynccontextmanager
     async def afollow(self, call: Hashable) -> AsyncIterator[None]:
-        """As `follow`, for the tasks of an event loop."""
+        """Wait as `follow` does, for the tasks of an event loop."""
         with self._joined((asyncio.get_running_loop(), call), asyncio.Event()) as leading:
             if leading is not None:
                 with suppress(asyncio.TimeoutError):
@@ -63,7 +63,7 @@ class Flights:
 
     @contextmanager
     def _joined(self, place: Hashable, own: Any) -> Iterator[Any]:
-        """Give the event that the call ahead sets when it ends; None for the first, whose `own` the others wait for."""
+        """Yield the event of the call ahead, set when it ends; None for the first, which sets `own` for the others."""
         leading = self._under_way.setdefault(place, own)
         if leading is not own:
             yield None if _leading.get() else leading

@@ -19,7 +19,7 @@ class _End(Enum):
 
 
 END: Final = _End.END
-"""In place of a piece where there is none."""
+"""Marks the end of a stream, in place of a piece."""
 
 
 def join(parts: Sequence[Any]) -> Any:

@@ -33,7 +33,7 @@ __all__ = ["CITDecisionModel"]
 class CITDecisionModel(BaseDecisionModel):
     """A decision model that answers which LLM is most likely to get a text right.
 
-    It answers a `Choice` whose labels are candidates of the router: with the label that the router's policy prefers,
+    It answers a `Choice` with candidates of the router as labels: with the label that the router's policy prefers,
     each candidate's calibrated probability of a right answer, and the chosen one's as confidence. The probabilities are
     of independent events and do not add up to 1; a candidate that may not be chosen has 0. Instructions and criteria
     are not read. It calls no LLM.
@@ -83,7 +83,7 @@ class CITDecisionModel(BaseDecisionModel):
         return self._response(ids, outcomes)
 
     async def _aclassify(self, state: Any, questions: Mapping[str, Any]) -> ClassifierResponse:
-        """As `_classify`; the event loop is never blocked."""
+        """Classify without blocking the event loop; see `_classify`."""
         ids = {name: self._ids(name, question) for name, question in questions.items()}
         outcomes = await self.router.adecide_each([self._query(state, labels) for labels in ids.values()])
         return self._response(ids, outcomes)

@@ -209,7 +209,7 @@ class CITCallMiddleware(_Routing):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelCallResult[Any]:
-        """As `wrap_model_call`; the decision is made in a worker thread."""
+        """Wrap a model call; the decision is made in a worker thread. See `wrap_model_call`."""
         if self._unanswered.is_made_again(request):
             return await handler(request)
         return await self._aroute(self._query(request), request, handler)
@@ -242,7 +242,7 @@ class CITRunMiddleware(_Routing):
         return {CIT_ROUTE: route_event(decision)}
 
     async def abefore_agent(self, state: RoutedState, runtime: Any) -> dict[str, Any]:  # noqa: ARG002
-        """As `before_agent`; the decision is made in a worker thread."""
+        """Decide before the agent runs, in a worker thread; see `before_agent`."""
         decision = await self._asking().adecide(state["messages"], {}, ensure_config())
         await _atell(CIT_ROUTE, route_event(decision))
         return {CIT_ROUTE: route_event(decision)}
@@ -266,7 +266,7 @@ class CITRunMiddleware(_Routing):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelCallResult[Any]:
-        """As `wrap_model_call`."""
+        """Wrap a model call asynchronously; see `wrap_model_call`."""
         if self._unanswered.is_made_again(request):
             return await handler(request)
         query = self._query(request)

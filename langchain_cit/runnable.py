@@ -138,7 +138,7 @@ class RunnableRouter(RoutedCalls):
     def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Return a router whose candidates have these tools; one that cannot call tools does not take part.
+        """Return a router with these tools for its candidates; one that cannot call tools does not take part.
 
         Raises:
             NoCandidate: If no candidate can; names each reason.
@@ -147,7 +147,7 @@ class RunnableRouter(RoutedCalls):
         return self._bound(QueryFacts(tools=True), lambda route: route.bind_tools(tools, **given))
 
     def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
-        """Return a router whose candidates answer in this form; one that cannot does not take part.
+        """Return a router with candidates that answer in this form; one that cannot does not take part.
 
         Raises:
             NoCandidate: If no candidate can; names each reason.

@@ -53,7 +53,7 @@ def candidates_of(
     for id_, count in Counter(ids).items():
         if count > 1:
             places = ", ".join(str(place) for place, other in enumerate(ids) if other == id_)
-            raise InvalidInput(f"choices {places} all stand for candidate {id_!r}; each needs a candidate of its own")
+            raise InvalidInput(f"choices {places} all belong to candidate {id_!r}; each needs a candidate of its own")
     return ids
 
 

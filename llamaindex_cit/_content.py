@@ -1,4 +1,4 @@
-"""What a message holds: the text that is said in it, all text that fills the prompt, and media."""
+"""Read a message: the text to route on, all text in the prompt, and media."""
 
 from __future__ import annotations
 

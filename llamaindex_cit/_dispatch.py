@@ -1,4 +1,4 @@
-"""From a call to the candidate that answers it: decide, ask, and ask the next best if that fails."""
+"""Dispatch a call to a candidate: decide, call it, and call the next best if that fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from llamaindex_cit.events import CITRouteEvent
 __all__ = ["Dispatch"]
 
 Key = tuple[str, str]
-"""Of a conversation: how it is known, and as what."""
+"""Key of a conversation: its kind and its name."""
 
 dispatcher = get_dispatcher(__name__)
 
@@ -42,7 +42,7 @@ class Dispatch:
     fallback: Fallback
     sticky: Sticky | None
     rate_limiter: Any = None
-    """As LlamaIndex's LLMs have one: `acquire` and `async_acquire`."""
+    """Rate limiter as LlamaIndex's LLMs have one: with `acquire` and `async_acquire`."""
 
     @property
     def callers(self) -> dict[str, FunctionCallingLLM]:
@@ -81,7 +81,7 @@ class Dispatch:
     async def aask(
         self, question: Question, conversation: str | None, call: Callable[[LLM], Awaitable[Response]]
     ) -> Response:
-        """As `ask`; deciding never blocks the event loop."""
+        """Ask without blocking the event loop; see `ask`."""
         windows = self.windows
         decision = self._announced(await self.router.adecide(self._query(question, conversation, windows)))
         if self.rate_limiter is not None:
@@ -96,7 +96,7 @@ class Dispatch:
     def stream(
         self, question: Question, conversation: str | None, call: Callable[[LLM], Iterator[Response]]
     ) -> Generator[Response, None, None]:
-        """As `ask`, in chunks. The answer has begun when this returns: a failure before that is not the caller's."""
+        """Ask for an answer in chunks. It has begun when this returns: an earlier failure is not the caller's."""
         windows = self.windows
         decision = self._announced(self.router.decide(self._query(question, conversation, windows)))
         if self.rate_limiter is not None:
@@ -108,7 +108,7 @@ class Dispatch:
     async def astream(
         self, question: Question, conversation: str | None, call: Callable[[LLM], Awaitable[AsyncIterator[Response]]]
     ) -> AsyncGenerator[Response, None]:
-        """As `stream`; deciding never blocks the event loop."""
+        """Stream without blocking the event loop; see `stream`."""
         windows = self.windows
         decision = self._announced(await self.router.adecide(self._query(question, conversation, windows)))
         if self.rate_limiter is not None:
@@ -146,7 +146,7 @@ class Dispatch:
     async def _achunks(
         self, attempts: Attempts, decision: Decision, call: Callable[[LLM], Awaitable[AsyncIterator[Response]]]
     ) -> AsyncGenerator[Response | None, None]:
-        """As `_chunks`."""
+        """Yield asynchronously; see `_chunks`."""
         while True:
             with attempts:
                 limit = partial(attempts.seconds_left, stream=True)
@@ -172,7 +172,7 @@ class Dispatch:
         if not ids:
             raise InvalidInput(
                 f"the call has tools, and none of {', '.join(map(repr, self.models))} can call functions; "
-                "at least one must be a FunctionCallingLLM whose metadata says is_function_calling_model"
+                "at least one must be a FunctionCallingLLM with is_function_calling_model in its metadata"
             )
         key = _key(question, conversation)
         return Query(

@@ -1,4 +1,4 @@
-"""From a call to an LLM to the question that is routed: the text to decide on, and facts about the rest."""
+"""Turn a call to an LLM into a question for the router: the text to decide on, and facts about the rest."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from llamaindex_cit._content import read_content
 __all__ = ["Question", "is_made_of_template", "made_of_template", "of_messages", "of_prompt", "with_tools"]
 
 QUERY = "query_str"
-"""What LlamaIndex's prompts call the user's query."""
+"""Name of the user's query in LlamaIndex's prompts."""
 NOT_THE_USER = ("Observation: ", "Error while parsing the output", "FAILURE: Your previous response was empty")
-"""How ReAct agents begin what they say in the user's place: a tool's result, or a request to try again."""
+"""Beginnings of a ReAct agent's messages in the user's place: a tool's result, or a request to try again."""
 TOOLS_ALONE = "Call a tool."
 """Question where tools are passed and nothing is said, as `predict_and_call` may."""
 
@@ -34,12 +34,12 @@ to the LLM at once, as the same object; if that has another length, something wa
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of an LLM.
+    """The question that is routed.
 
     Attributes:
         text: Text to route on.
         facts: Facts about all that the candidate is given.
-        opening: First text of the user; None for what is no conversation.
+        opening: First text of the user; None outside a conversation.
     """
 
     text: str

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Models", "open_models"]
 
 Models = Iterable[str | LLM] | Mapping[str, str | LLM]
-"""What `from_models` takes."""
+"""Argument of `from_models`."""
 
 CLASSES: Mapping[str, tuple[str, str]] = {
     "anthropic": ("anthropic", "Anthropic"),

@@ -1,4 +1,4 @@
-"""Options of CITLLM, checked; every error is an InvalidInput that shows nobody's `__repr__`."""
+"""Validated options of CITLLM; every error is an InvalidInput that shows no user's `__repr__`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a routed response says about its decision, in `additional_kwargs`."""
+"""Metadata of a routed response about its decision, in `additional_kwargs`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CIT_MODEL = "cit_model"
 CIT_ROUTE = "cit_route"
 """The decision, as JSON."""
 CIT_INNER = "cit_inner"
-"""Where the candidate is a routed LLM itself: what it had written under these names."""
+"""Key for the inner metadata of these names, where the candidate is a routed LLM itself."""
 STAMPS = (CIT_MODEL, CIT_ROUTE, CIT_INNER)
 
 Response = TypeVar("Response", ChatResponse, CompletionResponse)

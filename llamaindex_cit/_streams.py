@@ -37,7 +37,7 @@ def opened(call: Callable[[LLM], Iterator[Response]], llm: LLM) -> Generator[Res
 async def aopened(
     call: Callable[[LLM], Awaitable[AsyncIterator[Response]]], llm: LLM
 ) -> AsyncGenerator[Response, None]:
-    """As `opened`, for an async call."""
+    """Open an async call; see `opened`."""
     chunks = aiter(await call(llm))
     begun = False
     try:

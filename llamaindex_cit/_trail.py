@@ -34,7 +34,7 @@ REMEMBERED = 100
 OPEN = 10_000
 """Spans that are followed at once; a span that never ends is forgotten after so many others."""
 CALLS = "cit_calls"
-"""In metadata: all decisions, the last of which is beside it."""
+"""Key in the metadata for all decisions; the last of them is also beside it."""
 RESPONSES = (
     AgentChatResponse,
     AgentOutput,

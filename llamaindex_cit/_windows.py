@@ -25,9 +25,9 @@ def shorter(one: int | None, other: int | None) -> int | None:
 
 
 def too_short(windows: Mapping[str, int | None], tokens: int) -> dict[str, str]:
-    """Return the candidates whose window is too short for a call, id to reason.
+    """Return the candidates with a window too short for a call, id to reason.
 
-    A call's length is an estimate, so it never excludes everybody: if no window is long enough, the longest stay.
+    A call's length is an estimate, so it never excludes all: if no window is long enough, the longest stay.
 
     Args:
         windows: Context window of each candidate [tokens]; None if it is not known.

@@ -26,7 +26,7 @@ __all__ = ["LLMClient", "aptitude_test", "from_string"]
 TOKENS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
 """Names that providers give to the tokens of a prompt and of an answer."""
 UNNAMED = "unknown"
-"""LlamaIndex's name of a model whose LLM states none."""
+"""LlamaIndex's name of a model without a name."""
 
 
 class LLMClient:

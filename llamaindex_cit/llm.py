@@ -171,7 +171,7 @@ class CITLLM(FunctionCallingLLM):
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """As `copy`, with deep copies of the candidates; the router, its helpers and callbacks are shared."""
+        """Copy with deep copies of the candidates; the router, its helpers and callbacks are shared."""
         copied = self.__copy__()
         copied.models = deep_copies(self.models, self._own_callbacks, {} if memo is None else memo)
         return copied
@@ -209,19 +209,19 @@ class CITLLM(FunctionCallingLLM):
         return self._ready.ask(of_messages(messages), _conversation.get(), lambda llm: llm.chat(messages, **kwargs))
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """As `chat`, in chunks; the first one is here when this returns."""
+        """Chat in chunks; the first one is here when this returns."""
         return self._ready.stream(
             of_messages(messages), _conversation.get(), lambda llm: llm.stream_chat(messages, **kwargs)
         )
 
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """As `chat`; deciding never blocks the event loop."""
+        """Chat without blocking the event loop; see `chat`."""
         return await self._ready.aask(
             of_messages(messages), _conversation.get(), lambda llm: llm.achat(messages, **kwargs)
         )
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        """As `stream_chat`; deciding never blocks the event loop."""
+        """Chat in chunks without blocking the event loop; see `stream_chat`."""
         return await self._ready.astream(
             of_messages(messages), _conversation.get(), lambda llm: llm.astream_chat(messages, **kwargs)
         )
@@ -236,14 +236,14 @@ class CITLLM(FunctionCallingLLM):
     def stream_complete(
         self, prompt: str | None = None, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseGen:
-        """As `complete`, in chunks; the first one is here when this returns."""
+        """Complete in chunks; the first one is here when this returns."""
         text, done = self._given(prompt, formatted)
         return self._ready.stream(
             of_prompt(text), _conversation.get(), lambda llm: llm.stream_complete(text, formatted=done, **kwargs)
         )
 
     async def acomplete(self, prompt: str | None = None, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """As `complete`; deciding never blocks the event loop."""
+        """Complete without blocking the event loop; see `complete`."""
         text, done = self._given(prompt, formatted)
         return await self._ready.aask(
             of_prompt(text), _conversation.get(), lambda llm: llm.acomplete(text, formatted=done, **kwargs)
@@ -252,7 +252,7 @@ class CITLLM(FunctionCallingLLM):
     async def astream_complete(
         self, prompt: str | None = None, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseAsyncGen:
-        """As `stream_complete`; deciding never blocks the event loop."""
+        """Complete in chunks without blocking the event loop; see `stream_complete`."""
         text, done = self._given(prompt, formatted)
         return await self._ready.astream(
             of_prompt(text), _conversation.get(), lambda llm: llm.astream_complete(text, formatted=done, **kwargs)
@@ -284,7 +284,7 @@ class CITLLM(FunctionCallingLLM):
         *args: Any,
         **kwargs: Any,
     ) -> ChatResponseGen:
-        """As `chat_with_tools`, in chunks; the first one is here when this returns."""
+        """Chat with tools in chunks; the first one is here when this returns."""
         given = tools, user_msg, chat_history, *args
         return self._ready.stream(
             with_tools(tools, user_msg, chat_history),
@@ -300,7 +300,7 @@ class CITLLM(FunctionCallingLLM):
         *args: Any,
         **kwargs: Any,
     ) -> ChatResponse:
-        """As `chat_with_tools`; deciding never blocks the event loop."""
+        """Chat with tools without blocking the event loop; see `chat_with_tools`."""
         given = tools, user_msg, chat_history, *args
         return await self._ready.aask(
             with_tools(tools, user_msg, chat_history),
@@ -316,7 +316,7 @@ class CITLLM(FunctionCallingLLM):
         *args: Any,
         **kwargs: Any,
     ) -> ChatResponseAsyncGen:
-        """As `stream_chat_with_tools`; deciding never blocks the event loop."""
+        """Chat with tools in chunks without blocking the event loop; see `stream_chat_with_tools`."""
         given = tools, user_msg, chat_history, *args
         return await self._ready.astream(
             with_tools(tools, user_msg, chat_history),

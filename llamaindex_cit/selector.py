@@ -92,8 +92,8 @@ class _CITSelector(BaseSelector):
 
     def _in_place(self, choices: Sequence[ToolMetadata]) -> BaseSelector | None:
         """Return the fallback where no choice is an LLM. If only some are none, that is a mistake."""
-        nobody = choices and not any(matches(choices, self._known, self._mapping))
-        return self._fallback if nobody else None
+        unknown = choices and not any(matches(choices, self._known, self._mapping))
+        return self._fallback if unknown else None
 
     def _query(self, ids: Sequence[str], query: QueryBundle) -> Query:
         """Return the query, with the router's own constraints narrowed to the candidates of the choices."""
@@ -115,7 +115,7 @@ class _CITSelector(BaseSelector):
 
 
 class CITSingleSelector(_CITSelector):
-    """Selector of the choice whose candidate is most likely to get the query right.
+    """Selector of the choice with the candidate most likely to get the query right.
 
     The candidate of a choice is the one that `mapping` gives for its index or name, else the one it is named after,
     else the one that is its description. Candidates of the router without a choice do not take part.

@@ -59,8 +59,8 @@ def test_tools_that_share_a_name_cannot_be_told_apart() -> None:
 @pytest.mark.parametrize(
     ("choices", "mapping", "message"),
     [
-        ([tool("org/small"), tool("x")], {"x": "org/small"}, r"choices 0, 1 all stand for candidate 'org/small'"),
-        ([tool(None, "org/small"), tool(None, "org/small")], {}, r"choices 0, 1 all stand for"),
+        ([tool("org/small"), tool("x")], {"x": "org/small"}, r"choices 0, 1 all belong to candidate 'org/small'"),
+        ([tool(None, "org/small"), tool(None, "org/small")], {}, r"choices 0, 1 all belong to"),
         ([], {}, "no choices"),
         ([tool("query_engine_tool")], {}, "no candidate 'query_engine_tool'"),
         (

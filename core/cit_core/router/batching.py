@@ -24,13 +24,13 @@ from cit_core.validation import OPTIONS, AtLeast0, Positive, our_errors
 __all__ = ["Batcher", "Batching", "as_batching"]
 
 Outcome = Decision | CITError
-"""What became of a query."""
+"""Result of a query."""
 
 
 @our_errors
 @pydantic_dataclass(frozen=True, config=OPTIONS)
 class Batching:
-    """How long a query may wait for others, and how many are scored together.
+    """Options for collecting queries that are scored together.
 
     Worth it for a scorer that is faster with many queries than with one, as a network on a GPU is; the shipped `mini`
     reads queries one by one.
@@ -69,7 +69,7 @@ class Batcher:
     """Collects queries from threads and event loops and has them decided together. Thread-safe.
 
     A thread lives while there is something to decide, so nothing is left behind when the router is dropped. Batches are
-    scored one after the other. In a forked process nobody waits: the queries stay with the parent's threads.
+    scored one after the other. In a forked process no query waits: those of the parent stay with its threads.
 
     Args:
         settings: How long to wait, and for how many.
@@ -114,7 +114,7 @@ class Batcher:
                 self._answer(batch)
         finally:
             self._working.release()
-        if not self._waiting.empty():  # came after the last look, and found somebody working
+        if not self._waiting.empty():  # came after the last look, while another thread was working
             self._ensure_worker()
 
     def _collect(self) -> list[_Waiting]:
@@ -136,7 +136,7 @@ class Batcher:
             return
         try:
             outcomes = self._decide([waiting.query for waiting in batch], [waiting.caller for waiting in batch])
-        except BaseException as error:  # noqa: BLE001  # whatever a scorer raises belongs to those who wait
+        except BaseException as error:  # noqa: BLE001  # an error of the scorer belongs to the waiting callers
             for waiting in batch:
                 waiting.answer.set_exception(error)
             return

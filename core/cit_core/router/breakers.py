@@ -29,13 +29,13 @@ class CoolDown:
 @dataclass
 class _Breaker:
     failures: int = 0
-    """In a row."""
+    """Number of failures in a row."""
     blocked_until: float | None = None
-    """When the next probe is let through [s]; None while every call is."""
+    """Time of the next probe [s]; None while every call is let through."""
     cool_down: CoolDown = CoolDown(0.0)
     reason: str = ""
     probe: object = None
-    """The caller whose probe is under way."""
+    """The caller with a running probe."""
 
 
 class Breakers:

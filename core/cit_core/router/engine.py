@@ -1,4 +1,4 @@
-"""From queries to decisions: which candidates may be chosen, what the scorer says of them, which the policy prefers."""
+"""Decide on queries: exclude candidates by constraints, score the others, choose by the policy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cit_core.validation import AtLeast0, each, validated
 __all__ = ["MAX_CHARACTERS", "Engine"]
 
 CHARACTERS_PER_TOKEN_READ = 3.5
-"""Of the word pieces that a network reads, for texts that are dense with them."""
+"""Number of characters of a token, in texts that are dense with word pieces."""
 MAX_CHARACTERS = 20_000
 """Characters of a query that a scorer is given at most, so that a megabyte costs no more than a page."""
 
@@ -197,7 +197,7 @@ class Engine:
         return _Asked(query, reading, facts, policy, excluded, "policy" if query.model is None else "caller")
 
     def _choose(self, asked: Sequence[_Asked]) -> list[Decision | CITError]:
-        """Score once and choose for each; a query whose policy leaves no candidate has that error."""
+        """Score once and choose for each; a query with a policy that leaves no candidate gets that error."""
         if not asked:
             return []
         started = time.perf_counter()

@@ -244,7 +244,7 @@ class Attempts:
 
     @contextmanager
     def opening(self) -> Iterator[None]:
-        """As `with attempts`, for a stream that is read elsewhere: within, its first part is waited for."""
+        """Handle errors until the first part of a stream that is read elsewhere, as `with attempts` does."""
         try:
             yield
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""Where a router's zoo and scorer come from: the shipped catalogue, or a store."""
+"""Load a router's zoo and scorer from the shipped catalogue or a store."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ NO_EVIDENCE = (
 
 @dataclass(frozen=True)
 class Origin:
-    """What a router can be opened from again: a checkpoint and the catalogue, or a store.
+    """The arguments that open a router again: a checkpoint and the catalogue, or a store.
 
     Attributes:
         checkpoint: Name or folder of a checkpoint.
         store: Address of a store; a password in it is masked.
-        suite: Over whose items a store's capabilities were computed.
+        suite: The suite over which a store's capabilities were computed.
         evidence: Whether outcomes on similar questions correct the scorer.
     """
 
@@ -66,7 +66,7 @@ class Origin:
     suite: Suite | None = None
     evidence: bool = True
     public: bool = False
-    """Whether the models were looked up in the catalogue by any name, as `Router.from_models` does."""
+    """True if the models were looked up in the catalogue by any name, as `Router.from_models` does."""
 
 
 class Opened(NamedTuple):
@@ -78,9 +78,9 @@ class Opened(NamedTuple):
     network: Scorer
     """`scorer` without evidence."""
     unmeasured: Mapping[str, str] = {}
-    """Who has no outcomes, where others have: id to what to do about it."""
+    """Candidates without outcomes, where others have some: id to the command that helps."""
     notes: tuple[str, ...] = ()
-    """What every decision should warn of."""
+    """Warnings for every decision."""
 
 
 def is_store(given: object) -> TypeGuard[CapabilityStore | str]:
@@ -166,17 +166,17 @@ def _corrected(store: CapabilityStore, scorer: Network, suite: Suite | None) -> 
 
 
 def is_network(scorer: Scorer) -> TypeGuard[Network]:
-    """Whether evidence can correct a scorer: it reads log-odds and makes vectors."""
+    """Return True if evidence can correct a scorer: it reads log-odds and makes vectors."""
     return all(hasattr(scorer, name) for name in ("read", "encode", "encoder"))
 
 
 def notes_of(scorer: Scorer, capabilities: Sequence[Capability]) -> tuple[str, ...]:
-    """What decisions of a router that was put together by hand should warn of."""
+    """Return the warnings for decisions of a router that was assembled by hand."""
     return (NO_EVIDENCE,) if is_network(scorer) and any(c.results for c in capabilities) else ()
 
 
 def _unmeasured(capabilities: Sequence[Capability], with_outcomes: Collection[str] = ()) -> dict[str, str]:
-    """A guess about somebody of whom nothing is known must not win against what was measured."""
+    """Return candidates without outcomes where others have some, id to reason: a guess must not beat a measurement."""
     known = {capability.candidate.id for capability in capabilities if capability.results} | {*with_outcomes}
     silent = [c.candidate.id for c in capabilities if c.candidate.id not in known] if known else []
     return {id_: f"not measured yet: `cit aptitude run ... --as {id_}`, or `cit import`" for id_ in silent}
@@ -255,7 +255,7 @@ class RunScorer:
 
 
 def is_run(checkpoint: str | Path) -> bool:
-    """Whether this is the folder of a finished paper-style run: an exported checkpoint has no model.json."""
+    """Return True for the folder of a finished paper-style run: an exported checkpoint has no model.json."""
     there = (_is_file(Path(checkpoint, name)) for name in ("model.json", "calibration.json"))
     return str(checkpoint) not in shipped_checkpoints() and all(there)
 

@@ -36,7 +36,7 @@ class Query:
         facts: Facts beyond the text; the length is estimated if not given.
         policy: Policy in place of the router's own: an object, or as the command line writes it.
         constraints: Constraints in place of the router's own.
-        model: Only this candidate may be chosen, whatever the policy. Constraints stay: they may be somebody else's.
+        model: Only this candidate may be chosen, whatever the policy. Constraints stay in force.
         conversation: Conversation that keeps to the candidate that it began with.
         excluded: Candidates that are out of this decision, id to reason: an adapter's own constraints.
     """

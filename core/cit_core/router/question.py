@@ -1,4 +1,4 @@
-"""Find the question in a long prompt, so that a router decides on what is asked and not on what stands around it.
+"""Find the question in a long prompt, so that a router decides on it and not on the text around it.
 
 A network reads a few hundred tokens. The prompt of a retrieval chain holds thousands, nearly all of them documents: cut
 at its end, three unrelated questions over one document look the same. Texts that fit are read as they are.
@@ -28,7 +28,7 @@ END = re.compile(
     r"コンテキスト|답변|문맥)[ \t]*(?:\d+[ \t]*)?[\]\)]?[*_]*[ \t]*[:：]|\n[ \t]*(?:-{3,}|={3,}|```|<[a-z_]+>)",
     re.IGNORECASE,
 )
-"""What follows a question in a template."""
+"""Text that follows a question in a template."""
 BREAK = re.compile(r"\n[ \t]*(?:\n|-{3,}[ \t]*\n|={3,}[ \t]*\n)+")
 ASKING = re.compile(
     r"^\W*(?:who|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|should|would|will|may|has|have|"
@@ -47,11 +47,11 @@ LONGEST_QUESTION = 0.9
 
 
 class Reading(NamedTuple):
-    """What is read of a text."""
+    """The part of a text that is read."""
 
     text: str
     cut: bool
-    """Whether something was left out."""
+    """True if something was left out."""
 
 
 def find_question(text: str, characters: int) -> Reading:

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 Config = dict[str, Any]
-"""What JSON can hold."""
+"""Anything that JSON can hold."""
 
 
 def router_to_config(router: Router) -> Config:
@@ -71,7 +71,7 @@ def _policy(text: object) -> Policy:
 
 
 class _RouterConfig(BaseModel):
-    """What `router_to_config` writes."""
+    """The output of `router_to_config`."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -140,7 +140,7 @@ def fallback_to_config(fallback: Fallback) -> Config:
 
 
 def fallback_from_config(config: Mapping[str, Any]) -> Fallback:
-    """Make a fallback of its settings. Imports nothing: modules whose exceptions are named must be imported before.
+    """Make a fallback of its settings. Imports nothing: modules of named exceptions must be imported before.
 
     Raises:
         InvalidInput: If a name is not that of an exception class in a module that was imported.

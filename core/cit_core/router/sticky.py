@@ -26,7 +26,7 @@ LONGEST_KEY = 64
 @our_errors
 @pydantic_dataclass(frozen=True, config=OPTIONS)
 class StickySettings:
-    """How long a conversation keeps its candidate; see `Sticky`."""
+    """Settings of `Sticky`."""
 
     margin: Probability = 0.1
     remembered: Positive = 10_000

@@ -37,7 +37,7 @@ LONGEST_NAME = 128
 def _harmless() -> Iterator[None]:
     try:
         yield
-    except Exception:  # noqa: BLE001  # code of anybody's: a decision that was made is never lost to what listens
+    except Exception:  # noqa: BLE001  # any code: an error of a listener must not lose a decision
         what = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, "could not record a call", (), None)
         logging.Handler().handleError(what)
 
@@ -84,7 +84,7 @@ def _record_decision(query: Query, decision: Decision, started_ns: int) -> None:
 def tell_failure(decision: Decision, model: str, error: BaseException, following: str | None) -> None:
     """Record that a candidate failed, and which is asked instead; None if the caller gets the error."""
     kind = type(error).__name__
-    what = f"{following} is asked" if following else "nobody else is asked"
+    what = f"{following} is asked" if following else "no other candidate is asked"
     extra = {"cit_decision": decision.id, "cit_failed": model, "cit_error": kind, "cit_next": following}
     logger.warning("%s failed (%s); %s", model, kind, what, extra=extra)
     if _tracer() is not None:

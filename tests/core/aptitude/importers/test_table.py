@@ -232,7 +232,11 @@ def test_conflicting_rows_are_found_across_batches_and_files(
         ("r.csv", b"item_id,model,correct,model\nq,m,1,m\n", "column model occurs twice"),
         ("r.csv", "item_id,model,correct\nq,m,1\n".encode("utf-16") + b"\x00", "cannot be read after line .*utf-16"),
         ("r.csv.gz", b"item_id,model,correct\nq,m,1\n", "cannot be read: Not a gzipped file"),
-        ("r.csv.gz", gzip.compress(b"item_id,model,correct\nq,m,1\n", mtime=0)[:-9], "cannot be read: Compressed file ended"),
+        (
+            "r.csv.gz",
+            gzip.compress(b"item_id,model,correct\nq,m,1\n", mtime=0)[:-9],
+            "cannot be read: Compressed file ended",
+        ),
         ("r.parquet.gz", b"PAR1", "cannot be imported by its name"),
         ("r.json", b'{"item_id": 1}', r"r\.json holds an object in JSON; it must be a list"),
         ("r.json", b'[{"item_id": 1}', r"r\.json is not JSON: the end of the text where '\]' is needed"),
