@@ -44,7 +44,7 @@ class _Results:
         return any(table.title.startswith(begins) for table in self._tables.get(experiment, ()))
 
     def table(self, experiment: str, begins: str) -> Table:
-        """Return the first table of an experiment whose title begins so."""
+        """Return the first table of an experiment with this beginning of its title."""
         return next(table for table in self._tables[experiment] if table.title.startswith(begins))
 
     def cell(self, experiment: str, begins: str, row: str, column: str) -> Cell:

@@ -5,7 +5,7 @@
 For each of the six models that were in no training run: an empty store gets the catalogue's profiles of the other
 models of its strength (within 10 points of aptitude, at most five, the nearest first) as `cit models add
 --from-catalogue` does, and the new model's outcomes on the 1,000 core items as `cit import table` does. Nothing is
-trained. Then all held-out items whose question occurs nowhere else are routed among them.
+trained. Then all held-out items with a question that occurs nowhere else are routed among them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The layout: names that a reader cannot confuse, no import circle, a test file for every module, a short README."""
+"""The layout: names that a reader cannot confuse, no import circle, a test file for every module, plain words."""
 
 from __future__ import annotations
 
@@ -202,6 +202,28 @@ def _run(tree: ast.AST) -> Iterator[ast.AST]:
         if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
             yield node
             yield from _run(node)
+
+
+VAGUE = re.compile(
+    r"(as|each|everything|from|how|in|nobody|nothing|of|one's|says|so|tells|that|those|to|what|where|whether|which|who"
+    r"|whom|whose)\b",
+    re.IGNORECASE,
+)
+"""First words of a docstring that name neither an action nor a thing: "What a model costs" for "Cost of a model"."""
+
+
+def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
+    places = list(_docstrings())
+    vague = [f"{place}: {text.split()[0]}" for place, text in places if VAGUE.match(text.lstrip())]
+    assert len(vague) <= 0.02 * len(places), "\n".join(vague)
+
+
+def _docstrings() -> Iterator[tuple[str, str]]:
+    """Yield place and text of every docstring, those of fields and constants included."""
+    for _, path in _with_doors():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Expr) and isinstance(text := getattr(node.value, "value", None), str):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", text
 
 
 def test_the_readme_is_short() -> None:

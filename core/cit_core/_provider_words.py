@@ -156,4 +156,4 @@ KIND_OF_TEXT: Sequence[tuple[FaultKind, re.Pattern[str]]] = [
         ),
     ),
 ]
-"""Kind of fault by the text of a 400 whose code says nothing; the first match counts."""
+"""Kind of fault by the text of a 400 without a telling code; the first match counts."""

@@ -23,7 +23,7 @@ __all__ = ["NO_TASK", "UNASSIGNED", "OutcomeMatrix", "Split", "random_zoos", "re
 NO_TASK = -1
 """Number of a task that is not known, in `OutcomeMatrix.task_I`."""
 UNASSIGNED = "unassigned"
-"""Task of an item whose task is not known yet; any other task replaces it, and no capability includes it."""
+"""Task of an item without a known task; any other task replaces it, and no capability includes it."""
 SPREAD = 0.15
 """Largest difference between the aptitudes of a zoo of similar strength."""
 TRIES = 200

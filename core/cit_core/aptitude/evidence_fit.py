@@ -1,6 +1,6 @@
 """Keep a store's evidence fitted: vectors of its questions, and a corrector that is learned from its outcomes.
 
-Called whenever outcomes are added, and by routers on a store whose evidence is missing or out of date.
+Called whenever outcomes are added, and by routers on a store with missing or outdated evidence.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def fit_store(
 
     Args:
         store: The store with outcomes.
-        scorer: The network whose probabilities are corrected.
+        scorer: The network to correct.
         anew: Fit even if the stored evidence is up to date.
         questions: Maximum number of questions that the network reads, to measure its accuracy.
         seed: Seed of draws and folds.

@@ -35,7 +35,7 @@ def encode_items(store: CapabilityStore, scorer: Encoder, *, progress: Callable[
     text in the store get the shipped vectors.
 
     Args:
-        store: The store whose items are encoded.
+        store: The store with the items.
         scorer: The encoder.
         progress: Told after every batch how many items have got a vector so far.
     """

@@ -47,8 +47,8 @@ def assign_tasks(
     one, and is marked as assigned: a task that a source states later takes its place.
 
     Args:
-        store: The store whose items are assigned; `encode_items` gives them their vectors.
-        suite: The suite whose tasks are assigned.
+        store: The store with the items; `encode_items` gives them their vectors.
+        suite: The suite with the tasks.
         scorer: Makes the vectors of the tasks' keywords; the items' must be its own.
         progress: Told after every batch how many items have got a task so far.
     """

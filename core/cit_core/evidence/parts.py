@@ -1,6 +1,6 @@
 """Parts of a prediction: estimates from stored questions for a query, in log-odds.
 
-    level        how much farther candidates are apart on a question whose difficulty is known
+    level        how much farther candidates are apart on a question of known difficulty
         difficulty   easiness of the question for all candidates: by regression, by its task, by its neighbours
     way          how a candidate differs from its level on it: by regression, task, neighbours, nearest profile tasks
 

@@ -35,7 +35,7 @@ class Agreement:
         exact: Largest difference of log-odds before quantisation.
         quantised: Mean difference of log-odds after it.
         zoos: Number of zoos of candidates of similar strength.
-        decisions: Share of (query, zoo) whose best candidate is the same after it.
+        decisions: Share of (query, zoo) with the same best candidate after it.
         pairs: Share of (query, pair of candidates), over all candidates, in the same order after it.
     """
 

@@ -44,7 +44,7 @@ class Pool:
     label_IM: Array
     """Labels in [0, 1]; NaN where a model was not measured."""
     in_domain_I: NDArray[np.bool_]
-    """True for items whose task is part of the aptitude test."""
+    """True for items of tasks in the aptitude test."""
     capabilities: Sequence[Capability]
     vectors_ID: NDArray[np.floating] | None = None
     """Unit vectors for finding hard negatives."""

@@ -179,7 +179,7 @@ class PaperNetwork(nn.Module):
         return nn.functional.normalize(mean_NE.to(next(cast(nn.Module, self.connector).parameters()).dtype), dim=-1)
 
     def _around(self, said: Any, x: Tensor, mask: Tensor, *, before: bool) -> tuple[Tensor, Tensor]:
-        """Put fixed words before or after embeddings, whose last two axes are tokens and width."""
+        """Put fixed words before or after embeddings; their last two axes are tokens and width."""
         words = self._embed(said).to(x.dtype).expand(*x.shape[:-2], -1, -1)
         whole = mask.new_ones(*mask.shape[:-1], len(said))
         pairs = [(words, whole), (x, mask)] if before else [(x, mask), (words, whole)]

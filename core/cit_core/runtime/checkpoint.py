@@ -1,7 +1,7 @@
 """A checkpoint on disk: four ONNX graphs, a tokenizer, a calibration, and a config that holds everyone's hash.
 
 `config.json` is `{"format", "name", "network", "files": {file name: sha256}}`.
-Files are read once, within limits; exactly the bytes whose hash was checked are loaded.
+Files are read once, within limits; exactly the checked bytes are loaded.
 """
 
 from __future__ import annotations

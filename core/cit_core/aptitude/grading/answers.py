@@ -129,7 +129,7 @@ class _OptionReader:
         return self._places(re.findall(r"\b[A-Za-z]\b", named[0])) if named else spelt
 
     def at_end(self, line: str) -> set[int]:
-        """Return the option whose text is the last line, or comes there after "is", ":" or the like."""
+        """Return the option with the text of the last line, or of its end after "is", ":" or the like."""
         return self._spelt(r"(?:|.*(?:\b(?:is|are|was|be)|[=:])\s*)(?:the\s+)?{}\W*$", line)
 
     def alone(self, line: str) -> set[int]:
@@ -138,7 +138,7 @@ class _OptionReader:
         return self._places([sole[1]]) if sole else set()
 
     def anywhere(self, text: str) -> set[int]:
-        """Return the options whose letters are marked as options anywhere in the text."""
+        """Return the options with letters that are marked as such anywhere in the text."""
         return self._places("".join(groups) for groups in self.marked.findall(text))
 
     def _places(self, letters: Iterable[str]) -> set[int]:

@@ -91,7 +91,7 @@ async def arun_aptitude(
 
     Raises:
         InvalidInput: If the items are not the suite's, one cannot be asked or graded, or the store knows other facts;
-            if a cost limit is given for a candidate whose prices are not known. No request was sent then.
+            if a cost limit is given for a candidate without known prices. No request was sent then.
         StoreError: If the store cannot be written. What was kept stays.
     """
     candidate = client.name if candidate is None else candidate

@@ -1,8 +1,8 @@
 """Baselines from the literature for comparison with the router, fitted on the same outcomes.
 
 All of them get the same items, vectors and profiles, learn on training items and choose their hyper-parameters on
-validation items by the ranking of the training models. A baseline whose `uses` is "responses"
-needs a candidate's own item-level outcomes; one that needs "profile" alone scores any candidate with an aptitude test.
+validation items by the ranking of the training models. A baseline that uses "responses" needs a candidate's own
+item-level outcomes; one that uses "profile" alone scores any candidate with an aptitude test.
 """
 
 from __future__ import annotations
