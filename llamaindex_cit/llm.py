@@ -164,7 +164,7 @@ class CITLLM(FunctionCallingLLM):
         return {**super().to_payload(), "candidates": list(self.models), "policy": self.router.policy.name}
 
     def __copy__(self) -> Self:
-        """With candidates of its own: callbacks of the copy are not those of the original."""
+        """Copy with candidates of its own: callbacks of the copy are not those of the original."""
         copied = super().__copy__()
         copied.models = shallow_copies(self.models)
         copied._handed_on = None

@@ -101,7 +101,7 @@ def _choose(merit: Mapping[str, float], groups: Mapping[str, str], number: int) 
 
 
 def build_core_suite(table: OutcomeMatrix, split: Split) -> Suite:
-    """The core set: 50 tasks x 20 training items, by what tells training models apart."""
+    """Build the core set: the 50 tasks x 20 training items that distinguish training models best."""
     seen = table.split(split)["train"].of_models(split.models(table.candidates)["train"])
     return core_suite_from_outcomes(
         "mmlu-pro-core",

@@ -236,11 +236,11 @@ class Split:
     validation_models: int = 3
 
     def fraction(self, name: str) -> float:
-        """A name's place in [0, 1)."""
+        """Return a name's place in [0, 1)."""
         return int(hashlib.sha256(f"{self.seed}:{name}".encode()).hexdigest()[:12], 16) / 16**12
 
     def items(self, item_ids: Sequence[str]) -> dict[str, NDArray[np.intp]]:
-        """Rows of the items of `train`, `validation` and `test`."""
+        """Return rows of the items of `train`, `validation` and `test`."""
         place = np.array([self.fraction(id_) for id_ in item_ids])
         last = self.test_items + self.validation_items
         return {
@@ -250,7 +250,7 @@ class Split:
         }
 
     def models(self, models: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Models of `train`, `validation` and `test`."""
+        """Return models of `train`, `validation` and `test`."""
         order = sorted(models, key=self.fraction)
         held_out = self.test_models + self.validation_models
         return {

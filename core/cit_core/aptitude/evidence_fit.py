@@ -28,7 +28,7 @@ class Network(Reader, Protocol):
     """A scorer that evidence can correct and that makes vectors; `OnnxScorer` is one."""
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors of texts, (len(texts), D)."""
+        """Return unit vectors of texts, (len(texts), D)."""
 
 
 __all__ = ["FitReport", "Network", "evidence_of", "evidence_setting", "fit_log", "fit_store", "fitted_on"]
@@ -130,7 +130,7 @@ def _made_of(log: Log, scorer: object) -> Mapping[str, Any]:
 
 
 def _drawn(log: Log, questions: int, seed: int) -> NDArray[np.intp]:
-    """Rows of questions with a text and an answer."""
+    """Return rows of questions with a text and an answer."""
     answered_I = ~np.isnan(log.outcomes.correct_IK).all(axis=1)
     with_text_I = np.array([bool(text) for text in log.outcomes.instructions], bool)
     usable = np.flatnonzero(answered_I & with_text_I) if len(with_text_I) else np.zeros(0, np.intp)
@@ -138,7 +138,7 @@ def _drawn(log: Log, questions: int, seed: int) -> NDArray[np.intp]:
 
 
 def _network_reading(log: Log, scorer: Network, rows: NDArray[np.intp]) -> NetworkReading:
-    """Log-odds of a draw of questions; a candidate's profile then lacks the outcomes of the question's fold."""
+    """Return log-odds of a draw of questions; a candidate's profile then lacks the outcomes of the question's fold."""
     together = np.concatenate([_read(log, scorer, fold) for fold in np.array_split(rows, FOLDS)])
     return NetworkReading(rows, together[:, :-1], together[:, -1])
 

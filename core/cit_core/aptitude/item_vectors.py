@@ -49,7 +49,7 @@ def encode_items(store: CapabilityStore, scorer: Encoder, *, progress: Callable[
 
 
 def catalogue_vectors(scorer: Encoder) -> Mapping[str, NDArray[np.float32]]:
-    """The shipped vectors of the core set, by item id; none for an encoder that did not make them."""
+    """Return the shipped vectors of the core set, by item id; none for an encoder that did not make them."""
     if scorer.encoder != VECTORS_OF:
         return {}
     return dict(zip(core_suite().item_ids, core_vectors(), strict=True))

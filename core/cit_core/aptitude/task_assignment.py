@@ -87,7 +87,7 @@ def _tasks_for(ids: Sequence[str], store: CapabilityStore, suite: Suite, scorer:
 
 
 def _task_vectors(suite: Suite, vectors: Mapping[str, NDArray[np.floating]], scorer: Encoder) -> NDArray[np.float32]:
-    """Unit vectors T x D: of a task's items, as far as they are known, and its keywords."""
+    """Return unit vectors T x D: of a task's items, as far as they are known, and its keywords."""
     sum_TD: NDArray[np.float32] = DESCRIPTION_COUNTS * scorer.encode([task.description for task in suite.tasks])
     for place, task in enumerate(suite.tasks):
         own = [vectors[id_] for id_ in suite.items[task.id] if id_ in vectors]
@@ -102,7 +102,7 @@ def _task_vectors(suite: Suite, vectors: Mapping[str, NDArray[np.floating]], sco
 def describe_tasks(
     items: Iterable[Item], keywords: Mapping[str, Sequence[str]], known: Iterable[Task] = ()
 ) -> tuple[Task, ...]:
-    """Every task of some items with keywords, sorted by id.
+    """Return every task of some items with keywords, sorted by id.
 
     They come from `keywords`, else from the catalogue, else from `known` if they say more than the task's id does, else
     from the texts of its items by `keywords_of`; if there are none, from the id.

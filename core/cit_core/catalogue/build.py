@@ -158,7 +158,7 @@ def _whole(number: float | None) -> int | None:
 
 
 def _day(written: str | None) -> str | None:
-    """A day; of a month or a year its first."""
+    """Return a day; of a month or a year its first."""
     found = re.match(r"(\d{4})(?:-(\d{2}))?(?:-(\d{2}))?", written or "")
     return None if found is None else f"{found[1]}-{found[2] or '01'}-{found[3] or '01'}"
 

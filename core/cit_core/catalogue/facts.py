@@ -94,7 +94,7 @@ class Model:
 
 @cache
 def current_models() -> tuple[Model, ...]:
-    """Every model with facts, by provider and id."""
+    """Return every model with facts, by provider and id."""
     return tuple(
         Model(**{**entry, "aliases": tuple(entry.get("aliases", ())), "modalities": tuple(entry["modalities"])})
         for entry in _read()["models"]
@@ -102,7 +102,7 @@ def current_models() -> tuple[Model, ...]:
 
 
 def facts_as_of() -> str:
-    """Day on which the sources of the facts were read, YYYY-MM-DD."""
+    """Return day on which the sources of the facts were read, YYYY-MM-DD."""
     return str(_read()["as_of"])
 
 
@@ -171,7 +171,7 @@ def _read() -> dict[str, Any]:
 
 @cache
 def _index() -> dict[str, tuple[Model, ...]]:
-    """Models by every normalised form of their names; own names go before aliases, these before undated forms."""
+    """Index models by every normalised form of their names; own names go before aliases, these before undated forms."""
     found: dict[str, list[Model]] = {}
     for names in (_own_name, _other_names, _undated_names, _short_names):
         before = {key: {model.provider for model in models} for key, models in found.items()}
@@ -195,7 +195,7 @@ def _undated_names(model: Model) -> set[str]:
 
 
 def _short_names(model: Model) -> set[str]:
-    """Names without the tails that open models have, and Claude's name with family and number in the other order."""
+    """Return names without the tails of open models, and Claude's name with family and number in the other order."""
     bare = {TAILS.sub("", undated(normalised(name))) for name in (model.id, *model.aliases)}
     return {CLAUDE.sub(r"claude-\2-\1", name) for name in bare} | bare
 

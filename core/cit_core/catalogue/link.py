@@ -181,7 +181,7 @@ def _held_out(observed: Observations, folds: int, seed: int) -> list[NDArray[np.
 
 
 def _deviations(observed: Observations, held_O: NDArray[np.bool_]) -> Array:
-    """Residuals of left-out observations in units of their predicted standard deviation."""
+    """Return residuals of left-out observations in units of their predicted standard deviation."""
     kept = observed.only(~held_O)
     link = fit_link(kept)
     model_M = _codes([model for model, _ in observed.arms])

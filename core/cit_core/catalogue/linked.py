@@ -110,14 +110,14 @@ def _arms() -> dict[str, dict[str, tuple[float, float, list[str]]]]:
 
 @cache
 def _tasks() -> tuple[tuple[Task, ...], NDArray[np.float64]]:
-    """The core tasks, and slope, offset and noise of each, (3, T)."""
+    """Return the core tasks, and slope, offset and noise of each, (3, T)."""
     suite, lines = core_suite(), _read()["tasks"]
     return suite.tasks, np.array([lines[task.id] for task in suite.tasks]).T
 
 
 @cache
 def _priced() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Price of an answer and ability of every model that has both."""
+    """Return price of an answer and ability of every model that has both."""
     from cit_core.catalogue.facts import current_models
 
     pairs = [

@@ -53,19 +53,19 @@ def _models() -> dict[str, dict[str, Any]]:
 
 @cache
 def known_tasks() -> tuple[Task, ...]:
-    """Every MMLU-Pro task with its keywords, in and out of the core set."""
+    """Return every MMLU-Pro task with its keywords, in and out of the core set."""
     return tuple(Task(id=id_, keywords=tuple(words)) for id_, words in _read("tasks.json").items())
 
 
 @cache
 def core_suite() -> Suite:
-    """The core set that every profile in the catalogue was measured on."""
+    """Return the core set that every profile in the catalogue was measured on."""
     return Suite(**_read("core.json"))
 
 
 @cache
 def catalogue_candidates() -> tuple[Candidate, ...]:
-    """Every model in the catalogue, with its facts."""
+    """Return every model in the catalogue, with its facts."""
     return tuple(Candidate(**entry["facts"]) for entry in _models().values())
 
 
@@ -82,7 +82,7 @@ def provenance(candidate: str) -> dict[str, str]:
 
 @cache
 def core_responses() -> dict[str, NDArray[np.float32]]:
-    """Right 1, wrong 0, not measured NaN, for every model and every item of `core_suite().item_ids`, in that order."""
+    """Return 1 for right, 0 for wrong and NaN for not measured, by model, in the order of `core_suite().item_ids`."""
     value = {"1": 1.0, "0": 0.0, "-": np.nan}
     return {
         model: np.array([value[mark] for mark in marks], np.float32) for model, marks in _read("responses.json").items()
@@ -91,7 +91,7 @@ def core_responses() -> dict[str, NDArray[np.float32]]:
 
 @cache
 def core_vectors() -> NDArray[np.float32]:
-    """The trunk's unit vectors of `core_suite().item_ids`, in that order, (1000, 384)."""
+    """Return the trunk's unit vectors of `core_suite().item_ids`, in that order, (1000, 384)."""
     with files("cit_core.catalogue").joinpath("vectors.npy").open("rb") as file:
         return np.load(file, allow_pickle=False).astype(np.float32)  # type: ignore[no-any-return]
 
@@ -105,7 +105,7 @@ def core_evidence() -> Any:
 
 @cache
 def catalogue_capabilities() -> tuple[Capability, ...]:
-    """Every model in the catalogue with its profile, computed from its core responses."""
+    """Return every model in the catalogue with its profile, computed from its core responses."""
     suite, responses = core_suite(), core_responses()
     task_of = {item: task.id for task in suite.tasks for item in suite.items[task.id]}
     return tuple(

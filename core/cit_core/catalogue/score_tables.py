@@ -127,7 +127,7 @@ def _answered(
 
 
 def _effort(variant: str) -> str:
-    """The effort that a variant of a name means; a model that thinks without saying how hard counts as `high`."""
+    """Return the effort that a variant of a name means; a model that thinks at no stated effort counts as `high`."""
     variant = variant.lower()
     if re.search(r"no[-_,]?(reason|think)|reasoning=none|^none|nothink|non-", variant):
         return "none"

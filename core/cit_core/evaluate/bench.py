@@ -121,7 +121,7 @@ class Bench:
     tell: Callable[[str], None] = lambda _what: None
 
     def run(self, names: Sequence[str] = ()) -> Iterator[Result]:
-        """One result after the other.
+        """Run experiments one after the other, and yield their results.
 
         Args:
             names: Of experiments; all that these tables allow if not given.
@@ -340,7 +340,7 @@ def _one(part: tuple[Table, Figure]) -> Parts:
 
 
 def thin(table: OutcomeMatrix, split: Split, share: float = QUICK) -> OutcomeMatrix:
-    """A smaller table: the core set, and of the other items so many, by a seeded hash of their ids."""
+    """Return a smaller table: the core set, and some of the other items by a seeded hash of their ids."""
     core = set(core_suite().item_ids)
     kept = [row for row, id_ in enumerate(table.item_ids) if id_ in core or split.fraction(f"quick:{id_}") < share]
     return table.rows(kept)

@@ -72,7 +72,7 @@ def catalogue_setting(
 
 
 def catalogue_parts(whole: Setting, split: Split, hidden: Sequence[str] = ()) -> list[Part]:
-    """New models, the models of the training run, and all of them.
+    """Return the parts with new models, with the models of the training run, and with all of them.
 
     Args:
         whole: A `catalogue_setting`.
@@ -113,7 +113,7 @@ def catalogue_parts(whole: Setting, split: Split, hidden: Sequence[str] = ()) ->
 
 
 def other_dataset_setting(whole: Setting, log: OutcomeMatrix) -> Setting | None:
-    """Another data set, for the models that have a profile from `whole`; None where no two of them share an item.
+    """Return the setting of another data set, for models with a profile from `whole`; None if no two share an item.
 
     Args:
         whole: The setting with the known outcomes and models.

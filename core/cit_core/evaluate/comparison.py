@@ -45,12 +45,12 @@ class Judged:
 
 
 def values_of(scores_NK: Array, correct_NK: Array, zoos: Sequence[Zoo]) -> Array:
-    """Outcome of the highest score, (Z, N): for each zoo and item."""
+    """Return the outcome of the highest score for each zoo and item, (Z, N)."""
     return np.stack([routed(scores_NK[:, list(zoo)], correct_NK[:, list(zoo)]) for zoo in zoos])
 
 
 def hindsight(correct_NK: Array, groups: Sequence[str], zoos: Sequence[Zoo]) -> dict[str, Array]:
-    """Values (Z, N) of the choices that know the answers."""
+    """Return values (Z, N) of the choices that know the answers."""
     group_N = np.array(groups)
     found: dict[str, list[Array]] = {name: [] for name in HINDSIGHT}
     for zoo in zoos:
@@ -93,7 +93,7 @@ def judge(values: Mapping[str, Array], baselines: Iterable[str]) -> tuple[Judged
 
 
 def probabilities(scores_NK: Array, correct_NK: Array) -> dict[str, Interval]:
-    """AUROC, Brier and ECE over all (item, candidate) pairs."""
+    """Return AUROC, Brier and ECE over all (item, candidate) pairs."""
     metrics = {"AUROC": auroc, "Brier": brier, "ECE": calibration_error}
     return {
         name: bootstrap(lambda rows, metric=metric: metric(scores_NK[rows], correct_NK[rows]), len(correct_NK))  # type: ignore[misc]
@@ -102,7 +102,7 @@ def probabilities(scores_NK: Array, correct_NK: Array) -> dict[str, Interval]:
 
 
 def reliability(scores_NK: Array, correct_NK: Array, bins: int = 10) -> tuple[Array, Array, NDArray[np.intp]]:
-    """Mean probability, accuracy and size of the bins of equal width that are not empty."""
+    """Return mean probability, accuracy and size of the bins of equal width that are not empty."""
     p, y = scores_NK.ravel(), correct_NK.ravel()
     bin_of = np.minimum((p * bins).astype(int), bins - 1)
     size = np.bincount(bin_of, minlength=bins)

@@ -54,7 +54,7 @@ def aiq(curve: Curve, low: float, high: float) -> float:
 
 
 def _hull(curve: Curve) -> Curve:
-    """Upper concave, never falling envelope, by cost."""
+    """Return upper concave, never falling envelope, by cost."""
     order = np.lexsort((-curve.quality_P, curve.cost_P))
     points: list[tuple[float, float]] = []
     for cost, quality in zip(curve.cost_P[order], curve.quality_P[order], strict=True):
@@ -73,13 +73,13 @@ def _slope(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 
 def cost_at_quality(curve: Curve, quality: float) -> float:
-    """The least cost at which the hull reaches a quality; infinite if it never does."""
+    """Return the least cost at which the hull reaches a quality; infinite if it never does."""
     cost, height = _hull(curve)
     return float(np.interp(quality, height, cost)) if quality <= height[-1] else float("inf")
 
 
 def two_model_curve(gain_N: Array, weak_N: Array, strong_N: Array) -> Curve:
-    """Quality against the share of queries that go to the strong model, those with the largest expected gain first.
+    """Return quality against the share of queries for the strong model, those with the largest expected gain first.
 
     Equal gains share what they bring, so that no order of the queries makes a difference.
     """
@@ -96,14 +96,14 @@ def apgr(curve: Curve) -> float:
 
 
 def call_share_for(curve: Curve, share: float) -> float:
-    """Call-performance threshold (RouteLLM's CPT): the least share of strong calls that closes this much of the gap."""
+    """Return the share of strong calls that closes this much of the gap (RouteLLM's call-performance threshold)."""
     weak, strong = curve.quality_P[0], curve.quality_P[-1]
     reached = np.flatnonzero(curve.quality_P >= weak + share * (strong - weak))
     return float(curve.cost_P[reached[0]])
 
 
 def arena_score(accuracy: float, usd_per_1000: float) -> float:
-    """RouterArena's score: accuracy and log-cost, joined by a weighted harmonic mean; 0 to 1."""
+    """Return RouterArena's score: accuracy and log-cost, joined by a weighted harmonic mean; 0 to 1."""
     low, high = np.log2(ARENA_COSTS)
     cheapness = float(np.clip((high - np.log2(max(usd_per_1000, ARENA_COSTS[0]))) / (high - low), 0.0, 1.0))
     if accuracy == 0.0 or cheapness == 0.0:

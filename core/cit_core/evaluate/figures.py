@@ -84,7 +84,7 @@ class Look(NamedTuple):
 
 
 def draw(figure: Figure) -> str:
-    """The figure as SVG.
+    """Draw a figure as SVG.
 
     Raises:
         MissingExtra: If matplotlib is not installed.
@@ -113,7 +113,7 @@ def write_figures(results: Sequence[Result], folder: Path) -> list[Path]:
 
 @contextmanager
 def _style(salt: str) -> Iterator[None]:
-    """Our style over matplotlib's own defaults, whatever the user's are; what it has to say of fonts stays unsaid."""
+    """Use our style over matplotlib's own defaults, whatever the user's are; warnings about fonts are muted."""
     logger = logging.getLogger("matplotlib")
     level = logger.level
     logger.setLevel(logging.ERROR)  # the font cache is made, perhaps in a temporary folder, on the first import
@@ -163,7 +163,7 @@ def _canvas(figure: Figure) -> Canvas:
 
 
 def _looks(all_series: Sequence[Series]) -> list[Look]:
-    """Ours share a colour that no other has and are so wide that what lies over them hides nothing."""
+    """Choose styles: ours share a colour that no other has and are so wide that lines over them hide nothing."""
     looks, ours, others = [], 0, 0
     for series in all_series:
         if series.ours:
@@ -201,7 +201,7 @@ def _line(axes: Axes, figure: Figure, series: Series, look: Look) -> Line2D:
 
 
 def _coordinates(figure: Figure, series: Series) -> Array:
-    """x, y, low and high; the last step of a staircase goes on for half the one before it, or it would not be seen."""
+    """Return x, y, low and high; the last step of a staircase goes on for half the one before it, to be visible."""
     unknown = (None,) * len(series.x)
     columns = (series.x, series.y, series.low or unknown, series.high or unknown)
     rows = np.array([[math.nan if value is None else value for value in column] for column in columns], np.float64)
@@ -213,7 +213,7 @@ def _coordinates(figure: Figure, series: Series) -> Array:
 
 
 def _diagonal(axes: Axes, all_series: Sequence[Series]) -> Line2D:
-    """The line y = x over a square that begins at 0 and holds everything."""
+    """Draw the line y = x over a square that begins at 0 and holds everything."""
     ends = [
         value for one in all_series for part in (one.x, one.y, one.high or ()) for value in part if value is not None
     ]

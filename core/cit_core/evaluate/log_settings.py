@@ -37,7 +37,7 @@ def stored_outcomes(store: CapabilityStore) -> OutcomeMatrix:
 
 
 def measured_alike(table: OutcomeMatrix) -> OutcomeMatrix:
-    """A large part of a table in which everyone was measured on everything: routers are compared there.
+    """Return a large part of a table in which every model was measured on every item: routers are compared there.
 
     From every model in turn the others are added by how many items they share with it, as long as that keeps more
     outcomes; the largest part that is found so is taken.
@@ -80,7 +80,7 @@ def own_tasks_setting(
     told: Mapping[str, Capability] | None = None,
     learnt: bool = False,
 ) -> Setting:
-    """Models with a log of their answers.
+    """Return the setting of models with a log of their answers.
 
     Args:
         table: Everyone was measured on everything.

@@ -36,7 +36,7 @@ class Interval(NamedTuple):
 
 
 def paired_interval(values_N: Array, resamples: int = 2000, seed: int = 0) -> Interval:
-    """Mean over items with a percentile bootstrap interval; pass a difference to compare two routers on the same items.
+    """Return the mean over items with a percentile bootstrap interval; pass a difference to compare two routers.
 
     Args:
         values_N: One value for each item; NaN where the item has nothing to say.
@@ -57,7 +57,7 @@ def paired_interval(values_N: Array, resamples: int = 2000, seed: int = 0) -> In
 
 
 def bootstrap(metric: Callable[[NDArray[np.intp]], float], items: int, resamples: int = 200, seed: int = 0) -> Interval:
-    """A number over all items with a percentile bootstrap interval, for what is no mean of items (an AUROC, an ECE).
+    """Return a statistic that is no mean of items (an AUROC, an ECE) with a percentile bootstrap interval.
 
     Args:
         metric: From the rows that are drawn, repeats included, to the number.
@@ -72,14 +72,14 @@ def bootstrap(metric: Callable[[NDArray[np.intp]], float], items: int, resamples
 
 
 def routed(scores_NK: Array, correct_NK: Array) -> Array:
-    """The outcome of the candidate with the highest score, for each item; candidates with equal scores share."""
+    """Return the outcome of the candidate with the highest score, for each item; candidates with equal scores share."""
     best_NK = scores_NK == scores_NK.max(axis=1, keepdims=True)
     shared_N: Array = (correct_NK * best_NK).sum(axis=1) / best_NK.sum(axis=1)
     return shared_N
 
 
 def ranking_accuracy(scores_NK: Array, correct_NK: Array) -> Array:
-    """For each item, the share of (right, wrong) pairs of candidates in which the right one has the higher score.
+    """Return the share of (right, wrong) pairs of candidates in which the right one has the higher score, per item.
 
     Ties count half. NaN for an item that all candidates get right or all get wrong: it says nothing about ranking.
     """
@@ -91,7 +91,7 @@ def ranking_accuracy(scores_NK: Array, correct_NK: Array) -> Array:
 
 
 def auroc(probability: Array, correct: Array) -> float:
-    """Chance that a right answer has a higher probability than a wrong one, over all (item, candidate) pairs."""
+    """Return the chance that a right answer has a higher probability than a wrong one, over all (item, candidate)."""
     p, y = _known(probability, correct)
     right = y > 0.5
     _, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
@@ -103,13 +103,13 @@ def auroc(probability: Array, correct: Array) -> float:
 
 
 def brier(probability: Array, correct: Array) -> float:
-    """Mean squared distance of probability and outcome; lower is better."""
+    """Return mean squared distance of probability and outcome; lower is better."""
     p, y = _known(probability, correct)
     return float(((p - y) ** 2).mean())
 
 
 def calibration_error(probability: Array, correct: Array, bins: int = 15) -> float:
-    """ECE: mean gap between probability and accuracy over equal-width bins, weighted by their size."""
+    """Return the ECE: mean gap between probability and accuracy over equal-width bins, weighted by their size."""
     p, y = _known(probability, correct)
     bin_of = np.minimum((p * bins).astype(int), bins - 1)
     size = np.bincount(bin_of, minlength=bins)

@@ -48,7 +48,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def html_page(results: Sequence[Result], summary: Table | None = None) -> str:
-    """The page of all benchmarks as one HTML file.
+    """Format all benchmarks as one HTML file.
 
     Args:
         results: In the order of the page.
@@ -134,7 +134,7 @@ def _note(element: str, note: str) -> str:
 
 
 def _text(text: str) -> str:
-    """A text as HTML, code in backticks as code."""
+    """Format a text as HTML, code in backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 

@@ -63,7 +63,7 @@ class Method:
 
 
 def methods(scorer: Network, encode: Encode, *, chosen: Sequence[Baseline] | None = None) -> tuple[Method, ...]:
-    """All baselines, the network alone and with evidence, and its two controls.
+    """Return all baselines, the network alone and with evidence, and its two controls.
 
     Args:
         scorer: The network under test.
@@ -109,7 +109,7 @@ def predict(
     folder: Path | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> dict[str, Scores]:
-    """Scores of every method, one by one; those that `folder` holds already are read.
+    """Score with every method, one by one; scores in `folder` are read.
 
     Args:
         setting: The setting to route.
@@ -146,14 +146,14 @@ def keep(path: Path, array: NDArray[np.floating]) -> None:
 
 
 def mean_only(capability: Capability) -> Capability:
-    """The control that knows how strong a model is and nothing of what it is good at."""
+    """Return the control with a model's mean accuracy on every task."""
     mean = capability.mean_accuracy
     results = tuple(result.model_copy(update={"accuracy": mean}) for result in capability.results)
     return capability.model_copy(update={"results": results})
 
 
 def tasks_shuffled(capability: Capability) -> Capability:
-    """The control with the right level and wrong tasks: a model's accuracies change places among its tasks."""
+    """Return the control with the right level and wrong tasks: a model's accuracies change places among its tasks."""
     seed = int.from_bytes(hashlib.sha256(capability.candidate.id.encode()).digest()[:4], "big")
     order = np.random.default_rng(seed).permutation(len(capability.results))
     results = tuple(
@@ -164,7 +164,7 @@ def tasks_shuffled(capability: Capability) -> Capability:
 
 
 def with_evidence(setting: Setting, scorer: Network) -> Scorer:
-    """The network corrected by what is known, exactly as `Router.from_store` corrects it on a store that holds that."""
+    """Return the network corrected by the known outcomes, as `Router.from_store` corrects it on a store with these."""
     log = log_of(setting)
     evidence = Evidence(log.outcomes, fit_log(log, scorer))
     return EvidenceScorer(scorer, evidence, mean_profile(log.capabilities))
@@ -198,7 +198,7 @@ def _digest(setting: Setting, method: Method) -> str:
 
 @cache
 def _code() -> bytes:
-    """Hash of what makes scores: what another version of it has kept is not read."""
+    """Return a hash of the code that makes scores: scores kept by another version are not read."""
     folder = Path(cit_core.__file__).parent
     sources = sorted(
         [

@@ -301,12 +301,12 @@ def write_result(result: Result, folder: Path) -> Path:
 
 
 def as_record(result: Result) -> Any:
-    """A result as JSON has it: dicts, lists, texts, numbers."""
+    """Convert a result to JSON types: dicts, lists, texts, numbers."""
     return _format().dump_python(result, mode="json")
 
 
 def read_result(path: Path) -> Result:
-    """A result from its JSON file.
+    """Read a result from its JSON file.
 
     Raises:
         InvalidInput: If the file cannot be read, or is not of this format; names the command that makes it again.
@@ -326,7 +326,7 @@ def read_result(path: Path) -> Result:
 
 
 def _command(content: bytes) -> str:
-    """The command in a file that may be of another format, or none at all."""
+    """Return the command in a file that may be of another format, or none at all."""
     try:
         found = json.loads(content)
     except ValueError:
@@ -338,7 +338,7 @@ def _command(content: bytes) -> str:
 
 
 def read_results(folder: Path) -> list[Result]:
-    """All results of a folder in their order: those that `ORDER` lists first, then the others by name.
+    """Read all results of a folder in their order: those in `ORDER` first, then the others by name.
 
     Raises:
         InvalidInput: If there is none, or one cannot be read.

@@ -53,7 +53,7 @@ class Setting:
         return np.array([capability.mean_accuracy for capability in self.capabilities])
 
     def part(self, candidates: Sequence[str], name: str, title: str, held_out: str) -> Part:
-        """Some of the candidates, on the items that all of these were measured on."""
+        """Return the part with some of the candidates, on the items on which all of these were measured."""
         columns = np.array([self.candidates.index(candidate) for candidate in candidates])
         rows = np.flatnonzero(~np.isnan(self.correct_NK[:, columns]).any(axis=1))
         setting = replace(
@@ -79,7 +79,7 @@ class Part(NamedTuple):
     """Columns of its candidates in the whole."""
 
     def scores_of(self, scores: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-        """Its share of the whole's scores, for every method."""
+        """Return its share of the whole's scores, for every method."""
         return {name: given[np.ix_(self.rows_N, self.columns_K)] for name, given in scores.items()}
 
 

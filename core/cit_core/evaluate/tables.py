@@ -30,7 +30,7 @@ BLOCK = re.compile(r"^(\d*)([-+#=.)])")
 
 
 def written(cell: Cell, kind: Kind) -> str:
-    """A cell as text: numbers as their column says, an interval behind its mean."""
+    """Format a cell as text: numbers as their column says, an interval behind its mean."""
     if cell is None:
         return MISSING
     if isinstance(cell, str):
@@ -53,7 +53,7 @@ def _number(value: float, kind: Kind) -> str:
 
 
 def _amount(value: float) -> str:
-    """Cents where there are whole dollars, else three digits that count: one call costs a fraction of a cent."""
+    """Format USD: from one dollar on with cents, below with three significant digits."""
     if value >= 1 or not value:
         return f"{value:,.2f}"
     return f"{value:.{2 - math.floor(math.log10(value))}f}"
@@ -63,7 +63,7 @@ def _amount(value: float) -> str:
 
 
 def as_rich(table: Table) -> RichTable:
-    """A table for a terminal, its cells as they are, wrapped where it is narrow; ours in bold, the note below."""
+    """Format a table for a terminal, wrapped where it is narrow; ours in bold, the note below."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -88,7 +88,7 @@ def as_rich(table: Table) -> RichTable:
 
 
 def as_markdown(table: Table) -> str:
-    """A table in Markdown: title, rows (ours in bold), note."""
+    """Format a table in Markdown: title, rows (ours in bold), note."""
     lines = [
         f"**{_plain(table.title)}**",
         "",
@@ -102,7 +102,7 @@ def as_markdown(table: Table) -> str:
 
 
 def benchmarks_page(results: Sequence[Result], figures_folder: str, summary: Table | None = None) -> str:
-    """The page of all benchmarks in Markdown.
+    """Format the page of all benchmarks in Markdown.
 
     Args:
         results: In the order of the page.
@@ -162,7 +162,7 @@ def _in_cell(cell: Cell, kind: Kind) -> str:
 
 
 def _plain(text: str) -> str:
-    """A paragraph that Markdown shows as it is, code in backticks as code."""
+    """Format a paragraph that Markdown shows as it is, code in backticks as code."""
     return BLOCK.sub(r"\1\\\2", _escaped(text))
 
 

@@ -17,7 +17,7 @@ SMALL_B, LARGE_B = 10.0, 60.0
 
 
 def named_zoos(candidates: Sequence[Candidate]) -> dict[str, Zoo]:
-    """The zoos of the paper's table 1, built from sizes and release dates alone.
+    """Return the zoos of the paper's table 1, built from sizes and release dates alone.
 
     `smaller-scale` the five newest small models; `smaller-mixed` and the three oldest small ones; `middle-mixed` the
     five and everything of middle size; `larger-mixed` these and the three newest large ones; `high-performance` those

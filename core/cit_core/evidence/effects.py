@@ -84,7 +84,7 @@ def fit_effects(correct_IK: NDArray[np.floating], count_IK: NDArray[np.floating]
 
 
 def _marginal(theta_K: NDArray[np.float32], easiness_I: NDArray[np.float32], count_I: NDArray[np.float32]) -> Array:
-    """Log-odds of the mean probability over questions."""
+    """Return log-odds of the mean probability over questions."""
     if not count_I.sum() > 0.0:
         return theta_K.astype(np.float64)
     share_I = (count_I / count_I.sum()).astype(np.float64)

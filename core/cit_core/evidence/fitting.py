@@ -125,7 +125,7 @@ def fit_evidence(
 def with_profiles(
     correct_IK: NDArray[np.floating], profiles: Profiles | None
 ) -> tuple[NDArray[np.floating], NDArray[np.floating] | None]:
-    """OutcomeMatrix of questions and, below them, accuracies of tasks, with their counts."""
+    """Return an OutcomeMatrix of questions and, below them, accuracies of tasks, with their counts."""
     if profiles is None or not len(profiles.correct_TK):
         return correct_IK, None
     counts = np.concatenate([np.ones_like(correct_IK), profiles.count_TK.astype(correct_IK.dtype)])
@@ -142,7 +142,7 @@ def _features(log: OutcomeMatrix) -> tuple[TextFeatures, Floats]:
 
 
 def _chosen(rows: NDArray[np.intp], network: NetworkReading | None, draw: np.random.Generator) -> NDArray[np.intp]:
-    """Rows that weights are fitted on: those that the network has read, and others."""
+    """Choose the rows on which weights are fitted: those that the network has read, and others."""
     order = draw.permutation(len(rows))
     if network is not None:
         order = order[np.argsort(~np.isin(rows[order], network.rows_S), kind="stable")]

@@ -67,14 +67,14 @@ class Parted:
         self.cosine_SI[np.arange(len(chosen_S)), chosen_S] = -1.0
 
     def questions(self) -> LeftOut:
-        """Without the question itself: by the whole log, or by its fold where tasks are learned."""
+        """Predict without the question itself: by the whole log, or by its fold where tasks are learned."""
         easy, way = self.ridges
         easiness_S = self.ridge.left_out(self.targets_IT[:, :1], easy)[self.chosen_S]
         regressed = Local(easiness_S[:, 0], self.ridge.left_out(self.targets_IT[:, 1:], way)[self.chosen_S])
         return self._together(regressed, self.fold_I, np.zeros((1, 1), bool))
 
     def kinds(self, kind_I: NDArray[np.integer]) -> LeftOut:
-        """Without all questions of its kind."""
+        """Predict without all questions of its kind."""
         groups = [np.flatnonzero(kind_I == kind) for kind in np.unique(kind_I)]
         easy, way = self.ridges
         easiness_S = self.ridge.groups_left_out(self.targets_IT[:, :1], easy, groups)[self.chosen_S]

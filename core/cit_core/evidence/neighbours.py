@@ -70,7 +70,7 @@ class Neighbours:
         return len(self._vectors_ID)
 
     def near(self, vectors_ND: NDArray[np.float32], number: int) -> Near:
-        """The nearest of each query; fewer where there are not so many."""
+        """Return the nearest questions of each query; fewer if there are not so many."""
         number = min(number, len(self))
         rows_NJ = np.zeros((len(vectors_ND), number), np.intp)
         cosine_NJ = np.zeros((len(vectors_ND), number), np.float32)
@@ -112,7 +112,7 @@ def _largest(cosine_NI: NDArray[np.float32], number: int) -> tuple[NDArray[np.in
 
 
 def clusters(vectors_ID: NDArray[np.float32], number: int, rounds: int = 6) -> NDArray[np.float32]:
-    """Unit centres of spherical k-means, (number, D), from a seeded draw."""
+    """Return unit centres of spherical k-means, (number, D), from a seeded draw."""
     centres_CD = vectors_ID[np.random.default_rng(0).permutation(len(vectors_ID))[:number]].copy()
     for _ in range(rounds):
         cell_I = _assigned(vectors_ID, centres_CD)
@@ -124,7 +124,7 @@ def clusters(vectors_ID: NDArray[np.float32], number: int, rounds: int = 6) -> N
 
 
 def _assigned(vectors_ID: NDArray[np.floating], centres_CD: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Nearest centre of each vector."""
+    """Return nearest centre of each vector."""
     cells = [(block.astype(np.float32, copy=False) @ centres_CD.T).argmax(axis=1) for block in _blocks(vectors_ID)]
     return np.concatenate(cells) if cells else np.zeros(0, np.intp)
 

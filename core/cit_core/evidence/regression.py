@@ -53,7 +53,7 @@ class Ridge:
         return left_out_IT
 
     def groups_left_out(self, target_IT: Floats, ridge: float, groups: Sequence[NDArray[np.intp]]) -> Floats:
-        """Predictions of each group of questions by all that are not in it, (I, T); 0 for those in no group."""
+        """Predict each group of questions by all that are not in it, (I, T); 0 for those in no group."""
         predicted_IT = np.zeros_like(target_IT)
         for rows in groups:
             scores_GJ = self.scores_IJ[rows]
@@ -75,7 +75,7 @@ class Ridge:
         return np.asarray(scores_GJ @ np.linalg.solve(rest_JJ, moment_JT))
 
     def best(self, target_IT: Floats, ridges: Sequence[float]) -> float:
-        """The ridge with the least squared error on questions left out."""
+        """Return the ridge with the least squared error on questions left out."""
         return min(ridges, key=lambda ridge: float(((self.left_out(target_IT, ridge) - target_IT) ** 2).sum()))
 
     def _rotated(self, target_IT: Floats, ridge: float) -> Floats:

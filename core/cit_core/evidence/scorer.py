@@ -185,7 +185,7 @@ class EvidenceScorer:
         self.max_tokens = scorer.max_tokens
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
-        """P(correct) of N queries for K candidates, (N, K)."""
+        """Return P(correct) of N queries for K candidates, (N, K)."""
         return self.score_with_vectors(instructions, capabilities)[0]
 
     def score_with_vectors(

@@ -95,7 +95,7 @@ def way_scale(
 
 
 def fit_gate(known_SG: NDArray[np.floating], new_SG: NDArray[np.floating]) -> Array:
-    """Logistic regression that tells questions of a known kind from others; offset and slopes, (1 + G,)."""
+    """Fit a logistic regression that separates questions of a known kind from others; offset and slopes, (1 + G,)."""
     features = np.concatenate([known_SG, new_SG]).astype(np.float64)
     design = np.column_stack([np.ones(len(features)), features])
     target = np.repeat([1.0, 0.0], [len(known_SG), len(new_SG)])

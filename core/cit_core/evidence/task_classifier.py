@@ -82,7 +82,7 @@ class TaskClassifier:
 
 
 def _precision(centred_ID: NDArray[np.float32]) -> tuple[Array, float]:
-    """The inverse of a shrunk covariance, and the logarithm of the covariance's determinant."""
+    """Return the inverse of a shrunk covariance, and the logarithm of the covariance's determinant."""
     covariance_DD = (centred_ID.T @ centred_ID).astype(np.float64) / len(centred_ID)
     size = max(float(np.trace(covariance_DD)) / len(covariance_DD), 1e-9)  # each task may hold one question
     shrunk_DD: Array = (1.0 - SHRINKAGE) * covariance_DD + SHRINKAGE * size * np.eye(len(covariance_DD))

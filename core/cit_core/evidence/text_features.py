@@ -60,7 +60,7 @@ class TextFeatures:
         return fitted, np.hstack([fitted._weighted(hashed_IB), fitted._scaled(counts_IF)])
 
     def __call__(self, text: str) -> NDArray[np.float32]:
-        """Features of one text, (B + F,)."""
+        """Return features of one text, (B + F,)."""
         return np.concatenate([self._weighted(_hashed(text)), self._scaled(_counts(text))])
 
     def _weighted(self, hashed: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -75,7 +75,7 @@ class TextFeatures:
 
 
 def _hashed(text: str) -> NDArray[np.float32]:
-    """Signed counts of n-grams in each bucket, damped: sign(x) log(1 + |x|)."""
+    """Return signed counts of n-grams in each bucket, damped: sign(x) log(1 + |x|)."""
     hashes_G = _n_grams(text)
     bucket_G = (hashes_G % np.uint64(BUCKETS)).astype(np.intp)
     sign_G = ((hashes_G >> np.uint64(40)) & np.uint64(1)).astype(np.float32) * 2.0 - 1.0
@@ -84,7 +84,7 @@ def _hashed(text: str) -> NDArray[np.float32]:
 
 
 def _n_grams(text: str) -> NDArray[np.uint64]:
-    """Hashes of all n-grams of characters and of words."""
+    """Return hashes of all n-grams of characters and of words."""
     if len(text) > READ:
         text = text[: READ // 2] + text[-READ // 2 :]
     bytes_L = np.frombuffer(text.lower().encode("utf-8", "replace")[:READ], np.uint8)
@@ -110,14 +110,14 @@ def _n_grams(text: str) -> NDArray[np.uint64]:
 def _segments(
     prefix_L: NDArray[np.uint64], begin_G: NDArray[np.intp], end_G: NDArray[np.intp], kind: int
 ) -> NDArray[np.uint64]:
-    """Hashes of the bytes between two places: the polynomial shifted to one exponent, and its bits stirred."""
+    """Return hashes of the bytes between two places: the polynomial shifted to one exponent, and its bits stirred."""
     hashes_G = (prefix_L[end_G] - prefix_L[begin_G]) * _POWERS[READ - begin_G] + np.uint64(kind)
     hashes_G = (hashes_G ^ (hashes_G >> np.uint64(32))) * _MIXER
     return np.asarray(hashes_G ^ (hashes_G >> np.uint64(32)))
 
 
 def _counts(text: str) -> NDArray[np.float64]:
-    """Length, digits, code, mathematics and the like: logarithms and shares."""
+    """Return length, digits, code, mathematics and the like: logarithms and shares."""
     bytes_L = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
     of_byte = np.bincount(bytes_L, minlength=256).astype(np.float64)
     words = text.split()

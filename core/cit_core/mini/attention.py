@@ -21,7 +21,7 @@ __all__ = ["attend", "attend_inquiries"]
 
 
 def attend(q_NHLE: Tensor, k_NHLE: Tensor, v_NHLE: Tensor, mask_NL: Tensor) -> Tensor:
-    """Tokens of a text, or of a capability, to each other.
+    """Attend tokens of a text, or of a capability, to each other.
 
     Args:
         q_NHLE: Queries.
@@ -43,7 +43,7 @@ def attend_inquiries(
     known_HKTE: tuple[Tensor, Tensor],
     mask_NL: Tensor,
 ) -> Tensor:
-    """Inquiries to the instruction, to themselves and to their candidate's capability, under one softmax.
+    """Attend inquiries to the instruction, to themselves and to their candidate's capability, under one softmax.
 
     Args:
         q_NHPE: Queries of the inquiries.
@@ -68,5 +68,5 @@ def attend_inquiries(
 
 
 def _bias(mask_NL: Tensor, like: Tensor) -> Tensor:
-    """0 where there is a token and a very negative number at padding, to be added to scores."""
+    """Return the bias of scores: 0 where there is a token and a very negative number at padding."""
     return (1.0 - mask_NL.to(like.dtype))[:, None, None, :] * -1e4

@@ -109,7 +109,7 @@ def _forget_origin(path: Path) -> None:
 
 
 def _examples(network: ModelSAT) -> dict[str, Example]:
-    """Inputs to trace each graph with; sizes above 1 and all different, so that no axis is taken for another."""
+    """Return inputs to trace each graph with; sizes above 1 and all different, so that no axis is taken for another."""
     N, L, K, S, D = 2, 9, 3, 5, network.phi.inquiry_D.shape[0]
     dim = torch.export.Dim
     n, length, k, s = dim("N"), dim("L"), dim("K"), dim("S")
@@ -137,7 +137,7 @@ def _examples(network: ModelSAT) -> dict[str, Example]:
 
 
 def _quantise(source: Path, target: Path) -> None:
-    """Int8 weights of matrix products and embeddings, activations quantised as they come."""
+    """Quantise the weights of matrix products and embeddings to int8, and activations as they come."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
@@ -152,7 +152,7 @@ def _quantise(source: Path, target: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter talks a lot about its own insides."""
+    """Mute the exporter, which reports much about its own internals."""
     loud = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "root")]
     levels = [logger.level for logger in loud]
     with warnings.catch_warnings():

@@ -38,7 +38,7 @@ class Layer(nn.Module):
         self.output_norm = nn.LayerNorm(width, eps=eps)
 
     def split(self, x: Tensor) -> Tensor:
-        """(..., T, D) to (..., H, T, E)."""
+        """Reshape (..., T, D) to (..., H, T, E)."""
         return torch.unflatten(x, -1, (self.heads, -1)).transpose(-2, -3)
 
     def finish(self, x: Tensor, mixed: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class Layer(nn.Module):
         return cast(Tensor, self.output_norm(x + self.down(nn.functional.gelu(self.up(x)))))
 
     def forward(self, x_NLD: Tensor, mask_NL: Tensor) -> Tensor:
-        """Plain self-attention over the instruction."""
+        """Apply plain self-attention over the instruction."""
         q, k, v = (self.split(part(x_NLD)) for part in (self.query, self.key, self.value))
         return self.finish(x_NLD, attend(q, k, v, mask_NL))
 
@@ -63,7 +63,7 @@ class Reader(nn.Module):
         self.kind_D = nn.Parameter(kind)
 
     def forward(self, ids_NL: Tensor, mask_NL: Tensor) -> Tensor:
-        """Token ids and mask to hidden states NLD."""
+        """Map token ids and mask to hidden states NLD."""
         place_L = torch.arange(ids_NL.shape[1], device=ids_NL.device)
         x_NLD = self.norm(self.words(ids_NL) + self.positions(place_L) + self.kind_D)
         for layer in self.layers:
@@ -79,7 +79,7 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x_NLD: Tensor, mask_NL: Tensor) -> Tensor:
-        """Hidden states NLD to mean-pooled unit vectors ND."""
+        """Pool hidden states NLD to unit vectors ND."""
         for layer in self.layers:
             x_NLD = layer(x_NLD, mask_NL)
         weight_NL1 = mask_NL.unsqueeze(-1).to(x_NLD.dtype)
@@ -107,7 +107,7 @@ class Connector(nn.Module):
         self.log_shrinkage = nn.Parameter(torch.tensor(30.0).log())
 
     def forward(self, vectors_KSD: Tensor, accuracy_KS: Tensor, count_KS: Tensor) -> tuple[Tensor, Tensor]:
-        """Task lines to soft tokens.
+        """Map task lines to soft tokens.
 
         Args:
             vectors_KSD: psi of each task's keywords.
@@ -159,7 +159,7 @@ class Phi(nn.Module):
         return torch.stack(kept)
 
     def forward(self, x_NLD: Tensor, mask_NL: Tensor, known_MHKTE: Tensor, level_K: Tensor) -> Tensor:
-        """Log-odds of 'Yes' against 'No', NK, before calibration.
+        """Return log-odds of 'Yes' against 'No', NK, before calibration.
 
         Args:
             x_NLD: The reader's hidden states.
@@ -240,18 +240,18 @@ class ModelSAT(nn.Module):
         return cls(config, reader, Encoder(above), connector, phi)
 
     def encode(self, ids_NL: Tensor, mask_NL: Tensor) -> Tensor:
-        """psi: texts to unit vectors ND."""
+        """Encode texts by psi to unit vectors ND."""
         return cast(Tensor, self.encoder(self.reader(ids_NL, mask_NL), mask_NL))
 
     def know(self, vectors_KSD: Tensor, accuracy_KS: Tensor, count_KS: Tensor) -> tuple[Tensor, Tensor]:
-        """All that phi needs to have of capabilities: what it remembers of them, MHKTE, and their levels K."""
+        """Return phi's inputs for capabilities: keys and values, MHKTE, and their levels K."""
         tokens_KTD, level_K = self.connector(vectors_KSD, accuracy_KS, count_KS)
         return self.phi.remember(tokens_KTD), level_K
 
     def forward(
         self, ids_NL: Tensor, mask_NL: Tensor, vectors_KSD: Tensor, accuracy_KS: Tensor, count_KS: Tensor
     ) -> Tensor:
-        """Log-odds of 'Yes', NK, for N instructions and K capabilities."""
+        """Return log-odds of 'Yes', NK, for N instructions and K capabilities."""
         known = self.know(vectors_KSD, accuracy_KS, count_KS)
         return cast(Tensor, self.phi(self.reader(ids_NL, mask_NL), mask_NL, *known))
 

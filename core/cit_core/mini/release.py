@@ -128,7 +128,7 @@ def _same_order(first_NK: NDArray[np.floating], second_NK: NDArray[np.floating])
 def torch_log_odds(
     network: ModelSAT, tokenizer: Any, texts: Sequence[str], capabilities: Sequence[Capability]
 ) -> NDArray[np.float32]:
-    """The torch network's log-odds, (N, K), for capabilities that share their tasks; queries one by one."""
+    """Return the torch network's log-odds, (N, K), for capabilities that share their tasks; queries one by one."""
     network.eval()
     tasks = [result.task for result in capabilities[0].results]
     words = tokenizer([task.description for task in tasks], padding=True, return_tensors="pt")

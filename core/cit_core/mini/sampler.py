@@ -112,7 +112,7 @@ class Sampler:
 def measured_profiles(
     table: OutcomeMatrix, models: Sequence[str], items_of_task: Sequence[Sequence[str]], vectors: NDArray[np.float32]
 ) -> Profiles:
-    """The profiles that models have on a fixed suite.
+    """Return the profiles of models on a fixed suite.
 
     Args:
         table: Outcomes.

@@ -65,7 +65,7 @@ class TrainConfig(BaseModel):
 
 
 def routing_loss(odds_NK: Tensor, correct_NK: Tensor, ranking_weight: float) -> Tensor:
-    """Binary cross-entropy over all measured pairs, plus logistic ranking over candidates that differ on an item.
+    """Return binary cross-entropy over measured pairs, plus logistic ranking over candidates that differ on an item.
 
     Args:
         odds_NK: Log-odds of 'Yes'.

@@ -118,7 +118,7 @@ def require_plain_folder(source: str) -> None:
 
 
 def new_network(config: ModelConfig) -> tuple[ModelSAT, Any]:
-    """An untrained network on its trunk, with the tokenizer.
+    """Return an untrained network on its trunk, with the tokenizer.
 
     Raises:
         CheckpointError: If the trunk cannot be loaded.

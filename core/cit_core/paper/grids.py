@@ -116,7 +116,7 @@ class Grids(Dataset[Grid]):
         return np.concatenate([[handled], near, others]).astype(np.intp), np.array([model], np.intp)
 
     def _nearest(self, handled: int, failed: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The failed items that are most like the one that was handled."""
+        """Return the failed items that are most like the one that was handled."""
         vectors_ID = np.asarray(self._pool.vectors_ID)
         cosine = vectors_ID[self._rows[failed]] @ vectors_ID[self._rows[handled]]
         return failed[np.argsort(-cosine, kind="stable")[: max(NEAR, self._recipe.shots)]]
@@ -147,7 +147,7 @@ class Collator:
         self._pool, self._reader = pool, reader
 
     def __call__(self, grids: Sequence[Grid]) -> dict[str, Any]:
-        """`PaperNetwork.forward`'s arguments, and `label`, GNK."""
+        """Return `PaperNetwork.forward`'s arguments, and `label`, GNK."""
         texts = [[self._pool.instructions[row] for row in grid.rows_N] for grid in grids]
         zoos = [[self._pool.capabilities[column] for column in grid.columns_K] for grid in grids]
         return {
@@ -158,7 +158,7 @@ class Collator:
 
 
 def _telling(label_IM: Array, share: float) -> Array:
-    """Weights of items: some drawn by how well they tell models apart, the others all alike."""
+    """Return weights of items: some drawn by how well they tell models apart, the others all alike."""
     weight_I = distinguishability(label_IM)
     total = float(weight_I.sum())
     alike_I = np.full(len(label_IM), 1.0 / len(label_IM))

@@ -19,7 +19,7 @@ __all__ = ["OBJECTIVES", "calibrated_loss", "group_loss", "listwise_loss"]
 
 
 def group_loss(odds_GNK: Tensor, label_GNK: Tensor) -> Tensor:
-    """Cross-entropy over the 'Yes' scores of one candidate's instructions, the one it handled as the target (eq. 5).
+    """Return cross-entropy over the 'Yes' scores of one candidate's instructions, the handled one as target (eq. 5).
 
     The scores are log-odds of 'Yes' against 'No': the raw logit of 'Yes' that the authors' code takes, made comparable
     across instructions by that of 'No'.
@@ -29,14 +29,14 @@ def group_loss(odds_GNK: Tensor, label_GNK: Tensor) -> Tensor:
 
 
 def calibrated_loss(odds_GNK: Tensor, label_GNK: Tensor) -> Tensor:
-    """Binary cross-entropy over all measured pairs, labels anywhere in [0, 1]; NaN was not measured."""
+    """Return binary cross-entropy over all measured pairs, labels anywhere in [0, 1]; NaN was not measured."""
     known_GNK = ~label_GNK.isnan()
     each_GNK = binary_cross_entropy_with_logits(odds_GNK, label_GNK.nan_to_num(), reduction="none") * known_GNK
     return _per_grid(each_GNK, known_GNK)
 
 
 def listwise_loss(odds_GNK: Tensor, label_GNK: Tensor) -> Tensor:
-    """Cross-entropy over the candidates of one instruction, the right ones sharing the target.
+    """Return cross-entropy over the candidates of one instruction, the right ones sharing the target.
 
     An instruction on which all measured candidates agree says nothing about their order, and does not count.
     """

@@ -81,7 +81,7 @@ class PaperNetwork(nn.Module):
         accuracy: Tensor | None = None,
         count: Tensor | None = None,
     ) -> Tensor:
-        """Log-odds of 'Yes', GNK.
+        """Return log-odds of 'Yes', GNK.
 
         Args:
             instruction_ids: GNL.
@@ -97,7 +97,7 @@ class PaperNetwork(nn.Module):
     def represent(
         self, ids: Tensor, mask: Tensor, accuracy: Tensor | None = None, count: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Capabilities as phi's input embeddings GKTD and their mask GKT; arguments as of `forward`."""
+        """Return capabilities as phi's input embeddings GKTD and their mask GKT; arguments as of `forward`."""
         if self.encoder is None:
             return self._embed(ids), mask
         if accuracy is None or count is None:
@@ -112,7 +112,7 @@ class PaperNetwork(nn.Module):
         return tokens_GKTD.to(self._embeddings().weight.dtype), mask.new_ones(tokens_GKTD.shape[:3])
 
     def score(self, ids_GNL: Tensor, mask_GNL: Tensor, tokens_GKTD: Tensor, token_mask_GKT: Tensor) -> Tensor:
-        """Log-odds of 'Yes', GNK, for capabilities that `represent` has read."""
+        """Return log-odds of 'Yes', GNK, for capabilities that `represent` has read."""
         x, c = (self._embed(ids_GNL), mask_GNL), (tokens_GKTD, token_mask_GKT)
         if self.settings.order == "capability_first":
             return self._read(c, x).transpose(1, 2)
@@ -141,7 +141,7 @@ class PaperNetwork(nn.Module):
             enable({"use_reentrant": False})
 
     def _read(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
-        """Log-odds for every prefix and block of a grid, (G, prefixes, blocks)."""
+        """Return log-odds for every prefix and block of a grid, (G, prefixes, blocks)."""
         (prefix, prefix_mask), (block, block_mask) = first, second
         G, A = prefix.shape[:2]
         B = block.shape[1]
@@ -172,7 +172,7 @@ class PaperNetwork(nn.Module):
         return logits_PB2[..., 1] - logits_PB2[..., 0]
 
     def _psi(self, ids_NC: Tensor, mask_NC: Tensor) -> Tensor:
-        """Mean-pooled unit vectors NE."""
+        """Return mean-pooled unit vectors NE."""
         states_NCE = cast(nn.Module, self.encoder)(input_ids=ids_NC, attention_mask=mask_NC).last_hidden_state
         weight_NC1 = mask_NC.unsqueeze(-1).to(states_NCE.dtype)
         mean_NE = (states_NCE * weight_NC1).sum(1) / weight_NC1.sum(1).clamp(min=1.0)
@@ -192,7 +192,7 @@ class PaperNetwork(nn.Module):
         return self.lm.get_input_embeddings()
 
     def _unused(self) -> list[nn.Parameter]:
-        """Weights that came with the models and that no score depends on."""
+        """Return weights that came with the models and that no score depends on."""
         pooled = [p for part in (self.lm, self.encoder) for n, p in _named(part) if "pooler." in n]
         head = self.lm.get_output_embeddings()
         if self.regression is not None and head is not None and head.weight is not self._embeddings().weight:
@@ -219,12 +219,12 @@ class SetConnector(nn.Module):
         self.out = nn.Linear(width, lm_width)
 
     def forward(self, vectors_KSE: Tensor, accuracy_KS: Tensor, count_KS: Tensor) -> Tensor:
-        """Soft tokens KTD."""
+        """Return soft tokens KTD."""
         return cast(Tensor, self.out(self.tokens(vectors_KSE, accuracy_KS, count_KS)[0]))
 
 
 def _connector(config: PaperConfig, width: int, embeddings: Any) -> nn.Module:
-    """Its first tokens are as large as words: phi is used to those."""
+    """Make a connector with initial outputs as large as words, to which phi is used."""
     lm_width = embeddings.weight.shape[1]
     if config.capability == "set":
         connector: nn.Module = SetConnector(width, lm_width)

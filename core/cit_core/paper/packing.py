@@ -57,7 +57,7 @@ def pack(
 
 
 def _positions(prefix_mask_PL: Tensor, block_mask_PBT: Tensor) -> Tensor:
-    """0, 1, 2, ... over the tokens of the prefix, and on from there in each block."""
+    """Return positions: 0, 1, 2, ... over the tokens of the prefix, and on from there in each block."""
     prefix_PL = (prefix_mask_PL.cumsum(1) - 1).clamp(min=0)
     read_P11 = prefix_mask_PL.sum(1)[:, None, None]
     block_PBT = read_P11 + (block_mask_PBT.cumsum(2) - 1).clamp(min=0)

@@ -100,7 +100,7 @@ def train(
 def _pool(
     data: TrainingData, recipe: Recipe, suite: Suite, capabilities: Sequence[Capability], encode: Encode | None
 ) -> Pool:
-    """Training items that are not in the aptitude test, and training models."""
+    """Return the pool of training items outside the aptitude test, and training models."""
     pool = data.table.split(recipe.split)["train"].of_models(recipe.split.models(data.table.candidates)["train"])
     asked, tasks = set(suite.item_ids), {task.id for task in suite.tasks}
     pool = pool.rows([row for row, id_ in enumerate(pool.item_ids) if id_ not in asked])
@@ -115,7 +115,7 @@ def _pool(
 
 
 def _require_own(folder: Path, recipe: Recipe, *, resume: bool) -> None:
-    """A folder is new, or holds this very run and is to go on."""
+    """Refuse a folder with a run, unless it has the same recipe and is to be resumed."""
     if not (folder / "recipe.yaml").exists():
         return
     if not resume:

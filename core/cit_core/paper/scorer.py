@@ -82,7 +82,7 @@ class PaperScorer:
         return cls(network, reader, name, slope=fitted.slope, intercept=fitted.intercept)
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
-        """Calibrated P(correct) of N queries for K candidates, (N, K)."""
+        """Return calibrated P(correct) of N queries for K candidates, (N, K)."""
         return np.exp(-np.logaddexp(0.0, -self.calibrated_log_odds(instructions, capabilities)))
 
     def calibrated_log_odds(
@@ -93,7 +93,7 @@ class PaperScorer:
 
     @torch.no_grad()
     def log_odds(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
-        """The network's own answer before calibration, (N, K): of the mean probability over the shuffles."""
+        """Return log-odds before calibration, (N, K): those of the mean probability over the shuffles."""
         shape = len(instructions), len(capabilities)
         if 0 in shape:
             return np.zeros(shape)
@@ -129,7 +129,7 @@ class PaperScorer:
         return odds_NK
 
     def _represented(self, capabilities: Sequence[Capability], shuffle: int) -> list[tuple[Tensor, Tensor]]:
-        """Soft tokens TD and their mask T of each, computed once for a capability by its content hash."""
+        """Return soft tokens TD and their mask T of each, computed once for a capability by its content hash."""
         keys = [f"{shuffle}:{capability.fingerprint}" for capability in capabilities]
         missing = {key: given for key, given in zip(keys, capabilities, strict=True) if key not in self._tokens}
         for start in range(0, len(missing), ROWS):
@@ -145,7 +145,7 @@ class PaperScorer:
 
 
 def _digest(folder: Path) -> str:
-    """Eight hex digits of a hash of the run's own files: what was scored with other weights is not taken for theirs."""
+    """Return eight hex digits of a hash of the run's own files, to tell its scores from those of other weights."""
     whole = hashlib.sha256()
     for name in ("model.json", "model.safetensors", "calibration.json"):
         with (folder / name).open("rb") as file:
@@ -155,5 +155,5 @@ def _digest(folder: Path) -> str:
 
 
 def _pad(x: Tensor, length: int) -> Tensor:
-    """Zeros behind the first axis up to a length."""
+    """Pad with zeros behind the first axis up to a length."""
     return torch.cat([x, x.new_zeros(length - len(x), *x.shape[1:])])

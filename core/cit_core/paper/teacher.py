@@ -19,7 +19,7 @@ FOLDS = 5
 
 
 def smoothed(outcomes: OutcomeMatrix, seed: int = 0) -> NDArray[np.float64]:
-    """P(correct) of every item and candidate, (I, K), from the outcomes of the other folds.
+    """Return P(correct) of every item and candidate, (I, K), from the outcomes of the other folds.
 
     Args:
         outcomes: Of training items and training models alone.

@@ -51,7 +51,7 @@ class PaperReader:
         self._whole = encoder_tokenizer is not None  # psi reads a text with all its special tokens
 
     def instructions(self, grids: Sequence[Sequence[str]]) -> dict[str, Tensor]:
-        """`instruction_ids` and `instruction_mask`, GNL; every grid has the same number of texts."""
+        """Return `instruction_ids` and `instruction_mask`, GNL; every grid has the same number of texts."""
         texts = [text for grid in grids for text in grid]
         ids, mask = self._padded(self._instruction, [f"\n{text}" for text in texts], self.config.max_length)
         return {
@@ -79,7 +79,7 @@ class PaperReader:
         }
 
     def _sets(self, grids: Sequence[Sequence[Capability]]) -> dict[str, Tensor]:
-        """The keywords of every task once, and every candidate's results on them."""
+        """Return the keywords of every task once, and every candidate's results on them."""
         everyone = [capability for grid in grids for capability in grid]
         lines = [{result.task.description: result for result in capability.results} for capability in everyone]
         tasks = sorted({task for line in lines for task in line}) or [""]
@@ -94,7 +94,7 @@ class PaperReader:
         }
 
     def _padded(self, tokenizer: Any, texts: Sequence[str], longest: int) -> tuple[Tensor, Tensor]:
-        """Ids and mask; what is padded with is never seen, so tokenizers without a padding token serve as well."""
+        """Return ids and mask; the padding is never seen, so tokenizers without a padding token serve as well."""
         whole = self._whole and tokenizer is self._capability
         rows = [_ids(tokenizer, text, longest if whole else None)[:longest] for text in texts]
         width = max(1, *map(len, rows))
@@ -114,14 +114,14 @@ def _ids(tokenizer: Any, text: str, longest: int | None = None) -> list[int]:
 
 
 def _next(tokenizer: Any, inquiry: list[int], answer: str) -> int:
-    """The token that an answer begins with where the inquiry ends."""
+    """Return the first token of an answer after the inquiry."""
     whole = _ids(tokenizer, f"\n{INQUIRY} {answer}")
     goes_on = len(whole) > len(inquiry) and whole[: len(inquiry)] == inquiry
     return whole[len(inquiry)] if goes_on else (_ids(tokenizer, answer) or inquiry)[0]
 
 
 def shuffled_text(capability: Capability, shuffle: int) -> str:
-    """A capability in words, its results in one of many orders: the same for equal capabilities.
+    """Return a capability in words, with its results in one of many orders: the same for equal capabilities.
 
     Args:
         capability: Its results may come in any order.

@@ -130,7 +130,7 @@ class StageTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,  # noqa: ARG002 (every loss is a mean over grids)
     ) -> Any:
-        """The objective of the recipe."""
+        """Return the loss of the recipe's objective."""
         label_GNK = inputs.pop("label")
         odds_GNK = model(**inputs)
         loss = OBJECTIVES[self.ours[0].objective](odds_GNK, label_GNK)
@@ -139,7 +139,7 @@ class StageTrainer(Trainer):
         return (loss, odds_GNK) if return_outputs else loss
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW with one rate for the language model and one for encoder, connector and head."""
+        """Make AdamW with one rate for the language model and one for encoder, connector and head."""
         if self.optimizer is None:
             recipe, stage, _ = self.ours
             rates = {True: recipe.stages[stage].lm_learning_rate, False: recipe.stages[stage].learning_rate}
@@ -162,7 +162,7 @@ class StageTrainer(Trainer):
         return metrics
 
     def validation_odds(self) -> NDArray[np.float64]:
-        """Log-odds on the validation items, NK, the same on every process."""
+        """Return log-odds on the validation items, NK, the same on every process."""
         validation: Validation = self.eval_dataset
         scorer = PaperScorer(self.model, self.ours[2])
         mine = slice(self.args.process_index, None, self.args.world_size)
@@ -174,7 +174,7 @@ class StageTrainer(Trainer):
         return whole.cpu().numpy()
 
     def _get_train_sampler(self, *_: Any) -> SequentialSampler:
-        """The order is in the data: grid 0, grid 1, ..."""
+        """Keep the order of the data: grid 0, grid 1, ..."""
         return SequentialSampler(cast(Any, self.train_dataset))
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
@@ -196,7 +196,7 @@ class _Metrics(TrainerCallback):
         self._path, self._stage = path, stage
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        """The last step is validated too: what is not validated is never the best."""
+        """Validate at the last step too: weights that are not validated are never the best."""
         if state.global_step >= state.max_steps:
             control.should_evaluate = True
 
@@ -274,7 +274,7 @@ def _arguments(recipe: Recipe, stage: int, folder: Path) -> TrainingArguments:
 
 @contextmanager
 def _closed_reports(recipe: Recipe) -> Iterator[None]:
-    """A stage is a W&B run of its own, which the Trainer leaves open; one that was open before is its owner's."""
+    """Close the stage's W&B run, which the Trainer leaves open; a run that was open before stays open."""
     if "wandb" not in recipe.report_to:
         yield
         return
@@ -290,6 +290,6 @@ def _closed_reports(recipe: Recipe) -> Iterator[None]:
 
 
 def _last_checkpoint(folder: Path) -> str | None:
-    """The last that is whole: the Trainer writes its state last."""
+    """Return the last complete checkpoint: the Trainer writes its state last."""
     whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
     return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None

@@ -35,7 +35,7 @@ class Validation:
         return len(self.instructions)
 
     def metrics(self, odds_NK: Array) -> dict[str, float]:
-        """Accuracy of routing and of always taking the best by aptitude, mean over zoos, and the log-loss."""
+        """Return accuracy of routing and of always taking the best by aptitude, mean over zoos, and the log-loss."""
         aptitude_K = np.array([capability.mean_accuracy for capability in self.capabilities])
         routed, best = [], []
         for zoo in map(list, self.zoos):
@@ -57,7 +57,7 @@ class Validation:
 def validation_of(
     table: OutcomeMatrix, split: Split, models: Sequence[str], capabilities: Sequence[Capability], most: int
 ) -> Validation:
-    """Validation items of a table.
+    """Return validation items of a table.
 
     Args:
         table: Outcomes.

@@ -44,7 +44,7 @@ def load_parts(config: PaperConfig) -> Parts:
 
 
 def new_paper(config: PaperConfig, parts: Parts | None = None) -> tuple[PaperNetwork, PaperReader]:
-    """An untrained network in eval mode, and what tokenises for it.
+    """Make an untrained network in eval mode, with its tokenizers.
 
     Args:
         config: Its variants.

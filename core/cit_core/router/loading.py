@@ -109,7 +109,7 @@ def open_store(given: object) -> CapabilityStore:
 
 
 def from_catalogue(checkpoint: str | Path, *, evidence: bool) -> Opened:
-    """The shipped models, and a checkpoint corrected by their answers to the core set.
+    """Open the shipped models, and a checkpoint corrected by their answers to the core set.
 
     Raises:
         CheckpointError: If the checkpoint is missing or damaged.
@@ -130,7 +130,7 @@ def from_catalogue(checkpoint: str | Path, *, evidence: bool) -> Opened:
 
 
 def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | None, *, evidence: bool) -> Opened:
-    """One moment of a store, and a scorer corrected by what happened on similar questions.
+    """Open a snapshot of a store, and a scorer corrected by outcomes on similar questions.
 
     Questions without vectors get theirs, and evidence that was fitted on other outcomes is fitted again.
 
@@ -183,7 +183,7 @@ def _unmeasured(capabilities: Sequence[Capability], with_outcomes: Collection[st
 
 
 def core_outcomes() -> OutcomeMatrix:
-    """The catalogue's answers to the core set, without texts."""
+    """Return the catalogue's answers to the core set, without texts."""
     from cit_core.catalogue import core_responses, core_suite, core_vectors
     from cit_core.outcomes import OutcomeMatrix
 
@@ -202,7 +202,7 @@ class Network(Scorer, Reader, Protocol):
     """A scorer that evidence can correct and that gives vectors to what evidence is made of; `OnnxScorer` for one."""
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors of texts, (len(texts), D)."""
+        """Return unit vectors of texts, (len(texts), D)."""
 
 
 class RunScorer:
@@ -236,17 +236,17 @@ class RunScorer:
         return RunScorer, (self.folder,)
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
-        """Calibrated P(correct) of N queries for K candidates, (N, K)."""
+        """Return calibrated P(correct) of N queries for K candidates, (N, K)."""
         return sigmoid(self._log_odds(instructions, capabilities))
 
     def read(
         self, instructions: Sequence[str], capabilities: Sequence[Capability]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Calibrated log-odds (N, K) and unit vectors (N, D)."""
+        """Return calibrated log-odds (N, K) and unit vectors (N, D)."""
         return self._log_odds(instructions, capabilities), self.encode(instructions)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors of texts, (len(texts), D)."""
+        """Return unit vectors of texts, (len(texts), D)."""
         return self._vectors.encode(texts)
 
     def _log_odds(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:

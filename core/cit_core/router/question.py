@@ -75,7 +75,7 @@ def find_question(text: str, characters: int) -> Reading:
 
 
 def _tagged(text: str) -> str:
-    """The last tagged question. No pattern: one with a lazy gap takes quadratic time on many openers."""
+    """Return the last tagged question. No pattern: one with a lazy gap takes quadratic time on many openers."""
     lower = text.lower()
     if len(lower) != len(text):  # a few capitals are longer in lower case
         return ""
@@ -95,7 +95,7 @@ def _labelled(text: str) -> str:
 
 
 def _asking(text: str, characters: int) -> str:
-    """A paragraph that asks: at the end, at the beginning, or the last one elsewhere."""
+    """Return a paragraph that asks: at the end, at the beginning, or the last one elsewhere."""
     paragraphs = [paragraph.strip() for paragraph in BREAK.split(text) if paragraph.strip()]
     if len(paragraphs) < 2:
         return ""
@@ -109,7 +109,7 @@ def _asks(paragraph: str) -> bool:
 
 
 def _with_options(paragraphs: list[str], place: int) -> str:
-    """A question and what belongs to it: options after it, the question before options."""
+    """Return a question with its options: those after it, or the question before options."""
     if _is_options(paragraphs[place]) and place > 0:
         return paragraphs[place - 1] + "\n" + paragraphs[place]
     if place + 1 < len(paragraphs) and _is_options(paragraphs[place + 1]):
@@ -122,7 +122,7 @@ def _is_options(paragraph: str) -> bool:
 
 
 def _window(text: str, characters: int) -> str:
-    """The beginning and the end, half each; the end of a prompt asks more often than its middle."""
+    """Return the beginning and the end, half each; the end of a prompt asks more often than its middle."""
     if len(text) <= characters:
         return text
     head = characters // 2

@@ -133,7 +133,7 @@ class Checkpoint:
         return replace(self, contents={})
 
     def json(self, name: str) -> Any:
-        """A JSON file of the checkpoint.
+        """Read a JSON file of the checkpoint.
 
         Raises:
             CheckpointError: If it is no JSON.

@@ -256,7 +256,7 @@ def _calibration(checkpoint: Checkpoint) -> Calibration:
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """Every error that onnxruntime raises; they have no parent of their own."""
+    """Return every error that onnxruntime raises; they have no parent of their own."""
     import onnxruntime
 
     state = vars(onnxruntime.capi.onnxruntime_pybind11_state)

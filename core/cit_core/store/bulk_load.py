@@ -120,7 +120,7 @@ class BulkLoad:
             self._take_back(key)
 
     def _take_back(self, key: int) -> None:
-        """Outcomes go candidate by candidate, so that others can pass; then everything else."""
+        """Remove the load: outcomes candidate by candidate, so that others can pass; then everything else."""
         mine = select(sources.c.key).where(sources.c.load_key == key)
         with self._transaction(Writer) as writer:
             of_load = select(outcomes.c.candidate_key).where(outcomes.c.source_key.in_(mine)).distinct()
@@ -200,7 +200,7 @@ class StagingWriter(Writer):
         return self._connection.scalar(select(loads.c.key).where(loads.c.key != self._load_key).limit(1)) is not None
 
     def _claim_candidates(self, keys: Iterable[int]) -> None:
-        """A candidate of another load that is not finished becomes one of this load too."""
+        """Claim candidates that another unfinished load has added for this load too."""
         kind = staged.c.kind == candidates.name
         rows = self._connection.execute(select(staged.c.load_key, staged.c.first).where(kind)).all()
         others = {row.first for row in rows if row.load_key != self._load_key}

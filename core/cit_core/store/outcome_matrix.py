@@ -66,7 +66,7 @@ def read_outcome_matrix(connection: Connection, *, encoder: str | None = None, t
 
 
 def _wanted(encoder: str | None, texts: bool) -> list[ColumnElement[bool]]:
-    """Conditions on items."""
+    """Return conditions on items."""
     conditions = [] if encoder is None else [items.c.encoder == encoder]
     return [*conditions, items.c.instruction.is_not(None), items.c.instruction != ""] if texts else conditions
 
@@ -80,7 +80,7 @@ def _means(connection: Connection, wanted: list[ColumnElement[bool]], circles: l
 
 
 def _grouped(wanted: list[ColumnElement[bool]], circles: list[int]) -> Select[Any]:
-    """One row for each candidate and item: an item that was answered twice counts once."""
+    """Return one row for each candidate and item: an item that was answered twice counts once."""
     table = outcomes.c
     means = [func.avg(table.correct)]
     if circles:

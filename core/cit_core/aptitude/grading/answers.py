@@ -60,12 +60,12 @@ def statements(text: str) -> list[str]:
 
 
 def last_line(text: str) -> str:
-    """The last line that is not empty; the empty text has an empty one."""
+    """Return the last line that is not empty; the empty text has an empty one."""
     return text.rstrip().rpartition("\n")[2].strip()
 
 
 def normal(text: str) -> str:
-    """For comparison: case, runs of spaces, markup, quotes, a full stop and "Answer:" do not matter."""
+    """Normalise for comparison: case, runs of spaces, markup, quotes, a full stop and "Answer:" do not matter."""
     plain = re.sub(r"^\W*answer\s*:", "", _readable(text), flags=re.IGNORECASE)
     return " ".join(plain.casefold().split()).strip("' ").rstrip(". '") or text
 
@@ -169,7 +169,7 @@ class Number(NamedTuple):
     """Its position in the text without markup."""
 
     def equals(self, other: Number) -> bool:
-        """Up to a relative 1e-6; 15 % is 15 where a percentage is asked for, and 0.15 where a share is."""
+        """Compare up to a relative 1e-6; 15 % is 15 where a percentage is asked for, and 0.15 where a share is."""
         if self.digits and other.digits and not self.percent and not other.percent:
             return self.digits == other.digits
         pairs = ((mine, its) for mine in self._readings() for its in other._readings())
@@ -180,7 +180,7 @@ class Number(NamedTuple):
 
 
 def numbers(text: str) -> list[Number]:
-    """All numbers of a text: 1,234.5, -3, 6.02e23 or 6.02 × 10^23, 3/4, 1 3/4, 15 %."""
+    """Return all numbers of a text: 1,234.5, -3, 6.02e23 or 6.02 × 10^23, 3/4, 1 3/4, 15 %."""
     found = []
     for match in NUMBER.finditer(_readable(text)):
         digits, under = match["digits"].replace(",", ""), float(match["under"] or 1)
@@ -195,7 +195,7 @@ def numbers(text: str) -> list[Number]:
 
 
 def stated_number(text: str) -> Number | None:
-    """The first result in the last statement that has a number; else in the last line that has one.
+    """Return the first result in the last statement that has a number; else in the last line that has one.
 
     A result is what no operation follows (7 in "3 + 4 = 7"); in a line that states nothing, what follows "=" or "is".
     """

@@ -49,7 +49,7 @@ def prompt(item: Item) -> str:
 
 
 def with_options(question: str, options: Sequence[str]) -> str:
-    """A multiple-choice instruction: the question, then one line `(A) text` for each option.
+    """Format a multiple-choice instruction: the question, then one line `(A) text` for each option.
 
     Raises:
         InvalidInput: If there are more options than letters.
@@ -60,7 +60,7 @@ def with_options(question: str, options: Sequence[str]) -> str:
 
 
 def rotated(item: Item, turn: int) -> Item:
-    """The same question with its options moved up by `turn` places, the first ones going last.
+    """Return the same question with its options moved up by `turn` places, the first ones going last.
 
     Asked in every turn, an LLM that prefers a letter gains nothing by it. As many turns as options give the item again.
 

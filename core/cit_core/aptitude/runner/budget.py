@@ -49,7 +49,7 @@ class Prices:
         return bool(self._answers) or self._measured is not None
 
     def expected(self, prompt: str) -> float | None:
-        """USD that a prompt may cost; None where prices are not known."""
+        """Return the USD that a prompt may cost; None where prices are not known."""
         return self.candidate.expected_cost(tokens_of(prompt), self.completion_tokens)
 
     def learn(self, answer: str, completion_tokens: int | None) -> None:
@@ -58,7 +58,7 @@ class Prices:
         self._answers += 1
 
     def of(self, prompt_tokens: int | None, completion_tokens: int | None) -> float | None:
-        """USD for an answer with counted tokens; None if they or the prices are not known."""
+        """Return the USD for an answer with counted tokens; None if they or the prices are not known."""
         if prompt_tokens is None or completion_tokens is None:
             return None
         return self.candidate.expected_cost(prompt_tokens, completion_tokens)
@@ -73,7 +73,7 @@ class Prices:
         return (self.expected(prompt) or 0.0) if error.may_be_billed else 0.0
 
     def guess(self, prompt: str, answer: str) -> float:
-        """USD for an answer with estimated tokens; 0 if prices are not known."""
+        """Return the USD for an answer with estimated tokens; 0 if prices are not known."""
         return self.candidate.expected_cost(tokens_of(prompt), tokens_of(answer)) or 0.0
 
 
@@ -150,5 +150,5 @@ def require_prices(prices: Prices) -> None:
 
 
 def tokens_of(text: str) -> float:
-    """About how many tokens a text has."""
+    """Estimate the number of tokens of a text."""
     return len(text) / CHARACTERS_PER_TOKEN

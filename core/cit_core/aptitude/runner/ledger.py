@@ -41,19 +41,19 @@ class Ledger:
                     self._kept[source, outcome.item] = outcome
 
     def find(self, question: Question) -> Outcome | None:
-        """The outcome of a question, if it was answered."""
+        """Return the outcome of a question, if it was answered."""
         return self._kept.get((question.source, question.item.id))
 
     def outcome(self, item: Item) -> Outcome | None:
-        """The outcome of an item, if it is decided."""
+        """Return the outcome of an item, if it is decided."""
         return self._kept.get((self._test.source, item.id))
 
     def missing(self) -> list[Item]:
-        """Items without an outcome, in the suite's order."""
+        """Return items without an outcome, in the suite's order."""
         return [item for item in self._test.items if self.outcome(item) is None]
 
     def answered(self) -> list[tuple[Question, Outcome]]:
-        """Every question that was answered, and so may have been paid, with its outcome."""
+        """Return every question that was answered, and so may have been paid, with its outcome."""
         asked = (question for item in self._test.items for question in self._test.questions(item))
         return [(question, outcome) for question in asked if (outcome := self.find(question)) is not None]
 
@@ -166,7 +166,7 @@ def measured_usage(candidate: str, store: CapabilityStore | None) -> Usage:
 
 
 def settled_candidate(given: str | Candidate, stored: Iterable[Candidate]) -> Candidate:
-    """A candidate with all that is known: the store's facts, else the catalogue's, and those that are given.
+    """Return a candidate with the store's facts, else the catalogue's, and those that are given.
 
     Args:
         given: An id alone says nothing else.

@@ -98,7 +98,7 @@ class AptitudeTest:
                 grade(question.item, "")
 
     def in_turn(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The first item of every task, then the second: what has been asked says something about every task."""
+        """Interleave tasks: the first item of each, then the second, so that an early stop covers every task."""
         of_task: dict[str, list[Item]] = {task.id: [] for task in self.suite.tasks}
         for item in items:
             of_task[item.task].append(item)
@@ -106,7 +106,7 @@ class AptitudeTest:
 
 
 def settle(source: str, turns: Sequence[Outcome]) -> Outcome:
-    """An item's outcome from those of its turns: right if all are; what it took is the mean, as one query takes it."""
+    """Return an item's outcome from those of its turns: right if all are; its usage is their mean, as of one query."""
     answers = [turn.answer for turn in turns if turn.answer is not None]
     prompt_tokens, completion_tokens = _mean(turns, "prompt_tokens"), _mean(turns, "completion_tokens")
     return Outcome(

@@ -143,7 +143,7 @@ class _Run:
         )  # fmt: skip
 
     async def whole(self) -> RunReport:
-        """Every item that is missing, by as many workers as may ask at once."""
+        """Ask every missing item, with as many workers as may ask at once."""
         missing = self.test.in_turn(self.ledger.missing())
         self._show()
 

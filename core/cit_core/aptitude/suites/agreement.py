@@ -130,7 +130,7 @@ def held_out_agreement(
 
 
 def spearman(a_M: NDArray[np.floating], b_M: NDArray[np.floating]) -> float:
-    """Spearman's rank correlation, ties sharing their mean rank; NaN if one side is all ties."""
+    """Return Spearman's rank correlation, ties sharing their mean rank; NaN if one side is all ties."""
     a, b = _ranks(a_M), _ranks(b_M)
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
@@ -146,7 +146,7 @@ def _ranks(values_M: NDArray[np.floating]) -> NDArray[np.float64]:
 def _accuracies(
     correct_IM: NDArray[np.floating], tasks_I: NDArray[np.str_], generator: np.random.Generator | None
 ) -> NDArray[np.float64]:
-    """Mean over tasks, R x M: once as it is, or with the items weighted anew for every resample.
+    """Return mean over tasks, R x M: once as it is, or with the items weighted anew for every resample.
 
     The weights are exponential (Rubin's Bayesian bootstrap, 1981), so that no resample loses the last item of a task.
     NaN for a model that lacks a task: its mean could not be compared with the others'.

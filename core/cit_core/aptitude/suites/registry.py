@@ -17,7 +17,7 @@ BASICS = "cit-basics"
 
 
 def find_suite(name: str) -> Suite:
-    """The suite with a name, or in a file.
+    """Find a suite by its name or file.
 
     Args:
         name: `mmlu-pro-core`, `cit-basics`, `cit-basics:SEED`, or the path of a suite's JSON file.
@@ -39,7 +39,7 @@ def find_suite(name: str) -> Suite:
 
 
 def generated(name: str, shots: int = 20) -> tuple[Suite, tuple[Item, ...]] | None:
-    """The suite `cit-basics` or `cit-basics:SEED` with its items; None for any other name."""
+    """Return the suite `cit-basics` or `cit-basics:SEED` with its items; None for any other name."""
     kind, _, seed = name.partition(":")
     if kind != BASICS or not (seed.isdecimal() or name == BASICS):
         return None
@@ -49,7 +49,7 @@ def generated(name: str, shots: int = 20) -> tuple[Suite, tuple[Item, ...]] | No
 
 
 def read_suite(path: Path) -> Suite:
-    """A suite from its JSON file.
+    """Read a suite from its JSON file.
 
     Raises:
         InvalidInput: If the file cannot be read, or holds no suite.
@@ -73,7 +73,7 @@ def save_suite(suite: Suite, path: Path) -> None:
 
 
 def with_hashes(suite: Suite, items: Mapping[str, Item]) -> Suite:
-    """The suite with the content hash of every item; without any if the texts or answers of some are not known.
+    """Return the suite with the content hash of every item; without any if some texts or answers are not known.
 
     Args:
         suite: What is sampled.
@@ -85,7 +85,7 @@ def with_hashes(suite: Suite, items: Mapping[str, Item]) -> Suite:
 
 
 def next_version(suite: Suite, before: Suite | None) -> Suite:
-    """The suite under the version that it has already, or, if it differs from the one before it, under the next."""
+    """Return the suite under its version, or, if it differs from the one before it, under the next."""
     if before is None:
         return suite
     same = suite.model_copy(update={"version": before.version})

@@ -15,7 +15,7 @@ __all__ = ["known_items", "responses_of"]
 
 
 def known_items(store: CapabilityStore, given: Iterable[Item]) -> dict[str, Item]:
-    """Every item of a store and every given one, by id. A given one counts, with the stored task if it has none."""
+    """Return the items of a store and the given ones, by id. A given one wins, with the stored task if it has none."""
     known = {item.id: item for item in store.items()}
     for item in given:
         lacks_task = item.task == UNASSIGNED and item.id in known

@@ -25,7 +25,7 @@ __all__ = ["hashed_core_suite", "write_catalogue"]
 
 
 def hashed_core_suite(table: OutcomeMatrix, items: Path) -> Suite:
-    """The core set with its content hashes.
+    """Return the core set with its content hashes.
 
     Args:
         table: What it is sampled from.

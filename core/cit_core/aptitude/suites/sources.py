@@ -35,7 +35,7 @@ SHOWN = 3
 
 
 def texts(suite: Suite, source: str | Path | None = None) -> tuple[Item, ...]:
-    """Every item of a suite with its text and answer, in the suite's order, under the suite's tasks.
+    """Return every item of a suite with its text and answer, in the suite's order, under the suite's tasks.
 
     Args:
         suite: Its hashes, if it has any, are what the texts must have.
@@ -56,7 +56,7 @@ def texts(suite: Suite, source: str | Path | None = None) -> tuple[Item, ...]:
 
 
 def read_items(path: Path) -> Iterator[Item]:
-    """The items of a table: CSV, JSON lines or Parquet with a row for each.
+    """Yield the items of a table: CSV, JSON lines or Parquet with a row for each.
 
     Columns: item_id; task; instruction, or question and options to make it of; options (in CSV a list as in Python,
     `['a', 'b']`); answer; grader. All but item_id may be absent, others are ignored.

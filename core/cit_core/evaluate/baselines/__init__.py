@@ -35,7 +35,7 @@ __all__ = [
 
 
 def baselines() -> tuple[Baseline, ...]:
-    """All of them, in the order of our tables."""
+    """Return all baselines, in the order of our tables."""
     return (
         Random(),
         Aptitude(),
@@ -51,7 +51,7 @@ def baselines() -> tuple[Baseline, ...]:
 
 
 def quick_baselines() -> tuple[Baseline, ...]:
-    """All of them with fewer hyper-parameters to choose from: for a look, not for a table."""
+    """Return all baselines with fewer hyper-parameters to choose from: for a look, not for a table."""
     return (
         Random(),
         Aptitude(),

@@ -111,7 +111,7 @@ class BaselineData:
         return np.where(kept_IM, self.training_correct_IM, np.nan)[:, self.trained_M]
 
     def quality(self, scores_VT: NDArray[np.floating]) -> float:
-        """Ranking accuracy on validation items of the models to learn from: what hyper-parameters are chosen by.
+        """Return the ranking accuracy of the models to learn from on validation items; hyper-parameters maximise it.
 
         It is what routing needs: a loss on probabilities prefers settings that follow the items' difficulty and route
         worse.

@@ -20,7 +20,7 @@ class BestByAptitude:
     name = "single best by aptitude"
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> Array:
-        """Mean accuracy on the test, the same for every query; one half for a candidate that was never measured."""
+        """Return mean accuracy on the test, the same for every query; one half for an unmeasured candidate."""
         means = np.nan_to_num([capability.mean_accuracy for capability in capabilities], nan=0.5)
         return np.broadcast_to(means, (len(instructions), len(capabilities))).copy()
 

@@ -53,7 +53,7 @@ class _Items(NamedTuple):
     """A and, as its last column, b."""
 
     def __call__(self, x_ID: NDArray[np.float32]) -> tuple[Array, Array]:
-        """Factors (I, R) and difficulties (I,)."""
+        """Return factors (I, R) and difficulties (I,)."""
         linear_IS = (x_ID @ self.weights_DS).astype(np.float64)
         factors_IR = self.activation.f(linear_IS[:, :-1])
         if self.activation.level:
@@ -160,7 +160,7 @@ def _fit(
 def _best(
     activation: _Activation, factors: Sequence[int], decays: Sequence[float], data: BaselineData
 ) -> tuple[_Items, Array, tuple[int, float]]:
-    """The question's side that ranks the models to learn from best on validation items, with them placed on it."""
+    """Return the parameters of items and models that rank these best on validation items, and the hyper-parameters."""
     x_ID, x_VD = _with_one(data.training_vectors_ID), _with_one(data.validation_vectors_VD)
     correct_IT = data.training_correct_IM[:, data.trained_M]
 
@@ -173,7 +173,7 @@ def _best(
 
 
 def _learn(activation: _Activation, x_ID: NDArray[np.float32], correct_IT: Array, rank: int, decay: float) -> _Items:
-    """The question's side, from both at once: the log-loss with its ridges, by L-BFGS."""
+    """Fit the items' parameters together with the models', by L-BFGS on the log-loss with its ridges."""
     width, models = x_ID.shape[1], correct_IT.shape[1]
     cut = width * (rank + 1)
 
@@ -208,7 +208,7 @@ def _place(items: _Items, x_ID: NDArray[np.float32], correct_IM: Array) -> Array
 
 
 def _log_loss(log_odds_IM: Array, correct_IM: Array) -> tuple[float, Array]:
-    """Summed over what was measured, and its derivative by the log-odds."""
+    """Return the log-loss summed over measured outcomes, and its derivative by the log-odds."""
     residual_IM = sigmoid(log_odds_IM) - correct_IM
     loss_IM = np.logaddexp(0.0, log_odds_IM) - correct_IM * log_odds_IM
     return float(np.nansum(loss_IM)), np.nan_to_num(residual_IM)

@@ -136,7 +136,7 @@ def _fit(
 
 
 def _regressions(data: BaselineData, correct_IK: Array, estimator: Callable[[int], Any]) -> Local:
-    """One regression for each group of models that were measured on the same items: nearly always one for all."""
+    """Fit a regression for each group of models that were measured on the same items: nearly always one for all."""
     measured_IG, group_K = np.unique(~np.isnan(correct_IK), axis=1, return_inverse=True)
     fitted = [
         estimator(int(rows_I.sum())).fit(data.training_vectors_ID[rows_I], correct_IK[rows_I][:, group_K == group])

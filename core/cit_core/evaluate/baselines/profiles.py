@@ -91,7 +91,7 @@ def _best(
     data: BaselineData,
     encode: Encode,
 ) -> Fitted:
-    """The classifier that ranks the models to learn from best on validation items."""
+    """Return the classifier that ranks the models to learn from best on validation items."""
     profiles = _Profiles(data.capabilities)
     trained = [capability for capability, one in zip(data.capabilities, data.trained, strict=True) if one]
 
@@ -119,7 +119,7 @@ class _Profiles:
         return np.array(rows, np.float32)
 
     def pairs(self, data: BaselineData) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Features (P, F) of training items with the models to learn from, and whether the answer was right."""
+        """Return features (P, F) of training items with the models to learn from, and True for right answers."""
         correct_IM = np.where(data.trained_M, data.training_correct_IM, np.nan)
         item_P, model_P = np.nonzero(~np.isnan(correct_IM))
         drawn = np.random.default_rng(0).permutation(len(item_P))[:PAIRS]
@@ -128,7 +128,7 @@ class _Profiles:
         return np.hstack([data.training_vectors_ID[item_P], rows_MF[model_P]]), correct_IM[item_P, model_P] >= 0.5
 
     def predict(self, classifier: Any, vectors_ND: NDArray[np.float32], capabilities: Sequence[Capability]) -> Array:
-        """P(right), (N, K)."""
+        """Return P(right), (N, K)."""
         columns = [
             classifier.predict_proba(np.hstack([vectors_ND, np.tile(row_F, (len(vectors_ND), 1))]))[:, 1]
             for row_F in self.rows(capabilities)

@@ -60,7 +60,7 @@ class Fitted:
     """Hyper-parameters, as chosen on validation items."""
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> Array:
-        """P(correct) of N queries for K candidates, (N, K).
+        """Return P(correct) of N queries for K candidates, (N, K).
 
         Raises:
             UnknownCandidate: If the baseline uses responses and has not seen a candidate.
@@ -71,7 +71,7 @@ class Fitted:
 
 
 def by_column(name: str, ids: Sequence[str], predict: Callable[[NDArray[np.float32]], Array]) -> Predict:
-    """For a baseline that knows models by their ids, not by their profiles.
+    """Make a predictor of a baseline that knows models by their ids, not by their profiles.
 
     Args:
         name: Of the baseline.
@@ -91,7 +91,7 @@ def by_column(name: str, ids: Sequence[str], predict: Callable[[NDArray[np.float
 
 
 def bench_module(name: str) -> Any:
-    """A part of scikit-learn or SciPy, imported when it is needed.
+    """Import a part of scikit-learn or SciPy.
 
     Raises:
         MissingExtra: If it is not installed.

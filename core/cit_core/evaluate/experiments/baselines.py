@@ -45,7 +45,7 @@ COLUMNS = (
 def baselines(
     settings: Sequence[Setting], predictions: Mapping[str, Mapping[str, Scores]], uses: Mapping[str, str]
 ) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    """A table for every setting, over 50 zoos of similar strength, and the reliability of ours.
+    """Return a table for every setting, over 50 zoos of similar strength, and the reliability of ours.
 
     Args:
         settings: What was routed.
@@ -63,7 +63,7 @@ def baselines_of(scores: Mapping[str, Scores]) -> tuple[str, ...]:
 
 
 def table_of(setting: Setting, scores: Mapping[str, Scores], uses: Mapping[str, str]) -> Table:
-    """Every method over the zoos of similar strength of one setting; the best accuracy last but for hindsight."""
+    """Tabulate every method over zoos of similar strength in one setting, by rising accuracy, then hindsight."""
     zoos = random_zoos(setting.aptitude)
     correct = setting.correct_NK
     values = {name: values_of(given, correct, zoos) for name, given in scores.items()}
@@ -96,7 +96,7 @@ def _row(row: Judged, uses: str, scores: Scores | None, setting: Setting) -> tup
 
 
 def _changed_hands(scores: Scores, correct: Scores, zoos: Sequence[tuple[int, ...]]) -> Scores:
-    """The control in which profiles are permuted: a score depends on query and profile alone, so columns change places.
+    """Return the control with permuted profiles: a score depends on query and profile alone, so columns change places.
 
     Every rotation of a zoo counts, so that each profile is at each candidate equally often.
     """
@@ -115,7 +115,7 @@ def _changed_hands(scores: Scores, correct: Scores, zoos: Sequence[tuple[int, ..
 
 
 def reliability_figure(setting: Setting, scores: Mapping[str, Scores]) -> Figure:
-    """Probability against accuracy, over all pairs of question and candidate."""
+    """Return the figure of probability against accuracy, over all pairs of question and candidate."""
     series = []
     for name in (SINGLE_BEST, *OURS):
         if name in scores:

@@ -57,7 +57,7 @@ class Prices(NamedTuple):
 def cost(
     setting: Setting, scores: Mapping[str, Scores], methods: Sequence[str]
 ) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    """Curves over the mixed zoos, and the strong-weak pair that RouteLLM's numbers are of.
+    """Return curves over the mixed zoos, and the strong-weak pair of RouteLLM's numbers.
 
     Args:
         setting: With all models.
@@ -155,7 +155,7 @@ def _series(method: str, curve: Curve) -> Series:
 def _pair(
     setting: Setting, scores: Mapping[str, Scores], candidates: Sequence[Candidate], methods: Sequence[str]
 ) -> list[Table]:
-    """The best small model and the best of all; nothing where there is no small one."""
+    """Return the best small model and the best of all; nothing if there is no small one."""
     strong = int(setting.aptitude.argmax())
     small = [k for k, c in enumerate(candidates) if c.params_b is not None and c.params_b < SMALL_B]
     if not small or strong in small:

@@ -26,7 +26,7 @@ def onboarding(
     asked: Sequence[int] = ASKED,
     logged: Sequence[int] = LOGGED,
 ) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    """Accuracy against what is known of new models.
+    """Measure accuracy against the known answers of new models.
 
     Args:
         setting_of: From core questions asked and other answers logged to a setting over the same items and candidates.
@@ -59,7 +59,7 @@ def _measured(
 
 
 def _table(title: str, what: str, found: dict[int, dict[str, Judged]], names: Sequence[str]) -> Table:
-    """A row for every number and router."""
+    """Return a row for every number and router."""
     columns = (
         Column(what, "count"),
         Column("router", "text"),

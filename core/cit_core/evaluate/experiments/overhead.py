@@ -20,7 +20,7 @@ SENTENCE = "A second train leaves the same station an hour later and follows the
 def overhead(
     scorer: Scorer, profiles: Sequence[Capability], repeats: int = 30
 ) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    """One pass for the whole zoo, as here, beside a forward for every candidate, as in the paper.
+    """Time one pass for the whole zoo, as here, and a forward for every candidate, as in the paper.
 
     Args:
         scorer: The network.

@@ -22,7 +22,7 @@ BEST_SO_FAR = 5
 
 
 def releases(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Figure]:
-    """At each step the zoo is the five best so far, by aptitude, and the newest.
+    """Simulate releases: at each step the zoo is the five best so far, by aptitude, and the newest.
 
     Args:
         setting: With all models.

@@ -16,7 +16,7 @@ __all__ = ["zoos"]
 
 
 def zoos(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Table, Table]:
-    """Accuracy of every method in every zoo, and what it is above the best by aptitude and above the best baseline.
+    """Measure every method in every zoo: accuracy, and the difference to the best by aptitude and to the best baseline.
 
     Args:
         setting: With all models.
