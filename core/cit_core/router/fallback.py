@@ -247,7 +247,7 @@ class Attempts:
         """As `with attempts`, for a stream that is read elsewhere: within, its first part is waited for."""
         try:
             yield
-        except BaseException as error:
+        except BaseException as error:  # a cancelled call is no failure, and must free the candidate it was probing
             if not self.failed(error):
                 raise
         else:
