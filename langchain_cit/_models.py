@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
-from cit_core.catalogue.aliases import effort_of
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
 from cit_core.records import Candidate
 from cit_core.router import Router
+from cit_core.router.options import named_models, split_effort
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -56,23 +56,13 @@ def open_models(
         InvalidInput: If there is none, or one is neither of these.
         MissingExtra: If a string is given and langchain is not installed.
     """
-    named = dict(models) if isinstance(models, Mapping) else {_name(model): model for model in _listed(models)}
-    if not named:
-        raise InvalidInput("from_models needs at least one model, for instance ['openai:gpt-5-mini']")
+    named = named_models(models, _name)
     routes = {name: _opened(model) if isinstance(model, str) else model for name, model in named.items()}
     candidates = [_candidate(name, route) for name, route in routes.items()]
     return routes, Router.from_models(candidates, store=store, strict=strict, policy=policy, constraints=constraints)
 
 
-def _listed(models: object) -> list[Any]:
-    if isinstance(models, str) or not isinstance(models, Iterable):
-        raise InvalidInput(f"models is {shown(models)}; pass a list of models, for instance ['openai:gpt-5-mini']")
-    return list(models)
-
-
 def _name(model: object) -> str:
-    if isinstance(model, str):
-        return model
     if not isinstance(model, BaseChatModel):
         raise InvalidInput(
             f"a model is {shown(model)}; it must be a 'provider:model' string or a chat model, or have a name: "
@@ -93,17 +83,9 @@ def _opened(model: str) -> BaseChatModel:
         from langchain.chat_models import init_chat_model
     except ImportError as error:
         raise MissingExtra("langchain, which opens models by name,", "agents") from error
-    name, effort = effort_of(model)
-    if effort is None:
-        return init_chat_model(name)
-    provider = name.partition(":")[0]
-    if provider not in EFFORT_OPTIONS:
-        raise InvalidInput(
-            f"how an effort is set is not known of {provider!r}; make the chat model yourself and pass "
-            f"{{{model!r}: it}}"
-        )
-    options: Any = {EFFORT_OPTIONS[provider]: effort}
-    opened: BaseChatModel = init_chat_model(name, **options)
+    name, options = split_effort(model, EFFORT_OPTIONS, "chat model")
+    open_one: Any = init_chat_model  # its overloads know no options by name
+    opened: BaseChatModel = open_one(name, **options)
     return opened
 
 

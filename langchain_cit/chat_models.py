@@ -14,10 +14,9 @@ from langchain_core.caches import BaseCache
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config
+from langchain_core.runnables import Runnable
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import ConfigDict, Field, PrivateAttr
 
@@ -25,7 +24,8 @@ from cit_core.policy import Constraints, Policy
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Router, Sticky
 from cit_core.router.options import as_context, as_fallback, as_router, as_sticky, check_options
-from langchain_cit._configurable import KNOBS, THREAD_ID, check_keys
+from langchain_cit._config_calls import ConfigCalls
+from langchain_cit._configurable import KNOBS, THREAD_ID
 from langchain_cit._first_token import EmptyStream, afrom_first_token, from_first_token, held_by, held_one
 from langchain_cit._inputs import Asking
 from langchain_cit._model_calls import agenerate, astream, generate, split_options, stream
@@ -47,7 +47,7 @@ STANDARD = {"api_key", "base_url", "max_retries", "max_tokens", "model", "stop",
 """Options that LangChain passes to chat models of any kind; here each candidate has its own."""
 
 
-class ChatCIT(BaseChatModel):
+class ChatCIT(ConfigCalls):
     """A chat model that hands every call to the candidate most likely to get it right.
 
     `model="ID"`, bound or passed to a call, forces a candidate; `config["configurable"]` takes the same entries as for
@@ -207,83 +207,6 @@ class ChatCIT(BaseChatModel):
             return super().get_num_tokens_from_messages(messages, tools)
         given = {} if tools is None else {"tools": tools}
         return max(model.get_num_tokens_from_messages(messages, **given) for model in self.routes.values())
-
-    # -- calls: what the config sets becomes an argument, which is all that the methods below get to see --------------
-
-    def invoke(
-        self,
-        input: LanguageModelInput,  # noqa: A002
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> AIMessage:
-        """Route, then call the chosen candidate; the next-best if that cannot serve."""
-        return super().invoke(input, config, stop=stop, **{**self._set_by(config), **kwargs})
-
-    async def ainvoke(
-        self,
-        input: LanguageModelInput,  # noqa: A002
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> AIMessage:
-        """As `invoke`; the decision is made in a worker thread."""
-        return await super().ainvoke(input, config, stop=stop, **{**self._set_by(config), **kwargs})
-
-    def stream(
-        self,
-        input: LanguageModelInput,  # noqa: A002
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> Iterator[AIMessageChunk]:
-        """As `invoke`, in pieces; the next-best is asked before the first piece only."""
-        return super().stream(input, config, stop=stop, **{**self._set_by(config), **kwargs})
-
-    def astream(
-        self,
-        input: LanguageModelInput,  # noqa: A002
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[AIMessageChunk]:
-        """As `stream`; the decision is made in a worker thread."""
-        return super().astream(input, config, stop=stop, **{**self._set_by(config), **kwargs})
-
-    def stream_events(
-        self,
-        input: LanguageModelInput,  # noqa: A002
-        config: RunnableConfig | None = None,
-        *,
-        version: Literal["v1", "v2", "v3"] = "v2",
-        **kwargs: Any,
-    ) -> Any:
-        """As any chat model; only `v3` does not go through `stream`, which reads the config."""
-        given = self._set_by(config) if version == "v3" else {}
-        return super().stream_events(input, config, version=version, **{**given, **kwargs})
-
-    def astream_events(
-        self,
-        input: LanguageModelInput,  # noqa: A002
-        config: RunnableConfig | None = None,
-        *,
-        version: Literal["v1", "v2", "v3"] = "v2",
-        **kwargs: Any,
-    ) -> Any:
-        """As `stream_events`."""
-        given = self._set_by(config) if version == "v3" else {}
-        return super().astream_events(input, config, version=version, **{**given, **kwargs})
-
-    def _set_by(self, config: RunnableConfig | None) -> dict[str, Any]:
-        set_ = ensure_config(config).get("configurable", {})
-        check_keys(RunnableConfig(configurable=set_))
-        known = {spec.id for spec in self.config_specs}
-        given = {k: v for k, v in set_.items() if k in known and v is not None}
-        return {"configurable": given} if given else {}
 
     # -- what LangChain calls inside ----------------------------------------------------------------------------------
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from llama_index.core.llms import LLM
 
-from cit_core.catalogue.aliases import effort_of
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
 from cit_core.records import Candidate
 from cit_core.router import Router
+from cit_core.router.options import named_models, split_effort
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -37,6 +37,9 @@ CLASSES: Mapping[str, tuple[str, str]] = {
 }
 """Prefix of a name to the package `llama-index-llms-...` and the class that opens it."""
 
+EFFORT_OPTIONS: Mapping[str, str] = {"openai": "reasoning_effort"}
+"""Providers whose LLMs take an effort, and the name of the option."""
+
 
 def open_models(
     models: Models,
@@ -58,23 +61,13 @@ def open_models(
     Raises:
         InvalidInput: If there is none, one is neither of these, or the package of a provider is not installed.
     """
-    named = dict(models) if isinstance(models, Mapping) else {_name(model): model for model in _listed(models)}
-    if not named:
-        raise InvalidInput("from_models needs at least one model, for instance ['openai:gpt-5-mini']")
+    named = named_models(models, _name)
     llms = {name: _opened(model) if isinstance(model, str) else model for name, model in named.items()}
     candidates = [_candidate(name, llm) for name, llm in llms.items()]
     return llms, Router.from_models(candidates, store=store, strict=strict, policy=policy, constraints=constraints)
 
 
-def _listed(models: object) -> list[Any]:
-    if isinstance(models, str) or not isinstance(models, Iterable):
-        raise InvalidInput(f"models is {shown(models)}; pass a list of models, for instance ['openai:gpt-5-mini']")
-    return list(models)
-
-
 def _name(model: object) -> str:
-    if isinstance(model, str):
-        return model
     if not isinstance(model, LLM):
         raise InvalidInput(
             f"a model is {shown(model)}; it must be a 'provider:model' string or a LlamaIndex LLM, or have a name: "
@@ -85,7 +78,7 @@ def _name(model: object) -> str:
 
 def _opened(model: str) -> LLM:
     """Open an LLM by its name; its key is read from the environment by the provider's own class."""
-    name, effort = effort_of(model)
+    name, options = split_effort(model, EFFORT_OPTIONS, "LLM")
     prefix, _, rest = name.partition(":")
     if prefix not in CLASSES or not rest:
         known = ", ".join(f"{prefix}:..." for prefix in CLASSES)
@@ -93,13 +86,6 @@ def _opened(model: str) -> LLM:
             f"no class is known for {model!r}; names begin with {known}. Or pass {{{model!r}: your LLM}}"
         )
     package, class_ = CLASSES[prefix]
-    options: dict[str, Any] = {}
-    if effort is not None:
-        if prefix != "openai":
-            raise InvalidInput(
-                f"how an effort is set is not known of {prefix!r}; make the LLM yourself and pass {{{model!r}: it}}"
-            )
-        options["reasoning_effort"] = effort
     try:
         module = importlib.import_module(f"llama_index.llms.{package.replace('-', '_')}")
     except ImportError as error:

@@ -101,6 +101,7 @@ TESTED_WITH = {
     "cit_core/router/scorer.py": "core/router/test_router.py",
     "cit_core/router/serialization.py": "langchain_cit/test_json.py",
     "cit_core/validation.py": "core/router/test_hostile_values.py",
+    "langchain_cit/_config_calls.py": "langchain_cit/test_chat_models.py",
     "langchain_cit/query.py": "langchain_cit/test_inputs.py",
 }
 """Module without a test file of its name to the file, below tests/, that tests it together with its neighbours."""

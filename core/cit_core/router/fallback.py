@@ -247,7 +247,7 @@ class Attempts:
         """Handle errors until the first part of a stream that is read elsewhere, as `with attempts` does."""
         try:
             yield
-        except BaseException as error:
+        except BaseException as error:  # a cancelled call is no failure, and must free the candidate it was probing
             if not self.failed(error):
                 raise
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
-from cit_core.errors import CheckpointError, InvalidInput
+from cit_core.errors import CheckpointError, InvalidInput, UnknownCandidate
 from cit_core.evidence.scorer import Reader
 from cit_core.fork import renew_after_fork
 from cit_core.messages import shown
@@ -38,6 +38,7 @@ __all__ = [
     "notes_of",
     "open_scorer",
     "open_store",
+    "pick_candidates",
 ]
 
 NO_QUESTIONS = (
@@ -196,6 +197,27 @@ def core_outcomes() -> OutcomeMatrix:
         tasks=tuple(task.id for task in suite.tasks for _ in suite.items[task.id]),
         vectors_ID=core_vectors(),
     )
+
+
+def pick_candidates(capabilities: Iterable[Capability], models: Iterable[str] | None, where: str) -> list[Capability]:
+    """Return the candidates of these ids, in this order; all of them if no ids are given.
+
+    Raises:
+        UnknownCandidate: If there is no such candidate.
+        InvalidInput: If it is no list of ids.
+    """
+    known = {capability.candidate.id: capability for capability in capabilities}
+    if models is None:
+        return list(known.values())
+    if isinstance(models, str):
+        raise InvalidInput(f"models is one text, {shown(models)}; it must be a list of ids: [{shown(models)}]")
+    if not isinstance(models, Iterable):
+        raise InvalidInput(f"models is {shown(models)}; it must be a list of ids")
+    wanted = list(models)
+    for id_ in wanted:
+        if not isinstance(id_, str) or id_ not in known:
+            raise UnknownCandidate(id_, known, where)
+    return [known[id_] for id_ in wanted]
 
 
 class Network(Scorer, Reader, Protocol):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from cit_core.catalogue.aliases import effort_of
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import closest, shown
 from cit_core.policy import as_constraints, as_policy
+from cit_core.records import require_unique
 from cit_core.router.batching import as_batching
 from cit_core.router.fallback import Fallback
 from cit_core.router.loading import is_store
@@ -28,6 +30,8 @@ __all__ = [
     "as_sticky",
     "check_ids",
     "check_options",
+    "named_models",
+    "split_effort",
 ]
 
 
@@ -142,3 +146,48 @@ def check_options(given: Mapping[str, Any], model: type[BaseModel], also: Collec
         if name not in known:
             hint = ", ".join(map(repr, closest(name, known)))
             raise InvalidInput(f"{model.__name__} has no option {shown(name)}" + (f"; closest: {hint}" if hint else ""))
+
+
+def named_models(given: Any, name: Callable[[Any], str]) -> dict[str, Any]:
+    """Return what `from_models` was given, by name.
+
+    Args:
+        given: Names and models, or a mapping from names to either.
+        name: Returns the name that a model tells of itself; called for what is no name.
+
+    Raises:
+        InvalidInput: If there is none, or it is no list.
+    """
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidInput(f"models is {shown(given)}; pass a list of models, for instance ['openai:gpt-5-mini']")
+    models = list(given.items() if isinstance(given, Mapping) else given)
+    if not models:
+        raise InvalidInput("from_models needs at least one model, for instance ['openai:gpt-5-mini']")
+    if isinstance(given, Mapping):
+        return dict(models)
+    names = [model if isinstance(model, str) else name(model) for model in models]
+    require_unique(names, "models")
+    return dict(zip(names, models, strict=True))
+
+
+def split_effort(model: str, options: Mapping[str, str], kind: str) -> tuple[str, dict[str, str]]:
+    """Split `openai:gpt-5-mini@low` into what a framework opens and the options that set the effort.
+
+    Args:
+        model: Name of a model.
+        options: Provider to the option of its class that sets the effort.
+        kind: What the framework calls a model, for the message.
+
+    Raises:
+        InvalidInput: If there is an effort, and how it is set is not known of the provider.
+    """
+    name, effort = effort_of(model)
+    if effort is None:
+        return name, {}
+    provider = name.partition(":")[0]
+    if provider not in options:
+        raise InvalidInput(
+            f"how an effort is set is not known of {shown(provider)}; make the {kind} yourself and pass "
+            f"{{{shown(model)}: it}}"
+        )
+    return name, {options[provider]: effort}

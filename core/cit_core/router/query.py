@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Annotated
 
@@ -10,12 +10,13 @@ from pydantic import PlainValidator, SkipValidation
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from cit_core.errors import InvalidInput
+from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy, QueryFacts, as_policy
 from cit_core.router.sticky import Conversation
 from cit_core.tokens import estimate_tokens
 from cit_core.validation import OPTIONS, our_errors
 
-__all__ = ["CHARACTERS_PER_TOKEN", "Query", "check_text", "estimate_tokens", "policy_or_none"]
+__all__ = ["CHARACTERS_PER_TOKEN", "Query", "check_text", "estimate_tokens", "policy_or_none", "queries_of"]
 
 CHARACTERS_PER_TOKEN = 4
 """Rough length of a token in English text; `estimate_tokens` knows other scripts."""
@@ -75,3 +76,25 @@ def check_text(text: object, place: int | None = None) -> None:
     except UnicodeEncodeError as error:
         broken = text[error.start : error.end]
         raise InvalidInput(f"{where} is not valid Unicode: {broken!r} at character {error.start}") from None
+
+
+def queries_of(
+    instructions: Sequence[str],
+    policy: Policy | str | None,
+    constraints: Constraints | None,
+    facts: Sequence[QueryFacts | None] | None,
+) -> list[Query]:
+    """Return the queries of a batch, whose texts are checked before anything is scored."""
+    if isinstance(instructions, str):
+        raise InvalidInput("route_many needs a sequence of texts and got one text; use route for a single query")
+    if not isinstance(instructions, Iterable) or not (facts is None or isinstance(facts, Sequence)):
+        raise InvalidInput(f"route_many got {shown(instructions)} and facts {shown(facts)}; it needs lists")
+    texts = list(instructions)  # an array of texts has no truth value
+    if facts is not None and len(facts) != len(texts):
+        raise InvalidInput(f"got {len(facts)} facts for {len(texts)} queries; pass one for each")
+    for place, text in enumerate(texts):
+        check_text(text, place if len(texts) > 1 else None)
+    chosen = policy_or_none(policy)
+    return [
+        Query(text, given, chosen, constraints) for text, given in zip(texts, facts or [None] * len(texts), strict=True)
+    ]

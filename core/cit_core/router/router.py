@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cit_core.catalogue.facts import facts_as_of
 from cit_core.catalogue.resolve import resolve_models
-from cit_core.errors import CITError, InvalidInput, UnknownCandidate
+from cit_core.errors import CITError, InvalidInput
 from cit_core.fork import no_fork
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy, QueryFacts
@@ -21,8 +21,16 @@ from cit_core.router.batching import Batcher, Batching, as_batching
 from cit_core.router.concurrency import aside
 from cit_core.router.engine import Engine
 from cit_core.router.feedback import Feedback
-from cit_core.router.loading import Origin, from_catalogue, from_store, notes_of, open_scorer, open_store
-from cit_core.router.query import Query, check_text, policy_or_none
+from cit_core.router.loading import (
+    Origin,
+    from_catalogue,
+    from_store,
+    notes_of,
+    open_scorer,
+    open_store,
+    pick_candidates,
+)
+from cit_core.router.query import Query, policy_or_none, queries_of
 from cit_core.router.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -113,7 +121,7 @@ class Router(Engine):
             opened = from_catalogue(checkpoint, evidence=evidence)
         router = cls(
             opened.scorer,
-            _pick(opened.capabilities, models, "the catalogue"),
+            pick_candidates(opened.capabilities, models, "the catalogue"),
             policy=policy,
             constraints=constraints,
             store_version=opened.version,
@@ -214,7 +222,7 @@ class Router(Engine):
         """
         store = open_store(store)
         opened = from_store(store, scorer, suite, evidence=evidence)
-        zoo = _pick(opened.capabilities, models, store.url)
+        zoo = pick_candidates(opened.capabilities, models, store.url)
         unmeasured = dict(opened.unmeasured)
         if all(capability.candidate.id in unmeasured for capability in zoo):
             unmeasured = {}  # whoever asks for these alone shall have them
@@ -306,7 +314,9 @@ class Router(Engine):
             InvalidInput: If a query is not a text or is empty, or `facts` has another length.
             NoCandidate: If every candidate is excluded for a query.
         """
-        return [_or_raise(outcome) for outcome in self.decide_many(_queries(instructions, policy, constraints, facts))]
+        return [
+            _or_raise(outcome) for outcome in self.decide_many(queries_of(instructions, policy, constraints, facts))
+        ]
 
     async def aroute_many(
         self,
@@ -317,7 +327,7 @@ class Router(Engine):
         facts: Sequence[QueryFacts | None] | None = None,
     ) -> list[Decision]:
         """Choose candidates as `route_many` does; the event loop is never blocked."""
-        outcomes = await self.adecide_many(_queries(instructions, policy, constraints, facts))
+        outcomes = await self.adecide_many(queries_of(instructions, policy, constraints, facts))
         return [_or_raise(outcome) for outcome in outcomes]
 
     async def adecide_many(self, queries: Sequence[Query]) -> list[Decision | CITError]:
@@ -366,44 +376,7 @@ class Router(Engine):
         return await aside("feedback", self.feedback, about, candidate, correct, key=key)
 
 
-def _queries(
-    instructions: Sequence[str],
-    policy: Policy | str | None,
-    constraints: Constraints | None,
-    facts: Sequence[QueryFacts | None] | None,
-) -> list[Query]:
-    """Return the queries of a batch, whose texts are checked before anything is scored."""
-    if isinstance(instructions, str):
-        raise InvalidInput("route_many needs a sequence of texts and got one text; use route for a single query")
-    if not isinstance(instructions, Iterable) or not (facts is None or isinstance(facts, Sequence)):
-        raise InvalidInput(f"route_many got {shown(instructions)} and facts {shown(facts)}; it needs lists")
-    texts = list(instructions)  # an array of texts has no truth value
-    if facts is not None and len(facts) != len(texts):
-        raise InvalidInput(f"got {len(facts)} facts for {len(texts)} queries; pass one for each")
-    for place, text in enumerate(texts):
-        check_text(text, place if len(texts) > 1 else None)
-    chosen = policy_or_none(policy)
-    return [
-        Query(text, given, chosen, constraints) for text, given in zip(texts, facts or [None] * len(texts), strict=True)
-    ]
-
-
 def _or_raise(outcome: Decision | CITError) -> Decision:
     if isinstance(outcome, CITError):
         raise outcome
     return outcome
-
-
-def _pick(capabilities: Iterable[Capability], models: Iterable[str] | None, where: str) -> list[Capability]:
-    known = {capability.candidate.id: capability for capability in capabilities}
-    if models is None:
-        return list(known.values())
-    if isinstance(models, str):
-        raise InvalidInput(f"models is one text, {shown(models)}; it must be a list of ids: [{shown(models)}]")
-    if not isinstance(models, Iterable):
-        raise InvalidInput(f"models is {shown(models)}; it must be a list of ids")
-    wanted = list(models)
-    for id_ in wanted:
-        if not isinstance(id_, str) or id_ not in known:
-            raise UnknownCandidate(id_, known, where)
-    return [known[id_] for id_ in wanted]

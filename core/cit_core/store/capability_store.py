@@ -146,7 +146,7 @@ class CapabilityStore:
         try:
             yield load
             load.publish()
-        except BaseException:
+        except BaseException:  # also after Ctrl-C: nothing half-loaded stays behind
             with suppress(CITError):  # what cannot be taken back now stays unseen, and a later load removes it
                 load.discard()
             raise

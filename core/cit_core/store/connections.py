@@ -147,7 +147,7 @@ class Connections:
             elif self._file is None:  # SQLite's transactions are snapshots as they are
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             connection.begin()
-        except BaseException:
+        except BaseException:  # also after Ctrl-C: a connection that is not given back is missing for good
             _give_back(connection)
             raise
         return connection
