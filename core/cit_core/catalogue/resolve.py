@@ -12,6 +12,7 @@ from cit_core.catalogue.facts import Model, facts_as_of, find_model, similar_nam
 from cit_core.catalogue.linked import Linked, average_for_price, linked, linked_capability
 from cit_core.catalogue.profiles import catalogue_capabilities
 from cit_core.errors import InvalidInput
+from cit_core.messages import shown
 from cit_core.records import Candidate, Capability, require_unique
 
 __all__ = ["Resolved", "resolve_models"]
@@ -36,7 +37,11 @@ class Resolved:
 
 
 def resolve_models(
-    models: Iterable[str | Candidate], *, measured: Mapping[str, Capability] | None = None, strict: bool = False
+    models: Iterable[str | Candidate],
+    *,
+    measured: Mapping[str, Capability] | None = None,
+    known_as: Mapping[str, str] | None = None,
+    strict: bool = False,
 ) -> list[Resolved]:
     """Find what is known of each model.
 
@@ -44,6 +49,7 @@ def resolve_models(
         models: Names as an application writes them (`cit_core.catalogue.aliases`), with an effort where one is meant:
             `openai:gpt-5-mini@low`; or candidates; their own facts go before public ones.
         measured: Profiles of one's own by id; they go before anything that is publicly known.
+        known_as: For ids of one's own making, the name of the model: `{"fast": "gpt-5-mini"}`.
         strict: Refuse a model that is not known at all; otherwise it counts as an average model of its price.
 
     Returns:
@@ -54,12 +60,12 @@ def resolve_models(
     """
     given = [Candidate(id=model) if isinstance(model, str) else model for model in models]
     require_unique((candidate.id for candidate in given), "models")
-    own = measured or {}
+    own, names = measured or {}, known_as or {}
     public = {capability.candidate.id: capability for capability in catalogue_capabilities()}
     return [
         _own(own[candidate.id])
         if candidate.id in own
-        else _with_facts(_public(candidate.id, public, strict), candidate)
+        else _with_facts(_public(names.get(candidate.id, candidate.id), public, strict), candidate)
         for candidate in given
     ]
 
@@ -84,8 +90,9 @@ def _public(name: str, public: Mapping[str, Capability], strict: bool) -> Resolv
     model = find_model(name)
     if model is None:
         if strict:
-            close = "".join(f" {other!r}" for other in similar_names(name))
-            raise InvalidInput(f"no model {name!r} is known; close:{close or ' none'}. `cit models list` shows all")
+            close = ", ".join(map(repr, similar_names(name)))
+            hint = f"; closest: {close}" if close else ""
+            raise InvalidInput(f"no model {shown(name)} is known{hint}; `cit models list` shows all")
         found, because = average_for_price(None), "nothing is known of it: an average model"
         return Resolved(linked_capability(Candidate(id=name), found), "average", because)
     effort = effort_of(name)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from cit_core.cli import _output, _stdio, aptitude, bench, calibrate, demo, doctor, import_, models, route, store, train
 from cit_core.cli._group import Group
 from cit_core.cli._options import OpenRouter
+from cit_core.cli._options import config as chosen_config
 
 __all__ = ["app", "main"]
 
@@ -40,11 +42,20 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def cit(
-    version: Annotated[
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Settings: store, models, policy. Default: the file that CIT_CONFIG names; cit.toml in this folder.",
+        ),
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback acts
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Send every query to the LLM that is most likely to get it right. `cit demo` shows how, offline."""
+    chosen_config.set(config)
 
 
 def main(open_router: OpenRouter | None = None) -> None:

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from cit_core.policy import Policy
     from cit_core.router import Router
+    from cit_core.settings import Settings
     from cit_core.store import CapabilityStore
 
 __all__ = [
+    "DEFAULT_STORE",
     "CheckpointOption",
     "IdArgument",
     "JsonOption",
     "OpenRouter",
     "StoreOption",
+    "config",
+    "is_default",
     "open_router",
     "open_store",
+    "reads_catalogue",
+    "settings",
     "split_ids",
+    "sqlite_file",
     "typed_store",
 ]
 
 DEFAULT_STORE = "default"
+config: ContextVar[Path | None] = ContextVar("config", default=None)
+"""The file of `cit --config`."""
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the model.", show_default=False)]
 StoreOption = Annotated[
@@ -34,7 +45,8 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         metavar="URL",
-        help="Store: sqlite:///my.db, postgresql://…, or `default` for this user's own.",
+        help="Store: sqlite:///my.db, postgresql://…, `default` for this user's own, or `catalogue` for the shipped "
+        "models. Default: the settings' store, else this user's own.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -47,24 +59,55 @@ OpenRouter = Callable[[str, str | None, Sequence[str] | None, "Policy"], "Router
 """(checkpoint, store URL, ids of models, policy) to a router."""
 
 
+def settings() -> Settings:
+    """Return the settings of this run: `cit.toml` or the file of `cit --config`, and the environment above it."""
+    from cit_core.settings import read_settings
+
+    return read_settings(config.get())
+
+
 def open_router(checkpoint: str, store: str | None, models: Sequence[str] | None, policy: Policy) -> Router:
-    """Build the router of `cit route`: over the shipped catalogue, or over a store if one is given.
+    """Build the router of `cit route`: among the models that are named, those of a store, or the shipped catalogue.
 
     Raises:
-        UnknownCandidate: If a model is in neither.
+        UnknownCandidate: If a model is not known at all.
         NoCandidate: If the store holds no candidate.
     """
     from cit_core.router import Router
     from cit_core.router.loading import open_scorer
 
-    if store is None:
-        return Router.from_pretrained(checkpoint, models=models, policy=policy)
-    with open_store(store) as opened:
-        return Router.from_store(opened, open_scorer(checkpoint), models=models, policy=policy)
+    found = settings()
+    limits: dict[str, Any] = {"policy": policy, "constraints": found.constraints}
+    wanted = models if models is not None else [model.id for model in found.models] or None
+    with nullcontext() if reads_catalogue(store) else open_store(store) as opened:
+        if wanted is not None and _from_elsewhere(wanted, found, opened):
+            return Router.from_config(found.among(wanted), store=opened, checkpoint=checkpoint, **limits)
+        if opened is None:
+            return Router.from_pretrained(checkpoint, models=wanted, **limits)
+        return Router.from_store(opened, open_scorer(checkpoint), models=wanted, **limits)
+
+
+def _from_elsewhere(ids: Sequence[str], found: Settings, store: CapabilityStore | None) -> bool:
+    """Return whether a model is in the settings, or publicly known, and not in the store (or the measured catalogue).
+
+    Raises:
+        UnknownCandidate: If nobody knows a model: on a command line, that is a typing error.
+    """
+    from cit_core.catalogue import catalogue_candidates
+    from cit_core.catalogue.facts import current_models, find_model
+    from cit_core.errors import UnknownCandidate
+
+    measured = [candidate.id for candidate in catalogue_candidates()]
+    known = measured if store is None else [candidate.id for candidate in store.candidates()]
+    for id_ in ids:
+        if id_ not in {*known, *measured} and found.find(id_) is None and find_model(id_) is None:
+            where = "the catalogue" if store is None else f"{store.url} and the catalogue"
+            raise UnknownCandidate(id_, {*known, *measured, *(model.id for model in current_models())}, where)
+    return any(map(found.find, ids)) or not {*ids} <= {*known}
 
 
 def open_store(url: str | None, *, create: bool = False, only_existing: bool = False) -> CapabilityStore:
-    """Open the store at a URL; None or `default` is this user's own.
+    """Open the store at a URL; None is that of the settings, and this user's own if they name none.
 
     Args:
         url: As `--store` takes it.
@@ -74,31 +117,55 @@ def open_store(url: str | None, *, create: bool = False, only_existing: bool = F
 
     Raises:
         StoreError: If the store cannot be opened, or does not exist and must not be created.
+        InvalidInput: If it is the catalogue.
     """
     from cit_core.errors import StoreError
     from cit_core.store import CapabilityStore
 
-    url = None if is_default(url) else url
-    if only_existing or not create:
-        path = sqlite_file(url)
-        if path is not None and not (path.exists() and path.stat().st_size):
-            raise StoreError(f"no store at {path}; `cit models add`, `cit import` and `cit aptitude run` create one")
-    return CapabilityStore(url, create=create)
+    path = sqlite_file(url)
+    if (only_existing or not create) and path is not None and not (path.exists() and path.stat().st_size):
+        raise StoreError(f"no store at {path}; `cit models add`, `cit import` and `cit aptitude run` create one")
+    return CapabilityStore(_address(url), create=create)
+
+
+def _address(url: str | None) -> str | None:
+    """Return the URL of a store; None for this user's own.
+
+    Raises:
+        InvalidInput: If it is the catalogue.
+    """
+    from cit_core.errors import InvalidInput
+    from cit_core.settings import CATALOGUE
+
+    chosen = settings().store if url is None else url
+    if chosen == CATALOGUE:
+        raise InvalidInput("the catalogue is read and never written; name a store, as in `cit doctor --store default`")
+    return None if chosen == DEFAULT_STORE else chosen
 
 
 def is_default(url: str | None) -> bool:
     """Return whether a `--store` means this user's own store."""
-    return url is None or url == DEFAULT_STORE
+    return _address(url) is None
+
+
+def reads_catalogue(url: str | None) -> bool:
+    """Return whether a verb that reads takes the shipped catalogue: named, or because there is no store."""
+    from cit_core.settings import CATALOGUE
+    from cit_core.store.url import default_file
+
+    chosen = settings().store if url is None else url
+    return default_file() is None if chosen is None else chosen == CATALOGUE
 
 
 def typed_store(url: str | None) -> str:
-    """Return `--store` as an argument for a suggested command: as it was given, without a password."""
-    if url is None or is_default(url):
-        return DEFAULT_STORE
+    """Return a store as an argument for a suggested command: as it was given, without a password."""
     from cit_core.store.url import parse_url
 
-    parsed = parse_url(url)
-    return shlex.quote(url if parsed.password is None else parsed.render_as_string())
+    address = _address(url)
+    if address is None:
+        return DEFAULT_STORE
+    parsed = parse_url(address)
+    return shlex.quote(address if parsed.password is None else parsed.render_as_string())
 
 
 def sqlite_file(url: str | None) -> Path | None:
@@ -109,7 +176,7 @@ def sqlite_file(url: str | None) -> Path | None:
     """
     from cit_core.store.url import parse_url
 
-    parsed = parse_url(None if is_default(url) else url)
+    parsed = parse_url(_address(url))
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cit_core.cli import _output
-from cit_core.cli._options import CheckpointOption, JsonOption, open_store
+from cit_core.cli._options import DEFAULT_STORE, CheckpointOption, JsonOption, open_store, reads_catalogue, settings
 from cit_core.cli._whole_file import write_whole
 from cit_core.errors import InvalidInput
 
@@ -37,7 +37,12 @@ def bench(
         ),
     ] = None,
     store: Annotated[
-        str | None, typer.Option("--store", metavar="URL", help="Use the outcomes of a store as a log.")
+        str | None,
+        typer.Option(
+            "--store",
+            metavar="URL",
+            help="Use the outcomes of a store as a log. Without --data: the settings' store, else your own.",
+        ),
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="NAME", help="Run this experiment. Repeatable. Default: all.")
@@ -65,15 +70,17 @@ def bench(
 ) -> None:
     """Benchmark the router against ten baselines on held-out questions. Calls no LLM.
 
-    Without --data and --store, no experiment runs: pages are made from the results in --output.
+    With --output and pages to make, and without --data and --store, no experiment runs: existing results are shown.
     """
     from cit_core.evaluate.results import read_results, write_result
 
     if data is None and store is None and (results is None or (docs is None and html is None)):
-        raise InvalidInput(
-            "give outcomes, as --data FOLDER or --store URL; or existing results to make pages from, as "
-            "--output FOLDER with --docs FOLDER or --html FILE"
-        )
+        if reads_catalogue(None):
+            raise InvalidInput(
+                "give outcomes, as --data FOLDER or --store URL; or existing results to make pages from, as "
+                "--output FOLDER with --docs FOLDER or --html FILE"
+            )
+        store = settings().store or DEFAULT_STORE
     if docs is not None and results is None:
         raise InvalidInput("--docs needs --output FOLDER, the results to show")
     made: list[Result] = []

@@ -48,7 +48,9 @@ class Check:
 
 def doctor(store: StoreOption = None, checkpoint: CheckpointOption = "mini", json_: JsonOption = False) -> None:
     """Check what is installed, the checkpoint, the catalogue, the store and the time of a decision."""
-    checks = [*_installed(), *_works(checkpoint), _store(store), *_evidence(store, checkpoint)]
+    checks = [*_installed(), *_works(checkpoint), _guarded("settings", _settings)]
+    if not checks[-1].broken:  # they say which store
+        checks += [_store(store), *_evidence(store, checkpoint)]
     if json_:
         _output.as_json([asdict(check) for check in checks])
     else:
@@ -129,9 +131,22 @@ def _decision(scorer: Scorer) -> Check:
     return Check("decision", f"{typical:.1f} ms among {len(router.candidates)} models (median of {TIMED})")
 
 
-def _store(url: str | None) -> Check:
-    from cit_core.cli._options import is_default, open_store, sqlite_file
+def _settings() -> Check:
+    from cit_core.cli._options import settings, typed_store
+    from cit_core.settings import CATALOGUE
 
+    found = settings()
+    store = CATALOGUE if found.store == CATALOGUE else typed_store(None)
+    models = f"{len(found.models)} models" if found.models else "all models"
+    return Check("settings", f"{found.path or 'no cit.toml'}: store {store}, policy {found.policy}, {models}")
+
+
+def _store(url: str | None) -> Check:
+    from cit_core.cli._options import is_default, open_store, settings, sqlite_file
+    from cit_core.settings import CATALOGUE
+
+    if (settings().store if url is None else url) == CATALOGUE:
+        return Check("store", "none: the settings name the catalogue")
     path = sqlite_file(url)
     if is_default(url) and path is not None and not path.exists():
         return Check("store", f"none yet at {path}", "`cit import table FILE` or `cit models add ID` creates it")
@@ -148,11 +163,10 @@ def _evidence(url: str | None, checkpoint: str) -> Iterator[Check]:
     """Check that a store's outcomes correct the network. Fits nothing; yields nothing for a store without outcomes."""
     from cit_core.aptitude.evidence_fit import evidence_setting, fitted_on
     from cit_core.aptitude.evidence_sources import log_of
-    from cit_core.cli._options import open_store, sqlite_file
+    from cit_core.cli._options import open_store, reads_catalogue, sqlite_file
     from cit_core.router.loading import open_scorer
 
-    path = sqlite_file(url)
-    if path is not None and not path.exists():
+    if reads_catalogue(url) or ((path := sqlite_file(url)) is not None and not path.exists()):
         return
     try:
         with open_store(url) as opened:

@@ -8,7 +8,7 @@ import typer
 
 from cit_core.cli import _output
 from cit_core.cli._model_tables import by_accuracy, facts_table, models_table, summary, task_table
-from cit_core.cli._options import IdArgument, JsonOption, StoreOption, open_store
+from cit_core.cli._options import IdArgument, JsonOption, StoreOption, open_store, reads_catalogue
 from cit_core.errors import InvalidInput, UnknownCandidate
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def show(id_: IdArgument, store: StoreOption = None, json_: JsonOption = False) 
     known = {capability.candidate.id: capability for capability in found}
     if id_ not in known:
         raise UnknownCandidate(id_, known, where)
-    provenance = _provenance(id_) if store is None else None
+    provenance = _provenance(id_) if reads_catalogue(store) else None
     if json_:
         tasks = [{"task": r.task.id, "accuracy": r.accuracy, "count": r.count} for r in known[id_].results]
         _output.as_json({**summary(known[id_]), "results": tasks, "provenance": provenance})
@@ -62,7 +62,7 @@ def remove(id_: IdArgument, store: StoreOption = None, json_: JsonOption = False
 
 def _capabilities(store: str | None) -> tuple[str, tuple[Capability, ...]]:
     """Return the name of what was searched, without a password, and the capabilities in it."""
-    if store is None:
+    if reads_catalogue(store):
         from cit_core.catalogue import catalogue_capabilities
 
         return "the catalogue", catalogue_capabilities()

@@ -13,7 +13,7 @@ import typer
 
 from cit_core.cli import _output
 from cit_core.cli._lock import lock
-from cit_core.cli._options import CheckpointOption, JsonOption, StoreOption, open_router, split_ids
+from cit_core.cli._options import CheckpointOption, JsonOption, StoreOption, open_router, settings, split_ids
 from cit_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -42,14 +42,15 @@ def route(
     ] = None,
     store: StoreOption = None,
     policy: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--policy",
             metavar="POLICY",
             help="best: the model most likely to be right. threshold:TAU: the cheapest with P(correct) of TAU or more. "
-            "cost:VALUE: the highest P(correct) x VALUE - cost, VALUE being what a correct answer is worth in USD.",
+            "cost:VALUE: the highest P(correct) x VALUE - cost, VALUE being what a correct answer is worth in USD. "
+            "Default: the settings' policy, else best.",
         ),
-    ] = "best",
+    ] = None,
     checkpoint: CheckpointOption = "mini",
     json_: JsonOption = False,
 ) -> None:
@@ -63,7 +64,7 @@ def route(
         if target != PIPE:
             raise InvalidInput(f"--output {target} needs --input FILE; the decision of a single TEXT is printed")
         require_text(text, "the query")
-    router = (ctx.obj or open_router)(checkpoint, store, split_ids(models), parse_policy(policy))
+    router = (ctx.obj or open_router)(checkpoint, store, split_ids(models), parse_policy(policy or settings().policy))
     if text is not None:
         decision = router.route(text)
         _output.as_json(_output.decision_record(decision)) if json_ else _output.say(decision.explain())

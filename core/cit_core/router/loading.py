@@ -19,12 +19,14 @@ from cit_core.messages import shown
 from cit_core.records import Capability, Suite
 from cit_core.router.scorer import Scorer
 from cit_core.runtime.checkpoint import shipped_checkpoints
+from cit_core.settings import CATALOGUE
 
 if TYPE_CHECKING:
     from cit_core.outcomes import OutcomeMatrix
     from cit_core.store import CapabilityStore
 
 __all__ = [
+    "DEFAULT",
     "Network",
     "Opened",
     "Origin",
@@ -39,7 +41,11 @@ __all__ = [
     "open_scorer",
     "open_store",
     "pick_candidates",
+    "settled_store",
 ]
+
+DEFAULT = "default"
+"""In settings: this user's own store."""
 
 NO_QUESTIONS = (
     "routed by accuracies of tasks alone: the store has no text of a question; "
@@ -107,6 +113,20 @@ def open_store(given: object) -> CapabilityStore:
     if isinstance(given, str) and "://" in given:
         return CapabilityStore(given)
     raise InvalidInput(f"store is {shown(given)}; it must be a CapabilityStore or the address of one: sqlite:///zoo.db")
+
+
+def settled_store(setting: str | None) -> CapabilityStore | None:
+    """Open the store that settings name; None for the catalogue, and where none is named and this user has no store.
+
+    Raises:
+        StoreError: If it cannot be opened.
+    """
+    from cit_core.store import CapabilityStore
+    from cit_core.store.url import default_file
+
+    if setting == CATALOGUE or (setting is None and default_file() is None):
+        return None
+    return CapabilityStore(None if setting in (None, DEFAULT) else setting)
 
 
 def from_catalogue(checkpoint: str | Path, *, evidence: bool) -> Opened:

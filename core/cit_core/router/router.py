@@ -22,6 +22,7 @@ from cit_core.router.concurrency import aside
 from cit_core.router.engine import Engine
 from cit_core.router.feedback import Feedback
 from cit_core.router.loading import (
+    DEFAULT,
     Origin,
     from_catalogue,
     from_store,
@@ -29,9 +30,11 @@ from cit_core.router.loading import (
     open_scorer,
     open_store,
     pick_candidates,
+    settled_store,
 )
 from cit_core.router.query import Query, policy_or_none, queries_of
 from cit_core.router.scorer import Scorer
+from cit_core.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -138,6 +141,7 @@ class Router(Engine):
         *,
         store: CapabilityStore | str | None = None,
         checkpoint: str | Path = "mini",
+        known_as: Mapping[str, str] | None = None,
         strict: bool = False,
         policy: Policy | str | None = None,
         constraints: Constraints | Mapping[str, Any] | None = None,
@@ -153,6 +157,7 @@ class Router(Engine):
                 or candidates, whose own prices and limits go before public ones.
             store: Outcomes of your own, and where feedback goes; a store or its address.
             checkpoint: Name of a shipped checkpoint, or a folder.
+            known_as: For ids of your own making, the name of the model: `{"fast": "gpt-5-mini"}`.
             strict: Refuse a model of which nothing is known.
             policy: What to maximise.
             constraints: Limits on which candidates may be chosen.
@@ -169,7 +174,7 @@ class Router(Engine):
             opened = from_store(store, scorer, None, evidence=True)
             feedback = Feedback(store, opened.network)
         measured = {} if opened is None else {c.candidate.id: c for c in opened.capabilities if c.results}
-        found = resolve_models(models, measured=measured, strict=strict)
+        found = resolve_models(models, measured=measured, known_as=known_as, strict=strict)
         router = cls(
             scorer if opened is None else opened.scorer,
             [one.capability for one in found],
@@ -239,6 +244,50 @@ class Router(Engine):
         router.notes = opened.notes
         router.origin = Origin(store=store.url, suite=suite, evidence=evidence) if scorer is None else None
         return router
+
+    @classmethod
+    def from_config(
+        cls,
+        config: str | Path | Settings | None = None,
+        *,
+        store: CapabilityStore | str | None = DEFAULT,
+        checkpoint: str | Path = "mini",
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
+    ) -> Router:
+        """Open the router that `cit.toml` describes, as the command line does.
+
+        Args:
+            config: The file, or settings that were read; the file that `CIT_CONFIG` names or `cit.toml` here if not
+                given. The environment (`CIT_STORE`, `CIT_POLICY`, `CIT_MODELS`) goes before a file.
+            store: In place of the settings' store; None is the catalogue alone.
+            checkpoint: Name of a shipped checkpoint, or a folder.
+            policy: In place of the settings'.
+            constraints: In place of the settings'.
+
+        Raises:
+            InvalidInput: If a setting cannot be used.
+            StoreError: If the store cannot be opened.
+        """
+        settings = config if isinstance(config, Settings) else read_settings(config)
+        limits: dict[str, Any] = {
+            "policy": settings.policy if policy is None else policy,
+            "constraints": settings.constraints if constraints is None else constraints,
+        }
+        opened = settled_store(settings.store) if store is DEFAULT else store
+        if settings.models:
+            names = {model.id: model.model for model in settings.models if model.model}
+            return cls.from_models(
+                [model.candidate for model in settings.models],
+                store=opened,
+                checkpoint=checkpoint,
+                known_as=names,
+                strict=settings.strict,
+                **limits,
+            )
+        if opened is None:
+            return cls.from_pretrained(checkpoint, **limits)
+        return cls.from_store(opened, None if checkpoint == "mini" else open_scorer(checkpoint), **limits)
 
     # -- one query ----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from cit_core.errors import InvalidInput
 
-__all__ = ["parse_url", "secrets_of", "shown", "without_secrets"]
+__all__ = ["default_file", "parse_url", "secrets_of", "shown", "without_secrets"]
 
 HARMLESS_OPTIONS = frozenset(
     {"application_name", "channel_binding", "connect_timeout", "gssencmode", "host", "keepalives", "port", "service"}
@@ -60,6 +60,15 @@ def parse_url(url: str | None) -> URL:
     if "\0" in str(path):
         raise InvalidInput("the path in the store URL holds the character NUL")
     return parsed.set(database=str(path.absolute()))
+
+
+def default_file() -> Path | None:
+    """Return the file of this user's own store; None if there is none yet, or no home folder is known."""
+    try:
+        path = Path(str(parse_url(None).database))
+        return path if path.stat().st_size else None
+    except (InvalidInput, OSError):
+        return None
 
 
 def shown(url: URL) -> str:

@@ -1,0 +1,203 @@
+"""The one place for settings: `cit.toml`, and the environment above it.
+
+An option of a command or an argument of a function goes before both. The file is the one that `CIT_CONFIG` names, or
+lies in the working directory. Keys of providers are never in it: `api_key_env` names the variable that holds one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from cit_core.errors import InvalidInput
+from cit_core.messages import shown
+from cit_core.policy import Constraints, as_constraints, parse_policy
+from cit_core.records import Candidate, require_unique
+from cit_core.validation import Identifier, invalid
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["CATALOGUE", "FILE", "VARIABLES", "ModelSettings", "Settings", "read_settings"]
+
+FILE = "cit.toml"
+CONFIG = "CIT_CONFIG"
+VARIABLES = {"store": "CIT_STORE", "policy": "CIT_POLICY", "models": "CIT_MODELS"}
+"""Setting to the environment variable that goes before the file."""
+CATALOGUE = "catalogue"
+"""In place of a store: the shipped catalogue."""
+RELATIVE = "sqlite:///"
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+ADDRESS = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
+
+
+def _policy(text: str) -> str:
+    try:
+        return parse_policy(text).name
+    except InvalidInput:
+        raise ValueError("use best, threshold:TAU (0..1) or cost:VALUE (USD)") from None
+
+
+def _address(text: str) -> str:
+    if ADDRESS.fullmatch(text):
+        return text.rstrip("/")
+    raise ValueError('must be an address without a key in it, such as "https://api.openai.com/v1"')
+
+
+class ModelSettings(Candidate):
+    """A table `[[models]]`: a model that may be chosen, its facts where they differ from the catalogue's, its server.
+
+    `id` is what the application calls it, `model` what the server calls it.
+    """
+
+    model: Identifier | None = None
+    upstream: Annotated[str, AfterValidator(_address)] | None = None
+    """Address of an OpenAI-compatible server, up to and with `/v1`."""
+    api_key_env: Identifier | None = None
+    """Environment variable that holds the key."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """Return the facts that were given, without the server."""
+        return Candidate(**{name: getattr(self, name) for name in self.model_fields_set & set(Candidate.model_fields)})
+
+
+class _RouterSettings(BaseModel):
+    """The table `[router]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+    store: Annotated[str, Field(min_length=1)] | None = None
+    policy: Annotated[str, AfterValidator(_policy)] = "best"
+    strict: bool = False
+    constraints: Constraints | None = None
+
+
+class Settings(_RouterSettings):
+    """Which models may be chosen, from which store, by which policy.
+
+    Attributes:
+        store: Address of a store, `default` for this user's own, or `catalogue` for the shipped one; None if none is
+            set: this user's own if it exists, and otherwise the catalogue.
+        policy: As `--policy` takes it.
+        strict: Refuse a model of which nothing is known.
+        constraints: Limits on which candidates may be chosen.
+        models: The candidates; every one in the store or the catalogue if there are none.
+        path: The file that was read.
+    """
+
+    models: tuple[ModelSettings, ...] = ()
+    path: Path | None = None
+
+    def find(self, id_: str) -> ModelSettings | None:
+        """Return the model with an id, or None."""
+        return next((model for model in self.models if model.id == id_), None)
+
+    def among(self, ids: Iterable[str]) -> Settings:
+        """Return these settings for other candidates, with the facts of those that they know."""
+        models = tuple(self.find(id_) or ModelSettings(id=id_) for id_ in ids)
+        return self.model_copy(update={"models": models})
+
+
+def read_settings(path: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings: the file, and above it the environment.
+
+    Args:
+        path: The file; the one that `CIT_CONFIG` names if not given, and else `cit.toml` in the working directory if
+            there is one.
+        environment: In place of `os.environ`.
+
+    Raises:
+        InvalidInput: If a file that was named does not exist, or a setting cannot be used; no value is shown, for it
+            may be a key or a password.
+    """
+    variables = os.environ if environment is None else environment
+    file = _file(path, variables)
+    table = {} if file is None else _table(file)
+    settings = Settings(path=file) if file is None else _settings(table, file)
+    for name in ("store", "policy"):
+        if given := variables.get(VARIABLES[name]):
+            read = _checked(_RouterSettings, {name: given}, VARIABLES[name])
+            settings = settings.model_copy(update={name: getattr(read, name)})
+    if given := variables.get(VARIABLES["models"]):
+        settings = settings.among([id_ for part in given.split(",") if (id_ := part.strip())])
+    return settings
+
+
+def _file(path: str | Path | None, variables: Mapping[str, str]) -> Path | None:
+    named = path or variables.get(CONFIG)
+    if not named:
+        return Path(FILE) if Path(FILE).is_file() else None
+    if Path(named).is_file():
+        return Path(named)
+    origin = "--config" if path else CONFIG
+    raise InvalidInput(f"{origin} names {shown(str(named), 512)}, which is no file; `cit doctor` shows the settings")
+
+
+def _table(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{file} is no TOML: it is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        where = re.search(r"at (line \d+, column \d+|end of document)", str(error))
+        place = f" ({where[1]})" if where else ""
+        raise InvalidInput(f"{file} is no TOML{place}; a line is name = value, texts are in quotes") from None
+
+
+def _settings(table: Mapping[str, Any], file: Path) -> Settings:
+    known = ("router", "models")
+    for name in table:
+        if name not in known:
+            raise InvalidInput(f"{file} has no table {shown(name)}; there are [router] and [[models]]")
+    router, models = table.get("router", {}), table.get("models", [])
+    if not isinstance(router, dict) or not isinstance(models, list):
+        raise InvalidInput(f"{file}: the settings are in one table [router] and in tables [[models]], one a model")
+    read = _checked(_RouterSettings, router, f"{file}: [router]")
+    entries = tuple(_model(entry, f"{file}: [[models]] {place}") for place, entry in enumerate(models, start=1))
+    require_unique((entry.id for entry in entries), f"models in {file}")
+    given = {name: getattr(read, name) for name in read.model_fields_set}
+    if read.store is not None:
+        given["store"] = _beside(read.store, file)
+    return Settings(**given, path=file).model_copy(update={"models": entries})
+
+
+def _checked(kind: type[_RouterSettings], given: Mapping[str, Any], what: str) -> _RouterSettings:
+    given = dict(given)
+    if "constraints" in given:
+        given["constraints"] = as_constraints(given["constraints"])
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        raise invalid(what, error, kind.model_fields, echo=False) from None
+
+
+def _model(entry: object, what: str) -> ModelSettings:
+    if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
+        raise InvalidInput(f'{what} needs an id: id = "openai:gpt-5-mini"')
+    variable = entry.get("api_key_env")
+    if variable is not None and not (isinstance(variable, str) and VARIABLE.fullmatch(variable)):
+        raise InvalidInput(f'{what}: api_key_env is the name of an environment variable, such as "OPENAI_API_KEY"')
+    if "api_key" in entry:
+        raise InvalidInput(f"{what}: a key is not written down; api_key_env names the variable that holds it")
+    try:
+        return ModelSettings(**entry)
+    except InvalidInput as error:
+        raise InvalidInput(f"{what}: {error}") from None
+
+
+def _beside(store: str, file: Path) -> str:
+    """Make the relative path of a store one from the file's folder."""
+    if not store.startswith(RELATIVE) or store.startswith((f"{RELATIVE}/", f"{RELATIVE}~")):
+        return store
+    return f"{RELATIVE}{(file.parent / store.removeprefix(RELATIVE)).absolute()}"
