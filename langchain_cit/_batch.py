@@ -22,7 +22,7 @@ class Limited(Runnable[tuple[Any, Attempts], Any]):
     """Ask a candidate within the time limits of the attempts at an answer; adds no run to the trace.
 
     Args:
-        route: What answers for the candidate.
+        route: Model or chain of the candidate.
     """
 
     def __init__(self, route: Runnable[Any, Any]) -> None:
@@ -60,7 +60,7 @@ class Batch:
     Args:
         asking: Makes the attempts at each answer.
         outcomes: The decision for every input, or why it has none.
-        return_exceptions: Whether the others are answered where an input has no decision.
+        return_exceptions: True if the others are answered where an input has no decision.
 
     Raises:
         CITError: Why an input has no decision, before anything is paid for.

@@ -57,7 +57,7 @@ class EmptyStream(Transient):
     """A stream ended before its first token, or an answer in one piece is none.
 
     Args:
-        held: What came, without content.
+        held: Pieces that came, without content.
         attempts: The attempts at the answer.
     """
 
@@ -219,7 +219,7 @@ def followed(callbacks: Callbacks, route: object = None) -> bool:
     """Return whether an answer may be seen token by token; tracers keep what they see and do not count.
 
     Args:
-        callbacks: Those that the candidate's run is going to have from further out.
+        callbacks: Callbacks that the candidate's run inherits.
         route: The candidate, which may have callbacks of its own.
     """
     return any(

@@ -44,9 +44,9 @@ def read_query(
         value: A text, a prompt value, a message, a list of messages, or a mapping that holds one of these.
         query_key: Key of the query in a mapping; not needed for a mapping with a single key.
         whole: Take the text of the whole conversation, not that of the last human turn.
-        tools: Whether the candidate is handed tools with it.
-        schema: Whether the answer must follow a schema.
-        beside: Whether the candidate is also handed what a mapping holds beside the query, as chains are.
+        tools: True if the candidate is given tools with it.
+        schema: True if the answer must follow a schema.
+        beside: True if the candidate is also given the other values of a mapping, as chains are.
 
     Raises:
         InvalidInput: If there is no query in it.
@@ -67,9 +67,9 @@ def handed(route: Runnable[Any, Any], value: Any, query_key: str | None = None) 
     """Return what a route is given of an input: all of it, but a chat model only the messages.
 
     Args:
-        route: What answers for the candidate.
+        route: Model or chain of the candidate.
         value: An input that `read_query` could read.
-        query_key: As for `read_query`.
+        query_key: See `read_query`.
     """
     if not _is_model(route):
         return value
@@ -160,11 +160,11 @@ class Asking:
 
     Attributes:
         router: The router.
-        routes: What answers for each candidate that takes part.
+        routes: Model or chain of each candidate that takes part.
         fallback: Knows which candidates are cooling down.
         query_key: Key of the query in dict inputs.
         whole: Route on the whole conversation, not on its last human turn.
-        sticky: Where conversations are remembered; they are not if not given.
+        sticky: Memory of conversations; none if not given.
         unable: Why each other candidate does not take part.
     """
 
@@ -216,7 +216,7 @@ class Asking:
         """Decide for one call, unless that was done before.
 
         Raises:
-            InvalidInput: As `query`.
+            InvalidInput: See `query`.
             NoCandidate: If every candidate is excluded.
         """
         decided = self._decided(value, config)

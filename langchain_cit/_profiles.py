@@ -29,7 +29,7 @@ def reasons_against(routes: Mapping[str, Runnable[Any, Any]], facts: QueryFacts)
     The length of a query is an estimate: if it is too long for every route that is left, none is excluded for it.
 
     Args:
-        routes: What answers for each candidate.
+        routes: Model or chain of each candidate.
         facts: The facts of the query.
     """
     profiles = {id_: profile for id_, route in routes.items() if (profile := _profile(route))}
@@ -59,9 +59,9 @@ def bind_each(
     """Bind every route that can be bound.
 
     Args:
-        routes: What answers for each candidate.
-        candidates: What the router knows of each candidate.
-        facts: What the bound routes are needed for.
+        routes: Model or chain of each candidate.
+        candidates: The router's candidates.
+        facts: Needs of the query.
         bind: Binds one route; AttributeError and NotImplementedError mean that it cannot be bound.
 
     Returns:

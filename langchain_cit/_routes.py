@@ -28,7 +28,7 @@ class Tools(list[dict[str, Any]]):
     JSON. Copies that leave the process are plain lists.
 
     Args:
-        tools: As any chat model takes them; a dict is JSON already.
+        tools: Tools as any chat model takes them; a dict is JSON already.
     """
 
     def __init__(self, tools: Sequence[AnyTool]) -> None:

@@ -43,7 +43,7 @@ class RunnableRouter(RoutedCalls):
     `cit_constraints` (fields of `cit_core.Constraints`, beside the router's own).
 
     Args:
-        routes: What answers for each candidate, by id. Candidates of the router without a route do not take part.
+        routes: Model or chain of each candidate, by id. Candidates of the router without a route do not take part.
         router: The router, the config that `to_config` wrote of one, or the address of a store.
         query_key: Key of the query in dict inputs; the only key if not given.
         context: Route on the last human `turn`, or on the whole `conversation`.
@@ -220,7 +220,7 @@ class RunnableRouter(RoutedCalls):
 
         Args:
             config: The result of `to_config`.
-            routes: What answers for each of its candidates.
+            routes: Model or chain of each of its candidates.
             store: The store, if its address has a password, which is never written down.
 
         Raises:

@@ -39,7 +39,7 @@ class Content:
         filling: All text that fills the prompt: what is said, reasoning, tool calls, text files.
         file_tokens: Estimated length of text files that are given by their path [tokens].
         media: Modalities beside text.
-        files: Whether a file is attached.
+        files: True if a file is attached.
     """
 
     said: str = ""

@@ -63,7 +63,7 @@ class Dispatch:
         """Have a candidate answer.
 
         Args:
-            question: What to decide on.
+            question: The question to route.
             conversation: Its name, if it has one.
             call: Asks one LLM.
         """

@@ -72,7 +72,7 @@ def of_messages(messages: Sequence[ChatMessage], *, tools: bool = False, tool_to
 
     Args:
         messages: The chat.
-        tools: Whether the candidate is passed tools with it.
+        tools: True if the candidate is given tools with it.
         tool_tokens: Their length [tokens].
 
     Raises:

@@ -55,7 +55,7 @@ def capability_from_results(
         candidate: Candidate that was measured.
         tasks: The tasks to report, in this order.
         results: Task id to (accuracy in [0, 1], number of questions behind it).
-        usage: What its answers took.
+        usage: Mean usage of its answers.
 
     Raises:
         InvalidInput: If an accuracy is not in [0, 1] or a count is not positive.

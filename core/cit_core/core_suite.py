@@ -48,7 +48,7 @@ def core_suite_from_outcomes(
     """Sample a core set: items by their distinguishability, tasks by that of their items (paper, core-task sampling).
 
     Args:
-        name: Of the suite.
+        name: Name of the suite.
         item_ids: I items that may be asked.
         item_tasks: The task of each.
         correct_IM: I items x M models that may be looked at; NaN where not measured.
@@ -56,7 +56,7 @@ def core_suite_from_outcomes(
         groups: Task id to a wider field; each field gets two tasks before any gets a third by merit.
         number_of_tasks: Tasks in the suite.
         shots: Items of each task.
-        seed: Of the sampling.
+        seed: Seed of the sampling.
 
     Raises:
         InvalidInput: If fewer tasks than asked for have enough telling items.

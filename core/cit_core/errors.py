@@ -55,7 +55,7 @@ class UnknownCandidate(InvalidInput):
     Args:
         unknown: The id that was asked for.
         known: The ids there are; the closest three are named in the message.
-        where: What was searched, for the message.
+        where: Name of the searched place, for the message.
     """
 
     def __init__(self, unknown: str, known: Iterable[str], where: str = "the zoo") -> None:
@@ -149,7 +149,7 @@ class Transient(AnswerError):
     Args:
         message: Holds no prompt and no key.
         status: The HTTP status, where there was one.
-        retry_after_s: How long the server asked to be left alone [s].
+        retry_after_s: Wait that the server asks for [s].
     """
 
     def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
@@ -163,7 +163,7 @@ class Refused(AnswerError):
     Args:
         message: Holds no prompt and no key.
         status: The HTTP status, where there was one.
-        fatal: Whether no other question will fare better; 401, 402, 403 and 404 say so if it is not given.
+        fatal: True if no other question will fare better; by default for 401, 402, 403 and 404.
     """
 
     def __init__(self, message: str, *, status: int | None = None, fatal: bool | None = None) -> None:

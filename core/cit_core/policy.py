@@ -52,9 +52,9 @@ class QueryFacts:
 
     Attributes:
         tokens: Its estimated length [tokens].
-        modalities: What is in it.
-        tools: Whether answering it needs tool calls.
-        structured_output: Whether the answer must follow a schema.
+        modalities: Modalities in the query.
+        tools: True if the answer needs tool calls.
+        structured_output: True if the answer must follow a schema.
     """
 
     tokens: Count = 0
@@ -147,8 +147,8 @@ class Constraints:
         none is excluded for it.
 
         Args:
-            candidates: To look at.
-            query: What is known of the query.
+            candidates: Candidates to check.
+            query: Facts about the query.
             latencies: Seconds by candidate id.
         """
         took = latencies or {}
@@ -231,7 +231,7 @@ class CostAware:
     """The candidate with the highest value x P(correct) - expected cost.
 
     Attributes:
-        value: What one correct answer is worth [USD].
+        value: Value of one correct answer [USD].
     """
 
     value: float
@@ -307,7 +307,7 @@ def rank(scored: Sequence[Scored], policy: Policy, excluded: Mapping[str, str]) 
 
     Args:
         scored: The candidates that were scored for one query.
-        policy: What to maximise.
+        policy: The policy.
         excluded: Candidates that are out already, with reasons; a policy that needs prices adds those without any.
 
     Returns:

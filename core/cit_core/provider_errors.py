@@ -79,10 +79,10 @@ class Fault:
     """Why a provider gave no answer; holds nothing of its text.
 
     Attributes:
-        kind: What went wrong.
+        kind: Kind of fault.
         status: The HTTP status, or the same number in the body of a response begun with 200.
         code: The provider's own word for it, such as `model_not_found`.
-        retry_after_s: How long the server asked to be left alone [s].
+        retry_after_s: Wait that the server asks for [s].
     """
 
     kind: FaultKind
@@ -98,7 +98,7 @@ def classify(error: BaseException) -> Fault | None:
     """Return why a provider gave no answer; None where the error is not a provider's.
 
     Args:
-        error: What was raised. What it was raised from counts as well, and of a group all that is in it.
+        error: The error. Its causes count as well, and all members of a group.
     """
     for cause in _causes(error):
         fault = _classify_one(cause)
@@ -113,7 +113,7 @@ def unavailable(error: BaseException) -> bool:
     Narrower than `Transient`, because whole chains are asked here: a text that is no JSON is their own affair.
 
     Args:
-        error: What was raised; what it was raised from counts as well.
+        error: The error; its causes count as well.
     """
     fault = classify(error)
     return fault is not None and fault.kind != "invalid_request"
@@ -123,7 +123,7 @@ def from_exception(error: BaseException) -> Transient | Refused | None:
     """Translate an exception of any provider's client into `Transient` or `Refused`.
 
     Args:
-        error: What was raised; what it was raised from counts as well.
+        error: The error; its causes count as well.
 
     Returns:
         An error without the provider's text; None where this is no failure to answer but some other mistake.

@@ -254,7 +254,7 @@ class Capability(Record):
         """Return USD for one query: list prices times the answer length that was measured, else the measured cost.
 
         Args:
-            prompt_tokens: Of the query.
+            prompt_tokens: Tokens of the query.
             completion_tokens: Assumed where no answer was measured.
 
         Returns:

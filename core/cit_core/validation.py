@@ -112,8 +112,8 @@ def validated(adapter: TypeAdapter[T], value: object, what: str) -> T:
     """Return a value as its type asks for it.
 
     Args:
-        adapter: Of the type.
-        value: What came.
+        adapter: Adapter of the type.
+        value: The value.
         what: Name of the option, for the message.
 
     Raises:
@@ -129,8 +129,8 @@ def invalid(what: str, error: ValidationError, known: Iterable[str] = (), *, ech
     """Return our error for pydantic's about a record.
 
     Args:
-        what: Which record is not valid.
-        error: What pydantic found.
+        what: Name of the invalid record.
+        error: Error of pydantic.
         known: Names of the fields there are, to propose the closest to one that there is not.
         echo: Show what came; not where it may be an address with a password or another secret.
     """

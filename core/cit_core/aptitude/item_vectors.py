@@ -37,7 +37,7 @@ def encode_items(store: CapabilityStore, scorer: Encoder, *, progress: Callable[
     Args:
         store: The store with the items.
         scorer: The encoder.
-        progress: Told after every batch how many items have got a vector so far.
+        progress: Called after every batch with the number of items that have got a vector so far.
     """
     done = _keep(store, scorer.encoder, _shipped_vectors_lacking(store, scorer))
     while batch := store.without_vector(scorer.encoder, BATCH):

@@ -50,7 +50,7 @@ def assign_tasks(
         store: The store with the items; `encode_items` gives them their vectors.
         suite: The suite with the tasks.
         scorer: Makes the vectors of the tasks' keywords; the items' must be its own.
-        progress: Told after every batch how many items have got a task so far.
+        progress: Called after every batch with the number of items that have got a task so far.
     """
     unassigned = store.unassigned()
     if not unassigned:
@@ -108,7 +108,7 @@ def describe_tasks(
     from the texts of its items by `keywords_of`; if there are none, from the id.
 
     Args:
-        items: Of every task.
+        items: Items of every task.
         keywords: Task id to words, as a person gives them.
         known: Tasks as they are stored.
 

@@ -66,7 +66,7 @@ def build_facts(rows: Iterable[Mapping[str, Any]], as_of: str) -> dict[str, Any]
     """Merge the rows of each chat model on its maker's own API into one entry.
 
     Args:
-        rows: Of (model, provider), as `read_facts_table` gives them.
+        rows: Rows of (model, provider), from `read_facts_table`.
         as_of: Day on which the sources were read, YYYY-MM-DD.
 
     Returns:
@@ -167,7 +167,7 @@ def build_links(scores: Sequence[Score], as_of: str) -> dict[str, Any]:
     """Fit the link and keep what profiles are computed from.
 
     Args:
-        scores: As `read_scores` gives them.
+        scores: Scores from `read_scores`.
         as_of: Day on which the sources were read, YYYY-MM-DD.
 
     Returns:

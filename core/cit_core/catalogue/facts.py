@@ -58,16 +58,16 @@ class Model:
         price_in: USD per 1M prompt tokens.
         price_out: USD per 1M completion tokens.
         price_cached: USD per 1M prompt tokens that the provider has cached.
-        modalities: What it can read.
-        tools: Whether it can call tools.
-        structured_output: Whether it can be held to a JSON schema.
-        reasoning: Whether it thinks before it answers.
+        modalities: Input that it can read.
+        tools: True if it can call tools.
+        structured_output: True if its output can be constrained to a JSON schema.
+        reasoning: True if it reasons before it answers.
         released: Day of its release, YYYY-MM-DD.
         deprecated: Day from which it is no longer served, YYYY-MM-DD.
         successor: The model that its maker recommends in its place.
-        open: Whether its weights are published.
-        agree: Whether the sources agree on its price.
-        source: Where the facts come from.
+        open: True if its weights are published.
+        agree: True if the sources agree on its price.
+        source: Source of the facts.
         url: Price page of the maker.
     """
 

@@ -43,7 +43,7 @@ class Observations:
         arm_O: Arm of each observation.
         column_O: Column of each observation.
         logit_O: Accuracy [logits].
-        variance_O: Of sampling, from the number of items [squared logits].
+        variance_O: Sampling variance, from the number of items [squared logits].
     """
 
     arms: tuple[tuple[str, str], ...]
@@ -165,7 +165,7 @@ def interval_scale(observed: Observations, *, folds: int = 5, seed: int = 0, lev
     Args:
         observed: All observations.
         folds: Parts of the blocks.
-        seed: Of the parts.
+        seed: Seed of the parts.
         level: Share of left-out accuracies that an interval of this level is to hold.
     """
     deviations = np.concatenate([_deviations(observed, held_O) for held_O in _held_out(observed, folds, seed)])

@@ -28,7 +28,7 @@ class Resolved:
         capability: Facts and profile; the candidate's id is the name that was given.
         basis: `measured` by questions that it answered, `linked` from published scores, or the `average` of models of
             its price.
-        because: Where the profile comes from, in words.
+        because: Source of the profile, in words.
     """
 
     capability: Capability

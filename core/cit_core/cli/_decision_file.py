@@ -43,7 +43,7 @@ class DecisionFile:
         stream: The file. For a run that resumes: open for reading and writing, at its beginning.
         name: Name of the file, for messages.
         candidates: Ids of the candidates of every decision.
-        resumes: Whether the file may hold decisions; False for a pipe.
+        resumes: True if the file may hold decisions; False for a pipe.
     """
 
     def __init__(self, stream: BinaryIO, name: str, candidates: Sequence[str], *, resumes: bool = True) -> None:

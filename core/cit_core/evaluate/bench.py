@@ -98,14 +98,14 @@ class Bench:
         catalogue: Outcomes of the catalogue's models, if there are any.
         logs: Tables with tasks of their own.
         scorer: The network under test.
-        command: How this was called, for the record.
-        told: What is known of models of the logs besides their outcomes.
+        command: The command line, for the record.
+        told: Model to a capability with facts that the logs lack.
         learnt: Logs that the network has learnt from: of these, questions alone can be held out.
         folder: Keeps vectors and scores; nothing is kept if not given.
-        split: What is held out.
+        split: Split into training and held-out data.
         chosen: Baselines in place of all.
         quick: Measure fewer times, ask fewer questions, take fewer steps.
-        tell: Told what is being done.
+        tell: Called with the name of the step.
     """
 
     catalogue: OutcomeMatrix | None
@@ -124,7 +124,7 @@ class Bench:
         """Run experiments one after the other, and yield their results.
 
         Args:
-            names: Of experiments; all that these tables allow if not given.
+            names: Names of experiments; by default all that these tables allow.
 
         Raises:
             InvalidInput: If there is no experiment of a name, or these tables do not allow it.

@@ -47,7 +47,7 @@ def catalogue_setting(
     Args:
         table: MMLU-Pro outcomes.
         vectors_ID: Trunk vectors of its items.
-        split: Which items are routed, and which models are new.
+        split: Split that names the items to route and the new models.
         hidden: Categories of which nothing is known: their questions are routed, and no others.
         asked: Core questions that a new model has answered; all of them if not given.
         logged: Other items that it has answered besides.

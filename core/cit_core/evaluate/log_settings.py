@@ -83,12 +83,12 @@ def own_tasks_setting(
     """Return the setting of models with a log of their answers.
 
     Args:
-        table: Everyone was measured on everything.
+        table: Outcomes of every model on every item.
         vectors_ID: Trunk vectors of its items.
-        split: Which items are held out.
+        split: Split into training and held-out items.
         hidden: Tasks of which nothing is known: their questions are routed, and no others.
-        told: What is known of a model besides: facts, prices, what its answers took.
-        learnt: Whether the network has learnt from the questions that are not held out.
+        told: Capabilities of models with facts, prices and the usage of their answers.
+        learnt: True if the network has learnt from the questions that are not held out.
 
     Raises:
         InvalidInput: If there is nothing to route, or nothing to learn from.

@@ -41,7 +41,7 @@ def paired_interval(values_N: Array, resamples: int = 2000, seed: int = 0) -> In
     Args:
         values_N: One value for each item; NaN where the item has nothing to say.
         resamples: Bootstrap samples.
-        seed: Of the resampling; equal seeds resample equal items.
+        seed: Seed of the resampling; equal seeds resample equal items.
 
     Raises:
         InvalidInput: If no item has anything to say.
@@ -60,10 +60,10 @@ def bootstrap(metric: Callable[[NDArray[np.intp]], float], items: int, resamples
     """Return a statistic that is no mean of items (an AUROC, an ECE) with a percentile bootstrap interval.
 
     Args:
-        metric: From the rows that are drawn, repeats included, to the number.
+        metric: Function of the drawn rows, repeats included.
         items: N.
         resamples: Bootstrap samples.
-        seed: Of the resampling; equal seeds resample equal items.
+        seed: Seed of the resampling; equal seeds resample equal items.
     """
     generator = np.random.default_rng(seed)
     drawn = [metric(generator.integers(items, size=items)) for _ in range(resamples)]

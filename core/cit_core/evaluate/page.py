@@ -51,7 +51,7 @@ def html_page(results: Sequence[Result], summary: Table | None = None) -> str:
     """Format all benchmarks as one HTML file.
 
     Args:
-        results: In the order of the page.
+        results: Results in the order of the page.
         summary: Table before everything else.
 
     Raises:

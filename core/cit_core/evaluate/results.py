@@ -231,11 +231,11 @@ def facts(
     """Put down how a result came about; commit, versions, machine and date are looked up.
 
     Args:
-        command: That makes the result.
+        command: Command that makes the result.
         data: Name of each data set to its content hash.
-        seconds: That it took.
+        seconds: Duration.
         checkpoint: Name of the network, with its hash.
-        seed: Of the split, and of all that is drawn.
+        seed: Seed of the split and of all draws.
         split: Seed, shares and numbers of what is held out.
     """
     installed = {package: found for package in PACKAGES if (found := _version(package)) is not None}

@@ -105,8 +105,8 @@ def benchmarks_page(results: Sequence[Result], figures_folder: str, summary: Tab
     """Format the page of all benchmarks in Markdown.
 
     Args:
-        results: In the order of the page.
-        figures_folder: Where `write_figures` has put the figures, as seen from the page.
+        results: Results in the order of the page.
+        figures_folder: Folder of the figures of `write_figures`, as seen from the page.
         summary: Table before everything else.
     """
     contents = [f"- [{_plain(result.title)}](#{result.experiment})" for result in results]

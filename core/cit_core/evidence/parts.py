@@ -68,9 +68,9 @@ class TaskEffects:
 
     Args:
         vectors_ID: Unit vectors of the stored questions.
-        task_I: Of each; NO_TASK where it has none.
-        effects: What explains the outcomes.
-        tasks: How many tasks there are.
+        task_I: Task of each; NO_TASK where it has none.
+        effects: Fitted effects of these questions.
+        tasks: Number of tasks.
     """
 
     def __init__(

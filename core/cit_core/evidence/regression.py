@@ -24,7 +24,7 @@ class Ridge:
     """Ridge regressions of several targets on the same features.
 
     Args:
-        features_IF: Of the questions, centred.
+        features_IF: Features of the questions, centred.
     """
 
     def __init__(self, features_IF: Floats) -> None:

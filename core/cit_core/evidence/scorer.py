@@ -123,7 +123,7 @@ class Evidence:
 
         Args:
             log_odds_NC: Calibrated, of the candidates of a decision.
-            reference_N: Of a candidate with the mean profile.
+            reference_N: Log-odds of a candidate with the mean profile.
             vectors_ND: Unit vectors of the queries.
             texts: The queries.
             candidates: C ids; an unknown candidate keeps the network's log-odds.

@@ -23,7 +23,7 @@ def to_json(fitted: Fitted, candidates: Sequence[str]) -> dict[str, Any]:
 
     Args:
         fitted: On a log.
-        candidates: Of the log, in order.
+        candidates: Candidates of the log, in order.
     """
     weights = fitted.weights
     mean_K = np.zeros(len(candidates)) if weights.network_mean_K is None else weights.network_mean_K

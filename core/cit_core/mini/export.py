@@ -31,8 +31,8 @@ def export_checkpoint(network: ModelSAT, tokenizer: Any, folder: Path, name: str
     Args:
         network: Trained, in eval mode.
         tokenizer: Its Hugging Face tokenizer.
-        folder: Where it goes.
-        name: What decisions call it.
+        folder: Folder for the checkpoint.
+        name: Name in decisions.
     """
     folder.mkdir(parents=True, exist_ok=True)
     export_graphs(network, folder)
@@ -50,7 +50,7 @@ def quantise_checkpoint(source: Path, target: Path) -> None:
 
     Args:
         source: A folder of `export_checkpoint`.
-        target: Where it goes.
+        target: Folder for the int8 checkpoint.
     """
     exact = Checkpoint.open(source)
     target.mkdir(parents=True, exist_ok=True)

@@ -111,7 +111,7 @@ class Connector(nn.Module):
 
         Args:
             vectors_KSD: psi of each task's keywords.
-            accuracy_KS: In [0, 1].
+            accuracy_KS: Accuracies in [0, 1].
             count_KS: Questions behind each accuracy; 0 marks padding.
 
         Returns:

@@ -60,9 +60,9 @@ def release(
         network: Trained.
         tokenizer: Its tokenizer.
         table: Outcomes of catalogue models.
-        folder: Where the checkpoint goes.
-        name: What decisions call it.
-        split: What is held out.
+        folder: Folder for the checkpoint.
+        name: Name in decisions.
+        split: Split into training and held-out data.
 
     Returns:
         The measured agreement, also written to agreement.json.

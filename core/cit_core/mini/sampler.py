@@ -52,7 +52,7 @@ class Sampler:
         models: Models that may be used.
         tasks: Ids of all tasks.
         vectors: psi of each task, PD.
-        seed: Of everything that is drawn.
+        seed: Seed of all draws.
     """
 
     def __init__(

@@ -88,7 +88,7 @@ def fit(table: OutcomeMatrix, folder: Path, config: TrainConfig | None = None, *
 
     Args:
         table: Outcomes; its test items and test models are never looked at.
-        folder: Where the run goes: model.json, model.safetensors, run.json, metrics.jsonl.
+        folder: Folder for the run: model.json, model.safetensors, run.json, metrics.jsonl.
         config: The run.
         progress: Show a progress bar.
 

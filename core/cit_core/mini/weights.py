@@ -86,7 +86,7 @@ def load_pretrained(family: Any, source: str, **options: Any) -> tuple[Any, Any]
     Args:
         family: An `AutoModel` class of transformers.
         source: Folder or hub id.
-        options: For the model.
+        options: Options of the model.
 
     Raises:
         CheckpointError: If it cannot be loaded so.

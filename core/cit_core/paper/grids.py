@@ -66,9 +66,9 @@ class Grids(Dataset[Grid]):
     """All the grids of a stage.
 
     Args:
-        pool: What is drawn from.
-        recipe: How.
-        stage: Which of its stages.
+        pool: The data to draw from.
+        recipe: Settings of the run.
+        stage: Stage of the recipe.
     """
 
     def __init__(self, pool: Pool, recipe: Recipe, stage: int) -> None:

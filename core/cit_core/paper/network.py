@@ -41,7 +41,7 @@ class PaperNetwork(nn.Module):
         config: Its variants.
         lm: phi: a model with a language-modelling head is read causally, a bare encoder in both directions.
         encoder: psi; None where the config has none.
-        words: Of phi's tokenizer.
+        words: Token ids of the fixed words.
 
     Raises:
         InvalidInput: If the config wants an encoder and there is none, or phi has too few positions.
@@ -87,7 +87,7 @@ class PaperNetwork(nn.Module):
             instruction_ids: GNL.
             instruction_mask: 1 for a token, 0 for padding, on whichever side.
             capability_ids: Texts, GKC; for a set, the keywords of every task, SC.
-            capability_mask: As the ids.
+            capability_mask: Mask of the ids.
             accuracy: For a set: GKS, in [0, 1].
             count: For a set: questions behind each accuracy, GKS; 0 where a task was not measured.
         """

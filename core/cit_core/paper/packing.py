@@ -39,7 +39,7 @@ def pack(
         prefix_mask_PL: 1 for a token, 0 for padding.
         block_PBTD: Input embeddings of the blocks.
         block_mask_PBT: 1 for a token, 0 for padding.
-        causal: Whether a token sees what comes before it alone, as in a language model, or both sides.
+        causal: True if a token sees only earlier ones, as in a language model; False if it sees both sides.
     """
     B, T = block_mask_PBT.shape[1:]
     x_PRD = torch.cat([prefix_PLD, block_PBTD.flatten(1, 2)], dim=1)

@@ -54,12 +54,12 @@ def train(
 
     Args:
         data: Outcomes; test items and test models are never looked at.
-        folder: Of the run.
-        recipe: What is done.
+        folder: Folder of the run.
+        recipe: Settings of the run.
         parts: The language model and the encoder, where they are loaded already.
         resume: Go on from the last checkpoint in the folder; with none there, begin.
         encode: Unit vectors of texts, for hard negatives and distillation; by the shipped `mini` if not given.
-        progress: Told what is counted and how many there are.
+        progress: Called with a description of the count, and the count.
 
     Returns:
         The last validation: `routing_accuracy`, `best_by_aptitude`, `log_loss`.

@@ -39,9 +39,9 @@ class PaperScorer:
     Args:
         network: Trained; moved where it should run.
         reader: Its tokenisers.
-        name: What decisions call it.
+        name: Name in decisions.
         slope: Of the calibration, P = sigmoid(slope x log-odds + intercept).
-        intercept: Of the calibration.
+        intercept: Intercept of the calibration.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class PaperScorer:
         Args:
             folder: The run's.
             parts: The models the network is made of, where they are loaded already.
-            device: Where it runs, as torch calls it; a GPU, where there is one, if not given.
+            device: Device as torch names it; by default a GPU, if there is one.
 
         Raises:
             CheckpointError: If files are missing or do not fit.

@@ -22,8 +22,8 @@ def smoothed(outcomes: OutcomeMatrix, seed: int = 0) -> NDArray[np.float64]:
     """Return P(correct) of every item and candidate, (I, K), from the outcomes of the other folds.
 
     Args:
-        outcomes: Of training items and training models alone.
-        seed: Of the folds.
+        outcomes: Outcomes of training items and training models alone.
+        seed: Seed of the folds.
     """
     items = len(outcomes.vectors_ID)
     fold_I = np.random.default_rng(seed).permutation(items) % FOLDS

@@ -40,7 +40,7 @@ class PaperReader:
     """Tokenises for a `PaperNetwork`.
 
     Args:
-        config: Of the network.
+        config: Settings of the network.
         tokenizer: phi's; instructions are padded on its side.
         encoder_tokenizer: psi's; None where capabilities are read by phi itself.
     """
@@ -63,7 +63,7 @@ class PaperReader:
         """Return the tensors that `PaperNetwork.represent` takes.
 
         Args:
-            grids: The same number of capabilities in every grid.
+            grids: Capabilities, the same number in every grid.
             shuffle: Seed of the order of a capability's results, for every grid.
         """
         if self.config.capability == "set":
@@ -125,7 +125,7 @@ def shuffled_text(capability: Capability, shuffle: int) -> str:
 
     Args:
         capability: Its results may come in any order.
-        shuffle: Which order; 0, 1, 2, ...
+        shuffle: Number of the order; 0, 1, 2, ...
     """
     in_order = sorted(capability.results, key=lambda result: (result.task.description, result.accuracy, result.count))
     random.Random(f"{shuffle}:{capability.fingerprint}").shuffle(in_order)  # noqa: S311 (not a secret)

@@ -97,7 +97,7 @@ def run_stage(trainer: StageTrainer, *, resume: bool) -> None:
     """Run a stage; the network ends with its best weights.
 
     Args:
-        trainer: Of `stage_trainer`.
+        trainer: The Trainer of `stage_trainer`.
         resume: Go on from the last whole checkpoint of the stage, or pass it if it is over.
 
     Raises:

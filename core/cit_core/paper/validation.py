@@ -61,9 +61,9 @@ def validation_of(
 
     Args:
         table: Outcomes.
-        split: What is held out.
+        split: Split into training and held-out data.
         models: K models, none of them of the test part.
-        capabilities: Of each.
+        capabilities: Capability of each model.
         most: Items; the first by the split's hash.
 
     Raises:

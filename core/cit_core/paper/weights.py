@@ -78,7 +78,7 @@ def load_paper(folder: Path, parts: Parts | None = None) -> tuple[PaperNetwork, 
     """Read a network that `save_paper` wrote, in eval mode.
 
     Args:
-        folder: Of a run, or of one of its checkpoints.
+        folder: Folder of a run, or of one of its checkpoints.
         parts: The models it was made of, where they are loaded already.
 
     Raises:

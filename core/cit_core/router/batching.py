@@ -72,7 +72,7 @@ class Batcher:
     scored one after the other. In a forked process no query waits: those of the parent stay with its threads.
 
     Args:
-        settings: How long to wait, and for how many.
+        settings: Longest wait and largest batch.
         decide: Decides for a batch.
     """
 

@@ -18,8 +18,8 @@ class CoolDown:
     """A cool-down that begins at once, without counting failures first.
 
     Attributes:
-        seconds: From now on [s].
-        final: Whether asking earlier is pointless or unwelcome (a dead key, a `Retry-After`).
+        seconds: Duration [s].
+        final: True if an earlier call is pointless or unwelcome (a dead key, a `Retry-After`).
     """
 
     seconds: float
@@ -46,7 +46,7 @@ class Breakers:
 
     Args:
         failures: Consecutive failures that open a breaker.
-        cool_down_s: How long an open breaker admits no caller [s].
+        cool_down_s: Duration for which an open breaker admits no caller [s].
         clock: Returns the time [s].
     """
 
@@ -107,8 +107,8 @@ class Breakers:
 
         Args:
             model: The candidate that failed.
-            caller: As for `admits`.
-            reason: For `cooling`.
+            caller: The caller given to `admits`.
+            reason: Reason for `cooling`.
             cool_down: Open the breaker at once, for so long.
         """
         with self._lock:

@@ -29,7 +29,7 @@ def fit_catalogue(scorer: Network, texts: Mapping[str, str]) -> dict[str, Any]:
 
     Args:
         scorer: The shipped network.
-        texts: Of the core set's questions, by item id.
+        texts: Texts of the core set's questions, by item id.
     """
     suite, outcomes = core_suite(), core_outcomes()
     outcomes = replace(outcomes, instructions=tuple(texts.get(id_, "") for id_ in suite.item_ids))

@@ -51,7 +51,7 @@ async def aside(purpose: Purpose, work: Callable[P, T], *args: P.args, **kwargs:
     """Run a function in a thread, in the caller's context.
 
     Args:
-        purpose: Which threads; feedback may wait for a database, and no decision shall wait for that.
+        purpose: Name of the threads; feedback may wait for a database, and no decision shall wait for that.
         work: The function.
         args: Its arguments.
         kwargs: Its keyword arguments.

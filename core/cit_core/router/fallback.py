@@ -61,7 +61,7 @@ class Fallback:
             once, a dead key, account or model at once and for `long_cool_down_s`; a prompt too long or filtered, never.
         cool_down_s: How long a candidate is skipped [s], where the provider's `Retry-After` does not say; then one call
             probes whether it answers again.
-        long_cool_down_s: The same after 401, 402, 403 and 404 [s].
+        long_cool_down_s: The same for 401, 402, 403 and 404 [s].
         timeout_s: Limit of a call as a whole, over all attempts [s].
         attempt_timeout_s: Limit of one candidate's whole answer [s].
         first_token_timeout_s: Limit of one candidate's time to the first token of a stream [s].
@@ -122,7 +122,7 @@ class Fallback:
         """Return the attempts at one answer, in order of the decision's ranking.
 
         Args:
-            decision: Which candidate to ask first, and which then.
+            decision: The decision; its ranking is the order of attempts.
             windows: Context window [tokens] by candidate, as far as known: a prompt too long for one is sent to
                 a longer one next.
         """
@@ -214,7 +214,7 @@ class Attempts:
         """Return how long the candidate may take from now [s]; None without a limit.
 
         Args:
-            stream: Whether the answer comes in pieces, so that the first token has a limit of its own.
+            stream: True if the answer comes in pieces, so that the first token has a limit of its own.
         """
         now, options = self._fallback._clock(), self._fallback
         ends = [(options.timeout_s, self._started_s), (options.attempt_timeout_s, self._turn_s)]

@@ -36,7 +36,7 @@ class Feedback:
     """Writes how well queries were answered. Thread-safe.
 
     Args:
-        store: Where outcomes go.
+        store: The store for outcomes.
         scorer: If it makes vectors, they are kept beside the queries, so that feedback is evidence at once.
         keep_texts: Keep the texts of queries, in decisions and in the store.
     """

@@ -65,7 +65,7 @@ class Origin:
         checkpoint: Name or folder of a checkpoint.
         store: Address of a store; a password in it is masked.
         suite: The suite over which a store's capabilities were computed.
-        evidence: Whether outcomes on similar questions correct the scorer.
+        evidence: True if outcomes on similar questions correct the scorer.
     """
 
     checkpoint: str | None = None
@@ -156,7 +156,7 @@ def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | Non
     Questions without vectors get theirs, and evidence that was fitted on other outcomes is fitted again.
 
     Args:
-        store: Where the outcomes are.
+        store: The store with the outcomes.
         scorer: The shipped checkpoint if not given.
         suite: Compute capabilities over its items alone.
         evidence: Correct a scorer that makes vectors.
@@ -253,7 +253,7 @@ class RunScorer:
     Thread-safe: one call waits for the other. Pickles as the path of its folder.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
 
     Raises:
         CheckpointError: If files are missing or do not fit, or a model of the run cannot be loaded.

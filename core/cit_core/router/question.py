@@ -61,8 +61,8 @@ def find_question(text: str, characters: int) -> Reading:
     that asks; and where nothing tells, the beginning and the end.
 
     Args:
-        text: Of one query.
-        characters: How many are read at most.
+        text: Text of one query.
+        characters: Maximum number of characters to read.
 
     Returns:
         The text itself where it is short enough; otherwise a part of it, at most `characters` long.

@@ -92,7 +92,7 @@ def router_from_config(config: Mapping[str, Any], store: CapabilityStore | str |
     No error shows a value of the config: it may be an address with a password, or a key in the wrong place.
 
     Args:
-        config: What `router_to_config` gave.
+        config: The output of `router_to_config`.
         store: The store or its address, if the address has a password: none was written down.
 
     Raises:

@@ -47,7 +47,7 @@ class Caller:
     """The call that a decision is made for.
 
     Attributes:
-        since_ns: When its query came [ns since the epoch].
+        since_ns: Arrival of the query [ns since the epoch].
         context: Context variables of the caller, if the decision is made in another thread.
     """
 

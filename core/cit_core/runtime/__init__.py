@@ -20,7 +20,7 @@ def load_scorer(checkpoint: str | Path = "mini", *, threads: int | None = None) 
 
     Args:
         checkpoint: Name of a shipped checkpoint, or a folder.
-        threads: Of onnxruntime within a call; its own choice if not given.
+        threads: Number of onnxruntime's threads within a call; its own choice if not given.
 
     Raises:
         CheckpointError: If the checkpoint is missing, damaged or from a newer release.

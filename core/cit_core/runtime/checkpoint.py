@@ -241,7 +241,7 @@ def load_or_refuse(work: Callable[[], T], where: str, what: str) -> T:
         what: It should be, for the error.
 
     Raises:
-        CheckpointError: In place of whatever a library raised.
+        CheckpointError: For any error of a library.
     """
     try:
         return work()

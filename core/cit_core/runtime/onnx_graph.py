@@ -47,8 +47,8 @@ def require_plain_graph(content: bytes, name: str) -> None:
     """Refuse a graph that reads other files, runs a graph within itself, or is no ONNX file.
 
     Args:
-        content: Of the file.
-        name: Of the file, for the error.
+        content: Content of the file.
+        name: Name of the file, for the error.
 
     Raises:
         CheckpointError: Says which of these it is.

@@ -56,7 +56,7 @@ class OnnxScorer:
 
     Args:
         checkpoint: Name of a shipped checkpoint, or a folder.
-        threads: Of onnxruntime within a call; its own choice if not given.
+        threads: Number of onnxruntime's threads within a call; its own choice if not given.
 
     Raises:
         CheckpointError: If the checkpoint is missing, damaged or from a newer release.

@@ -137,7 +137,7 @@ class StagingWriter(Writer):
     """Writer of a batch of a load: outcomes go to sources of the load, and what is added is written down.
 
     Args:
-        connection: In a transaction that writes.
+        connection: Connection in a transaction that writes.
         load: Id of the load.
         key: Its key.
     """

@@ -58,7 +58,7 @@ class CapabilityStore:
             data directory. A relative path is made absolute at once.
         create: Make a store that is not there, and bring one of an older release up to date. Without it, opening and
             reading write nothing.
-        timeout_s: How long a writer waits for other writers [s].
+        timeout_s: Longest wait of a writer for other writers [s].
 
     Raises:
         InvalidInput: If the URL names neither.

@@ -39,8 +39,8 @@ class Connections:
     """Transactions on one database. Safe to share among threads, and usable in a forked child.
 
     Args:
-        url: Of the database.
-        timeout_s: How long a writer waits for the others.
+        url: Address of the database.
+        timeout_s: Longest wait of a writer for the others [s].
 
     Raises:
         MissingExtra: If the database needs a driver that is not installed.

@@ -34,7 +34,7 @@ def read_outcome_matrix(connection: Connection, *, encoder: str | None = None, t
     """Read every outcome that counts: items x candidates, both in the order in which they were added.
 
     Args:
-        connection: To the store.
+        connection: Connection to the store.
         encoder: Only items with a vector by this encoder, with the vectors.
         texts: Only items with a known text, with the texts.
     """

@@ -99,7 +99,7 @@ def read_candidates(connection: Connection, *, staged_too: bool = False) -> dict
     """Return every candidate by key, in the order in which they were added.
 
     Args:
-        connection: To read from.
+        connection: Connection to read from.
         staged_too: Include those that a bulk load is still adding.
     """
     query = select(candidates).order_by(candidates.c.key)

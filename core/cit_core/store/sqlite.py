@@ -40,7 +40,7 @@ def connect(path: str, *, create: bool, timeout_s: float) -> sqlite3.Connection:
     Args:
         path: Absolute.
         create: Make a file that is not there.
-        timeout_s: How long to wait for the lock of another process.
+        timeout_s: Longest wait for the lock of another process [s].
 
     Raises:
         StoreError: If the folder may not be written and holds changes that only a writer can take in.

@@ -43,7 +43,7 @@ class WriterQueue:
     """The writers of one database: threads of this process in order, then processes in order.
 
     Args:
-        path: Of a file for the queue of processes; None where the database has a fair queue of its own.
+        path: File for the queue of processes; None if the database has a fair queue of its own.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -147,7 +147,7 @@ class TicketQueue:
     The kernel frees the bytes of a process which dies.
 
     Args:
-        path: Of the queue's file; made by the first writer and left there.
+        path: File of the queue; made by the first writer and left there.
     """
 
     def __init__(self, path: Path) -> None:

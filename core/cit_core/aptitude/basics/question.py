@@ -19,10 +19,10 @@ class Question(NamedTuple):
 
     Attributes:
         text: Without the options.
-        answer: As `grade` wants it: a number, a text, the letter of an option or a regular expression.
-        grader: How an answer is compared.
-        options: Of a choice.
-        example: Of a regular expression: a text that it accepts.
+        answer: The answer for `grade`: a number, a text, the letter of an option or a regular expression.
+        grader: Method of comparing an answer.
+        options: Options of a choice.
+        example: For a regular expression: a text that it accepts.
     """
 
     text: str
@@ -80,7 +80,7 @@ def choice(dice: Dice, text: str, right: str, wrong: Iterable[str], number: int 
         text: The question.
         right: The right option.
         wrong: Others, those that are taken first; the right one among them, or one twice, does no harm.
-        number: Of options in all, if there are so many.
+        number: Maximum number of options.
     """
     options = dice.shuffled([option for option in dict.fromkeys(wrong) if option != right][: number - 1])
     place = dice.between(0, len(options))

@@ -64,7 +64,7 @@ class FakeClient:
         answers: Prompt to answer; may raise, too.
         name: Id of the candidate.
         failures: The n-th call raises the n-th of them; None, and every call after the last, answers.
-        settings: As the protocol has them.
+        settings: Settings in the protocol's names.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ def checked_answer(
     Args:
         text: Text of the answer; None where the response has none.
         finish_reason: Why the provider ended it, in its own word.
-        prompt_tokens: As the provider reports them; what is no count is dropped.
+        prompt_tokens: Count reported by the provider; anything that is no count is dropped.
         completion_tokens: Likewise.
         cost_usd: Charge as the provider states it.
 

@@ -90,9 +90,9 @@ def grade(item: Item, text: str) -> float:
     An item that cannot be graded raises for any text, so `grade(item, "")` checks it before an LLM is paid.
 
     Args:
-        item: With its answer: a letter or an option's text, a number, a text or a regular expression, as its grader
+        item: Item with its answer: a letter or an option's text, a number, a text or a regular expression, as its grader
             says.
-        text: As the LLM wrote it, its reasoning included.
+        text: The LLM's text, its reasoning included.
 
     Raises:
         InvalidInput: If the item has no answer, or one that its grader cannot use.

@@ -44,8 +44,8 @@ class Archive:
 
     Args:
         path: Its file.
-        file: The same, open.
-        limits: How much may come.
+        file: The open file.
+        limits: Limits on its size.
     """
 
     def __init__(self, path: Path, file: IO[bytes], limits: Limits) -> None:
@@ -102,7 +102,7 @@ def open_archive(path: Path, limits: Limits, what: str = "zip") -> Iterator[Arch
 
     Args:
         path: File.
-        limits: How much may come, of all members together.
+        limits: Limits on the size of all members together.
         what: Kind of the file, for messages.
 
     Raises:

@@ -89,7 +89,7 @@ def import_rows(
         items: Facts about the items from elsewhere; written first.
         task: Task of new items that come without one.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
-        limits: How many models and tasks may come.
+        limits: Limits on the number of models and tasks.
         progress: Called after every batch with the number of rows read so far.
 
     Raises:

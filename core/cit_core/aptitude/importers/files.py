@@ -80,8 +80,8 @@ def read_rows(
         path: File that `check_files` has passed.
         required: Columns without which a table is none.
         wanted: Columns to read where others cost time; all if not given.
-        encoding: Of a text file; by default what its first bytes say, else UTF-8.
-        limits: How much may come.
+        encoding: Encoding of a text file; by default that of its first bytes, else UTF-8.
+        limits: Limits on its size.
 
     Raises:
         InvalidInput: If the file as a whole cannot be read, lacks a column, has no rows or is larger than the limits.

@@ -49,7 +49,7 @@ class JsonStream:
 
     Args:
         stream: Source of the text.
-        limits: How large a record may be.
+        limits: Limits on the size of a record.
     """
 
     def __init__(self, stream: Readable, limits: Limits) -> None:

@@ -53,8 +53,8 @@ class Limits:
 
         Args:
             name: Field of the limit.
-            value: What came.
-            what: What is counted, as in "a.csv has 60,000 columns" without the number.
+            value: The value.
+            what: Subject of the message, such as "a.csv has 60,000 columns" without the number.
 
         Raises:
             InvalidInput: Names the limit and how to raise it.

@@ -30,7 +30,7 @@ def read_parquet(
     Args:
         path: File.
         wanted: Columns to read; all if not given.
-        limits: How much may come.
+        limits: Limits on its size.
         check: Called with the names of the columns; raises if they will not do.
 
     Raises:

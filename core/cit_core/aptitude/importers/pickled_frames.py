@@ -180,7 +180,7 @@ def read_frame(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Frame]:
 
     Args:
         path: File that `DataFrame.to_pickle` has written, not compressed.
-        limits: How much it may hold.
+        limits: Limits on its size.
 
     Raises:
         InvalidInput: If it holds something else than a DataFrame of texts and numbers, is larger than the limits, or

@@ -90,11 +90,11 @@ def check_tables(
     """Read the first row of every table, before a store is made for them.
 
     Args:
-        paths: As for `import_table`.
-        items: As for `import_table`.
-        encoding: As for `import_table`.
+        paths: See `import_table`.
+        items: See `import_table`.
+        encoding: See `import_table`.
         skip_bad: A first row may be bad.
-        limits: As for `import_table`.
+        limits: See `import_table`.
 
     Raises:
         InvalidInput: If a table cannot be opened, lacks a column or a row, or its first row is wrong.

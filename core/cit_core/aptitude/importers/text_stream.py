@@ -43,7 +43,7 @@ class BoundedBytes(io.RawIOBase):
         stream: Source of the bytes.
         most: Bytes that may come.
         what: Name of the source, for the message.
-        hint: How to raise the limit, for the message.
+        hint: Advice for the message: how to raise the limit.
     """
 
     def __init__(self, stream: IO[bytes], most: int, what: str, hint: str) -> None:
@@ -75,8 +75,8 @@ def open_text(path: Path, limits: Limits, encoding: str | None = None) -> Iterat
 
     Args:
         path: File.
-        limits: How much may come.
-        encoding: Of the text; by default what its byte order mark or its first bytes say, else UTF-8.
+        limits: Limits on its size.
+        encoding: Encoding of the text; by default that of its byte order mark or first bytes, else UTF-8.
 
     Raises:
         InvalidInput: If it cannot be opened or unpacked, or unpacks to more than the limits allow.

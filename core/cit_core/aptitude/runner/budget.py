@@ -109,7 +109,7 @@ class Budget:
 
         Args:
             cost: USD that the call may cost.
-            alone: Whether nothing else may be under way, because it is not known yet what a call costs.
+            alone: True if nothing else may be under way, because the cost of a call is not known yet.
 
         Raises:
             Halted: If it does not fit, and nothing that is under way can change that.

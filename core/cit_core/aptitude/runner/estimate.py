@@ -50,7 +50,7 @@ def estimate(
     """Estimate what a run with the same arguments would still take. Calls no LLM and writes nothing.
 
     Args:
-        suite: What the test consists of.
+        suite: The test.
         items: Exactly the suite's, with texts and answers.
         store: The store with the test's earlier outcomes and the candidate's mean usage; None for a new one.
         candidate: The candidate to measure; facts that are given are added to the stored ones.

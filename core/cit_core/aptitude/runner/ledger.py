@@ -24,8 +24,8 @@ class Ledger:
     """The outcomes of one test, in memory and in the store.
 
     Args:
-        test: What is asked.
-        store: Where it is kept; None is a store that is not there yet.
+        test: The test.
+        store: The store for its outcomes; None for one that does not exist yet.
     """
 
     def __init__(self, test: AptitudeTest, store: CapabilityStore | None) -> None:

@@ -87,7 +87,7 @@ async def arun_aptitude(
         store: The store for the outcomes; the next run finds them there.
         candidate: The measured candidate, by default the client's name. Given facts are added to the stored ones.
         options: Concurrency, patience and limits.
-        progress: Told after every item and every attempt that is repeated, in this event loop.
+        progress: Called after every item and every repeated attempt, in this event loop.
 
     Raises:
         InvalidInput: If the items are not the suite's, one cannot be asked or graded, or the store knows other facts;

@@ -102,7 +102,7 @@ def held_out_agreement(
 
     Args:
         responses: Outcomes of models on items.
-        tasks: As for `core_suite_from_outcomes`.
+        tasks: Tasks; see `core_suite_from_outcomes`.
         share: Share of the models that are held out: those with the lowest seeded hash of their names.
         number_of_tasks: Tasks in the suite.
         shots: Items of each task.

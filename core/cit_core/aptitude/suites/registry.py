@@ -76,8 +76,8 @@ def with_hashes(suite: Suite, items: Mapping[str, Item]) -> Suite:
     """Return the suite with the content hash of every item; without any if some texts or answers are not known.
 
     Args:
-        suite: What is sampled.
-        items: By id.
+        suite: The sampled suite.
+        items: Items by id.
     """
     known = [items[id_] for id_ in suite.item_ids if id_ in items]
     complete = len(known) == len(suite.item_ids) and all(item.instruction and item.answer for item in known)

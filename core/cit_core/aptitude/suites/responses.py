@@ -27,8 +27,8 @@ def responses_of(store: CapabilityStore, items: Mapping[str, Item]) -> OutcomeMa
     """Return every outcome that counts, of items that have a task; sorted by id.
 
     Args:
-        store: Where the outcomes are.
-        items: By id, with their tasks; outcomes of others are left out.
+        store: The store with the outcomes.
+        items: Items by id, with their tasks; outcomes of others are left out.
     """
     stored = store.outcome_matrix()
     tasks = tuple(items[id_].task if id_ in items else UNASSIGNED for id_ in stored.item_ids)

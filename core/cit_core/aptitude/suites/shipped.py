@@ -28,7 +28,7 @@ def hashed_core_suite(table: OutcomeMatrix, items: Path) -> Suite:
     """Return the core set with its content hashes.
 
     Args:
-        table: What it is sampled from.
+        table: The table from which it is sampled.
         items: The table with the texts and answers of its items.
     """
     suite = build_core_suite(table, Split())

@@ -110,7 +110,7 @@ class TextOnly:
     It knows nothing of a new model but its mean aptitude, the same for every query.
 
     Args:
-        widths: Of the hidden layer, to choose from.
+        widths: Widths of the hidden layer to choose from.
         decays: Ridges on the hidden layer to choose from.
     """
 

@@ -64,7 +64,7 @@ class Forest:
 
     Args:
         leaves: Smallest numbers of pairs in a leaf to choose from.
-        trees: Of each forest.
+        trees: Number of trees of each forest.
     """
 
     name = "random forest"

@@ -74,8 +74,8 @@ def by_column(name: str, ids: Sequence[str], predict: Callable[[NDArray[np.float
     """Make a predictor of a baseline that knows models by their ids, not by their profiles.
 
     Args:
-        name: Of the baseline.
-        ids: Of the M models.
+        name: Name of the baseline.
+        ids: Ids of the M models.
         predict: Vectors of queries (N, D) to P(correct) for every one of them, (N, M).
     """
     columns = {id_: column for column, id_ in enumerate(ids)}

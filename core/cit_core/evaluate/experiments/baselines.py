@@ -48,7 +48,7 @@ def baselines(
     """Return a table for every setting, over 50 zoos of similar strength, and the reliability of ours.
 
     Args:
-        settings: What was routed.
+        settings: The settings that were routed.
         predictions: Setting to method to scores.
         uses: Method to what it sees of a model.
     """

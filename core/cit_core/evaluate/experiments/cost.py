@@ -60,9 +60,9 @@ def cost(
     """Return curves over the mixed zoos, and the strong-weak pair of RouteLLM's numbers.
 
     Args:
-        setting: With all models.
+        setting: The setting with all models.
         scores: Method to scores.
-        methods: Which of them to show.
+        methods: Methods to show.
     """
     candidates = [capability.candidate for capability in setting.capabilities]
     prices = prices_of(setting.capabilities)

@@ -29,10 +29,10 @@ def onboarding(
     """Measure accuracy against the known answers of new models.
 
     Args:
-        setting_of: From core questions asked and other answers logged to a setting over the same items and candidates.
+        setting_of: Makes a setting of numbers of core questions and other answers, over the same items and candidates.
         score: A method's scores in a setting.
         zoos: Routed in every one of them.
-        names: Of the methods; ours, the best by aptitude and other baselines.
+        names: Names of the methods; ours, the best by aptitude and other baselines.
         asked: Numbers of core questions.
         logged: Numbers of other answers, known besides the whole test.
     """

@@ -25,7 +25,7 @@ def releases(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Fig
     """Simulate releases: at each step the zoo is the five best so far, by aptitude, and the newest.
 
     Args:
-        setting: With all models.
+        setting: The setting with all models.
         scores: Method to scores.
     """
     candidates = [capability.candidate for capability in setting.capabilities]

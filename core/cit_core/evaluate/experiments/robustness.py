@@ -69,7 +69,7 @@ def robustness(setting: Setting, name: str, scorer: Scorer, questions: int = 300
     Args:
         setting: The setting with questions and candidates.
         name: Name of the scorer.
-        scorer: Under test.
+        scorer: The scorer under test.
         questions: The first so many.
     """
     zoos, texts = random_zoos(setting.aptitude), setting.instructions[:questions]

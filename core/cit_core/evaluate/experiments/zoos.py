@@ -19,7 +19,7 @@ def zoos(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Table, 
     """Measure every method in every zoo: accuracy, and the difference to the best by aptitude and to the best baseline.
 
     Args:
-        setting: With all models.
+        setting: The setting with all models.
         scores: Method to scores.
     """
     candidates = [capability.candidate for capability in setting.capabilities]

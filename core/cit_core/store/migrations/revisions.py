@@ -40,8 +40,8 @@ def upgrade(connection: Connection, shown_url: str, last: str = REVISIONS[-1]) -
     """Run the steps that a database lacks, in the transaction of the connection, which holds the writer's turn.
 
     Args:
-        connection: In a transaction that writes.
-        shown_url: Of the store, for messages.
+        connection: Connection in a transaction that writes.
+        shown_url: Address of the store, for messages.
         last: Revision to stop at.
 
     Raises:
