@@ -78,7 +78,7 @@ class Batch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Count nothing against the candidates that were being asked, where the batch came to an untimely end."""
+        """Release the candidates of running calls without counting a failure, if the batch is interrupted."""
         for attempts in self._open.values():
             attempts.abandoned()
 

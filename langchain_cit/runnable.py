@@ -240,7 +240,7 @@ class RunnableRouter(RoutedCalls):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """Its settings, in place of the objects that they are of."""
+        """The settings, in place of the objects made of them."""
         return self._settings()
 
     def to_json(self) -> Any:

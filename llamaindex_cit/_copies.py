@@ -67,6 +67,6 @@ def picklable(parts: Mapping[str, Any], required: Iterable[str]) -> dict[str, An
 def _pickles(value: object) -> bool:
     try:
         pickle.dumps(value)
-    except Exception:  # noqa: BLE001  # whatever a stranger's __reduce__ raises means the same
+    except Exception:  # noqa: BLE001  # any error of a foreign __reduce__ means the same
         return False
     return True

@@ -122,7 +122,7 @@ class Dispatch:
     ) -> Generator[Response | None, None, None]:
         """Yield None once the answer has begun, then all chunks.
 
-        Whoever has read the None has begun the generator: closed from there on, it closes the candidate's as well.
+        Reading the None begins the generator: closed from there on, it closes the candidate's as well.
         """
         while True:
             with attempts:

@@ -1,4 +1,4 @@
-"""When a streamed answer has begun: from then on, no other candidate may begin another one."""
+"""Detect the beginning of a streamed answer: from then on, no other candidate may begin another one."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class _Trail(BaseSpanHandler[Any]):
 
 _trail = _Trail()
 _read: ContextVar[Any] = ContextVar("cit_read", default=None)
-"""The streamed response of which the next token is being made: engines call the LLM only then, after their span."""
+"""The streamed response of the next token: engines call the LLM only for it, after their span."""
 
 
 def follow() -> None:

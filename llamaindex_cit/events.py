@@ -17,7 +17,7 @@ class CITSelectionEvent(BaseEvent):
     selected: list[int]
     """Places of the choices that were selected, the best first."""
     decision: Decision | None
-    """None where the fallback selected."""
+    """The decision; None if the fallback selected."""
     fallback: str | None = None
     """Class of the selector that was asked because no choice is a candidate."""
 

@@ -32,7 +32,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Bring the store when it is asked for: whoever only routes need not wait for SQLAlchemy."""
+    """Import the store when it is used: routing alone need not wait for SQLAlchemy."""
     if name == "CapabilityStore":
         from cit_core.store import CapabilityStore
 

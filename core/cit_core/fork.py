@@ -73,7 +73,7 @@ def renew_after_fork(owner: Renewable) -> None:
 
 
 def abandon(inherited: object) -> None:
-    """Keep an inherited object from ever being ended in this process.
+    """Keep an inherited object alive for the lifetime of this process.
 
     For objects of native code with threads, which the child does not have: ending one would wait for them for ever.
     """

@@ -136,9 +136,9 @@ class OutcomeMatrix:
             InvalidInput: If one is not in the matrix.
         """
         place = {id_: column for column, id_ in enumerate(self.candidates)}
-        strangers = [repr(id_) for id_ in candidates if id_ not in place]
-        if strangers:
-            raise InvalidInput(f"{self.name} has no outcomes of {', '.join(strangers[:5])}")
+        unknown = [repr(id_) for id_ in candidates if id_ not in place]
+        if unknown:
+            raise InvalidInput(f"{self.name} has no outcomes of {', '.join(unknown[:5])}")
         columns = [place[id_] for id_ in candidates]
         circle_IK = None if self.circle_IK is None else self.circle_IK[:, columns]
         return replace(self, candidates=tuple(candidates), correct_IK=self.correct_IK[:, columns], circle_IK=circle_IK)

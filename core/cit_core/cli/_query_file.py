@@ -88,7 +88,7 @@ def require_text(text: str, what: str) -> None:
 
 
 def in_chunks(queries: Iterator[Query], size: int) -> Iterator[list[Query]]:
-    """Group queries by `size`, the last group being shorter. Those before a bad line come before its error."""
+    """Group queries by `size`; the last group may be shorter. Queries before a bad line come before its error."""
     chunk: list[Query] = []
     try:
         for query in queries:

@@ -123,7 +123,7 @@ def _style(salt: str) -> Iterator[None]:
         raise MissingExtra("matplotlib, which draws figures,", "bench") from error
     else:
         with mpl.rc_context(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # whoever reads the SVG may have it
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader of the SVG may have it
             mpl.rcdefaults()
             mpl.rcParams.update({**STYLE, "svg.hashsalt": salt})
             yield

@@ -21,7 +21,7 @@ def named_zoos(candidates: Sequence[Candidate]) -> dict[str, Zoo]:
 
     `smaller-scale` the five newest small models; `smaller-mixed` and the three oldest small ones; `middle-mixed` the
     five and everything of middle size; `larger-mixed` these and the three newest large ones; `high-performance` those
-    three; `all` everyone.
+    three; `all` every model.
     """
     newest = sorted(range(len(candidates)), key=lambda k: (candidates[k].released or date.min, candidates[k].id))[::-1]
     size = [candidate.params_b if candidate.params_b is not None else np.inf for candidate in candidates]

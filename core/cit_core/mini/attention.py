@@ -2,7 +2,7 @@
 
 An instruction token sees the instruction, a capability's tokens see each other, and an inquiry sees the instruction,
 its candidate's capability and itself. Nothing sees another candidate, so a packed score equals the score of
-`[x | c_k p]` alone, whoever else is in the row. And no capability sees the instruction, so what becomes of it in every
+`[x | c_k p]` alone, whatever else is in the row. And no capability sees the instruction, so what becomes of it in every
 layer is known before there is one: a decision computes one token for each candidate, the inquiry. The mask is never
 built.
 

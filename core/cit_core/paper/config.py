@@ -45,7 +45,7 @@ class PaperConfig(BaseModel):
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the language model's weights; trainable parts beside it, LoRA layers included, are in float32."""
     lora: LoRA | None = None
-    """None trains the language model itself."""
+    """LoRA layers; None trains the language model itself."""
 
     @field_validator("head", mode="before")
     @classmethod

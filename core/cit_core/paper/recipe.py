@@ -77,7 +77,7 @@ class Recipe(BaseModel):
     patience: int = Field(default=5, gt=0)
     """Validations without a better routing accuracy after which a stage ends."""
     validation_items: int = Field(default=500, gt=0)
-    """At most."""
+    """Maximum number of validation items."""
     report_to: tuple[Literal["tensorboard", "wandb"], ...] = ()
     seed: int = 0
 

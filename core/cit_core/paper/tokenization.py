@@ -80,8 +80,8 @@ class PaperReader:
 
     def _sets(self, grids: Sequence[Sequence[Capability]]) -> dict[str, Tensor]:
         """Return the keywords of every task once, and every candidate's results on them."""
-        everyone = [capability for grid in grids for capability in grid]
-        lines = [{result.task.description: result for result in capability.results} for capability in everyone]
+        flat = [capability for grid in grids for capability in grid]
+        lines = [{result.task.description: result for result in capability.results} for capability in flat]
         tasks = sorted({task for line in lines for task in line}) or [""]
         accuracy = torch.tensor([[line[t].accuracy if t in line else 0.0 for t in tasks] for line in lines])
         count = torch.tensor([[float(line[t].count) if t in line else 0.0 for t in tasks] for line in lines])

@@ -1,4 +1,4 @@
-"""A checkpoint on disk: four ONNX graphs, a tokenizer, a calibration, and a config that holds everyone's hash.
+"""A checkpoint on disk: four ONNX graphs, a tokenizer, a calibration, and a config with the hash of each file.
 
 `config.json` is `{"format", "name", "network", "files": {file name: sha256}}`.
 Files are read once, within limits; exactly the checked bytes are loaded.
@@ -233,7 +233,7 @@ def plain_file(folder: Path, name: str) -> Path:
 
 
 def load_or_refuse(work: Callable[[], T], where: str, what: str) -> T:
-    """Return what `work` loads from a stranger's files, or raise one kind of error whatever is wrong with them.
+    """Return what `work` loads from untrusted files; raise one kind of error for anything wrong with them.
 
     Args:
         work: Loads.

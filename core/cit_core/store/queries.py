@@ -39,7 +39,7 @@ DECIMALS = 9
 ASKED = "asked:"
 """Prefix of the ids of items that only feedback knows."""
 UNCACHED = {"compiled_cache": None}
-"""For statements that spell out their rows: each is another text, and caching them would only fill the cache."""
+"""Options of statements with literal rows: each has another text, so caching them would only fill the cache."""
 
 T = TypeVar("T")
 

@@ -137,7 +137,7 @@ def unit_conversion(dice: Dice, difficulty: float) -> Question:
 
 
 def _finite(factor: Fraction) -> int:
-    """By what a decimal must be multiplied so that, times the factor, it is one again."""
+    """Return the denominator without its factors 2 and 5: multiples of it, times the fraction, are finite decimals."""
     under = factor.denominator
     for prime in (2, 5):
         while under % prime == 0:

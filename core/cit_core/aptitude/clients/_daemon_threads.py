@@ -37,7 +37,7 @@ def _work(future: Future[Any], function: Callable[..., Any], args: Any, kwargs: 
         return
     try:
         result = function(*args, **kwargs)
-    except BaseException as error:  # noqa: BLE001  # as the standard library's executor: raised by whoever waits
+    except BaseException as error:  # noqa: BLE001  # as the standard library's executor: raised in the waiting code
         future.set_exception(error)
     else:
         future.set_result(result)

@@ -90,7 +90,7 @@ def grade(item: Item, text: str) -> float:
     An item that cannot be graded raises for any text, so `grade(item, "")` checks it before an LLM is paid.
 
     Args:
-        item: Item with its answer: a letter or an option's text, a number, a text or a regular expression, as its grader
+        item: Item with an answer: a letter or an option's text, a number, a text or a regular expression, as its grader
             says.
         text: The LLM's text, its reasoning included.
 

@@ -36,7 +36,7 @@ class Estimate:
     cost_usd: float | None
     """None if the prices are not known."""
     minutes: float | None
-    """None where neither a latency was measured nor a rate is set."""
+    """None if no latency was measured and no rate is set."""
 
 
 def estimate(

@@ -169,8 +169,8 @@ def settled_candidate(given: str | Candidate, stored: Iterable[Candidate]) -> Ca
     """Return a candidate with the store's facts, else the catalogue's, and those that are given.
 
     Args:
-        given: An id alone says nothing else.
-        stored: Everyone in the store.
+        given: The candidate, or its id alone.
+        stored: The store's candidates.
 
     Raises:
         InvalidInput: If the store has another fact than the one that is given.

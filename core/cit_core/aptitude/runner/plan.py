@@ -51,7 +51,7 @@ class AptitudeTest:
     candidate: str
     suite: Suite
     items: tuple[Item, ...]
-    """With their texts and answers."""
+    """Items of the suite, with texts and answers."""
     circle: int = 0
     """Rotations of each multiple-choice item; 0 asks it once."""
 

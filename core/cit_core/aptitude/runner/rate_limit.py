@@ -10,7 +10,7 @@ __all__ = ["Pace"]
 
 
 class Pace:
-    """When the next request may start: evenly spaced, and not while the server wants to be left alone.
+    """Rate limit of requests: evenly spaced, and none while the server asks for a pause.
 
     Args:
         per_minute: Requests at most; as fast as they come if not given.

@@ -1,6 +1,6 @@
 """Builds the catalogue's core set from real outcomes: `python -m cit_core.aptitude.suites.shipped ../shared/data`.
 
-Maintainers run it when the data or the trunk changes; everyone else uses what is shipped.
+Maintainers run it when the data or the trunk changes; users load the shipped file.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Baselines that read a candidate's profile as a row of numbers beside the query's vector (table 2 of the paper).
 
-They see pairs of a training item and a model to learn from, and score whoever has a profile.
+They see pairs of a training item and a model to learn from, and score any model with a profile.
 
 Axes: I items, N queries, M models, K candidates, P pairs, T tasks, D width, F features (D, T and the mean).
 """

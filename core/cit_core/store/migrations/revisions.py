@@ -21,7 +21,7 @@ STEPS = {"0001": "m0001_first_tables", "0002": "m0002_measuring", "0003": "m0003
 REVISIONS = tuple(STEPS)
 """Every revision this release knows, oldest first."""
 VERSION_TABLE = "cit_router_revision"
-"""Not Alembic's default name: in a shared PostgreSQL database that one belongs to the application."""
+"""Table of the revision. Alembic's default name may belong to the application in a shared PostgreSQL database."""
 
 _revision_table = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 
