@@ -38,7 +38,7 @@ CLASSES: Mapping[str, tuple[str, str]] = {
 """Prefix of a name to the package `llama-index-llms-...` and the class that opens it."""
 
 EFFORT_OPTIONS: Mapping[str, str] = {"openai": "reasoning_effort"}
-"""Providers whose LLMs take an effort, and the name of the option."""
+"""Providers with LLMs that take an effort, and the name of the option."""
 
 
 def open_models(

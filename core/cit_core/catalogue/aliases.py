@@ -41,7 +41,7 @@ def spellings(name: str) -> list[tuple[str | None, str]]:
     """List what a name may mean, the most literal reading first.
 
     Args:
-        name: As an application writes it: `openai:gpt-5-mini`, `openrouter/anthropic/claude-sonnet-4.5`,
+        name: Name in an application: `openai:gpt-5-mini`, `openrouter/anthropic/claude-sonnet-4.5`,
             `us.anthropic.claude-sonnet-4-5-20250929-v1:0`, `publishers/google/models/gemini-2.5-flash@001`.
 
     Returns:

@@ -110,7 +110,7 @@ def find_model(name: str) -> Model | None:
     """Find the model that a name means.
 
     Args:
-        name: As an application writes it; `cit_core.catalogue.aliases.spellings` says which forms are read. An effort
+        name: Name in an application; `cit_core.catalogue.aliases.spellings` says which forms are read. An effort
             as in `gpt-5-mini@low` is left out.
 
     Returns:

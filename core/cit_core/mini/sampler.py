@@ -88,7 +88,7 @@ class Sampler:
         return Step(rows, self._profiles(source_KP, rows), torch.tensor(correct_NK, dtype=torch.float32))
 
     def _candidate(self, chimeras: float) -> NDArray[np.intp]:
-        """Draw the model whose answers a candidate gives, for each of the P tasks."""
+        """Draw the source model of a candidate's answers, for each of the P tasks."""
         if self._rng.random() >= chimeras:
             return np.full(len(self._vectors), self._rng.choice(self._columns))
         first, second = self._rng.choice(self._columns, 2, replace=False)

@@ -85,7 +85,7 @@ def import_rows(
 
     Args:
         rows: May be a generator.
-        store: Where they go. Rows are read while nothing is locked, and other writers pass between two batches.
+        store: The store. Rows are read while nothing is locked, and other writers pass between two batches.
         items: Facts about the items from elsewhere; written first.
         task: Task of new items that come without one.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
