@@ -115,7 +115,7 @@ def _modalities(part: object, deepest: int) -> Iterator[str]:
 
 
 def _of_document(part: Mapping[Any, Any], kind: str) -> str | None:
-    """Return `pdf` for a Bedrock or Anthropic document that is no plain text."""
+    """Return `pdf` for a Bedrock or Anthropic document that is not plain text."""
     bedrock = part.get("document")
     if not kind and isinstance(bedrock, Mapping):
         return "pdf" if str(bedrock.get("format", "pdf")) in OFFICE else None

@@ -76,7 +76,7 @@ def of_messages(messages: Sequence[ChatMessage], *, tools: bool = False, tool_to
         tool_tokens: Their length [tokens].
 
     Raises:
-        InvalidInput: If these are no messages.
+        InvalidInput: If these are not messages.
     """
     contents = [read_content(message) for message in _checked(messages)]
     texts = [content.said for content in contents]
@@ -98,7 +98,7 @@ def with_tools(
     """Return the question in a chat with tools.
 
     Raises:
-        InvalidInput: If what is said is no message.
+        InvalidInput: If a message is not one.
     """
     messages = list(_checked([] if chat_history is None else chat_history))
     if isinstance(user_msg, str):

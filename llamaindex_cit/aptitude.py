@@ -41,7 +41,7 @@ class LLMClient:
         system: Text of a system message before the prompt.
 
     Raises:
-        InvalidInput: If it is no LlamaIndex LLM.
+        InvalidInput: If it is not a LlamaIndex LLM.
     """
 
     def __init__(self, llm: LLM, name: str | None = None, *, system: str | None = None) -> None:

@@ -110,7 +110,7 @@ def classify(error: BaseException) -> Fault | None:
 def unavailable(error: BaseException) -> bool:
     """Return whether another LLM may answer where this one raised: true for every fault but an invalid request.
 
-    Narrower than `Transient`, because whole chains are asked here: a text that is no JSON is their own affair.
+    Narrower than `Transient`, because whole chains are asked here: a text that is not JSON is their own affair.
 
     Args:
         error: The error; its causes count as well.
@@ -223,7 +223,7 @@ def _of_our_own(error: AnswerError) -> Fault | None:
 
 
 def _of_group(errors: Sequence[BaseException]) -> Fault | None:
-    """Classify a group by its first error, if all of them are faults: a mistake among them is no outage."""
+    """Classify a group by its first error, if all of them are faults: one mistake among them means no outage."""
     faults = [classify(error) for error in errors]
     return faults[0] if faults and None not in faults else None
 

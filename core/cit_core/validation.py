@@ -117,7 +117,7 @@ def validated(adapter: TypeAdapter[T], value: object, what: str) -> T:
         what: Name of the option, for the message.
 
     Raises:
-        InvalidInput: If it is no such value.
+        InvalidInput: If it is not such a value.
     """
     try:
         return adapter.validate_python(value)

@@ -1,4 +1,4 @@
-"""All that fills a prompt is seen: media in tool results, documents, and the length of what is no plain text."""
+"""All that fills a prompt is seen: media in tool results, documents, and the length of what is not plain text."""
 
 from typing import Any
 

@@ -112,7 +112,7 @@ def require_plain_folder(source: str) -> None:
         return
     for path in sorted(folder.iterdir()):
         if not (path.is_file() or path.is_dir()):
-            raise CheckpointError(f"{path} is no plain file; use a folder that `save_pretrained` wrote")
+            raise CheckpointError(f"{path} is not a plain file; use a folder that `save_pretrained` wrote")
         if path.name == "adapter_config.json":
             raise CheckpointError(f"{folder} holds an adapter; merge it into its model and save that")
 

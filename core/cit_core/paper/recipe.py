@@ -99,7 +99,7 @@ def read_recipe(path: Path) -> Recipe:
         raise InvalidInput(f"{path} cannot be read as YAML: {error}") from error
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, found['loc'])) or 'recipe'}: {found['msg']}" for found in error.errors())
-        raise InvalidInput(f"{path} is no recipe: {'; '.join(problems)}") from error
+        raise InvalidInput(f"{path} is not a recipe: {'; '.join(problems)}") from error
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:

@@ -135,7 +135,7 @@ class StageTrainer(Trainer):
         odds_GNK = model(**inputs)
         loss = OBJECTIVES[self.ours[0].objective](odds_GNK, label_GNK)
         if not math.isfinite(loss.item()):
-            raise InvalidInput("training diverged: the loss is no number any more; lower the learning rates")
+            raise InvalidInput("training diverged: the loss is not a number any more; lower the learning rates")
         return (loss, odds_GNK) if return_outputs else loss
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:

@@ -224,7 +224,7 @@ def pick_candidates(capabilities: Iterable[Capability], models: Iterable[str] | 
 
     Raises:
         UnknownCandidate: If there is no such candidate.
-        InvalidInput: If it is no list of ids.
+        InvalidInput: If it is not a list of ids.
     """
     known = {capability.candidate.id: capability for capability in capabilities}
     if models is None:

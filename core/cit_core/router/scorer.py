@@ -58,7 +58,7 @@ class FakeScorer:
 
         Raises:
             UnknownCandidate: If a candidate has no probability.
-            InvalidInput: If a probability is no number.
+            InvalidInput: If a probability is not a number.
         """
         self.calls.append(tuple(instructions))
         ids = [capability.candidate.id for capability in capabilities]
@@ -66,7 +66,7 @@ class FakeScorer:
         try:
             return np.array(scores, dtype=np.float64).reshape(len(instructions), len(ids))
         except (TypeError, ValueError, OverflowError):
-            raise InvalidInput("the fake scorer was given what is no number; each score must be one") from None
+            raise InvalidInput("the fake scorer got a score that is not a number") from None
 
     def _one(self, instruction: str, candidate: str) -> float:
         if callable(self._scores):

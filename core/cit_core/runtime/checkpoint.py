@@ -93,7 +93,7 @@ class Checkpoint:
 
         Raises:
             CheckpointError: If it is not there, is incomplete, was damaged, comes from a newer release, or holds what
-                is no plain file of its own.
+                is not a plain file of its own.
         """
         if not isinstance(checkpoint, (str, os.PathLike)):
             raise CheckpointError(
@@ -136,7 +136,7 @@ class Checkpoint:
         """Read a JSON file of the checkpoint.
 
         Raises:
-            CheckpointError: If it is no JSON.
+            CheckpointError: If it is not JSON.
         """
         try:
             return json.loads(self.read(name))

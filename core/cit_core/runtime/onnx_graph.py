@@ -40,11 +40,11 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 
 class _Malformed(Exception):
-    """The bytes are no protobuf message."""
+    """The bytes are not a protobuf message."""
 
 
 def require_plain_graph(content: bytes, name: str) -> None:
-    """Refuse a graph that reads other files, runs a graph within itself, or is no ONNX file.
+    """Refuse a graph that reads other files, runs a graph within itself, or is not an ONNX file.
 
     Args:
         content: Content of the file.

@@ -158,7 +158,7 @@ class ArchiveReader:
                     for line in lines:
                         found.add(line)
             except OSError as error:
-                raise InvalidInput(f"{folder} is no complete archive: {name}.jsonl: {error.strerror}") from error
+                raise InvalidInput(f"{folder} is not a complete archive: {name}.jsonl: {error.strerror}") from error
             if found.summary() != about[name]:
                 raise InvalidInput(f"{folder / name}.jsonl is not the file that the manifest names; export it again")
             self.counts[name] = found.rows
@@ -195,9 +195,9 @@ class ArchiveReader:
         except CITError:
             raise
         except OSError as error:
-            raise InvalidInput(f"{self.folder} is no archive: {MANIFEST}: {error.strerror}") from error
+            raise InvalidInput(f"{self.folder} is not an archive: {MANIFEST}: {error.strerror}") from error
         except (ValueError, TypeError, LookupError, RecursionError) as error:
-            raise InvalidInput(f"{self.folder} is no archive: its {MANIFEST} cannot be read") from error
+            raise InvalidInput(f"{self.folder} is not an archive: its {MANIFEST} cannot be read") from error
         return tables
 
     def _open(self, name: str) -> _Lines:

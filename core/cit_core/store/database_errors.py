@@ -49,7 +49,7 @@ def store_errors(url: URL) -> Iterator[None]:
         raise InvalidInput(f"the store cannot keep a value: {_reason(error, url)}; nothing was written") from error
     except UnicodeEncodeError as error:
         raise InvalidInput(
-            f"the store cannot keep a text with {error.object[error.start]!r}, which is no Unicode; nothing was written"
+            f"the store cannot keep a text with {error.object[error.start]!r}, invalid Unicode; nothing was written"
         ) from None
     except (DBAPIError, PoolTimeout, ArgumentError, ResourceClosedError, sqlite3.Error) as error:
         reason = _reason(error, url)

@@ -100,7 +100,7 @@ def import_archive(store: CapabilityStore, folder: str | os.PathLike[str]) -> di
     """Write an archive into an empty store, in one transaction; return the number of rows of each table.
 
     Raises:
-        InvalidInput: If the folder is no archive or was changed, or if the store is not empty.
+        InvalidInput: If the folder is not an archive or was changed, or if the store is not empty.
     """
     archive = ArchiveReader(Path(folder))
     with store._writing(_ExactWriter) as writer:
@@ -132,7 +132,7 @@ def merge_archive(store: CapabilityStore, folder: str | os.PathLike[str]) -> Mer
     here. Settings with names that are new here are added. Other writers pass between batches.
 
     Raises:
-        InvalidInput: If the folder is no archive or was changed.
+        InvalidInput: If the folder is not an archive or was changed.
     """
     archive = ArchiveReader(Path(folder))
     merge = _Merge(archive)

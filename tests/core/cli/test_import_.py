@@ -120,7 +120,7 @@ def test_a_file_that_is_not_there_makes_no_store(cit, tmp_path, arguments):
         ("bad.csv", "item,who\n1,a\n", "no column item_id"),
         ("bad.csv", HEADER, "has no rows"),
         ("bad.jsonl", "{\n", "bad.jsonl:1: is not JSON"),
-        ("bad.jsonl", b"\xff\n", "bad.jsonl:1: holds the byte 0xff, which is no text in UTF-8"),
+        ("bad.jsonl", b"\xff\n", "bad.jsonl:1: holds the byte 0xff, which is not valid UTF-8"),
         ("bad.xlsx", "", "it must end in .csv, .tsv, .jsonl, .json, .parquet"),
     ],
 )

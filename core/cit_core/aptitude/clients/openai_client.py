@@ -57,7 +57,7 @@ class OpenAIClient:
             raise MissingExtra("openai", "openai") from error
         if base_url is not None and not base_url.startswith(("http://", "https://")):
             address = base_url.rpartition("@")[2]  # the part before it may be a password
-            raise InvalidInput(f"base_url {address!r} is no address; it is one such as http://localhost:8000/v1")
+            raise InvalidInput(f"base_url {address!r} is not an address; it is one such as http://localhost:8000/v1")
         timeout = {} if timeout_s is None else {"timeout": timeout_s}
         self._client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, **timeout)  # type: ignore[arg-type]
         self.name = model
@@ -87,7 +87,7 @@ class OpenAIClient:
         return cls(model, api_key=_key(model, base_url, api_key_env), base_url=base_url, **options)
 
     async def ask(self, prompt: str, *, key: str) -> Answer:
-        """Send one request; a body that is no chat completion, or one without text, is `Transient`."""
+        """Send one request; a body that is not a chat completion, or one without text, is `Transient`."""
         messages: Any = [*self._system, {"role": "user", "content": prompt}]
         headers = {"Idempotency-Key": quote(key)}
         with answering(from_library):
@@ -107,7 +107,7 @@ def _read(completion: Any) -> Answer:
         choice = completion.choices[0]
         text, declined, reason = _text(choice.message.content), choice.message.refusal, choice.finish_reason
     except (AttributeError, IndexError, KeyError, TypeError):
-        raise Transient("the server's answer is no chat completion") from None
+        raise Transient("the server's answer is not a chat completion") from None
     usage = getattr(completion, "usage", None)
     return checked_answer(
         declined if text is None else text,  # a refusal in words is an answer, too

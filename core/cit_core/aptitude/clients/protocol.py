@@ -135,7 +135,7 @@ def checked_answer(
     Args:
         text: Text of the answer; None where the response has none.
         finish_reason: Why the provider ended it, in its own word.
-        prompt_tokens: Count reported by the provider; anything that is no count is dropped.
+        prompt_tokens: Count reported by the provider; anything that is not a count is dropped.
         completion_tokens: Likewise.
         cost_usd: Charge as the provider states it.
 
@@ -153,7 +153,7 @@ def checked_answer(
 
 
 def token_count(tokens: object) -> int | None:
-    """Return a provider's token count, or None for anything that is no count."""
+    """Return a provider's token count, or None for anything that is not a count."""
     return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= 0 else None
 
 

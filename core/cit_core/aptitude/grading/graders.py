@@ -142,7 +142,7 @@ def _regex(item: Item, text: str) -> bool:
     try:
         pattern = re.compile(_answer(item))
     except (re.error, OverflowError, RecursionError) as error:
-        raise InvalidInput(f"item {item.id!r} has an answer that is no regular expression: {error}") from None
+        raise InvalidInput(f"item {item.id!r} has an answer that is not a regular expression: {error}") from None
     return any(pattern.fullmatch(reading) for reading in (text.strip(), last_line(text)))
 
 

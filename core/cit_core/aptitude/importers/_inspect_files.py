@@ -38,11 +38,11 @@ def task_and_model(path: Path, limits: Limits) -> Fields:
         with open_archive(path, limits, LOG) as archive:
             header = next((name for name in HEADERS if name in archive.names()), None)
             if header is None:
-                raise InvalidInput(f"{path} is no log of Inspect that can be read: it has no {HEADERS[0]}")
+                raise InvalidInput(f"{path} is not an Inspect log that can be read: it has no {HEADERS[0]}")
             with archive.text(header) as text, _named(f"{path}/{header}"):
                 about = _member(JsonStream(text, limits), "eval")
     if not isinstance(about, dict) or not {"task", "model"} <= about.keys():
-        raise InvalidInput(f"{path} is no log of Inspect: it has no eval with a task and a model")
+        raise InvalidInput(f"{path} is not an Inspect log: it has no eval with a task and a model")
     return about
 
 

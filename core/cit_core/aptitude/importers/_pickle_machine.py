@@ -148,7 +148,7 @@ class _Machine:
 
     def call(self, function: Any, arguments: Any) -> None:
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
-            raise ValueError("it calls what is no class")
+            raise ValueError("it calls something that is not a class")
         self.push(Call(function.name, arguments))
 
     def build(self) -> None:
@@ -161,7 +161,7 @@ class _Machine:
     def set_items(self, pairs: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict) or len(pairs) % 2:
-            raise ValueError("it puts items into what is no dict")
+            raise ValueError("it puts items into something that is not a dict")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             if type(key) not in (str, int):  # their hash takes no longer than they are
                 raise ValueError("a key is neither a text nor a whole number")
@@ -170,7 +170,7 @@ class _Machine:
     def extend(self, values: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, list):
-            raise ValueError("it appends to what is no list")
+            raise ValueError("it appends to something that is not a list")
         target.extend(values)
 
     def put(self, place: int) -> None:

@@ -106,7 +106,7 @@ def open_archive(path: Path, limits: Limits, what: str = "zip") -> Iterator[Arch
         what: Kind of the file, for messages.
 
     Raises:
-        InvalidInput: If it is no archive that can be read, or larger than the limits.
+        InvalidInput: If it is not an archive that can be read, or larger than the limits.
     """
     try:
         with path.open("rb") as file:
@@ -114,7 +114,7 @@ def open_archive(path: Path, limits: Limits, what: str = "zip") -> Iterator[Arch
     except CITError:
         raise
     except UNREADABLE as error:
-        raise InvalidInput(f"{path} is no {what} that can be read: {error!s:.200}") from error
+        raise InvalidInput(f"{path} is not a {what} that can be read: {error!s:.200}") from error
 
 
 class _Counted(BoundedBytes):

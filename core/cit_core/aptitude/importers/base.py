@@ -278,7 +278,7 @@ def _unkeepable(row: Row | ItemRow) -> str:
     try:
         whole.encode()
     except UnicodeEncodeError as error:
-        return f"a text holds {whole[error.start]!r}, half a surrogate pair, which is no Unicode"
+        return f"a text holds {whole[error.start]!r}, half a surrogate pair, which is not valid Unicode"
     return ""
 
 

@@ -69,7 +69,7 @@ def listed_texts(value: object, name: str) -> tuple[str, ...]:
     """Return a list of texts and whole numbers as texts; the empty one if it is absent.
 
     Raises:
-        InvalidInput: If it is no list, or something else is in it.
+        InvalidInput: If it is not a list, or something else is in it.
     """
     if is_absent(value):
         return ()
@@ -108,7 +108,7 @@ def number(fields: Fields, name: str) -> Any:
 
 
 def spelt_list(spelt: str) -> list[str] | None:
-    """Return the texts in a list that is spelt as in Python or JSON, `['a', "b"]`; None if it is no such list.
+    """Return the texts in a list that is spelt as in Python or JSON, `['a', "b"]`; None if it is not such a list.
 
     Only quoted texts are read, one after the other, so that no spelling can take more memory than its own length.
     """

@@ -49,7 +49,7 @@ def check_files(paths: Sequence[Path], kinds: Collection[str]) -> None:
         kinds: Endings of the names of the files; text files may be packed with gzip, and then end in .gz as well.
 
     Raises:
-        InvalidInput: If there is no file, or one that does not exist or ends in something else.
+        InvalidInput: If there is not a file, or one that does not exist or ends in something else.
         MissingExtra: If there is a Parquet file and pyarrow is not installed.
     """
     *most, last = kinds
@@ -303,7 +303,7 @@ def elements(stream: JsonStream, name: str) -> Iterator[tuple[int, Any]]:
         name: Name of the file, for messages.
 
     Raises:
-        InvalidInput: If it is no list, or larger than the limits.
+        InvalidInput: If it is not a list, or larger than the limits.
     """
     number = 0
     try:

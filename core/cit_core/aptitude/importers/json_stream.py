@@ -26,7 +26,7 @@ def parse_json(text: str, limits: Limits) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        InvalidInput: If it is no JSON, or larger than the limits allow.
+        InvalidInput: If it is not JSON, or larger than the limits allow.
     """
     _check_size(text, limits)
     try:
@@ -59,7 +59,7 @@ class JsonStream:
         self._at = 0
 
     def peek(self) -> str:
-        """Return the next character that is no space; the empty text at the end."""
+        """Return the next character that is not a space; the empty text at the end."""
         while True:
             self._at = SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
             if self._at < len(self._text):
@@ -71,7 +71,7 @@ class JsonStream:
         """Read the next value as a whole.
 
         Raises:
-            InvalidInput: If it is no JSON, or larger than the limits allow.
+            InvalidInput: If it is not JSON, or larger than the limits allow.
         """
         self.peek()
         while True:
@@ -98,7 +98,7 @@ class JsonStream:
         """Go through a list: each time, one element is next and must be read or skipped.
 
         Raises:
-            InvalidInput: If the next value is no list, or is not ended as one.
+            InvalidInput: If the next value is not a list, or is not ended as one.
         """
         self._take("[")
         if self.peek() != "]":
@@ -112,7 +112,7 @@ class JsonStream:
         """Go through an object: each time, the value of the name that is yielded must be read or skipped.
 
         Raises:
-            InvalidInput: If the next value is no object, or is not ended as one.
+            InvalidInput: If the next value is not an object, or is not ended as one.
         """
         self._take("{")
         if self.peek() != "}":

@@ -194,7 +194,7 @@ def read_frame(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Frame]:
         raise InvalidInput(f"{path}: {error}") from None
     except MALFORMED as error:
         raise InvalidInput(
-            f"{path} is no pickled DataFrame of texts and numbers that can be read ({type(error).__name__}: "
+            f"{path} is not a pickled DataFrame of texts and numbers that can be read ({type(error).__name__}: "
             f"{error!s:.100}); save it as CSV instead"
         ) from error
 

@@ -94,7 +94,7 @@ def open_text(path: Path, limits: Limits, encoding: str | None = None) -> Iterat
 
 
 def decoded(raw: io.RawIOBase, encoding: str | None = None) -> IO[str]:
-    """Return a binary stream as text; bytes that are no text become marks, which `undecodable` finds.
+    """Return a binary stream as text; bytes that are not text become marks, which `undecodable` finds.
 
     Raises:
         InvalidInput: If there is no such encoding.
@@ -114,7 +114,7 @@ def undecodable(text: str) -> str:
     for character in text:
         if "\udc80" <= character <= "\udcff":
             return (
-                f"holds the byte 0x{ord(character) - 0xDC00:02x}, which is no text in UTF-8; save the file as UTF-8, "
+                f"holds the byte 0x{ord(character) - 0xDC00:02x}, which is not valid UTF-8; save the file as UTF-8, "
                 "or say which encoding it has (encoding='latin-1' in Python)"
             )
     return ""

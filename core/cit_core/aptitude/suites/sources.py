@@ -110,7 +110,7 @@ def _from_datasets(source: str) -> Iterator[Item]:
         splits = datasets.load_dataset(id_, CONFIGURATIONS.get(id_), revision=revision or None)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise InvalidInput(
-            f"{source!r} is no file, and datasets cannot load it: {error}. Give a .csv, .jsonl or .parquet file, a "
+            f"{source!r} is not a file, and datasets cannot load it: {error}. Give a .csv, .jsonl or .parquet file, a "
             "folder, or an id of the hub such as TIGER-Lab/MMLU-Pro"
         ) from error
     for split, rows in splits.items():

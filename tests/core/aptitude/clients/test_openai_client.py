@@ -350,8 +350,8 @@ async def test_the_openai_client_from_a_command_line(monkeypatch: pytest.MonkeyP
         ({"api_key_env": "MY_KEY"}, "MY_KEY is not set"),
         ({"api_key_env": "MY_KEY", "base_url": "http://127.0.0.1:1/v1"}, "MY_KEY is not set"),
         ({"api_key_env": "BAD_KEY"}, "BAD_KEY is not a key"),
-        ({"base_url": "localhost:8000/v1"}, "'localhost:8000/v1' is no address"),
-        ({"base_url": "me:SECRET@localhost/v1"}, "'localhost/v1' is no address"),
+        ({"base_url": "localhost:8000/v1"}, "'localhost:8000/v1' is not an address"),
+        ({"base_url": "me:SECRET@localhost/v1"}, "'localhost/v1' is not an address"),
     ],
 )
 def test_what_the_openai_client_lacks(options: dict[str, str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:

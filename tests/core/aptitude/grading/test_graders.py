@@ -374,7 +374,7 @@ def test_a_pattern_must_match_all_of_the_answer_or_of_its_last_line() -> None:
 
 @pytest.mark.parametrize("pattern", ["(", "a{99999999999}", "[z-a]", "(?P<n>a)(?P<n>b)", "(?<=a+)b"])
 def test_a_pattern_that_is_none_names_the_item(pattern: str) -> None:
-    with pytest.raises(InvalidInput, match="item 'i' has an answer that is no regular expression"):
+    with pytest.raises(InvalidInput, match="item 'i' has an answer that is not a regular expression"):
         grade(item(pattern, "regex"), "text")
 
 

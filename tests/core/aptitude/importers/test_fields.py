@@ -40,7 +40,7 @@ def test_what_is_no_text_is_refused_and_not_spelt(value: Any) -> None:
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="a holds the byte 0xe9, which is no text in UTF-8"):
+    with pytest.raises(InvalidInput, match="a holds the byte 0xe9, which is not valid UTF-8"):
         text({"a": b"caf\xe9".decode("utf-8", "surrogateescape")}, "a")
 
 

@@ -65,7 +65,7 @@ def test_a_byte_that_is_no_text_is_named_with_its_line_and_left_out(sqlite_url: 
     (path := tmp_path / name).write_bytes("\n".join(lines).encode("latin-1"))
     line = lines.index(next(text for text in lines if "Café" in text)) + 1
     with CapabilityStore(sqlite_url) as store:
-        with pytest.raises(InvalidInput, match=rf"{name}:{line}: .*holds the byte 0xe9, which is no text in UTF-8"):
+        with pytest.raises(InvalidInput, match=rf"{name}:{line}: .*holds the byte 0xe9, which is not valid UTF-8"):
             import_table([path], store)
         report = import_table([path], store, skip_bad=True)
         assert (report.new, report.refused_count, report.refused[0][0]) == (2, 1, f"{path}:{line}")

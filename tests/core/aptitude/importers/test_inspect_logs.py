@@ -165,7 +165,7 @@ def test_bad_samples(store: CapabilityStore, tmp_path: Path, bad: Any, says: str
     ("content", "says"),
     [
         ("{", "is not JSON"),
-        ("[]", "is no log of Inspect"),
+        ("[]", "is not an Inspect log"),
         ('{"eval": {"task": "t"}, "samples": [1]}', "it has no eval with a task and a model"),
         ('{"eval": {"task": "t", "model": "m"}, "samples": []}', "has no samples"),
         ('{"eval": {"task": "t", "model": "m"}}', "has no samples"),
@@ -248,5 +248,5 @@ def test_what_inspect_writes(
 @pytest.mark.parametrize("content", [b"", b"PK", b"PK\x05\x06" + bytes(18)])
 def test_eval_files_that_cannot_be_read(sqlite_url: str, tmp_path: Path, content: bytes) -> None:
     (path := tmp_path / "log.eval").write_bytes(content)
-    with CapabilityStore(sqlite_url) as store, pytest.raises(InvalidInput, match=r"log\.eval is no log of Inspect"):
+    with CapabilityStore(sqlite_url) as store, pytest.raises(InvalidInput, match=r"log\.eval is not an Inspect log"):
         import_inspect([path], store)

@@ -160,10 +160,10 @@ GOOD = packed("a.json", listed(record(1, "B")))
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "is no zip that can be read"),
-        (b"PK\x03\x04 and nothing more", "is no zip that can be read"),
-        (GOOD.replace(b"a.json", b"b.json", 1), "is no zip that can be read"),
-        (GOOD[:40] + b"\xff\xff" + GOOD[42:], "is no zip that can be read"),
+        (b"", "is not a zip that can be read"),
+        (b"PK\x03\x04 and nothing more", "is not a zip that can be read"),
+        (GOOD.replace(b"a.json", b"b.json", 1), "is not a zip that can be read"),
+        (GOOD[:40] + b"\xff\xff" + GOOD[42:], "is not a zip that can be read"),
         (packed("a.txt", b"[]"), "holds no .json file"),
         (packed("a.json", b"[{"), "a.json is not JSON"),
         (packed("a.json", b"[1, tru" + b"\xff"), "a.json is not JSON"),
@@ -194,5 +194,8 @@ def test_a_member_gives_no_more_than_the_size_it_states(tmp_path: Path, sqlite_u
         start = content.index(mark) + place
         content[start : start + 4] = (2).to_bytes(4, "little")
     (path := tmp_path / f"{NAME}.zip").write_bytes(content)
-    with CapabilityStore(sqlite_url) as store, pytest.raises(InvalidInput, match="is no zip that can be read: Bad CRC"):
+    with (
+        CapabilityStore(sqlite_url) as store,
+        pytest.raises(InvalidInput, match="is not a zip that can be read: Bad CRC"),
+    ):
         import_mmlu_pro([path], store)

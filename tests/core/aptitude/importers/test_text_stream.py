@@ -39,7 +39,7 @@ def test_others_are_named(tmp_path: Path) -> None:
         assert stream.read() == "Café"
     with open_text(path, Limits()) as stream:
         text = stream.read()
-    assert undecodable(text).startswith("holds the byte 0xe9, which is no text in UTF-8; save the file as UTF-8")
+    assert undecodable(text).startswith("holds the byte 0xe9, which is not valid UTF-8; save the file as UTF-8")
     assert undecodable("Café 日本") == ""
     with pytest.raises(InvalidInput, match="no encoding 'klingon'"), open_text(path, Limits(), "klingon"):
         pass

@@ -275,7 +275,7 @@ def test_mmlu_is_loaded_and_its_items_are_named_by_subject_split_and_row(tmp_pat
 
 def test_a_dataset_that_cannot_be_reached_says_what_else_to_give(tmp_path: Path) -> None:
     (line,) = load("TIGER-Lab/MMLU-Pro@main", suite_of("mmlu-pro/70"), tmp_path / "home")
-    assert line.startswith("refused: 'TIGER-Lab/MMLU-Pro@main' is no file, and datasets cannot load it: ")
+    assert line.startswith("refused: 'TIGER-Lab/MMLU-Pro@main' is not a file, and datasets cannot load it: ")
     assert "Give a .csv, .jsonl or .parquet file" in line
 
 
