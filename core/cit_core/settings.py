@@ -33,7 +33,7 @@ CONFIG = "CIT_CONFIG"
 VARIABLES = {"store": "CIT_STORE", "policy": "CIT_POLICY", "models": "CIT_MODELS"}
 """Setting to the environment variable that goes before the file."""
 CATALOGUE = "catalogue"
-"""In place of a store: the shipped catalogue."""
+"""Setting in place of a store: routes on the shipped catalogue."""
 RELATIVE = "sqlite:///"
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ADDRESS = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
@@ -82,7 +82,7 @@ class _RouterSettings(BaseModel):
 
 
 class Settings(_RouterSettings):
-    """Which models may be chosen, from which store, by which policy.
+    """Settings of a router: models, store, policy.
 
     Attributes:
         store: Address of a store, `default` for this user's own, or `catalogue` for the shipped one; None if none is

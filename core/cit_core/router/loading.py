@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 DEFAULT = "default"
-"""In settings: this user's own store."""
+"""Setting in place of an address: this user's own store."""
 
 NO_QUESTIONS = (
     "routed by accuracies of tasks alone: the store has no text of a question; "
