@@ -64,7 +64,7 @@ def zoo(size: int) -> list[Capability]:
 
 
 def stored_items(number: int, scorer: OnnxScorer, candidates: int = 16) -> EvidenceScorer:
-    """The scorer of a store with so many items around the core set's vectors."""
+    """Return the scorer of a store with a number of items around the core set's vectors."""
     draw, centres = np.random.default_rng(0), core_vectors()
     kind = np.arange(number) * len(centres) // number
     vectors = centres[kind] + 0.02 * draw.standard_normal((number, centres.shape[1]), np.float32)

@@ -148,7 +148,7 @@ GOALS = (
 
 
 def goals(results: Sequence[Result]) -> Table | None:
-    """Every goal, what was measured, and whether it is reached; None without the results that say so."""
+    """Return every goal, the measurement, and the verdict; None without the needed results."""
     found = _Results(results)
     wanted = {
         "baselines": (NEW, NEW_CATEGORIES, LOG),

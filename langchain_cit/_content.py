@@ -130,7 +130,7 @@ def _holders(part: Mapping[Any, Any]) -> list[Mapping[Any, Any]]:
 
 
 def _of_file(holder: Mapping[Any, Any]) -> str | None:
-    """Return the modality that a media type, a data URL, an address or a file's name tells."""
+    """Return the modality of a media type, a data URL, an address or a file name."""
     for key in ("mime_type", "media_type", "mimeType", "file_data", *ADDRESSES):
         said = holder.get(key)
         if not isinstance(said, str):

@@ -179,7 +179,7 @@ def require_answer(value: T, attempts: Attempts, message: object = None) -> T:
 
 
 def _has_ended(held: Sequence[object]) -> bool:
-    """Tell an empty answer, which the provider calls ended, from none."""
+    """Distinguish an empty answer, which the provider calls ended, from none."""
     for piece in held:
         message = piece.message if isinstance(piece, ChatGenerationChunk) else piece
         said = [getattr(piece, "generation_info", None), getattr(message, "response_metadata", None)]

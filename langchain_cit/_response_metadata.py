@@ -27,7 +27,7 @@ class Stamp:
     Args:
         decision: Goes into `response_metadata` as `cit_route`.
         attempts: Where another candidate answers than was chosen, `cit_fallback` says which failed.
-        model_name: Name of the candidate that answers, where it does not say so itself.
+        model_name: Name of the candidate that answers, if its own answer lacks it.
     """
 
     def __init__(self, decision: Decision, attempts: Attempts, model_name: str) -> None:

@@ -20,7 +20,7 @@ __all__ = ["FAILOVER", "as_models", "invalid_options", "pick_fallback", "require
 FAILOVER = "failover"
 """Alias of the option `fallback`."""
 UNCHECKED = {"callback_manager": CallbackManager, "output_parser": BaseOutputParser}
-"""Options that LlamaIndex takes whatever they are."""
+"""Options that LlamaIndex takes with any value."""
 
 
 def as_models(given: Any, router: Router) -> dict[str, LLM]:

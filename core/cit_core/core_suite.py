@@ -15,7 +15,7 @@ from cit_core.records import Suite, Task
 __all__ = ["build_core_suite", "core_suite_from_outcomes", "distinguishability"]
 
 TOO_CLEAR = 0.05
-"""An item that fewer than this share of models get right, or wrong, tells nothing about the next model."""
+"""Share of models: an item that fewer get right, or wrong, does not distinguish models."""
 
 
 def distinguishability(correct_IM: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -57,7 +57,7 @@ class OutcomeMatrix:
     instructions: tuple[str, ...] = ()
     """Texts of the items."""
     questions: tuple[str, ...] = ()
-    """The instructions without their answer options, where the source tells them apart."""
+    """The instructions without their answer options, where the source separates them."""
     categories: tuple[str, ...] = ()
     """Wider field of each item; its task if not given."""
     vectors_ID: NDArray[np.floating] = field(default_factory=lambda: NO_VECTORS)

@@ -249,7 +249,7 @@ class CostAware:
         return f"cost:{_written(self.value)}"
 
     def utility(self, scored: Scored) -> tuple[float, ...]:
-        """Return expected worth less expected cost [USD], then P, then the lower cost."""
+        """Return expected value minus expected cost [USD], then P, then the lower cost."""
         assert scored.cost is not None
         return self.value * scored.probability - scored.cost, scored.probability, -scored.cost
 

@@ -110,7 +110,7 @@ def classify(error: BaseException) -> Fault | None:
 def unavailable(error: BaseException) -> bool:
     """Return whether another LLM may answer where this one raised: true for every fault but an invalid request.
 
-    Narrower than `Transient`, because whole chains are asked here: a text that is not JSON is their own affair.
+    Narrower than `Transient`, because whole chains are asked here: a text that is not JSON may be their own bug.
 
     Args:
         error: The error; its causes count as well.
@@ -249,7 +249,7 @@ def _kind_of_status(status: int) -> FaultKind:
 
 
 def _kind_without_report(error: BaseException) -> FaultKind | None:
-    """Classify what carries neither a status nor a word: the connection broke, or a library says so in its text."""
+    """Classify an error without status or code: a broken connection, or one that a library describes in its text."""
     unreachable = isinstance(error, OSError) and error.errno in NO_ROUTE
     in_a_stream = type(error).__name__ in IN_A_STREAM and hasattr(error, "body")
     retryable = getattr(error, "is_retryable", None) is True  # LangChain's ModelError

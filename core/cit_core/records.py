@@ -228,7 +228,7 @@ class TaskResult(Record):
 
 
 class Usage(Record):
-    """Tokens, money and time of a candidate's answers, on average; None where no outcome says so."""
+    """Mean tokens, cost and latency of a candidate's answers; None where no outcome has them."""
 
     prompt_tokens: Amount | None = None
     completion_tokens: Amount | None = None

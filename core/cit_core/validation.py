@@ -82,7 +82,7 @@ AtLeast0 = Annotated[float, BeforeValidator(_at_least_0)]
 Count = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_number)]
 Positive = Annotated[int, Field(ge=1, lt=2**63), BeforeValidator(_number)]
 Hashed = Annotated[Any, AfterValidator(_hashable)]
-"""Whatever can be the key of a mapping."""
+"""Anything that can be the key of a mapping."""
 
 
 def each(value: object) -> object:

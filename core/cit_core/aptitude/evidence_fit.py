@@ -34,7 +34,7 @@ class Network(Reader, Protocol):
 __all__ = ["FitReport", "Network", "evidence_of", "evidence_setting", "fit_log", "fit_store", "fitted_on"]
 
 READ, FOLDS = 300, 4
-"""Questions that the network reads to learn what it is worth, each without the outcomes of its own fold."""
+"""Questions on which the network is evaluated, and folds: each is read without the outcomes of its own fold."""
 GROWN = 0.1
 """Share of new outcomes from which on evidence is fitted again."""
 

@@ -32,7 +32,7 @@ WORD = r"(?<![\\\w])[^\W\d_]{3,}"
 DECIMALS = 9
 """Decimals of a word's weight, so that the order of a sum does not decide between words."""
 ALIKE = 5
-"""Words that agree in so many first letters, or in all that one of them has, are taken for forms of one word."""
+"""Number of equal first letters, or all of a shorter word, by which words count as forms of one word."""
 
 
 # -- tasks of items ---------------------------------------------------------------------------------------------------

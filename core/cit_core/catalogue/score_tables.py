@@ -22,7 +22,7 @@ CORE = "mmlu-pro"
 ITEMS = 300
 """Assumed where a source does not say how many items a score is the mean of."""
 FEWEST_ARMS = 8
-"""Columns with fewer arms say nothing that could be told from noise."""
+"""Minimum number of arms of a column; fewer cannot be distinguished from noise."""
 ARENA = frozenset({"full", "math", "coding", "hard_6", "if", "creative_writing"})
 HARNESSES = frozenset(
     {"helm_capabilities", "helm_lite", "helm_mmlu", "helm_classic", "global-mmlu-lite", "hfopenllm_v2"}

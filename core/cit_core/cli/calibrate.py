@@ -1,4 +1,4 @@
-"""`cit calibrate`: fit a store's evidence again, and show what it is worth."""
+"""`cit calibrate`: fit a store's evidence again, and show its gain."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from cit_core.records import Candidate, Capability
 __all__ = ["Evidence", "EvidenceScorer", "Reader"]
 
 WAYS_ODDS = -0.7
-"""Log of prior odds by which ways must be surer of a known kind: a wrong way costs more than a wrong difficulty."""
+"""Shift of the gate for ways [log-odds]: a wrong way costs more than a wrong difficulty."""
 GATE_SHIFT_P = np.where(np.arange(len(PARTS)) < FROM_WAY, 0.0, WAYS_ODDS)
 
 Floats = NDArray[np.float32]

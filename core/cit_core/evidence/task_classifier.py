@@ -23,7 +23,7 @@ __all__ = ["TaskClassifier", "TaskGuess"]
 
 SHRINKAGE = 0.3
 TEMPERATURE = 4.0
-"""Vectors of texts are no Gaussians: at 1, the classifier would be surer than it is right."""
+"""Temperature of the probabilities. Vectors of texts are not Gaussian: at 1, the classifier would be overconfident."""
 
 
 class TaskGuess(NamedTuple):

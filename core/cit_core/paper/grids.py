@@ -158,7 +158,7 @@ class Collator:
 
 
 def _telling(label_IM: Array, share: float) -> Array:
-    """Return weights of items: some drawn by how well they tell models apart, the others all alike."""
+    """Return weights of items: a share by how well they distinguish models, the rest equal."""
     weight_I = distinguishability(label_IM)
     total = float(weight_I.sum())
     alike_I = np.full(len(label_IM), 1.0 / len(label_IM))

@@ -58,9 +58,9 @@ class Recipe(BaseModel):
     hard_negatives: float = Field(default=0.5, ge=0.0, le=1.0)
     """Share of a group's failed instructions that are drawn near the one that was handled."""
     strength: float = Field(default=1.0, ge=0.0)
-    """Candidates are drawn by accuracy to this power; 0 draws all alike."""
+    """Power of a candidate's accuracy in its weight for draws; 0 draws all equally."""
     telling: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Share of the instructions that are drawn by how well they tell candidates apart; the others all alike."""
+    """Share of the instructions that are drawn by how well they distinguish candidates; the others equally."""
     batch: int = Field(default=16, gt=0)
     """Groups or grids of one optimiser step, over all processes."""
     accumulate: int = Field(default=1, gt=0)

@@ -29,7 +29,7 @@ __all__ = ["PaperScorer"]
 ROWS = 8
 """Rows of one forward at most."""
 ROW_TOKENS = 2048
-"""Tokens of a row at most, unless one block is longer: its mask grows with their square."""
+"""Maximum number of tokens of a row, unless one block is longer: its mask grows with their square."""
 CACHED_CAPABILITIES = 4096
 
 

@@ -1,4 +1,4 @@
-"""The router, what predicts for it, what adapters need to drive it, and what is told to it afterwards."""
+"""The router, its scorers, the parts that adapters need, and feedback."""
 
 from cit_core.router.batching import Batching
 from cit_core.router.engine import MAX_CHARACTERS

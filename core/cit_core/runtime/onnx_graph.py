@@ -1,6 +1,6 @@
 """Check an ONNX file before onnxruntime sees it: no data outside the file, no loops, no code, bounded size.
 
-onnxruntime follows whatever paths a graph names, some releases anywhere on the disk, and runs a loop for as long as the
+onnxruntime follows any path that a graph names, some releases anywhere on the disk, and runs a loop for as long as the
 graph says. A scorer's graph needs neither, so both are refused. Only the protobuf wire format is read, in the few
 messages that matter; tensors are skipped by their length.
 """

@@ -198,7 +198,7 @@ class Connections:
             )
 
     def _notice_fork(self) -> None:
-        """Renew after a fork that Python was not told of, as by a server written in C."""
+        """Renew after a fork without Python's hooks, as by a server written in C."""
         if self._process != os.getpid():
             self._is_at_rest = False
             self._queue._renew_after_fork()

@@ -241,7 +241,7 @@ class Writer:
         return len(fresh) + len(changed)
 
     def _claim(self, table: Table, ids: Sequence[str]) -> None:
-        """Keep rows that a bulk load has added and that are now given here too, whatever becomes of the load."""
+        """Keep rows that a bulk load has added and that are now given here too, even if the load is removed."""
         if not (ids and self._loads_run()):
             return
         keys = list(keys_of(self._connection, table, ids).values())

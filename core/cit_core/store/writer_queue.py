@@ -168,7 +168,7 @@ class TicketQueue:
         if self._file is None and fcntl is not None:
             try:
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            except OSError:  # a folder in which nothing can be made: the database will say so, if it matters
+            except OSError:  # a folder without write permission: the database raises, if it matters
                 return False
             finalize(self, os.close, self._file)
         return self._file is not None
@@ -179,7 +179,7 @@ class TicketQueue:
             ticket = self._next_number(deadline)
             if ticket is not None and ticket > 1:
                 self._follow(ticket, deadline)
-        except OSError:  # a full disk, or a file system without locks: the database will say so, if it matters
+        except OSError:  # a full disk, or a file system without locks: the database raises, if it matters
             return None
         return ticket
 

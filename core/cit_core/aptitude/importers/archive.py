@@ -1,4 +1,4 @@
-"""Zip archives that are not trusted: their members are streamed, whatever they say of their size."""
+"""Untrusted zip archives: their members are streamed within limits, not by their stated size."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def _length(row: Row | ItemRow | BadRow) -> int:
 
 
 class _Import:
-    """One import under way: where it writes, its counts, and what it has made sure is stored."""
+    """A running import: its counts, and the candidates and tasks known to be stored."""
 
     def __init__(self, batch: Batch, skip_bad: bool, task: str, limits: Limits) -> None:
         self.new = self.known = self.refused_count = 0

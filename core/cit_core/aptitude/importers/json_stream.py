@@ -41,7 +41,7 @@ class Readable(Protocol):
     """Source of text."""
 
     def read(self, size: int, /) -> str:
-        """Return at most so many characters; none at the end."""
+        """Return at most this number of characters; none at the end."""
 
 
 class JsonStream:

@@ -64,7 +64,7 @@ class Prices:
         return self.candidate.expected_cost(prompt_tokens, completion_tokens)
 
     def billed(self, prompt: str, error: AnswerError) -> float:
-        """Return USD for an attempt without an answer: as the provider tells, or may have charged after a timeout."""
+        """Return USD for an attempt without an answer: as the provider reports, or may have charged after a timeout."""
         if error.cost_usd is not None:
             return error.cost_usd
         if error.completion_tokens is not None:
@@ -137,7 +137,7 @@ class Budget:
 
 
 def require_prices(prices: Prices) -> None:
-    """Refuse a limit where costs cannot be told before they arise.
+    """Refuse a limit if costs cannot be predicted.
 
     Raises:
         InvalidInput: If a price is not known.

@@ -21,7 +21,7 @@ __all__ = ["Agreement", "agreement", "held_out_agreement", "spearman"]
 
 RESAMPLES = 1000
 FEWEST = 3
-"""Models; two can only be ranked alike or the other way round."""
+"""Minimum number of models: two rankings of two models are equal or reversed."""
 DECIMALS = 9
 """Decimals of an accuracy and of a correlation, so that the order of a sum breaks no tie."""
 

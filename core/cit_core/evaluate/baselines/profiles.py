@@ -22,7 +22,7 @@ from cit_core.records import Capability
 __all__ = ["MLP", "Forest"]
 
 PAIRS = 40_000
-"""Pairs that are learned from at most, drawn at random: a forest on them takes half a minute."""
+"""Maximum number of training pairs, drawn at random: a forest on them takes half a minute."""
 HIDDEN = 64
 EPOCHS = 6
 

@@ -35,7 +35,7 @@ ask."""
 PROMPT_TOKENS, COMPLETION_TOKENS = 500, 200
 """Assumed of a query and its answer, where they were not measured."""
 KNOBS = np.concatenate([[0.0], np.geomspace(1e-6, 10.0, 100)])
-"""Worth of a correct answer [USD]."""
+"""Value of a correct answer [USD]."""
 SINGLES = "single models, mixed at random"
 MIXED = ("smaller-mixed", "middle-mixed", "larger-mixed", "all")
 TOLD = "A query costs what was measured, or list prices times what was measured of its tokens."

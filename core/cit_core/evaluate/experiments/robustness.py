@@ -70,7 +70,7 @@ def robustness(setting: Setting, name: str, scorer: Scorer, questions: int = 300
         setting: The setting with questions and candidates.
         name: Name of the scorer.
         scorer: The scorer under test.
-        questions: The first so many.
+        questions: Number of questions, the first ones.
     """
     zoos, texts = random_zoos(setting.aptitude), setting.instructions[:questions]
     correct, capabilities = setting.correct_NK[:questions], setting.capabilities
