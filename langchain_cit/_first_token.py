@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 class EmptyStream(Transient):
-    """A stream ended before its first token, or an answer in one piece is none.
+    """A stream ended before its first token, or an answer in one piece is empty.
 
     Args:
         held: Pieces that came, without content.
@@ -191,7 +191,7 @@ def _has_ended(held: Sequence[object]) -> bool:
 
 
 class FirstToken(BaseCallbackHandler):
-    """Tell attempts that the candidate asked now has handed out a token.
+    """Callback that reports the first token of the current candidate to the attempts.
 
     Args:
         attempts: The attempts at the answer.

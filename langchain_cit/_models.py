@@ -1,4 +1,4 @@
-"""Chat models and chains by the names that they are called by, for `from_models`."""
+"""Open chat models and chains by name, for `from_models`."""
 
 from __future__ import annotations
 

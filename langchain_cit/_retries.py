@@ -1,4 +1,4 @@
-"""Retries inside the SDKs of providers: with other candidates at hand they only delay the next one's answer."""
+"""Retries inside the SDKs of providers: if other candidates are left, they only delay the next one's answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls that another middleware makes again with a model of its own choice: they are left alone."""
+"""Calls that another middleware repeats with a model of its own choice; they are not routed."""
 
 from __future__ import annotations
 

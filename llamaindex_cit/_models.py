@@ -1,4 +1,4 @@
-"""LLMs by the names that they are called by, for `from_models`."""
+"""Open LLMs by name, for `from_models`."""
 
 from __future__ import annotations
 

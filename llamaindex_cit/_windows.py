@@ -1,4 +1,4 @@
-"""Context windows: what LLMs say of themselves, and which are too short for a call."""
+"""Context windows of LLMs, and those which are too short for a call."""
 
 from __future__ import annotations
 

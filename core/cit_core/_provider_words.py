@@ -1,4 +1,4 @@
-"""The words of provider SDKs: which status, class name, code and text means which kind of fault.
+"""Tables of provider SDKs' errors: kind of fault by status, class name, code and text.
 
 Collected from the SDKs themselves and from public bug reports; `provider_errors` reads them.
 """

@@ -1,4 +1,4 @@
-"""Renew in a forked child what it must not share with its parent: locks, threads, connections, sessions."""
+"""Renew the state of a forked child that it must not share with its parent: locks, threads, connections, sessions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Renewable(Protocol):
 
 
 class Pausable(Protocol):
-    """An object that must be at rest while the process is forked."""
+    """An object that must be idle while the process is forked."""
 
     def _pause_for_fork(self) -> None:
         """Finish what is under way and begin nothing new; runs in the parent, before the fork, in bounded time."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING or sys.version_info >= (3, 12):
 else:
 
     class cached_property(functools.cached_property[T]):  # noqa: N801  # it takes the place of Python's
-        """Python's own has, up to 3.11, one lock for all objects, and a fork may happen while a thread holds it."""
+        """Lock-free `cached_property`: up to Python 3.11 all objects share one lock, which a fork may leave held."""
 
         def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
             """Compute the value at the first access; two threads may compute it twice."""

@@ -1,4 +1,4 @@
-"""One matrix of outcomes, items x candidates, and what is chosen from it: splits, and zoos of similar strength.
+"""The matrix of outcomes, items x candidates; splits of it, and zoos of candidates of similar strength.
 
 Axes: I items, K candidates, D width of a vector.
 """
@@ -35,7 +35,7 @@ NO_VECTORS: NDArray[np.float16] = np.zeros((0, 0), np.float16)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OutcomeMatrix:
-    """Outcomes of I items x K candidates, and what is known of the items.
+    """Outcomes of I items x K candidates, with facts about the items.
 
     An item that a candidate answered more than once counts once, by the mean over its sources. A circle test, in which
     every rotation of the options had to be answered correctly, is a source like any other.

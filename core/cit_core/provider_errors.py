@@ -76,7 +76,7 @@ _WITHOUT_TEXT = {
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a provider gave no answer; holds nothing of its text.
+    """Kind of a provider's failure; holds nothing of its text.
 
     Attributes:
         kind: Kind of fault.

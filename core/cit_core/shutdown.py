@@ -1,4 +1,4 @@
-"""An orderly end: the interpreter does not leave while a thread is inside native code.
+"""Orderly shutdown: the interpreter does not exit while a thread is inside native code.
 
 A daemon thread that comes back from onnxruntime, a tokenizer or pydantic after Python has begun to take itself down is
 ended by unwinding its stack, which C++ and Rust answer with an abort of the whole process.

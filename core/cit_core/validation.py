@@ -1,4 +1,4 @@
-"""The one layer that validates what comes in: pydantic's checks, with errors of ours.
+"""Validate arguments and records: pydantic's checks, with `InvalidInput` errors.
 
 Records, options and configs declare their fields with the types below. A pydantic `ValidationError` never leaves the
 package: it becomes an `InvalidInput` that names the field and shows no key, no prompt and no user's `__repr__`.

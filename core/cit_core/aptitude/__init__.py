@@ -1,1 +1,1 @@
-"""Measure: how outcomes come into a store."""
+"""Measure models and import outcomes into a store."""

@@ -1,4 +1,4 @@
-"""Measuring a model in one call: suite, texts, options and the run. Both adapters are thin over this."""
+"""Measure a model in one call: suite, texts, options and the run. Both adapters use it."""
 
 from __future__ import annotations
 

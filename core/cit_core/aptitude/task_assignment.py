@@ -1,4 +1,4 @@
-"""Tasks for items that came without one, and keywords for tasks that came with nothing but a name.
+"""Assign tasks to items without one, and keywords to tasks that have only a name.
 
 Axes: N items, T tasks, W words, D width.
 """

@@ -1,4 +1,4 @@
-"""Link published scores: one ability for each model and effort explains its accuracy on every benchmark.
+"""Link published scores: one ability of each model and effort explains its accuracy on every benchmark.
 
     logit(accuracy of arm m on column c) = b_c + a_c theta_m + u_{m, benchmark of c} + e_mc
 

@@ -92,7 +92,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
 
 @dataclass(frozen=True)
 class Bench:
-    """Tables of outcomes, a network, and a folder for what is slow.
+    """The benchmark of a network: tables of outcomes, and a folder for slow results.
 
     Attributes:
         catalogue: Outcomes of the catalogue's models, if there are any.
@@ -329,7 +329,7 @@ class Bench:
 
 
 class _Compared(NamedTuple):
-    """A setting that routers are compared on, and how its scores are had."""
+    """A setting in which routers are compared, and the source of its scores."""
 
     setting: Setting
     scores: Callable[[], dict[str, Scores]]

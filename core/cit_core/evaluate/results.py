@@ -183,7 +183,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Result:
-    """One experiment: what was asked, on what, and what came."""
+    """Result of an experiment: its question, data, tables and figures."""
 
     experiment: str
     """Name of its file, without the suffix."""

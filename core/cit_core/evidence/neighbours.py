@@ -41,7 +41,7 @@ class Near(NamedTuple):
 
 
 class Neighbours:
-    """Stored questions, ready to be searched. Immutable, so threads share it.
+    """Index of stored questions. Immutable, so threads share it.
 
     Args:
         vectors_ID: Unit vectors.

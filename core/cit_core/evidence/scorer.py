@@ -39,7 +39,7 @@ Floats = NDArray[np.float32]
 
 
 class Evidence:
-    """OutcomeMatrix on stored questions, ready to be asked about new ones. Immutable, so threads share it.
+    """Fitted outcomes on stored questions, for predictions on new ones. Immutable, so threads share it.
 
     Args:
         outcomes: Stored outcomes.

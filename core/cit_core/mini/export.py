@@ -1,4 +1,4 @@
-"""A trained network to a checkpoint that runs without torch: four ONNX graphs, int8 weights, hashes in the config."""
+"""Export a trained network as a checkpoint that runs without torch: four ONNX graphs, int8 weights, hashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of a capability instruction z = [x, c, p]: what is said to the network besides the query."""
+"""The words of a capability instruction z = [x, c, p] besides the query."""
 
 from __future__ import annotations
 

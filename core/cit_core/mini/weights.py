@@ -1,4 +1,4 @@
-"""Disk and hub: the trunk that a network starts from, and a network's own weights (safetensors + JSON)."""
+"""Load and save: the trunk of a network, and its own weights (safetensors + JSON)."""
 
 from __future__ import annotations
 

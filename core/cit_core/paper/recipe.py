@@ -1,4 +1,4 @@
-"""A paper-style run in one YAML file: the network, the stages, what is drawn, the objective and the machinery."""
+"""Settings of a paper-style run in one YAML file: network, stages, data, objective and trainer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The teacher of distillation: what evidence on similar questions says of every training outcome.
+"""The teacher of distillation: probabilities by evidence on similar questions for every training outcome.
 
 An outcome is 0 or 1 and mostly noise; the smoother's probability is neither. Items are smoothed in five folds, each
 from the outcomes of the other four.

@@ -1,4 +1,4 @@
-"""Texts to what the paper's network reads: token ids and masks, in grids of instructions and capabilities.
+"""Tokenise texts for the paper's network: ids and masks, in grids of instructions and capabilities.
 
 Every piece of `[c, x, p]` begins on a new line and is cut on its own, so that a long capability never pushes the
 question out.

@@ -1,4 +1,4 @@
-"""Disk and hub for the paper's network: the models it is made of, and its own weights (safetensors + JSON)."""
+"""Load and save the paper's network: the models that it uses, and its own weights (safetensors + JSON)."""
 
 from __future__ import annotations
 

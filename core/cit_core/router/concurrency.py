@@ -1,4 +1,4 @@
-"""Threads of our own for work that would block an event loop.
+"""Thread pools for work that would block an event loop.
 
 Not the loop's default executor, which `asyncio.to_thread` uses: frameworks run whole sync candidates there, so a
 decision would wait until one has answered - for ever, if that one waits for the decision.

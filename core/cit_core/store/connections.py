@@ -224,7 +224,7 @@ class Connections:
 
 
 class _Activity:
-    """Transactions under way, which can be brought to rest."""
+    """Running transactions; new ones can be paused."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -233,7 +233,7 @@ class _Activity:
 
     @contextmanager
     def use(self) -> Iterator[None]:
-        """Take part; a thread that does already is not held up by a pause."""
+        """Count a transaction; a pause does not block a thread that is in one already."""
         me, token, process = threading.get_ident(), object(), os.getpid()
         with self._changed:
             self._changed.wait_for(lambda: not self._is_paused or me in self._threads.values())
@@ -247,7 +247,7 @@ class _Activity:
                     self._changed.notify_all()
 
     def pause(self, timeout_s: float) -> bool:
-        """Hold up new transactions and wait for those under way; return whether all of them have ended."""
+        """Block new transactions and wait for the running ones; return True if all of them have ended."""
         me = threading.get_ident()
         with self._changed:
             self._is_paused = True
@@ -255,7 +255,7 @@ class _Activity:
             return not self._threads
 
     def resume(self) -> None:
-        """Let them begin again."""
+        """Allow new transactions again."""
         with self._changed:
             self._is_paused = False
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Errors of the databases and of damaged content, turned into one line of ours."""
+"""Convert errors of the databases and of damaged content to `StoreError` or `InvalidInput`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merge what two records say about one item."""
+"""Merge two records of one item."""
 
 from __future__ import annotations
 

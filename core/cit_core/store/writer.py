@@ -1,4 +1,4 @@
-"""Writes of one transaction, and what became of them."""
+"""Write in one transaction, and report the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words that questions are written with: plain ones, so that no task asks for rare knowledge by the way."""
+"""Vocabulary of the questions: plain words, so that no task needs rare knowledge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions on letters and words, and on doing exactly as one is told."""
+"""Questions on letters and words, and on following instructions exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients of the LLMs that are measured: one small protocol, and what the failures of a provider mean."""
+"""Clients of the measured LLMs: one small protocol, and the meaning of a provider's failures."""
 
 from cit_core.aptitude.clients.factory import client, load_object
 from cit_core.aptitude.clients.protocol import (

@@ -1,4 +1,4 @@
-"""The protocol of an LLM that is measured, and two clients which need no provider.
+"""The protocol of a measured LLM, and two clients which need no provider.
 
 A client asks once. Retries, rate limits, timing and budgets belong to the runner; a client only says, by raising
 `Transient` or `Refused`, whether another attempt may help. No prompt and no key goes into a log or an error.

@@ -1,4 +1,4 @@
-"""Right or wrong without a judge: how a question is put to an LLM, and how its answer is compared.
+"""Write the prompt of an item, and grade an answer by a program, without a judge.
 
 Four graders: `choice` of an option, `number`, `exact` text, `regex`. What an LLM's free text says is read in `reading`.
 """

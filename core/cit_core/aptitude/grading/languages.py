@@ -1,4 +1,4 @@
-"""The answer is: how an LLM states its answer, in the common forms of many languages."""
+"""Phrases with which LLMs state their answer ("The answer is"), in many languages."""
 
 from __future__ import annotations
 

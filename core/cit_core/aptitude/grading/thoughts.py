@@ -1,4 +1,4 @@
-"""Thoughts of reasoning models, which they write before their answer: they are no answer, and nor is a cut-off one.
+"""Remove the thoughts that reasoning models write before their answer, complete or cut off.
 
 Servers without a reasoning parser leave thoughts in the text, each family of models between marks of its own.
 """

@@ -1,4 +1,4 @@
-"""A pickle as a description of what it would build: nothing that it names is imported, called or hashed.
+"""Read a pickle as a description of the object that it would build: nothing is imported, called or hashed.
 
 Long texts and bytes are not read but noted as places in the file, so a description takes about a hundred bytes for each
 value. Protocols 0 to 5 are understood as far as a DataFrame of texts and numbers needs them.

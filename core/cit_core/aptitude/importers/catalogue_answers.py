@@ -1,4 +1,4 @@
-"""The catalogue's answers on the core set become outcomes of a store, with the vectors of what was asked."""
+"""Copy the catalogue's answers on the core set into a store, with the vectors of the questions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields of a row: what is absent, what names something, what is a text; and how a wrong value is shown."""
+"""Read the fields of a row: absent values, ids, texts and numbers, with an error for a wrong value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files to rows of fields: tables and lists of records, read a row at a time, so that their length does not matter."""
+"""Read files as rows of fields: tables and lists of records, one row at a time, in bounded memory."""
 
 from __future__ import annotations
 

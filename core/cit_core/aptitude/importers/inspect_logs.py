@@ -1,4 +1,4 @@
-"""Inspect: the logs that `inspect eval` writes, as JSON or as .eval files (zips with a member for every sample)."""
+"""Import logs of `inspect eval`, as JSON or as .eval files (zips with a member for every sample)."""
 
 from __future__ import annotations
 

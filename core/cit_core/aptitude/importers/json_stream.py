@@ -1,4 +1,4 @@
-"""JSON out of files of any size: one record at a time, and of a large object only the parts that are asked for."""
+"""Read JSON from files of any size: one record at a time, and only the requested parts of a large object."""
 
 from __future__ import annotations
 

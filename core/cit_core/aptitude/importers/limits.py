@@ -1,4 +1,4 @@
-"""Limits of what an import reads of one file: they keep damaged and hostile files from filling memory and time."""
+"""Limits on one imported file, against damaged and hostile files that would fill memory or time."""
 
 from __future__ import annotations
 

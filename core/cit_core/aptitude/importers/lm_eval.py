@@ -1,4 +1,4 @@
-"""lm-evaluation-harness: what `--log_samples` writes, and the details of the Open LLM Leaderboard.
+"""Import lm-evaluation-harness: files of `--log_samples`, and details of the Open LLM Leaderboard.
 
 A file `samples_TASK_TIME.jsonl` lies in a folder `ORG__MODEL`, beside `results_TIME.json`; version 2 of the leaderboard
 publishes the same, version 1 had `details_TASK_TIME.parquet`, and early releases wrote a JSON list. A line is one

@@ -1,4 +1,4 @@
-"""MMLU-Pro: the `eval_results` of its repository, a JSON list of answers or a zip of such lists.
+"""Import MMLU-Pro: the `eval_results` of its repository, a JSON list of answers or a zip of such lists.
 
 A record has question_id, question, options, answer (the letter) and pred (the letter that was read from the model's
 answer, or null), and mostly src, the task.

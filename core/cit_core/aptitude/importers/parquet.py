@@ -1,4 +1,4 @@
-"""Parquet files to rows, a few at a time; what a file unpacks to is looked at before it is unpacked."""
+"""Read Parquet files as rows, a few at a time; the unpacked size is checked first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pandas DataFrame out of a pickle, without pandas and without running what the pickle names.
+"""Read a pandas DataFrame from a pickle, without pandas and without running the pickle.
 
 A pickle is a program: it names functions and classes, and says what to call them with. Here it is only described, see
 `_pickle_machine`; a name that a DataFrame of texts and numbers does not need is refused, and the columns are read from

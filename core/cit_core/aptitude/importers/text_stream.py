@@ -1,4 +1,4 @@
-"""Text out of files of any size: packed or not, in the encoding that they are in, and never more than the limits."""
+"""Read text from files of any size, packed or not, in their own encoding and within limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The aptitude test of a live model: asked once, graded, kept as it comes, and counted when it is whole."""
+"""Run the aptitude test of a live model: each question is asked once, graded and stored; a complete test counts."""
 
 from cit_core.aptitude.runner.estimate import Estimate, estimate
 from cit_core.aptitude.runner.runner import arun_aptitude, run_aptitude

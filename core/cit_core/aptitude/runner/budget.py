@@ -1,4 +1,4 @@
-"""Costs of a test: what answers took, what the next one may take, and a limit that holds for what was billed."""
+"""Costs of a test: measured and expected costs of answers, and a limit on the billed amount."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pace of requests: one limit for everything that a run sends to one server."""
+"""Rate limit: one for all requests of a run to a server."""
 
 from __future__ import annotations
 

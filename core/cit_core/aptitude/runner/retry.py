@@ -1,4 +1,4 @@
-"""Retries: ask an LLM until it answers, with a time limit, and again where that may help.
+"""Ask an LLM with a time limit, and retry where that may help.
 
 All workers of a run share the `Pace`, because a server that asks one caller to wait means all of them, and the `Brake`,
 because nothing more is paid once the run has to stop.

@@ -1,4 +1,4 @@
-"""Runs of an aptitude test: ask what is missing of a suite, grade, and keep every answer the moment it comes.
+"""Run an aptitude test: ask the missing questions of a suite, grade, and store every answer at once.
 
 A run may end at any moment, SIGKILL included, and the next one goes on: it asks the store what is missing. A worker
 keeps an answer before it sends its next question, so a kill can lose only what was under way: `concurrency` requests at

@@ -1,4 +1,4 @@
-"""The nouns of a run: how it is made, how far it is, and what became of it."""
+"""Data classes of a run: options, progress and report."""
 
 from __future__ import annotations
 

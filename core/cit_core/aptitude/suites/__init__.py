@@ -1,4 +1,4 @@
-"""Suites: which questions make a test, where they are kept, and where their texts come from."""
+"""Suites of questions: sampling, files, and the sources of their texts."""
 
 from cit_core.aptitude.suites.registry import (
     BASICS,

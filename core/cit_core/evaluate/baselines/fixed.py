@@ -1,4 +1,4 @@
-"""Baselines that learn nothing: what any other has to beat."""
+"""Baselines without parameters, which any other has to beat."""
 
 from __future__ import annotations
 

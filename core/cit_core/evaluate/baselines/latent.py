@@ -33,7 +33,7 @@ DECAYS = (30.0, 100.0, 300.0, 1000.0)
 
 
 class _Activation(NamedTuple):
-    """f, its derivative as a function of its value, and whether a constant factor is added: a model's level."""
+    """f, its derivative as a function of its value, and True if a constant factor is added: a model's level."""
 
     f: Callable[[Array], Array]
     slope: Callable[[Array], Array]
@@ -46,7 +46,7 @@ HIDDEN = _Activation(np.tanh, lambda f: 1.0 - f**2, level=True)
 
 
 class _Items(NamedTuple):
-    """The question's side: vector to factors and difficulty."""
+    """The items' parameters: map a vector to factors and difficulty."""
 
     activation: _Activation
     weights_DS: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""Experiment: how many decisions flip when a question is put a little differently?"""
+"""Experiment: how many decisions flip when a question is phrased a little differently?"""
 
 from __future__ import annotations
 
