@@ -45,7 +45,7 @@ class SharedOptions:
     suite: Annotated[
         str,
         typer.Option(
-            "--suite", metavar="NAME|FILE", help="Suite with the tasks for items without one: each gets the nearest."
+            "--suite", metavar="NAME|FILE", help="Suite whose nearest task is assigned to items that come without one."
         ),
     ] = "mmlu-pro-core"
     keywords: Annotated[

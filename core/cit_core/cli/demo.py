@@ -56,7 +56,7 @@ def demo(checkpoint: CheckpointOption = "mini", json_: JsonOption = False) -> No
     priced = [candidate.id for candidate in router.candidates if candidate.price_in is not None]
     if len(priced) > 1:
         target.print(
-            _policy_table(router, f"The same where cost counts, among the {len(priced)} models with a known price")
+            _policy_table(router, f"The same where cost counts, among the {len(priced)} models whose price is known")
         )
     _tell(decisions)
 
