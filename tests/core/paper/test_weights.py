@@ -262,7 +262,7 @@ def test_a_pipe_among_a_models_files_is_refused_and_not_waited_for(tmp_path: Pat
     of_lm, of_psi = save_parts(tmp_path)
     Path(of_lm, name).unlink()
     os.mkfifo(Path(of_lm, name))
-    with pytest.raises(CheckpointError, match="no plain file"):
+    with pytest.raises(CheckpointError, match="not a plain file"):
         load_parts(tiny_config(lm=of_lm, encoder=of_psi))
 
 

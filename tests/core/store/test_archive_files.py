@@ -44,7 +44,7 @@ def lie(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (damage_nothing_named, r"no complete archive: outcomes.jsonl: No such file"),
+        (damage_nothing_named, r"not a complete archive: outcomes.jsonl: No such file"),
         (damage_a_byte, "outcomes.jsonl is not the file that the manifest names"),
         (damage_the_manifest, "its manifest.json cannot be read"),
         (damage_the_format, "archive of another format"),

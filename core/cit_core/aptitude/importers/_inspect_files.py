@@ -22,7 +22,7 @@ HEADERS = ("header.json", "_journal/start.json")
 """Members of an .eval file with the task and the model; a run that was broken off has the second alone."""
 ATTACHED = "attachment://"
 """Beginning of a text that is kept elsewhere in its sample."""
-LOG = "log of Inspect"
+LOG = "Inspect log"
 
 
 def task_and_model(path: Path, limits: Limits) -> Fields:
@@ -38,7 +38,7 @@ def task_and_model(path: Path, limits: Limits) -> Fields:
         with open_archive(path, limits, LOG) as archive:
             header = next((name for name in HEADERS if name in archive.names()), None)
             if header is None:
-                raise InvalidInput(f"{path} is not an Inspect log that can be read: it has no {HEADERS[0]}")
+                raise InvalidInput(f"{path} is not a readable Inspect log: it has no {HEADERS[0]}")
             with archive.text(header) as text, _named(f"{path}/{header}"):
                 about = _member(JsonStream(text, limits), "eval")
     if not isinstance(about, dict) or not {"task", "model"} <= about.keys():

@@ -114,7 +114,7 @@ def open_archive(path: Path, limits: Limits, what: str = "zip") -> Iterator[Arch
     except CITError:
         raise
     except UNREADABLE as error:
-        raise InvalidInput(f"{path} is not a {what} that can be read: {error!s:.200}") from error
+        raise InvalidInput(f"{path} is not a readable {what}: {error!s:.200}") from error
 
 
 class _Counted(BoundedBytes):

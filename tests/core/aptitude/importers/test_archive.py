@@ -46,7 +46,7 @@ def test_all_members_together_are_limited(tmp_path: Path) -> None:
 def test_an_archive_that_is_cut_is_refused(tmp_path: Path, cut: int) -> None:
     path = zipped(tmp_path / "a.zip", {"a": "some text", "b": "more"})
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(InvalidInput, match=r"a\.zip is not a zip that can be read"), open_archive(path, Limits()):
+    with pytest.raises(InvalidInput, match=r"a\.zip is not a readable zip"), open_archive(path, Limits()):
         pass
 
 

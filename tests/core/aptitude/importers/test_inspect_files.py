@@ -57,7 +57,7 @@ def test_texts_that_are_attached(tmp_path: Path, name: str, first: bool) -> None
 def test_a_run_that_was_broken_off_has_no_header(tmp_path: Path) -> None:
     path = write(tmp_path / "log.eval", SAMPLE, header="_journal/start.json")
     assert task_and_model(path, Limits()) == ABOUT["eval"]
-    with pytest.raises(InvalidInput, match=r"log\.eval is not an Inspect log that can be read: it has no header\.json"):
+    with pytest.raises(InvalidInput, match=r"log\.eval is not a readable Inspect log: it has no header\.json"):
         task_and_model(write(tmp_path / "log.eval", SAMPLE, header="other.json"), Limits())
 
 

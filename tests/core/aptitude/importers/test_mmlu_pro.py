@@ -160,10 +160,10 @@ GOOD = packed("a.json", listed(record(1, "B")))
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "is not a zip that can be read"),
-        (b"PK\x03\x04 and nothing more", "is not a zip that can be read"),
-        (GOOD.replace(b"a.json", b"b.json", 1), "is not a zip that can be read"),
-        (GOOD[:40] + b"\xff\xff" + GOOD[42:], "is not a zip that can be read"),
+        (b"", "is not a readable zip"),
+        (b"PK\x03\x04 and nothing more", "is not a readable zip"),
+        (GOOD.replace(b"a.json", b"b.json", 1), "is not a readable zip"),
+        (GOOD[:40] + b"\xff\xff" + GOOD[42:], "is not a readable zip"),
         (packed("a.txt", b"[]"), "holds no .json file"),
         (packed("a.json", b"[{"), "a.json is not JSON"),
         (packed("a.json", b"[1, tru" + b"\xff"), "a.json is not JSON"),
@@ -196,6 +196,6 @@ def test_a_member_gives_no_more_than_the_size_it_states(tmp_path: Path, sqlite_u
     (path := tmp_path / f"{NAME}.zip").write_bytes(content)
     with (
         CapabilityStore(sqlite_url) as store,
-        pytest.raises(InvalidInput, match="is not a zip that can be read: Bad CRC"),
+        pytest.raises(InvalidInput, match="is not a readable zip: Bad CRC"),
     ):
         import_mmlu_pro([path], store)

@@ -207,9 +207,9 @@ def test_what_is_no_frame_of_texts_and_numbers_is_refused(tmp_path: Path) -> Non
     for content, message in (
         (pickle.dumps([1, 2]), "holds no DataFrame but list"),
         (pickle.dumps({"_mgr": 1}), "holds no DataFrame but dict"),
-        (b"", "no pickled DataFrame"),
-        (b"sample_id,prompt\n", "no pickled DataFrame"),
-        (zlib.compress(unpacked(("2.2.3", 5))), "no pickled DataFrame"),
+        (b"", "not a pickled DataFrame"),
+        (b"sample_id,prompt\n", "not a pickled DataFrame"),
+        (zlib.compress(unpacked(("2.2.3", 5))), "not a pickled DataFrame"),
     ):
         with pytest.raises(InvalidInput, match=message) as caught:
             read(tmp_path, content)
@@ -229,7 +229,7 @@ def test_other_types_of_columns_are_refused(tmp_path: Path) -> None:
         frame.columns = pandas.Index(["x"], dtype=object)
         with pytest.raises(InvalidInput):
             read(tmp_path, pickle.dumps(frame))
-    with pytest.raises(InvalidInput, match="no pickled DataFrame of texts and numbers"):
+    with pytest.raises(InvalidInput, match="not a pickled DataFrame of texts and numbers"):
         read(tmp_path, pickle.dumps(pandas.DataFrame([[1.0, 2.0]])))
 
 
