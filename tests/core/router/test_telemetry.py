@@ -96,7 +96,7 @@ def test_a_failure_is_a_warning_that_names_the_next(router: Router, caplog: pyte
     attempts.failed(ConnectionError(SECRET))
     assert [record.getMessage() for record in caplog.records] == [
         "large failed (TimeoutError); small is asked",
-        "small failed (ConnectionError); nobody else is asked",
+        "small failed (ConnectionError); no other candidate is asked",
     ]
     assert [fields(record) for record in caplog.records] == [
         {"cit_decision": decision.id, "cit_failed": "large", "cit_error": "TimeoutError", "cit_next": "small"},
