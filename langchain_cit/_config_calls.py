@@ -37,7 +37,7 @@ class ConfigCalls(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AIMessage:
-        """Invoke asynchronously; the decision is made in a worker thread."""
+        """As `invoke`; the decision is made in a worker thread."""
         return await super().ainvoke(input, config, stop=stop, **{**self._set_by(config), **kwargs})
 
     def stream(
@@ -48,7 +48,7 @@ class ConfigCalls(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
-        """Stream the answer; a fallback is possible before the first piece only."""
+        """As `invoke`, in pieces; the next-best is asked before the first piece only."""
         return super().stream(input, config, stop=stop, **{**self._set_by(config), **kwargs})
 
     def astream(
@@ -59,7 +59,7 @@ class ConfigCalls(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
-        """Stream asynchronously; the decision is made in a worker thread."""
+        """As `stream`; the decision is made in a worker thread."""
         return super().astream(input, config, stop=stop, **{**self._set_by(config), **kwargs})
 
     def stream_events(
@@ -70,7 +70,7 @@ class ConfigCalls(BaseChatModel):
         version: Literal["v1", "v2", "v3"] = "v2",
         **kwargs: Any,
     ) -> Any:
-        """Stream events; the config is read here for `v3`, which does not go through `stream`."""
+        """As any chat model; only `v3` does not go through `stream`, which reads the config."""
         given = self._set_by(config) if version == "v3" else {}
         return super().stream_events(input, config, version=version, **{**given, **kwargs})
 
@@ -82,7 +82,7 @@ class ConfigCalls(BaseChatModel):
         version: Literal["v1", "v2", "v3"] = "v2",
         **kwargs: Any,
     ) -> Any:
-        """Stream events asynchronously; see `stream_events`."""
+        """As `stream_events`."""
         given = self._set_by(config) if version == "v3" else {}
         return super().astream_events(input, config, version=version, **{**given, **kwargs})
 

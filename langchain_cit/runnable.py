@@ -43,7 +43,7 @@ class RunnableRouter(RoutedCalls):
     `cit_constraints` (fields of `cit_core.Constraints`, beside the router's own).
 
     Args:
-        routes: Model or chain of each candidate, by id. Candidates of the router without a route do not take part.
+        routes: What answers for each candidate, by id. Candidates of the router without a route do not take part.
         router: The router, the config that `to_config` wrote of one, or the address of a store.
         query_key: Key of the query in dict inputs; the only key if not given.
         context: Route on the last human `turn`, or on the whole `conversation`.
@@ -220,7 +220,7 @@ class RunnableRouter(RoutedCalls):
 
         Args:
             config: The result of `to_config`.
-            routes: Model or chain of each of its candidates.
+            routes: What answers for each of its candidates.
             store: The store, if its address has a password, which is never written down.
 
         Raises:
@@ -240,7 +240,7 @@ class RunnableRouter(RoutedCalls):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """The settings, in place of the objects made of them."""
+        """Its settings, in place of the objects that they are of."""
         return self._settings()
 
     def to_json(self) -> Any:

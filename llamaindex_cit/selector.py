@@ -146,11 +146,11 @@ class CITMultiSelector(_CITSelector):
     """Selector of the best choice and of those about as likely to get the query right; LlamaIndex runs them all.
 
     Args:
-        router: See `CITSingleSelector`.
-        mapping: See `CITSingleSelector`.
+        router: As for `CITSingleSelector`.
+        mapping: As for `CITSingleSelector`.
         margin: Largest difference to the best P(correct) with which a candidate is selected too; `math.inf` for all.
         max_outputs: Choices selected, at most; each costs an answer, and more than one costs another to combine them.
-        fallback: See `CITSingleSelector`.
+        fallback: As for `CITSingleSelector`.
 
     Raises:
         UnknownCandidate: If `mapping` names an id that is not a candidate of the router.

@@ -92,20 +92,20 @@ EXPERIMENTS: Mapping[str, Experiment] = {
 
 @dataclass(frozen=True)
 class Bench:
-    """The benchmark of a network: tables of outcomes, and a folder for slow results.
+    """Tables of outcomes, a network, and a folder for what is slow.
 
     Attributes:
         catalogue: Outcomes of the catalogue's models, if there are any.
         logs: Tables with tasks of their own.
         scorer: The network under test.
-        command: The command line, for the record.
-        told: Model to a capability with facts that the logs lack.
+        command: How this was called, for the record.
+        told: What is known of models of the logs besides their outcomes.
         learnt: Logs that the network has learnt from: of these, questions alone can be held out.
         folder: Keeps vectors and scores; nothing is kept if not given.
-        split: Split into training and held-out data.
+        split: What is held out.
         chosen: Baselines in place of all.
         quick: Measure fewer times, ask fewer questions, take fewer steps.
-        tell: Called with the name of the step.
+        tell: Told what is being done.
     """
 
     catalogue: OutcomeMatrix | None
@@ -124,7 +124,7 @@ class Bench:
         """Run experiments one after the other, and yield their results.
 
         Args:
-            names: Names of experiments; by default all that these tables allow.
+            names: Of experiments; all that these tables allow if not given.
 
         Raises:
             InvalidInput: If there is no experiment of a name, or these tables do not allow it.
@@ -329,7 +329,7 @@ class Bench:
 
 
 class _Compared(NamedTuple):
-    """A setting in which routers are compared, and the source of its scores."""
+    """A setting that routers are compared on, and how its scores are had."""
 
     setting: Setting
     scores: Callable[[], dict[str, Scores]]

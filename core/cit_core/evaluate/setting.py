@@ -40,7 +40,7 @@ class Setting:
     known_instructions: tuple[str, ...]
     """Texts of the I known items."""
     known_questions: frozenset[str]
-    """The same without their answer options, where the source separates them."""
+    """The same without their answer options, where the source tells them apart."""
 
     @property
     def candidates(self) -> tuple[str, ...]:
