@@ -12,7 +12,7 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.settings import ServerSettings
 
-__all__ = ["ANYBODY", "HEADERS", "allows_host", "check_exposure", "key_name", "new_key"]
+__all__ = ["ANYBODY", "HEADERS", "PAGE_POLICY", "allows_host", "check_exposure", "key_name", "new_key"]
 
 ANYBODY = "-"
 """Name of the callers where no keys are set."""
@@ -24,6 +24,12 @@ HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "cache-control": "no-store",
 }
+
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""For the dashboard: everything from here, nothing from elsewhere."""
 
 
 def new_key() -> tuple[str, str]:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cit_core.errors import CITError, InvalidInput
 from cit_core.router import Router
 from cit_core.router.concurrency import aside
-from cit_core.server.access import ANYBODY, HEADERS, allows_host, key_name
+from cit_core.server.access import ANYBODY, HEADERS, PAGE_POLICY, allows_host, key_name
 from cit_core.server.gateway import Gateway
 from cit_core.server.protocols import CHAT, MESSAGES, RESPONSES, Protocol
 from cit_core.settings import Settings, read_settings
@@ -30,7 +31,13 @@ logger = logging.getLogger("cit_core.server")
 
 STORE_EVERY = 30
 """Looks at the file of settings for one at the store, which a router takes longer to read."""
-OPEN_TO_ALL = ("/healthz", "/readyz")
+PAGES = {
+    "/": ("index.html", "text/html"),
+    "/dashboard.css": ("dashboard.css", "text/css"),
+    "/dashboard.js": ("dashboard.js", "text/javascript"),
+}
+OPEN_TO_ALL = ("/healthz", "/readyz", *PAGES)
+"""Paths without a key; the pages hold no numbers, and ask for the key themselves."""
 
 
 def create_app(settings: Settings, environment: Mapping[str, str], router: Router | None = None) -> Starlette:
@@ -65,6 +72,8 @@ def create_app(settings: Settings, environment: Mapping[str, str], router: Route
         Route("/healthz", _plain(lambda: JSONResponse({"status": "ok"}))),
         Route("/readyz", _plain(lambda: JSONResponse({"status": "ready", "models": len(gateway.zoo.upstreams)}))),
         Route("/metrics", _plain(gateway.metrics)),
+        Route("/v1/status", _plain(gateway.status)),
+        *(Route(path, _page(name, kind)) for path, (name, kind) in PAGES.items()),
     ]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.add_middleware(_Door, gateway=gateway)
@@ -135,6 +144,11 @@ def _plain(work: Callable[[], Response]) -> Callable[[Request], Awaitable[Respon
         return work()
 
     return endpoint
+
+
+def _page(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
+    content = resources.files("cit_core.server").joinpath("dashboard", name).read_bytes()
+    return _plain(lambda: Response(content, media_type=kind, headers={"content-security-policy": PAGE_POLICY}))
 
 
 def _read(work: Callable[[Mapping[str, Any]], Awaitable[Response]]) -> Callable[[bytes], Awaitable[Response]]:

@@ -25,6 +25,7 @@ from cit_core.server.bodies import read_body
 from cit_core.server.meters import Meters
 from cit_core.server.prompts import read_prompt
 from cit_core.server.protocols import RESPONSES, EventReader, Protocol
+from cit_core.server.traffic import Traffic
 from cit_core.server.relay import Answer, EmptyAnswer, ask
 from cit_core.server.upstreams import UpstreamError, returned
 from cit_core.server.zoo import Zoo
@@ -51,6 +52,7 @@ class Gateway:
 
     def __init__(self, settings: Settings, environment: Mapping[str, str], router: Router | None = None) -> None:
         self.meters = Meters()
+        self.traffic = Traffic()
         self._environment = environment
         self._sticky = Sticky()
         self._decisions: OrderedDict[str, tuple[Decision, str]] = OrderedDict()
@@ -109,7 +111,9 @@ class Gateway:
         self.meters.opened(answer.attempts, time.perf_counter() - began_s)
         self._remember(protocol, answer)
         done = partial(self._done, zoo, answer, began_s, key)
-        headers = returned(answer.headers) | _trail(answer)
+        trail = _trail(answer)
+        self.traffic.opened(answer.decision, answer.attempts, trail["x-cit-reason"])
+        headers = returned(answer.headers) | trail
         if answer.pieces is None:
             done()
             await stack.aclose()
@@ -127,8 +131,9 @@ class Gateway:
             _keep(self._responses, id_, answer.attempts.model)
 
     def _done(self, zoo: Zoo, answer: Answer, began_s: float, key: str) -> None:
-        candidate = zoo.candidate(answer.attempts.model)
-        self.meters.answered(candidate, answer.usage, time.perf_counter() - began_s, key)
+        candidate, took_s = zoo.candidate(answer.attempts.model), time.perf_counter() - began_s
+        self.meters.answered(candidate, answer.usage, took_s, key)
+        self.traffic.answered(candidate.id, zoo.router.candidates, answer.usage, took_s)
 
     # -- decisions ----------------------------------------------------------------------------------------------------
 
@@ -165,6 +170,15 @@ class Gateway:
         """List the models that a request may name."""
         entries = [{"id": id_, "object": "model", "created": 0, "owned_by": "cit-router"} for id_ in self.zoo.names]
         return JSONResponse({"object": "list", "data": entries})
+
+    def status(self) -> Response:
+        """Return what the dashboard shows."""
+        zoo = self.zoo
+        models = [
+            {"id": id_, "breaker": zoo.fallback.state(id_), "known": zoo.known(id_)} for id_ in zoo.upstreams
+        ]
+        head = {"policy": zoo.router.policy.name, "scorer": zoo.router.scorer_name}
+        return JSONResponse({**head, "models": models, "traffic": self.traffic.summary()})
 
     def metrics(self) -> Response:
         """Return all metrics."""

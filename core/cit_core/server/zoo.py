@@ -77,6 +77,14 @@ class Zoo:
         """Return what is known of a candidate."""
         return self._candidates[id_]
 
+    def known(self, id_: str) -> str:
+        """Return in a few words what a candidate's profile rests on."""
+        basis = self.router.basis.get(id_)
+        if basis is not None:
+            return f"{basis.basis}: {basis.because}"
+        results = next((c.results for c in self.router.capabilities if c.candidate.id == id_), ())
+        return f"measured on {len(results)} tasks" if results else "nothing"
+
     def windows(self) -> dict[str, int | None]:
         """Return candidate id to context window [tokens]."""
         return {id_: candidate.context_window for id_, candidate in self._candidates.items()}
