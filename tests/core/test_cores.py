@@ -13,7 +13,9 @@ from cit_core import cores
 
 
 @pytest.mark.parametrize(("limit", "expected"), [("max 100000", None), ("150000 100000", 1.5), ("50000 100000", 0.5)])
-def test_a_containers_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, expected: float | None) -> None:
+def test_a_containers_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, expected: float | None
+) -> None:
     (path := tmp_path / "cpu.max").write_text(limit)
     monkeypatch.setattr(cores, "CGROUP_V2", path)
     everything = len(os.sched_getaffinity(0))
@@ -33,5 +35,6 @@ def test_the_first_version_of_control_groups(
 
 
 def test_a_bound_process() -> None:
-    code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); import cit_core.cores as c; print(c.usable_cores())"
+    bind = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"
+    code = f"{bind}; from cit_core.cores import usable_cores; print(usable_cores())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"

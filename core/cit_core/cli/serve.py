@@ -22,7 +22,8 @@ STOP_S = 30
 
 def serve(
     host: Annotated[
-        str | None, typer.Option("--host", metavar="ADDRESS", help="Address to listen on. Default: the settings', 127.0.0.1.")
+        str | None,
+        typer.Option("--host", metavar="ADDRESS", help="Address to listen on. Default: the settings', 127.0.0.1."),
     ] = None,
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65_535, metavar="N", help="Port. Default: the settings', 8484.")

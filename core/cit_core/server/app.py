@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -192,7 +192,7 @@ def _too_long(protocol: Protocol) -> Response:
     return JSONResponse(body, status_code=413)
 
 
-async def _while_connected(request: Request, work: Any) -> Response:
+async def _while_connected(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
     """Return what a coroutine returns; it is cancelled when the caller leaves.
 
     Raises:

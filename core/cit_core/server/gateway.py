@@ -25,8 +25,8 @@ from cit_core.server.bodies import read_body
 from cit_core.server.meters import Meters
 from cit_core.server.prompts import read_prompt
 from cit_core.server.protocols import RESPONSES, EventReader, Protocol
-from cit_core.server.traffic import Traffic
 from cit_core.server.relay import Answer, EmptyAnswer, ask
+from cit_core.server.traffic import Traffic
 from cit_core.server.upstreams import UpstreamError, returned
 from cit_core.server.zoo import Zoo
 from cit_core.settings import Settings
@@ -174,9 +174,7 @@ class Gateway:
     def status(self) -> Response:
         """Return what the dashboard shows."""
         zoo = self.zoo
-        models = [
-            {"id": id_, "breaker": zoo.fallback.state(id_), "known": zoo.known(id_)} for id_ in zoo.upstreams
-        ]
+        models = [{"id": id_, "breaker": zoo.fallback.state(id_), "known": zoo.known(id_)} for id_ in zoo.upstreams]
         head = {"policy": zoo.router.policy.name, "scorer": zoo.router.scorer_name}
         return JSONResponse({**head, "models": models, "traffic": self.traffic.summary()})
 
@@ -201,7 +199,7 @@ class _Relay(StreamingResponse):
         async for piece in answer.pieces:
             yield piece
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Send the stream, and listen for the caller's leaving meanwhile."""
 
         async def send_all() -> None:

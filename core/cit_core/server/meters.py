@@ -26,20 +26,26 @@ class Meters:
         self._registry = registry = CollectorRegistry()
         self._requests = Counter("cit_requests", "Requests", ["protocol", "status"], registry=registry)
         self._decisions = Counter("cit_decisions", "Decisions", ["model", "chosen_by"], registry=registry)
-        self._decision_s = Histogram(
-            "cit_decision_seconds", "Time to decide", buckets=DECISION_S, registry=registry
-        )
+        self._decision_s = Histogram("cit_decision_seconds", "Time to decide", buckets=DECISION_S, registry=registry)
         self._answer_s = Histogram(
             "cit_answer_seconds", "Time until an answer was complete", ["model"], buckets=ANSWER_S, registry=registry
         )
         self._first_s = Histogram(
-            "cit_first_byte_seconds", "Time to the first part of an answer", ["model"], buckets=ANSWER_S, registry=registry
+            "cit_first_byte_seconds",
+            "Time to the first part of an answer",
+            ["model"],
+            buckets=ANSWER_S,
+            registry=registry,
         )
-        self._tokens = Counter("cit_tokens", "Tokens as providers count them", ["model", "direction"], registry=registry)
+        self._tokens = Counter(
+            "cit_tokens", "Tokens as providers count them", ["model", "direction"], registry=registry
+        )
         self._spend = Counter("cit_spend_usd", "Tokens at the candidates' prices", ["model", "key"], registry=registry)
         self._failures = Counter("cit_failures", "Candidates that failed", ["model", "reason"], registry=registry)
         self._fallbacks = Counter("cit_fallbacks", "Answers by another than the chosen", ["model"], registry=registry)
-        self._breakers = Gauge("cit_breaker", "1 in the state of a candidate's breaker", ["model", "state"], registry=registry)
+        self._breakers = Gauge(
+            "cit_breaker", "1 in the state of a candidate's breaker", ["model", "state"], registry=registry
+        )
         self._active = Gauge("cit_active_requests", "Requests under way", registry=registry)
         self._reloads = Counter("cit_reloads", "Configurations taken up", ["outcome"], registry=registry)
 

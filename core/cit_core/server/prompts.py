@@ -105,5 +105,9 @@ def _texts(value: object) -> Iterator[str]:
 def _structured(fields: Mapping[str, Any]) -> bool:
     """Return whether the answer must follow a schema."""
     text = fields.get("text")
-    asked = [fields.get("response_format"), fields.get("output_format"), text.get("format") if isinstance(text, Mapping) else None]
+    asked = [
+        fields.get("response_format"),
+        fields.get("output_format"),
+        text.get("format") if isinstance(text, Mapping) else None,
+    ]
     return any(isinstance(one, Mapping) and str(one.get("type", "")).startswith("json") for one in asked)

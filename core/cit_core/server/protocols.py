@@ -146,7 +146,12 @@ def _anthropic_error(kind: str, message: str) -> Mapping[str, Any]:
 
 
 CHAT = Protocol(
-    "chat", "/chat/completions", "openai", _read_chat, lambda body: _is_error(body) or not body.get("choices"), _openai_error
+    "chat",
+    "/chat/completions",
+    "openai",
+    _read_chat,
+    lambda body: _is_error(body) or not body.get("choices"),
+    _openai_error,
 )
 RESPONSES = Protocol(
     "responses",

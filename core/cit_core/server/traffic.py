@@ -94,9 +94,9 @@ class Traffic:
             "fallbacks": self.fallbacks,
             "spend_usd": self._spend.total(),
             "probability": sum(one["probability"] for one in self._last) / len(self._last) if self._last else None,
-            "always_best": None if best is None else {
-                "model": best, "spend_usd": self._instead[best], "probability": mean[best]
-            },
+            "always_best": None
+            if best is None
+            else {"model": best, "spend_usd": self._instead[best], "probability": mean[best]},
             "content_blind": {
                 "spend_usd": sum(share * self._instead[model] for model, share in shares.items()),
                 "probability": sum(share * mean[model] for model, share in shares.items()) if shares else None,

@@ -11,8 +11,8 @@ import httpx
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
-from cit_core.settings import ModelSettings
 from cit_core.server.protocols import Protocol
+from cit_core.settings import ModelSettings
 
 __all__ = ["Upstream", "UpstreamError", "new_client"]
 
@@ -27,9 +27,10 @@ FORWARDED = ("anthropic-beta", "anthropic-version", "openai-beta", "openai-organ
 VERSION = "2023-06-01"
 """`anthropic-version` for a caller that sends none."""
 NOT_RETURNED = frozenset(
-    """connection content-encoding content-length date keep-alive proxy-authenticate server set-cookie te trailer
-    transfer-encoding upgrade""".split()
+    {"connection", "content-encoding", "content-length", "date", "keep-alive", "proxy-authenticate", "server"}
+    | {"set-cookie", "te", "trailer", "transfer-encoding", "upgrade"}
 )
+"""Headers of a response that are about the connection to the provider."""
 
 
 class UpstreamError(Exception):
@@ -109,9 +110,7 @@ class Upstream:
 
 def new_client() -> httpx.AsyncClient:
     """Return a client that follows no redirect: a server must not send a key, or a question, elsewhere."""
-    return httpx.AsyncClient(
-        timeout=httpx.Timeout(None, connect=CONNECT_S), limits=CONNECTIONS, follow_redirects=False
-    )
+    return httpx.AsyncClient(timeout=httpx.Timeout(None, connect=CONNECT_S), limits=CONNECTIONS, follow_redirects=False)
 
 
 def returned(headers: Mapping[str, str]) -> dict[str, str]:

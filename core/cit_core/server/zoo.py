@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import closest, shown
-from cit_core.policy import Constraints, Policy, parse_policy
+from cit_core.policy import Policy, parse_policy
 from cit_core.records import Candidate, Decision
 from cit_core.router import Fallback, Router, Sticky
 from cit_core.router.query import Query
@@ -37,7 +37,9 @@ class Zoo:
 
     def __init__(self, settings: Settings, environment: Mapping[str, str], router: Router, sticky: Sticky) -> None:
         if not settings.models:
-            raise InvalidInput("no model to serve: add a table [[models]] with an id and an upstream; see docs/serve.md")
+            raise InvalidInput(
+                "no model to serve: add a table [[models]] with an id and an upstream; see docs/serve.md"
+            )
         self.settings = settings
         self.router = router
         self.sticky = sticky
@@ -102,9 +104,15 @@ class Zoo:
             InvalidInput: If nothing has that name, or the prompt has no text.
             NoCandidate: If every candidate is excluded.
         """
-        foreign = {} if api is None else {
-            id_: f"its server does not speak {api}'s protocol" for id_, one in self.upstreams.items() if one.api != api
-        }
+        foreign = (
+            {}
+            if api is None
+            else {
+                id_: f"its server does not speak {api}'s protocol"
+                for id_, one in self.upstreams.items()
+                if one.api != api
+            }
+        )
         model, policy, among = self._read_name(name)
         limits = self.router.constraints if among is None else self.router.constraints.among(among)
         query = Query(
@@ -135,4 +143,3 @@ class Zoo:
 
 def _policy(virtual: VirtualSettings) -> Policy | None:
     return None if virtual.policy is None else parse_policy(virtual.policy)
-

@@ -15,12 +15,16 @@ from cit_core.server.bodies import read_body
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.just("model"), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.just("model"), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.text(max_size=5), JSON, max_size=4), st.text(), st.sampled_from([None, 1, "\t"]), st.booleans())
+@given(
+    st.dictionaries(st.text(max_size=5), JSON, max_size=4), st.text(), st.sampled_from([None, 1, "\t"]), st.booleans()
+)
 def test_nothing_but_the_model_changes(fields: dict[str, Any], model: str, indent: Any, ascii_: bool) -> None:
     asked = {**fields, "model": "cit"}
     raw = f" {json.dumps(asked, indent=indent, ensure_ascii=ascii_)}\n"
@@ -37,11 +41,10 @@ def test_nothing_but_the_model_changes(fields: dict[str, Any], model: str, inden
 @given(st.binary(max_size=30) | st.text(alphabet='{}[]":,model \\u1e9', max_size=30).map(str.encode))
 def test_anything_else_is_refused_with_one_error(raw: bytes) -> None:
     try:
-        body = read_body(raw)
+        said = str(read_body(raw).fields["model"])
     except CITError as error:
-        assert len(str(error)) < 200
-    else:
-        assert isinstance(body.fields["model"], str)
+        said = str(error)
+    assert len(said) < 200
 
 
 def test_of_two_models_the_last_is_read_and_both_are_replaced() -> None:
@@ -50,7 +53,9 @@ def test_of_two_models_the_last_is_read_and_both_are_replaced() -> None:
     assert body.with_model("c") == b'{"model":"c","model":"c"}'
 
 
-@pytest.mark.parametrize("raw", ["", "{}x", '{"model":"a"} {}', '{"model":"a",}', '{"model" "a"}', "nul", '{,"model":"a"}'])
+@pytest.mark.parametrize(
+    "raw", ["", "{}x", '{"model":"a"} {}', '{"model":"a",}', '{"model" "a"}', "nul", '{,"model":"a"}']
+)
 def test_what_the_standard_parser_refuses_is_refused(raw: str) -> None:
     with pytest.raises(json.JSONDecodeError):
         json.loads(raw)

@@ -68,8 +68,10 @@ async def test_async_sdks(provider: ScriptedProvider, tmp_path: Path) -> None:
 
 
 def test_every_byte_but_the_model_is_passed_on(provider: ScriptedProvider, tmp_path: Path) -> None:
-    body = b'{ "x" : [1.0, 1e400, "\\u00e9", {"model": "inner"}],\n\t"model":"cit" , "messages": [{"role":"user","content":"' + (
-        "wie gross? ü\U0001f642".encode() + b'"}], "unknown": null , "n":10000000000000000000000}\n'
+    body = (
+        b'{ "x" : [1.0, 1e400, "\\u00e9", {"model": "inner"}],\n\t"model":"cit" , '
+        b'"messages": [{"role":"user","content":"'
+        + ("wie gross? ü\U0001f642".encode() + b'"}], "unknown": null , "n":10000000000000000000000}\n')
     )
     with gateway(tmp_path, provider.url, {"a": "ok"}) as url:
         assert httpx.post(f"{url}/v1/chat/completions", content=body).status_code == 200
@@ -91,14 +93,25 @@ def test_an_unknown_name(provider: ScriptedProvider, tmp_path: Path) -> None:
     with gateway(tmp_path, provider.url, {"a-model": "ok"}) as url, client(url) as sdk:
         with pytest.raises(openai.NotFoundError, match="the closest are 'a-model'"):
             sdk.chat.completions.create(model="a-mode", messages=ASK)
-        with pytest.raises(openai.BadRequestError, match="cit:best|policy"):
+        with pytest.raises(openai.BadRequestError, match="policy"):
             sdk.chat.completions.create(model="cit:fastest", messages=ASK)
     assert not provider.hits
 
 
 @pytest.mark.parametrize(
     "behaviour",
-    ["unauthorized", "retired", "too-long", "filtered", "rate-limit", "down", "page", "cut", "error-in-200", "no-choices"],
+    [
+        "unauthorized",
+        "retired",
+        "too-long",
+        "filtered",
+        "rate-limit",
+        "down",
+        "page",
+        "cut",
+        "error-in-200",
+        "no-choices",
+    ],
 )
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_the_next_answers_where_one_fails(
@@ -116,8 +129,15 @@ def test_the_next_answers_where_one_fails(
 
 @pytest.mark.parametrize(
     "behaviour",
-    ["server-error", "stream-rate-limit", "code-as-text", "after-an-empty-chunk", "empty", "empty-chunk-alone"]
-    + ["cut-after-an-empty-chunk"],
+    [
+        "server-error",
+        "stream-rate-limit",
+        "code-as-text",
+        "after-an-empty-chunk",
+        "empty",
+        "empty-chunk-alone",
+        "cut-after-an-empty-chunk",
+    ],
 )
 def test_the_next_answers_before_the_first_token(provider: ScriptedProvider, tmp_path: Path, behaviour: str) -> None:
     with gateway(tmp_path, provider.url, {"a": behaviour, "b": "ok"}) as url, client(url) as sdk:
@@ -126,7 +146,9 @@ def test_the_next_answers_before_the_first_token(provider: ScriptedProvider, tmp
     assert provider.hits == {behaviour: 1, "ok": 1}
 
 
-@pytest.mark.parametrize("kind", ["overloaded_error", "rate_limit_error", "api_error-after-the-beginning", "status-401"])
+@pytest.mark.parametrize(
+    "kind", ["overloaded_error", "rate_limit_error", "api_error-after-the-beginning", "status-401"]
+)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_the_next_claude_answers(provider: ScriptedProvider, tmp_path: Path, kind: str, stream: bool) -> None:
     with gateway(tmp_path, provider.url, {"a": f"anthropic/{kind}", "b": "anthropic/ok"}) as url:
@@ -137,7 +159,10 @@ def test_the_next_claude_answers(provider: ScriptedProvider, tmp_path: Path, kin
 
 def test_a_silent_candidate_is_left(provider: ScriptedProvider, tmp_path: Path) -> None:
     more = "[server]\nfirst_token_timeout_s = 1"
-    with gateway(tmp_path, provider.url, {"a": "stall-after-an-empty-chunk", "b": "ok"}, more) as url, client(url) as sdk:
+    with (
+        gateway(tmp_path, provider.url, {"a": "stall-after-an-empty-chunk", "b": "ok"}, more) as url,
+        client(url) as sdk,
+    ):
         chunks = list(sdk.chat.completions.create(model="cit", messages=ASK, stream=True))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == ANSWER
 
@@ -163,9 +188,12 @@ def test_the_last_error_is_passed_on(provider: ScriptedProvider, tmp_path: Path)
 
 
 def test_an_invalid_request_is_the_callers(provider: ScriptedProvider, tmp_path: Path) -> None:
-    with gateway(tmp_path, provider.url, {"a": "bad-request", "b": "ok"}) as url, client(url) as sdk:
-        with pytest.raises(openai.BadRequestError, match="temperature"):
-            sdk.chat.completions.create(model="cit", messages=ASK)
+    with (
+        gateway(tmp_path, provider.url, {"a": "bad-request", "b": "ok"}) as url,
+        client(url) as sdk,
+        pytest.raises(openai.BadRequestError, match="temperature"),
+    ):
+        sdk.chat.completions.create(model="cit", messages=ASK)
     assert provider.hits == {"bad-request": 1}
 
 

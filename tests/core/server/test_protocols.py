@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -19,7 +20,7 @@ def test_pieces_of_any_size(cuts: list[int], end: str) -> None:
     raw = "".join(f": note{end}event: e{end}data: {event}{end}{end}" for event in EVENTS).encode()
     places = sorted({0, len(raw), *(min(cut, len(raw)) for cut in cuts)})
     reader = EventReader()
-    found = [data for a, b in zip(places, places[1:], strict=False) for data in reader.feed(raw[a:b])]
+    found = [data for a, b in itertools.pairwise(places) for data in reader.feed(raw[a:b])]
     assert found == EVENTS
 
 
