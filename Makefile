@@ -1,7 +1,7 @@
 # One word runs everything. `make demo` and `make test` set up all they need: python3 (3.10 or newer) with venv and pip.
 #
 #   demo    routes real questions among the shipped models; a light environment of its own, without torch
-#   test    what CI runs: check, then pytest
+#   test    what CI runs: check, then pytest on all cores, up to 4
 #   check   ruff, mypy, the import contract
 #   bench   every experiment of the benchmark page; DATA is the folder of outcome tables; a run that was stopped goes on
 #   docs    runs every block and command of README.md and docs/
@@ -26,7 +26,7 @@ demo: $(DEMO_VENV)/.ready
 	@$(DEMO_VENV)/bin/cit demo
 
 test: check
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest -n logical --maxprocesses 4 --dist worksteal
 
 check: $(VENV)/.ready
 	$(VENV)/bin/ruff check

@@ -128,8 +128,8 @@ def decisions(scorer: OnnxScorer, stored: dict[int, EvidenceScorer], repeats: in
     mask = np.ones_like(ids)
 
     def bare() -> None:
-        (states,) = scorer._reader.run(None, {"ids": ids, "mask": mask})
-        scorer._encoder.run(None, {"states": states, "mask": mask})
+        (states,) = scorer._graphs.reader.run(None, {"ids": ids, "mask": mask})
+        scorer._graphs.encoder.run(None, {"states": states, "mask": mask})
 
     calls: dict[str, Callable[[], object]] = {"bare trunk": bare}
     for size in (2, 16, 128):

@@ -1,7 +1,8 @@
 """The one place for settings: `cit.toml`, and the environment above it.
 
-An option of a command or an argument of a function goes before both. The file is the one that `CIT_CONFIG` names, or
-lies in the working directory. Keys of providers are never in it: `api_key_env` names the variable that holds one.
+An option of a command or an argument of a function goes before both. The file is looked for in the working directory,
+or is the one that `CIT_CONFIG` names. Keys of providers are never in it: `api_key_env` names the variable that holds
+one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,14 +20,23 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, as_constraints, parse_policy
 from cit_core.records import Candidate, require_unique
-from cit_core.validation import Identifier, invalid
+from cit_core.validation import Identifier, Positive, invalid
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["CATALOGUE", "FILE", "VARIABLES", "ModelSettings", "Settings", "read_settings"]
+__all__ = [
+    "CATALOGUE",
+    "FILE",
+    "VARIABLES",
+    "ModelSettings",
+    "ServerSettings",
+    "Settings",
+    "VirtualSettings",
+    "read_settings",
+]
 
 FILE = "cit.toml"
 CONFIG = "CIT_CONFIG"
@@ -35,6 +45,7 @@ VARIABLES = {"store": "CIT_STORE", "policy": "CIT_POLICY", "models": "CIT_MODELS
 CATALOGUE = "catalogue"
 """Setting in place of a store: routes on the shipped catalogue."""
 RELATIVE = "sqlite:///"
+T = TypeVar("T", bound="_Table")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ADDRESS = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
 
@@ -63,6 +74,8 @@ class ModelSettings(Candidate):
     """Address of an OpenAI-compatible server, up to and with `/v1`."""
     api_key_env: Identifier | None = None
     """Environment variable that holds the key."""
+    api: Literal["openai", "anthropic"] | None = None
+    """Protocol of the server; by its host if not given."""
 
     @property
     def candidate(self) -> Candidate:
@@ -70,10 +83,53 @@ class ModelSettings(Candidate):
         return Candidate(**{name: getattr(self, name) for name in self.model_fields_set & set(Candidate.model_fields)})
 
 
-class _RouterSettings(BaseModel):
-    """The table `[router]`."""
+class _Table(BaseModel):
+    """A table of the file; no value is shown in an error, for it may be a key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+
+class KeySettings(_Table):
+    """A table `[[server.keys]]`: a key of the gateway, of which the hash is written down."""
+
+    name: Identifier
+    """Whose it is, in metrics."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class ServerSettings(_Table):
+    """The table `[server]`: the HTTP gateway.
+
+    Attributes:
+        host: Address to listen on; any but loopback needs a key.
+        port: Port to listen on.
+        keys: Keys that callers have; without any, every process on this machine may call.
+        allowed_hosts: Names under which callers may address the gateway, beside its own address and localhost.
+        timeout_s: Limit of an answer, over all candidates that are asked [s].
+        first_token_timeout_s: Limit of one candidate's time to the first part of a streamed answer [s].
+        max_body_bytes: Longest request.
+        reload_s: How often the file and the store are looked at for changes [s].
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8484
+    keys: tuple[KeySettings, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    timeout_s: Positive = 600
+    first_token_timeout_s: Positive = 120
+    max_body_bytes: Positive = 50_000_000
+    reload_s: Positive = 2
+
+
+class VirtualSettings(_Table):
+    """A table `[virtual.NAME]`: a name that callers give as `model`, for some candidates or another policy."""
+
+    policy: Annotated[str, AfterValidator(_policy)] | None = None
+    models: tuple[Identifier, ...] = ()
+
+
+class _RouterSettings(_Table):
+    """The table `[router]`."""
 
     store: Annotated[str, Field(min_length=1)] | None = None
     policy: Annotated[str, AfterValidator(_policy)] = "best"
@@ -91,10 +147,14 @@ class Settings(_RouterSettings):
         strict: Refuse a model of which nothing is known.
         constraints: Limits on which candidates may be chosen.
         models: The candidates; every one in the store or the catalogue if there are none.
+        server: The HTTP gateway.
+        virtual: Names that callers of the gateway may give as `model`.
         path: The file that was read.
     """
 
     models: tuple[ModelSettings, ...] = ()
+    server: ServerSettings = ServerSettings()
+    virtual: Mapping[str, VirtualSettings] = {}
     path: Path | None = None
 
     def find(self, id_: str) -> ModelSettings | None:
@@ -156,23 +216,38 @@ def _table(file: Path) -> dict[str, Any]:
 
 
 def _settings(table: Mapping[str, Any], file: Path) -> Settings:
-    known = ("router", "models")
+    known = ("router", "models", "server", "virtual")
     for name in table:
         if name not in known:
-            raise InvalidInput(f"{file} has no table {shown(name)}; there are [router] and [[models]]")
+            raise InvalidInput(
+                f"{file} has no table {shown(name)}; there are [router], [[models]], [server] and [virtual.NAME]"
+            )
     router, models = table.get("router", {}), table.get("models", [])
     if not isinstance(router, dict) or not isinstance(models, list):
         raise InvalidInput(f"{file}: the settings are in one table [router] and in tables [[models]], one a model")
     read = _checked(_RouterSettings, router, f"{file}: [router]")
     entries = tuple(_model(entry, f"{file}: [[models]] {place}") for place, entry in enumerate(models, start=1))
     require_unique((entry.id for entry in entries), f"models in {file}")
-    given = {name: getattr(read, name) for name in read.model_fields_set}
+    given: dict[str, Any] = {name: getattr(read, name) for name in read.model_fields_set}
+    given["server"] = _checked(ServerSettings, table.get("server", {}), f"{file}: [server]")
+    given["virtual"] = _virtual(table.get("virtual", {}), file, {entry.id for entry in entries})
     if read.store is not None:
         given["store"] = _beside(read.store, file)
     return Settings(**given, path=file).model_copy(update={"models": entries})
 
 
-def _checked(kind: type[_RouterSettings], given: Mapping[str, Any], what: str) -> _RouterSettings:
+def _virtual(tables: object, file: Path, ids: set[str]) -> dict[str, VirtualSettings]:
+    found = {}
+    for name, table in (tables if isinstance(tables, dict) else {"": tables}).items():
+        found[name] = _checked(VirtualSettings, table, f"{file}: [virtual.{name}]")
+        if unknown := [id_ for id_ in found[name].models if id_ not in ids]:
+            raise InvalidInput(f"{file}: [virtual.{name}] names {shown(unknown[0])}, which has no table [[models]]")
+    return found
+
+
+def _checked(kind: type[T], given: object, what: str) -> T:
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f"{what} is {shown(given)}; it must be a table")
     given = dict(given)
     if "constraints" in given:
         given["constraints"] = as_constraints(given["constraints"])

@@ -69,7 +69,7 @@ def test_the_environment_goes_before_the_file() -> None:
     ("text", "says"),
     [
         ("[router]\npolicy best", r"cit.toml is no TOML \(line 2, column 8\)"),
-        ("[rooter]", r"no table 'rooter'; there are \[router\] and \[\[models\]\]"),
+        ("[rooter]", r"no table 'rooter'; there are \[router\], \[\[models\]\]"),
         ("[router]\npolicies = 'best'", r"\[router\] is not valid: policies: there is no such field; closest: policy"),
         ("[router]\npolicy = 'wrong'", r"policy: use best, threshold:TAU"),
         ("[router]\nstrict = 'sk-secret'", r"\[router\] is not valid: strict: input should be a valid boolean"),

@@ -142,11 +142,15 @@ class ScriptedProvider:
 
     Attributes:
         hits: Requests by behaviour.
+        bodies: What was sent, as it came.
+        headers: Of the requests.
         retry_after: Sent with every 429 and 503, if set.
     """
 
     def __init__(self, retry_after: str | None = None) -> None:
         self.hits: Counter[str] = Counter()
+        self.bodies: list[bytes] = []
+        self.headers: list[dict[str, str]] = []
         self.retry_after = retry_after
         self.release = threading.Event()
         provider = self
@@ -159,7 +163,9 @@ class ScriptedProvider:
 
             def do_POST(self) -> None:
                 length = int(self.headers.get("content-length", 0))
-                asked = json.loads(self.rfile.read(length) or b"{}")
+                provider.bodies.append(self.rfile.read(length))
+                provider.headers.append(dict(self.headers))
+                asked = json.loads(provider.bodies[-1] or b"{}")
                 behaviour, _, rest = self.path.strip("/").partition("/")
                 provider.hits[behaviour] += 1
                 provider.reply(self, *scripted(behaviour, "messages" in rest, bool(asked.get("stream"))))

@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from cit_core.cli import _output, _stdio, aptitude, bench, calibrate, demo, doctor, import_, models, route, store, train
+from cit_core.cli import (
+    _output,
+    _stdio,
+    aptitude,
+    bench,
+    calibrate,
+    demo,
+    doctor,
+    import_,
+    models,
+    route,
+    serve,
+    store,
+    train,
+)
 from cit_core.cli._group import Group
 from cit_core.cli._options import OpenRouter
 from cit_core.cli._options import config as chosen_config
@@ -26,6 +40,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(import_.app, name="import")
 app.add_typer(aptitude.app, name="aptitude")
 app.add_typer(store.app, name="store")
+app.command("serve")(serve.serve)
 app.command("calibrate")(calibrate.calibrate)
 app.command("train")(train.train)
 app.command("bench")(bench.bench)

@@ -56,6 +56,11 @@ class Feedback:
     def __reduce__(self) -> tuple[Any, ...]:
         return _feedback, (self._store, self._scorer, self._keep_texts)  # decisions remembered stay where they are
 
+    @property
+    def store_version(self) -> str:
+        """Present version of the store, as decisions name it."""
+        return f"store:{self._store.version}"
+
     def refer(self, text: str, vector_D: NDArray[np.floating] | None) -> QueryReference:
         """Return what a decision keeps of its query.
 

@@ -391,6 +391,10 @@ class Router(Engine):
         """Decide as `adecide_many` does: its earlier name."""
         return await self.adecide_many(queries)
 
+    def is_stale(self) -> bool:
+        """Return whether the store holds something newer than this snapshot; False for a router of no store."""
+        return self._feedback is not None and self._feedback.store_version != self.store_version
+
     # -- afterwards ---------------------------------------------------------------------------------------------------
 
     def feedback(

@@ -15,16 +15,18 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from operator import is_
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.calibration import Calibration, sigmoid
+from cit_core.cores import usable_cores
 from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.fork import abandon, no_fork, renew_after_fork
 from cit_core.records import Candidate, Capability
@@ -41,8 +43,19 @@ RECENT_ZOOS = 8
 """Zoos in a row of which each finds its capabilities stacked; a ninth pushes the oldest out."""
 SLOW_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion"]
 """Fusions of onnxruntime (seen in 1.32) to switch off: on a CPU the fused operation takes longer than its parts."""
+A_WORKERS_SHARE = 8
+"""Fewest texts that are worth a worker of their own."""
 Known = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Keys and values MHTE in phi's layers and the level, of one capability."""
+
+
+class _Graphs(NamedTuple):
+    """Sessions of the four graphs."""
+
+    reader: Any
+    encoder: Any
+    connector: Any
+    phi: Any
 
 
 class OnnxScorer:
@@ -52,11 +65,12 @@ class OnnxScorer:
     them, for the threads of the inherited ones stay with its parent.
 
     Queries are run one by one: int8 activations share one scale a call, so in a batch queries would change each other's
-    scores in the last digits.
+    scores in the last digits. Many queries are shared among the cores, each on one: the same bits, and more of them a
+    second than with all cores on one query.
 
     Args:
         checkpoint: Name of a shipped checkpoint, or a folder.
-        threads: Number of onnxruntime's threads within a call; its own choice if not given.
+        threads: Largest number of threads of a call; as many as this process has cores if not given.
 
     Raises:
         CheckpointError: If the checkpoint is missing, damaged or from a newer release.
@@ -71,6 +85,7 @@ class OnnxScorer:
         self.encoder = self.checkpoint.encoder
         """Hash of the trunk that makes the vectors of `encode`."""
         self._threads = threads
+        self._workers = threads or usable_cores()
         self._calibration = _calibration(opened)
         self._load(opened)
         self._known: OrderedDict[str, Known] = OrderedDict()
@@ -84,9 +99,8 @@ class OnnxScorer:
     def _load(self, checkpoint: Checkpoint) -> None:
         with no_fork():
             self._tokenizer = open_tokenizer(checkpoint)
-            self._reader, self._encoder, self._connector, self._phi = (
-                _session(checkpoint, graph, self._threads) for graph in GRAPHS
-            )
+            self._graphs = _Graphs(*(_session(checkpoint, graph, self._threads) for graph in GRAPHS))
+            self._one_thread: _Graphs | None = self._graphs if self._workers < 2 else None
         self._inherited = False
 
     def _locks(self) -> None:
@@ -96,7 +110,7 @@ class OnnxScorer:
     def _renew_after_fork(self) -> None:
         self._locks()
         if not self._inherited:
-            abandon((self._tokenizer, self._reader, self._encoder, self._connector, self._phi))
+            abandon((self._tokenizer, self._graphs, self._one_thread))
             self._inherited = True
             leave_at_once()
 
@@ -111,10 +125,18 @@ class OnnxScorer:
             yield
 
     def _load_again(self) -> None:
+        self._load(self._opened_again())
+
+    def _load_one_thread(self) -> None:
+        checkpoint = self._opened_again()
+        with no_fork():
+            self._one_thread = _Graphs(*(_session(checkpoint, graph, 1) for graph in GRAPHS))
+
+    def _opened_again(self) -> Checkpoint:
         now = Checkpoint.open(self.checkpoint.folder)
         if now.sha256 != self.checkpoint.sha256:
             raise CheckpointError(f"the checkpoint in {now.folder} was replaced; start the process again")
-        self._load(now)
+        return now
 
     def _require_fit(self) -> None:
         """Refuse parts that do not fit each other now, not at the first query that is long or has a rare word."""
@@ -122,7 +144,7 @@ class OnnxScorer:
         probe = Capability(candidate=Candidate(id="probe"))
         failures: tuple[type[Exception], ...] = (*_failures(), ValueError, IndexError, TypeError)
         try:
-            _run(self._reader, longest_1L, np.ones_like(longest_1L))
+            _run(self._graphs.reader, longest_1L, np.ones_like(longest_1L))
             odds_NK, vectors_ND = self.read(PROBES, [probe])
         except failures as error:
             raise CheckpointError(
@@ -155,11 +177,14 @@ class OnnxScorer:
         vectors_ND = np.empty((len(instructions), self.checkpoint.config["network"]["width"]), np.float32)
         with self._running():
             known = self._known_zoo(capabilities) if capabilities else None
-            for place, text in enumerate(instructions):
-                states = self._read(text)
-                vectors_ND[place] = _run(self._encoder, *states)[0][0]
+
+            def read_one(graphs: _Graphs, place: int, text: str) -> None:
+                states = self._states(graphs, text)
+                vectors_ND[place] = _run(graphs.encoder, *states)[0][0]
                 if known is not None:
-                    odds_NK[place] = _run(self._phi, *states, *known)[0][0]
+                    odds_NK[place] = _run(graphs.phi, *states, *known)[0][0]
+
+            self._for_each(instructions, read_one)
         return self._calibration.log_odds(odds_NK), vectors_ND
 
     def score_with_vectors(
@@ -175,26 +200,47 @@ class OnnxScorer:
         if not capabilities:
             return rows
         with self._running():
-            known_MHKTE, level_K = self._known_zoo(capabilities)
-            for place, text in enumerate(instructions):
-                x_1LD, mask_1L = self._read(text)
-                rows[place] = _run(self._phi, x_1LD, mask_1L, known_MHKTE, level_K)[0][0]
+            known = self._known_zoo(capabilities)
+
+            def score_one(graphs: _Graphs, place: int, text: str) -> None:
+                rows[place] = _run(graphs.phi, *self._states(graphs, text), *known)[0][0]
+
+            self._for_each(instructions, score_one)
         return rows
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the trunk's unit vectors of texts, (len(texts), D): psi, and what evidence is compared by."""
         vectors = np.empty((len(texts), self.checkpoint.config["network"]["width"]), np.float32)
+
+        def encode_one(graphs: _Graphs, place: int, text: str) -> None:
+            vectors[place] = _run(graphs.encoder, *self._states(graphs, text))[0][0]
+
         with self._running():
-            for place, text in enumerate(texts):
-                vectors[place] = _run(self._encoder, *self._read(text))[0][0]
+            self._for_each(texts, encode_one)
         return vectors
 
-    def _read(self, text: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _for_each(self, texts: Sequence[str], work: Callable[[_Graphs, int, str], None]) -> None:
+        """Do the work for every text: with all cores one by one, or many at once on one core each."""
+        workers = min(self._workers, len(texts) // A_WORKERS_SHARE)
+        if workers < 2:
+            for place, text in enumerate(texts):
+                work(self._graphs, place, text)
+            return
+        with self._loading:
+            if self._one_thread is None:
+                self._load_one_thread()
+            graphs = self._one_thread
+        assert graphs is not None
+        with ThreadPoolExecutor(workers, thread_name_prefix="cit-reader") as pool:
+            for _ in pool.map(partial(work, graphs), range(len(texts)), texts):
+                pass  # an error is raised here
+
+    def _states(self, graphs: _Graphs, text: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         # Half a surrogate pair, as cut JSON leaves it, is no text.
         whole = text.encode("utf-8", "replace").decode("utf-8")
         ids_1L = np.array([self._tokenizer.encode(whole).ids], np.int64)
         mask_1L = np.ones_like(ids_1L)
-        return _run(self._reader, ids_1L, mask_1L)[0], mask_1L
+        return _run(graphs.reader, ids_1L, mask_1L)[0], mask_1L
 
     def _known_zoo(self, capabilities: Sequence[Capability]) -> Known:
         recent = self._zoos  # one read: another thread may add a zoo at any time
@@ -228,7 +274,7 @@ class OnnxScorer:
         else:  # one padding line: the connector then answers with what it expects of a model it knows nothing of
             vectors_SD = np.zeros((1, self.checkpoint.config["network"]["width"]), np.float32)
             accuracy_S, count_S = np.zeros(1, np.float32), np.zeros(1, np.float32)
-        known_MHKTE, level_K = _run(self._connector, vectors_SD[None], accuracy_S[None], count_S[None])
+        known_MHKTE, level_K = _run(self._graphs.connector, vectors_SD[None], accuracy_S[None], count_S[None])
         return known_MHKTE[:, :, 0], level_K[0]
 
     def _task_vector(self, description: str) -> NDArray[np.float32]:

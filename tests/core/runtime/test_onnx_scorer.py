@@ -44,13 +44,23 @@ class Counting:
 def fresh() -> OnnxScorer:
     """With empty caches, and sessions that count."""
     scorer = load_scorer("mini", threads=1)
-    for graph in ("_reader", "_encoder", "_connector", "_phi"):
-        setattr(scorer, graph, Counting(getattr(scorer, graph)))
+    scorer._graphs = type(scorer._graphs)(*map(Counting, scorer._graphs))
     return scorer
 
 
 def runs(scorer: OnnxScorer) -> dict[str, int]:
-    return {graph: getattr(scorer, f"_{graph}").runs for graph in ("reader", "encoder", "connector", "phi")}
+    return {graph: session.runs for graph, session in scorer._graphs._asdict().items()}
+
+
+def test_many_queries_are_shared_among_cores_to_the_same_bits(zoo: Zoo) -> None:
+    alone, shared = load_scorer("mini", threads=1), load_scorer("mini", threads=3)
+    texts = [f"What is {number} times {number + 3}, and why?" for number in range(40)]
+    lonely = [alone.read([text], zoo[:5]) for text in texts]
+    odds_NK, vectors_ND = shared.read(texts, zoo[:5])
+    assert (odds_NK == np.concatenate([odds for odds, _ in lonely])).all()
+    assert (vectors_ND == np.concatenate([vectors for _, vectors in lonely])).all()
+    assert (shared.encode(texts) == vectors_ND).all()
+    assert (shared.log_odds(texts, zoo[:5]) == alone.log_odds(texts, zoo[:5])).all()
 
 
 # ---- what comes out

@@ -1,0 +1,184 @@
+"""Ask the candidates for a decision, one after the other, until one answers; pass its answer on as it comes.
+
+Until the first part of a streamed answer everything is held back, so that a candidate that fails before it costs the
+caller nothing but time: the next-best is asked (`cit_core.router.fallback`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import httpx
+
+from cit_core.records import Decision
+from cit_core.router.fallback import Attempts
+from cit_core.router.time_limits import acall_within, aiterate_within
+from cit_core.server.bodies import Body
+from cit_core.server.protocols import EventReader, Protocol, Usage, usage_of
+from cit_core.server.upstreams import UpstreamError
+from cit_core.server.zoo import Zoo
+
+__all__ = ["Answer", "EmptyAnswer", "ask"]
+
+BROKEN = "the provider broke off in the middle of the answer"
+
+
+class EmptyAnswer(UpstreamError):
+    """A stream that ended without a part of an answer; the caller gets it as it came if every candidate's is so."""
+
+
+@dataclass
+class Answer:
+    """An answer whose first part is here.
+
+    Attributes:
+        decision: Which candidates were to be asked.
+        attempts: Which were, and which failed.
+        headers: Of the provider's response.
+        held: What came so far; all of it, where it is no stream.
+        pieces: What is still to come; None where it is no stream.
+        usage: Tokens, once they are known.
+    """
+
+    decision: Decision
+    attempts: Attempts
+    headers: Mapping[str, str]
+    held: bytes
+    pieces: AsyncIterator[bytes] | None
+    usage: Usage = field(default_factory=Usage)
+
+
+class _Stream:
+    """A streamed answer: which part of it has come."""
+
+    def __init__(self, protocol: Protocol, response: httpx.Response, attempts: Attempts) -> None:
+        self._protocol = protocol
+        self._response = response
+        self._attempts = attempts
+        self._events = EventReader()
+        self._pieces = response.aiter_bytes()
+        self._begun = False
+        self._failure: UpstreamError | None = None
+        self.usage = Usage()
+        self.ended = False
+
+    async def open(self) -> bytes:
+        """Return what comes until the first part of an answer.
+
+        Raises:
+            UpstreamError: If an error comes in its place, or the stream ends.
+        """
+        held = b""
+        async for piece in aiterate_within(self._seconds, self._pieces):
+            held += piece
+            self._take(piece)
+            if self._begun:
+                return held
+            if self._failure is not None:
+                raise self._failure
+        raise EmptyAnswer(200, held, self._response.headers)
+
+    def _seconds(self) -> float | None:
+        return self._attempts.seconds_left(stream=True)
+
+    async def rest(self) -> AsyncIterator[bytes]:
+        """Yield what comes after the first part.
+
+        Raises:
+            UpstreamError: If an error is in it, after the piece that holds it was yielded, or the stream breaks off.
+        """
+        if self._failure is None:
+            async for piece in aiterate_within(self._seconds, self._pieces):
+                self._take(piece)
+                yield piece
+                if self._failure is not None:
+                    break
+        if self._failure is not None:
+            raise self._failure
+        if not self.ended:
+            raise UpstreamError(200, b"", self._response.headers)
+
+    def _take(self, piece: bytes) -> None:
+        """Read the events that are complete with a piece, up to an error."""
+        for data in self._events.feed(piece):
+            step, usage = self._protocol.step(data)
+            self.usage = self.usage.or_more(usage)
+            self._begun = self._begun or step == "begun"
+            self.ended = self.ended or step == "ended"
+            if step == "failed":
+                self._failure = UpstreamError(200, data.encode(), self._response.headers)
+                return
+
+
+async def ask(
+    zoo: Zoo, protocol: Protocol, body: Body, headers: Mapping[str, str], decision: Decision, stack: AsyncExitStack
+) -> Answer:
+    """Ask the candidates in order of the decision, until one answers.
+
+    Args:
+        zoo: Where their servers are.
+        protocol: Of the request.
+        body: The request.
+        headers: Of the request.
+        decision: Which candidates, in which order.
+        stack: Holds the connection of a stream open.
+
+    Raises:
+        UpstreamError: The last candidate's error, if none is left.
+        httpx.TransportError: The same, where no response came.
+        TimeoutError: If the time is up.
+    """
+    attempts = zoo.fallback.attempts(decision, zoo.windows())
+    streamed = body.fields.get("stream") is True
+    while True:
+        with attempts.opening():
+            attempts.asked()
+            upstream = zoo.upstreams[attempts.model]
+            content = body.with_model(upstream.name)
+            async with AsyncExitStack() as turn:
+                work = turn.enter_async_context(upstream.ask(protocol, content, headers))
+                response = await acall_within(attempts.seconds_left(stream=streamed), work)
+                if not streamed:
+                    raw = await acall_within(attempts.seconds_left(), response.aread())
+                    usage = _check(protocol, raw, response)
+                    attempts.answered()
+                    return Answer(decision, attempts, response.headers, raw, None, usage)
+                stream = _Stream(protocol, response, attempts)
+                held = await stream.open()
+                await stack.enter_async_context(turn.pop_all())
+                answer = Answer(decision, attempts, response.headers, held, None, stream.usage)
+                answer.pieces = _rest(stream, answer, protocol)
+                return answer
+
+
+async def _rest(stream: _Stream, answer: Answer, protocol: Protocol) -> AsyncIterator[bytes]:
+    """Yield the rest of a stream; where it breaks off, an error in the words of the protocol ends it."""
+    try:
+        async for piece in stream.rest():
+            yield piece
+    except (UpstreamError, httpx.TransportError, TimeoutError) as error:
+        answer.attempts.failed(error)
+        if not getattr(error, "raw", b""):  # an error of the provider's own was passed on
+            yield b"data: " + json.dumps(protocol.error("upstream_error", BROKEN)).encode() + b"\n\n"
+    except BaseException as error:  # the caller has left: nothing was learned but that it began
+        answer.attempts.failed(error)
+        raise
+    else:
+        answer.attempts.answered()
+    finally:
+        answer.usage = stream.usage
+
+
+def _check(protocol: Protocol, raw: bytes, response: httpx.Response) -> Usage:
+    """Return what a complete answer used.
+
+    Raises:
+        UpstreamError: If it is an error all the same, or no JSON.
+    """
+    error = UpstreamError(response.status_code, raw, response.headers)
+    if not isinstance(error.body, dict) or protocol.failed(error.body):
+        raise error
+    return usage_of(error.body)

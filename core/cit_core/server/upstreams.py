@@ -1,0 +1,144 @@
+"""The servers that answer for the candidates: OpenAI- and Anthropic-compatible, from the configuration alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import httpx
+
+from cit_core.errors import InvalidInput
+from cit_core.messages import shown
+from cit_core.server.protocols import Protocol
+from cit_core.settings import ModelSettings
+
+__all__ = ["Upstream", "UpstreamError", "new_client"]
+
+CONNECT_S = 10.0
+"""Limit for opening a connection [s]; answers have the limits of the gateway's fallback."""
+LONGEST_ERROR = 1_000_000
+"""Bytes of an error's body that are read and passed on."""
+CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+ANTHROPIC = "anthropic"
+FORWARDED = ("anthropic-beta", "anthropic-version", "openai-beta", "openai-organization", "openai-project")
+"""Headers of a request that are passed on; never the caller's key, which is the gateway's."""
+VERSION = "2023-06-01"
+"""`anthropic-version` for a caller that sends none."""
+NOT_RETURNED = frozenset(
+    {"connection", "content-encoding", "content-length", "date", "keep-alive", "proxy-authenticate", "server"}
+    | {"set-cookie", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+"""Headers of a response that are about the connection to the provider."""
+
+
+class UpstreamError(Exception):
+    """A server gave no answer, or an error for one; `cit_core.provider_errors` classifies it.
+
+    Attributes:
+        status_code: The HTTP status; 200 for an error inside a stream or a body.
+        body: What came, read; None if it is no JSON.
+        raw: What came, as it came: the caller gets it if no other candidate answers.
+        headers: Of the response.
+    """
+
+    def __init__(self, status_code: int, raw: bytes, headers: Mapping[str, str]) -> None:
+        super().__init__(f"HTTP {status_code}")
+        self.status_code = status_code
+        self.raw = raw
+        self.headers = headers
+        self.body = _json(raw)
+
+
+class Upstream:
+    """One candidate's server.
+
+    Args:
+        model: The candidate's settings.
+        environment: Where keys are.
+        client: Sends the requests.
+
+    Raises:
+        InvalidInput: If it names no server, or a variable without a key in it.
+    """
+
+    def __init__(self, model: ModelSettings, environment: Mapping[str, str], client: httpx.AsyncClient) -> None:
+        if model.upstream is None:
+            raise InvalidInput(
+                f"model {shown(model.id)} has no upstream; add its server to the file of settings: "
+                'upstream = "https://api.openai.com/v1"'
+            )
+        if model.api_key_env is not None and not environment.get(model.api_key_env):
+            raise InvalidInput(f"model {shown(model.id)}: the environment variable {model.api_key_env} is not set")
+        self.name = model.model or _bare(model.id)
+        """What the server calls the model."""
+        self.api: Literal["openai", "anthropic"] = model.api or _api_of(model)
+        self._url = model.upstream
+        self._key = None if model.api_key_env is None else environment[model.api_key_env]
+        self._client = client
+
+    @asynccontextmanager
+    async def ask(self, protocol: Protocol, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+        """Send a request, and yield the response when its headers are here; leaving cancels what is still to come.
+
+        Raises:
+            UpstreamError: For a status of 400 and above.
+            httpx.TransportError: If the server cannot be reached, or breaks off.
+        """
+        request = self._client.build_request(
+            "POST", self._url + protocol.path, content=body, headers=self._headers(headers)
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            if response.status_code >= 300:
+                raise UpstreamError(response.status_code, await _first_bytes(response), response.headers)
+            yield response
+        finally:
+            await response.aclose()
+
+    def _headers(self, given: Mapping[str, str]) -> dict[str, str]:
+        headers = {name: given[name] for name in FORWARDED if name in given}
+        headers |= {"content-type": "application/json", "accept": given.get("accept", "*/*")}
+        headers |= {"accept-encoding": "identity"}
+        if self.api == ANTHROPIC:
+            headers.setdefault("anthropic-version", VERSION)
+        if self._key is not None:
+            headers |= {"x-api-key": self._key} if self.api == ANTHROPIC else {"authorization": f"Bearer {self._key}"}
+        return headers
+
+
+def new_client() -> httpx.AsyncClient:
+    """Return a client that follows no redirect: a server must not send a key, or a question, elsewhere."""
+    return httpx.AsyncClient(timeout=httpx.Timeout(None, connect=CONNECT_S), limits=CONNECTIONS, follow_redirects=False)
+
+
+def returned(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a response that the caller gets too."""
+    return {name: value for name, value in headers.items() if name.lower() not in NOT_RETURNED}
+
+
+def _api_of(model: ModelSettings) -> Literal["openai", "anthropic"]:
+    host = httpx.URL(model.upstream or "").host
+    return "anthropic" if host.endswith("anthropic.com") else "openai"
+
+
+def _bare(id_: str) -> str:
+    """Return a model's name without the provider before it and the effort behind it."""
+    return id_.split(":", 1)[-1].rsplit("@", 1)[0]
+
+
+async def _first_bytes(response: httpx.Response) -> bytes:
+    held = b""
+    async for piece in response.aiter_bytes():
+        held += piece
+        if len(held) > LONGEST_ERROR:
+            return held[:LONGEST_ERROR]
+    return held
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None

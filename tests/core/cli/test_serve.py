@@ -1,0 +1,61 @@
+"""`cit serve` as a process: what a user types, and what comes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+from gateway_process import settings_file
+from scripted_provider import ANSWER, ScriptedProvider
+from typer.testing import CliRunner
+
+from cit_core.cli import app
+
+COMMAND = [sys.executable, "-c", "from cit_core.cli import main; main()"]
+
+
+def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    environment = os.environ | {"UPSTREAM_KEY": "k", "XDG_DATA_HOME": str(tmp_path)}
+    with ScriptedProvider() as provider:
+        settings_file(tmp_path, provider.url, {"openai:gpt-5-mini": "ok", "anthropic:claude-sonnet-4-5": "ok"})
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--port", "0", "--json"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE
+        )
+        try:
+            assert process.stdout is not None
+            said = json.loads(process.stdout.readline())
+            assert said["models"] == ["cit", "openai:gpt-5-mini", "anthropic:claude-sonnet-4-5"]
+            body = {"model": "cit", "messages": [{"role": "user", "content": "What is 7 times 8?"}]}
+            answer = httpx.post(f"{said['url']}/v1/chat/completions", json=body, timeout=60)
+            assert answer.json()["choices"][0]["message"]["content"] == ANSWER
+            assert answer.headers["x-cit-model"] in said["models"][1:]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) in (0, -signal.SIGTERM)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def test_a_new_key() -> None:
+    said = CliRunner().invoke(app, ["serve", "--new-key", "team-a"]).output
+    assert '[[server.keys]]\nname = "team-a"\nsha256 = "' in said
+
+
+def test_no_model(tmp_path: Path, monkeypatch: object) -> None:
+    done = subprocess.run([*COMMAND, "serve"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "needs a table [[models]]" in " ".join(done.stderr.split())
+
+
+def test_other_machines_need_a_key(tmp_path: Path) -> None:
+    settings_file(tmp_path, "http://127.0.0.1:9", {"openai:gpt-5-mini": "ok"})
+    command = [*COMMAND, "serve", "--host", "0.0.0.0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--new-key" in done.stderr

@@ -1,0 +1,152 @@
+"""Keys, limits, callers who leave, many streams at once, and a configuration that changes meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from gateway_process import ENVIRONMENT, fake_router, gateway, serving, settings_file
+from scripted_provider import ANSWER, ScriptedProvider
+
+from cit_core.server.app import create_app
+from cit_core.settings import read_settings
+
+ASK = {"model": "cit", "messages": [{"role": "user", "content": "What is 7 times 8?"}]}
+
+
+def test_a_request_that_is_too_long(tmp_path: Path) -> None:
+    with gateway(tmp_path, "http://127.0.0.1:9", {"a": "ok"}, "[server]\nmax_body_bytes = 1000") as url:
+        answer = httpx.post(f"{url}/v1/chat/completions", json={**ASK, "padding": "x" * 2000})
+        assert answer.status_code == 413
+        assert httpx.post(f"{url}/v1/outcomes", json={"padding": "x" * 2000}).status_code == 413
+
+
+class SlowProvider:
+    """Streams a word at a time, for ever or so many; counts the streams that are open."""
+
+    def __init__(self, words: int | None = None) -> None:
+        self.words, self.open, self.left, self.most = words, 0, 0, 0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        name = json.loads(await reader.readexactly(length))["messages"][0]["content"]
+        self.open += 1
+        self.most = max(self.most, self.open)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+        try:
+            word = 0
+            while self.words is None or word < self.words:
+                event = {"choices": [{"index": 0, "delta": {"content": f"{name}-{word} "}}]}
+                writer.write(f"data: {json.dumps(event)}\n\n".encode())
+                await writer.drain()
+                await asyncio.sleep(0.02)
+                word += 1
+            writer.write(b"data: [DONE]\n\n")
+            await writer.drain()
+        except ConnectionError:
+            self.left += 1
+        finally:
+            self.open -= 1
+            writer.close()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        async with await asyncio.start_server(self._serve, "127.0.0.1", 0) as server:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_the_provider_is_left_when_the_caller_leaves(tmp_path: Path) -> None:
+    provider = SlowProvider()
+    async with provider.serving() as upstream:
+        with gateway(tmp_path, upstream, {"a": "ok"}) as url:
+            async with (
+                httpx.AsyncClient() as client,
+                client.stream("POST", f"{url}/v1/chat/completions", json={**ASK, "stream": True}) as answer,
+            ):
+                async for _ in answer.aiter_lines():
+                    break
+            for _ in range(200):
+                if provider.left:
+                    break
+                await asyncio.sleep(0.05)
+    assert (provider.open, provider.left) == (0, 1)
+
+
+async def test_many_streams_at_once_do_not_mix(tmp_path: Path) -> None:
+    provider, streams = SlowProvider(words=3), 60
+
+    async def one(client: httpx.AsyncClient, url: str, name: str) -> str:
+        body = {"model": "cit", "stream": True, "messages": [{"role": "user", "content": name}]}
+        async with client.stream("POST", f"{url}/v1/chat/completions", json=body) as answer:
+            events = [line[6:] async for line in answer.aiter_lines() if line.startswith("data: {")]
+        return "".join(json.loads(event)["choices"][0]["delta"]["content"] for event in events)
+
+    async with provider.serving() as upstream:
+        with gateway(tmp_path, upstream, {"a": "ok"}) as url:
+            async with httpx.AsyncClient(timeout=60) as client:
+                said = await asyncio.gather(*[one(client, url, f"q{place}") for place in range(streams)])
+    assert said == [f"q{place}-0 q{place}-1 q{place}-2 " for place in range(streams)]
+    assert provider.most > 1
+
+
+async def test_a_new_configuration_is_taken_up_without_dropping_a_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cit_core.server.app.Router.from_config", fake_router)
+    monkeypatch.setattr("cit_core.server.gateway.Router.from_config", fake_router)
+    provider = SlowProvider(words=150)
+    more = "[server]\nreload_s = 1"
+    async with provider.serving() as upstream:
+        path = settings_file(tmp_path, upstream, {"old": "ok"}, more)
+        with serving(create_app(read_settings(path, {}), ENVIRONMENT)) as url:
+            async with httpx.AsyncClient(timeout=60) as client:
+                body = {**ASK, "stream": True}
+                async with client.stream("POST", f"{url}/v1/chat/completions", json=body) as answer:
+                    path.write_text("[[models]]\nid = 3")  # cannot be used: nothing changes
+                    await until(client, url, 'cit_reloads_total{outcome="refused"} 1.0')
+                    settings_file(tmp_path, upstream, {"new": "ok"}, more)
+                    await until(client, url, 'cit_reloads_total{outcome="taken"} 1.0')
+                    listed = (await client.get(f"{url}/v1/models")).json()["data"]
+                    lines = [line async for line in answer.aiter_lines() if line.startswith("data: ")]
+    assert [entry["id"] for entry in listed] == ["cit", "new"]
+    assert lines[-1] == "data: [DONE]"
+    assert len(lines) == 151
+
+
+async def until(client: httpx.AsyncClient, url: str, line: str) -> None:
+    """Wait for a line in the metrics."""
+    end = time.monotonic() + 30
+    while line not in (await client.get(f"{url}/metrics")).text:
+        assert time.monotonic() < end, line
+        await asyncio.sleep(0.1)
+
+
+def test_a_response_goes_on_with_the_candidate_that_began_it(tmp_path: Path) -> None:
+    with ScriptedProvider() as provider, gateway(tmp_path, provider.url, {"a": "down", "b": "ok"}) as url:
+        first = httpx.post(f"{url}/v1/responses", json={"model": "cit", "input": "What is 7 times 8?"})
+        assert (first.status_code, first.headers["x-cit-model"]) == (200, "b")
+        body = {"model": "cit", "input": "And times 9?", "previous_response_id": first.json()["id"]}
+        second = httpx.post(f"{url}/v1/responses", json=body)
+    assert (second.headers["x-cit-model"], second.headers["x-cit-reason"]) == ("b", "asked for")
+    assert ANSWER in first.text
+
+
+def test_nothing_secret_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    models = {"a": "unauthorized", "b": "ok"}
+    with (
+        caplog.at_level("DEBUG"),
+        ScriptedProvider() as provider,
+        gateway(tmp_path, provider.url, models) as url,
+    ):
+        httpx.post(f"{url}/v1/chat/completions", json=ASK, headers={"authorization": "Bearer caller-key"})
+    ours = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("cit"))
+    assert "a failed" in ours
+    for secret in (ENVIRONMENT["UPSTREAM_KEY"], "caller-key", "7 times 8", "SECRET"):
+        assert secret not in ours

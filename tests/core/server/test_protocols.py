@@ -1,0 +1,77 @@
+"""Streams in pieces of any size, and where an answer begins, ends and fails."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cit_core.server.protocols import CHAT, MESSAGES, RESPONSES, EventReader, Protocol, Usage, usage_of
+
+EVENTS = ["one", '{"a": "ü\\n"}', "[DONE]"]
+
+
+@given(st.lists(st.integers(0, 80), max_size=6), st.sampled_from(["\n", "\r\n"]))
+def test_pieces_of_any_size(cuts: list[int], end: str) -> None:
+    raw = "".join(f": note{end}event: e{end}data: {event}{end}{end}" for event in EVENTS).encode()
+    places = sorted({0, len(raw), *(min(cut, len(raw)) for cut in cuts)})
+    reader = EventReader()
+    found = [data for a, b in itertools.pairwise(places) for data in reader.feed(raw[a:b])]
+    assert found == EVENTS
+
+
+def delta(**fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": fields}]}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "event", "step"),
+    [
+        (CHAT, delta(role="assistant", content=""), "nothing"),
+        (CHAT, delta(content="x"), "begun"),
+        (CHAT, delta(tool_calls=[{"id": "1"}]), "begun"),
+        (CHAT, delta(reasoning_content="x"), "begun"),
+        (CHAT, {"choices": [{"delta": {}, "finish_reason": "stop"}]}, "ended"),
+        (CHAT, {"choices": [], "usage": {"prompt_tokens": 1}}, "nothing"),
+        (CHAT, {"error": {"message": "x", "code": 502}}, "failed"),
+        (CHAT, {"choices": None, "error": None}, "nothing"),
+        (RESPONSES, {"type": "response.created", "response": {"id": "r", "error": None}}, "nothing"),
+        (RESPONSES, {"type": "response.output_text.delta", "delta": "x"}, "begun"),
+        (RESPONSES, {"type": "response.failed", "response": {}}, "failed"),
+        (RESPONSES, {"type": "error", "code": "server_error"}, "failed"),
+        (RESPONSES, {"type": "response.completed", "response": {}}, "ended"),
+        (MESSAGES, {"type": "message_start", "message": {"usage": {"input_tokens": 3}}}, "nothing"),
+        (MESSAGES, {"type": "content_block_start", "content_block": {"type": "text", "text": ""}}, "nothing"),
+        (MESSAGES, {"type": "content_block_start", "content_block": {"type": "tool_use"}}, "begun"),
+        (MESSAGES, {"type": "content_block_delta", "delta": {"text": "x"}}, "begun"),
+        (MESSAGES, {"type": "error", "error": {"type": "overloaded_error"}}, "failed"),
+        (MESSAGES, {"type": "message_stop"}, "ended"),
+        (MESSAGES, {"type": "ping"}, "nothing"),
+    ],
+)
+def test_steps(protocol: Protocol, event: dict[str, Any], step: str) -> None:
+    assert protocol.step(json.dumps(event))[0] == step
+
+
+def test_what_is_no_event_means_nothing() -> None:
+    assert CHAT.step("not json") == ("nothing", Usage())
+    assert CHAT.step(" [DONE] ") == ("ended", Usage())
+
+
+@pytest.mark.parametrize(
+    ("fields", "usage"),
+    [
+        ({"usage": {"prompt_tokens": 3, "completion_tokens": 4}}, (3, 4)),
+        ({"usage": {"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": 10}}, (13, 4)),
+        ({"message": {"usage": {"input_tokens": 3}}}, (3, 0)),
+        ({"response": {"usage": {"input_tokens": 3, "output_tokens": 4}}}, (3, 4)),
+        ({"usage": {"prompt_tokens": -1, "completion_tokens": "x"}}, (0, 0)),
+        ({"usage": None}, (0, 0)),
+    ],
+)
+def test_usage(fields: dict[str, Any], usage: tuple[int, int]) -> None:
+    assert usage_of(fields) == usage

@@ -1,0 +1,73 @@
+"""The candidates' servers: only those of the settings, with keys from the environment."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from cit_core.errors import InvalidInput
+from cit_core.server.protocols import CHAT
+from cit_core.server.upstreams import Upstream, UpstreamError, new_client
+from cit_core.settings import ModelSettings
+
+
+async def asked(model: ModelSettings, handler: httpx.MockTransport, **environment: str) -> httpx.Response:
+    async with (
+        httpx.AsyncClient(transport=handler, follow_redirects=new_client().follow_redirects) as client,
+        Upstream(model, environment, client).ask(CHAT, b"{}", {"openai-beta": "b", "cookie": "c"}) as answer,
+    ):
+        await answer.aread()
+        return answer
+
+
+async def test_what_is_sent() -> None:
+    sent: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={})
+
+    model = ModelSettings(id="openai:gpt-5-mini@low", upstream="https://api.example/v1", api_key_env="K")
+    await asked(model, httpx.MockTransport(handler), K="secret")
+    (request,) = sent
+    assert str(request.url) == "https://api.example/v1/chat/completions"
+    assert (request.headers["authorization"], request.headers["openai-beta"]) == ("Bearer secret", "b")
+    assert "cookie" not in request.headers
+
+
+async def test_a_redirect_is_an_error_and_is_not_followed() -> None:
+    hosts: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        hosts.append(request.url.host)
+        return httpx.Response(307, headers={"location": "http://169.254.169.254/latest"})
+
+    model = ModelSettings(id="m", upstream="https://api.example/v1")
+    with pytest.raises(UpstreamError):
+        await asked(model, httpx.MockTransport(handler))
+    assert hosts == ["api.example"]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (ModelSettings(id="m"), 'upstream = "https://api.openai.com/v1"'),
+        (ModelSettings(id="m", upstream="https://x/v1", api_key_env="NO_SUCH_KEY"), "NO_SUCH_KEY is not set"),
+    ],
+)
+def test_settings_that_cannot_be_used(model: ModelSettings, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        Upstream(model, {}, new_client())
+
+
+@pytest.mark.parametrize(
+    ("id_", "upstream", "name", "api"),
+    [
+        ("openai:gpt-5-mini@low", "https://api.openai.com/v1", "gpt-5-mini", "openai"),
+        ("anthropic:claude-sonnet-4-5", "https://api.anthropic.com/v1", "claude-sonnet-4-5", "anthropic"),
+        ("meta-llama/Llama-3-8B", "http://127.0.0.1:8000/v1", "meta-llama/Llama-3-8B", "openai"),
+    ],
+)
+def test_names_and_protocols(id_: str, upstream: str, name: str, api: str) -> None:
+    found = Upstream(ModelSettings(id=id_, upstream=upstream), {}, new_client())
+    assert (found.name, found.api) == (name, api)
