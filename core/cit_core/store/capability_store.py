@@ -31,6 +31,7 @@ from cit_core.store.queries import (
     read_tasks,
 )
 from cit_core.store.schema import candidates, items, outcomes, settings, sources, tasks, versions
+from cit_core.store.sources import Source, read_sources
 from cit_core.store.url import parse_url, shown
 from cit_core.store.writer import REFUSED_SHOWN, ImportSummary, Writer
 
@@ -148,15 +149,18 @@ class CapabilityStore:
             yield writer
 
     @contextmanager
-    def bulk_load(self) -> Iterator[BulkLoad]:
+    def bulk_load(self, *, replace: bool = False) -> Iterator[BulkLoad]:
         """Write many outcomes in batches between which others can write, and count all of them at the end, or none.
 
         Work through the source outside of `BulkLoad.batch`, so that no lock is held meanwhile.
 
+        Args:
+            replace: What the store has of the sources that come is removed at the end, in the same transaction.
+
         Raises:
             StoreError: If the database cannot be written.
         """
-        load = BulkLoad(self._writing)
+        load = BulkLoad(self._writing, replace=replace)
         load.remove_abandoned()
         try:
             yield load
@@ -258,6 +262,20 @@ class CapabilityStore:
                     select(sources.c.id).where(sources.c.held, sources.c.load_key.is_(None)).order_by(sources.c.key)
                 )
             )
+
+    def sources(self) -> tuple[Source, ...]:
+        """Return where outcomes come from, with how many and of when, in the order in which they came."""
+        with self._reading() as connection:
+            return read_sources(connection)
+
+    def remove_source(self, id_: str) -> None:
+        """Remove a source and all its outcomes in one transaction; candidates and items stay.
+
+        Raises:
+            InvalidInput: If there is none of this name; the message names the closest.
+        """
+        with self.transaction() as writer:
+            writer.remove_source(id_)
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Return every candidate, in the order in which they were added."""
