@@ -246,7 +246,9 @@ def test_from_catalogue_keeps_the_keywords_that_a_store_has(cit):
 def test_sources_are_listed_and_one_is_removed(cit) -> None:
     for source in ("first", "second"):
         Path("r.csv").write_text(f"item_id,model,correct\n1,weak,{source == 'first':d}\n")
-        assert cit("import", "table", "r.csv", "--source", source, "--task", "law", "--no-vectors", *STORE).exit_code == 0
+        assert (
+            cit("import", "table", "r.csv", "--source", source, "--task", "law", "--no-vectors", *STORE).exit_code == 0
+        )
     Path("r.csv").write_text("item_id,model,correct\n1,weak,1\n2,weak,1\n")
     again = cit("import", "table", "r.csv", "--source", "second", "--replace", "--no-vectors", *STORE)
     assert again.stdout == f"2 new in place of 1, 0 known, 0 refused in {absolute(URL)}\n"
