@@ -46,14 +46,38 @@ def chain() -> None:
     assert chain.invoke({"question": "Which is larger, 9.9 or 9.11?"}) in names
 
 
+def agent() -> None:
+    """A chat model and an agent route, token by token too."""
+    from langchain.agents import create_agent
+    from langchain_core.language_models import FakeListChatModel
+    from langchain_core.messages import HumanMessage
+
+    from cit_core import Candidate, FakeScorer, Router
+    from langchain_cit import ChatCIT
+    from langchain_cit.middleware import CITCallMiddleware
+
+    router = Router(FakeScorer({"a": 0.4, "b": 0.9}), [Candidate(id="a"), Candidate(id="b")])
+    models = {name: FakeListChatModel(responses=[f"I am {name}"]) for name in "ab"}
+    assert ChatCIT(models, router).invoke("Who?").text == "I am b"
+    asked = {"messages": [HumanMessage("Who?")]}
+    made = create_agent(models["a"], middleware=[CITCallMiddleware(models, router)])
+    assert made.invoke(asked)["messages"][-1].text == "I am b"
+    pieces = [piece.text for piece, _ in made.stream(asked, stream_mode="messages")]
+    assert "".join(pieces).startswith("I am b")
+
+
 def engine() -> None:
-    """A LlamaIndex selector chooses."""
+    """A LlamaIndex selector and an LLM choose."""
+    from llama_index.core.llms import MockLLM
     from llama_index.core.tools import ToolMetadata
 
     from cit_core import Candidate, FakeScorer, Router
-    from llamaindex_cit import CITSingleSelector
+    from llamaindex_cit import CITLLM, CITSingleSelector
 
     router = Router(FakeScorer({"a": 0.4, "b": 0.9}), [Candidate(id="a"), Candidate(id="b")])
+    llm = CITLLM({"a": MockLLM(), "b": MockLLM()}, router)
+    assert str(llm.complete("Who?")) == "Who?"
+    assert [piece.text for piece in llm.stream_complete("Who?")][-1] == "Who?"
     choices = [ToolMetadata(description="a", name="a"), ToolMetadata(description="b", name="b")]
     assert CITSingleSelector(router).select(choices, "anything").ind == 1
 
@@ -61,4 +85,5 @@ def engine() -> None:
 if __name__ == "__main__":
     commands()
     chain()
+    agent()
     engine()

@@ -39,13 +39,13 @@ class Limited(Runnable[tuple[Any, Attempts], Any]):
         value, attempts = input
         attempts.asked()
         ask = partial(self._route.invoke, value, config, **kwargs)
-        return require_answer(call_within(attempts.seconds_left(), ask), attempts)
+        return require_answer(call_within(attempts.seconds_left, ask), attempts)
 
     async def ainvoke(self, input: tuple[Any, Attempts], config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Invoke asynchronously; see `invoke`."""
         value, attempts = input
         attempts.asked()
-        answer = await acall_within(attempts.seconds_left(), self._route.ainvoke(value, config, **kwargs))
+        answer = await acall_within(attempts.seconds_left, self._route.ainvoke(value, config, **kwargs))
         return require_answer(answer, attempts)
 
 

@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 from langchain_core.prompt_values import PromptValue
 
 from cit_core.router import estimate_tokens
+from cit_core.tokens import estimate_media_tokens
 
 __all__ = ["count_tokens", "modalities_of", "parts_of", "role_of", "text_of", "texts_of"]
 
@@ -56,6 +57,8 @@ NOT_READ = frozenset(
     }
 )
 """Keys with values that are addresses, bytes or settings: no text for the LLM."""
+CONTENTS = ("data", "base64", "bytes", "file_data")
+"""Keys with the content of a file."""
 FREE = frozenset({"input", "args", "arguments", "json"})
 """Keys with values that an LLM or a tool has written."""
 
@@ -83,13 +86,14 @@ def modalities_of(message: BaseMessage) -> frozenset[str]:
 
 
 def count_tokens(value: object) -> int:
-    """Estimate how many tokens a value adds to a prompt [tokens]; media count nothing.
+    """Estimate how many tokens a value adds to a prompt [tokens]; media of messages count by number and pages.
 
     Args:
         value: A text, a message with its tool calls and documents, or any nest of such, as a chain's input holds it.
     """
     texts = texts_of(value)
-    return estimate_tokens(" ".join(texts)) if texts else 0
+    media = sum(estimate_media_tokens(kind, data) for kind, data in _media_in(value, DEEPEST))
+    return (estimate_tokens(" ".join(texts)) if texts else 0) + media
 
 
 def texts_of(value: object) -> list[str]:
@@ -103,15 +107,49 @@ def _modalities(part: object, deepest: int) -> Iterator[str]:
             yield from _modalities(inner, deepest - 1)
     if not isinstance(part, Mapping) or not deepest:
         return
-    kind = str(part.get("type", ""))
-    names = [kind] if kind else list(part)  # Bedrock's parts have no type: {"image": {...}}
-    found = {MODALITY_OF_NAME[str(name)] for name in names if str(name) in MODALITY_OF_NAME}
-    if not found:
-        found = set(filter(None, [_of_document(part, kind), *map(_of_file, _holders(part))]))
-    yield from found
+    yield from _kinds_of(part)
     for name, inner in part.items():
         if name not in FREE and isinstance(inner, Mapping | list | tuple):
             yield from _modalities(inner, deepest - 1)
+
+
+def _kinds_of(part: Mapping[Any, Any]) -> set[str]:
+    kind = str(part.get("type", ""))
+    names = [kind] if kind else list(part)  # Bedrock's parts have no type: {"image": {...}}
+    found = {MODALITY_OF_NAME[str(name)] for name in names if str(name) in MODALITY_OF_NAME}
+    return found or set(filter(None, [_of_document(part, kind), *map(_of_file, _holders(part))]))
+
+
+def _media_in(value: object, deepest: int) -> Iterator[tuple[str, str | bytes | None]]:
+    """Yield the kind and, where it is there, the content of each of the media in a value's messages."""
+    if isinstance(value, PromptValue):
+        value = value.to_messages()
+    if isinstance(value, BaseMessage):
+        for part in parts_of(value):
+            yield from _media_of_part(part, deepest)
+    elif isinstance(value, Mapping | list | tuple) and deepest:
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _media_in(inner, deepest - 1)
+
+
+def _media_of_part(part: object, deepest: int) -> Iterator[tuple[str, str | bytes | None]]:
+    if not deepest or not isinstance(part, Mapping | list | tuple):
+        return
+    if isinstance(part, Mapping) and (kinds := _kinds_of(part)):
+        data = _content_of(part, 3)
+        yield from ((kind, data) for kind in kinds)
+        return
+    for name, inner in part.items() if isinstance(part, Mapping) else enumerate(part):
+        if name not in FREE:
+            yield from _media_of_part(inner, deepest - 1)
+
+
+def _content_of(part: Mapping[Any, Any], deepest: int) -> str | bytes | None:
+    """Return the content of a file, if it is there."""
+    held = [part.get(name) for name in CONTENTS]
+    if deepest:
+        held += [_content_of(inner, deepest - 1) for inner in part.values() if isinstance(inner, Mapping)]
+    return next((found for found in held if isinstance(found, str | bytes) and found), None)
 
 
 def _of_document(part: Mapping[Any, Any], kind: str) -> str | None:

@@ -10,6 +10,7 @@ import copy
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import closing as closing_sync
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from langchain_core.callbacks import (
@@ -19,6 +20,7 @@ from langchain_core.callbacks import (
     CallbackManagerForLLMRun,
     Callbacks,
 )
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
@@ -194,14 +196,21 @@ class FirstToken(BaseCallbackHandler):
     """Callback that reports the first token of the current candidate to the attempts.
 
     Args:
-        attempts: The attempts at the answer.
+        attempts: The attempts at the answer. Where the candidate is going to stream it, they are told so.
+        callbacks: Those that the candidate's run is going to have from further out.
+        route: The candidate.
+        tools: Whether it is given tools.
     """
 
     run_inline = True  # before the token goes on to another handler
 
-    def __init__(self, attempts: Attempts) -> None:
+    def __init__(
+        self, attempts: Attempts, callbacks: Callbacks = None, route: object = None, *, tools: bool = False
+    ) -> None:
         self._attempts = attempts
         self._told = False
+        if _streams(callbacks, route, {"tools": True} if tools else {}):
+            attempts.streamed()
 
     def on_llm_new_token(self, token: Any, *, chunk: Any = None, **_: Any) -> None:
         """Note a piece of the answer."""
@@ -227,20 +236,32 @@ def followed(callbacks: Callbacks, route: object = None) -> bool:
     )
 
 
-def watched(run: Run | None, attempts: Attempts) -> Run | None:
+def watched(
+    run: Run | None, attempts: Attempts, model: BaseChatModel | None = None, *, tools: bool = False
+) -> Run | None:
     """Return the run manager of a model call, with a handler that notices the first token if it has followers.
 
     Args:
         run: The run manager, if there is one.
         attempts: The attempts at the answer.
+        model: The candidate.
+        tools: Whether it is given tools.
     """
     if run is None:
         return None
     if not followed(run.handlers):
         return run
     watching = copy.copy(run)
-    watching.handlers = [FirstToken(attempts), *run.handlers]
+    watching.handlers = [FirstToken(attempts, run.handlers, model, tools=tools), *run.handlers]
     return watching
+
+
+def _streams(callbacks: Callbacks, route: object, options: Mapping[str, Any]) -> bool:
+    """Return whether a chat model is going to stream an answer that is asked for in one piece."""
+    if not isinstance(route, BaseChatModel):
+        return False  # of a chain nobody knows
+    run: Any = SimpleNamespace(handlers=_each(callbacks))
+    return route._should_stream(async_api=True, run_manager=run, **options)
 
 
 def _each(callbacks: Callbacks) -> list[BaseCallbackHandler]:

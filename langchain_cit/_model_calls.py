@@ -45,9 +45,9 @@ def generate(
         EmptyStream: If there is none in its response.
     """
     model, options = bound(model, kwargs)
-    run = watched(run_manager, attempts)
+    run = watched(run_manager, attempts, model, tools=bool(options.get("tools")))
     ask = partial(model._generate_with_cache, messages, stop=stop, run_manager=run, **options)
-    return _answered(call_within(attempts.seconds_left(), ask), attempts)
+    return _answered(call_within(attempts.seconds_left, ask), attempts)
 
 
 async def agenerate(
@@ -60,9 +60,9 @@ async def agenerate(
 ) -> ChatResult:
     """Generate asynchronously; see `generate`."""
     model, options = bound(model, kwargs)
-    run = watched(run_manager, attempts)
+    run = watched(run_manager, attempts, model, tools=bool(options.get("tools")))
     answer = model._agenerate_with_cache(messages, stop=stop, run_manager=run, **options)
-    return _answered(await acall_within(attempts.seconds_left(), answer), attempts)
+    return _answered(await acall_within(attempts.seconds_left, answer), attempts)
 
 
 def stream(

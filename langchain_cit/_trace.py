@@ -85,7 +85,7 @@ def for_child(
     """
     callbacks = run.get_child(tag_of(attempts.model))
     if listening is not None and followed(callbacks, listening):
-        callbacks.add_handler(FirstToken(attempts))
+        callbacks.add_handler(FirstToken(attempts, callbacks, listening))
     child = patch_config(config, callbacks=callbacks)
     return consumed({**child, "metadata": {**child.get("metadata", {}), **metadata_of(decision, attempts)}})
 

@@ -142,9 +142,9 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                     if attempts.fell_back:
                         _tell(CIT_FALLBACK, fallback_event(decision, attempts))
                     model = self.routes[attempts.model]
-                    with _as_route(decision, attempts, model):
+                    with _as_route(decision, attempts, model, tools=bool(request.tools)):
                         ask = partial(handler, request.override(model=model))
-                        response = call_within(attempts.seconds_left(), ask)
+                        response = call_within(attempts.seconds_left, ask)
                     response = require_answer(response, attempts, _message(response))
                     return _recorded(decision, attempts, response, record=record)
         except EmptyStream as error:
@@ -165,9 +165,9 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                     if attempts.fell_back:
                         await _atell(CIT_FALLBACK, fallback_event(decision, attempts))
                     model = self.routes[attempts.model]
-                    with _as_route(decision, attempts, model):
+                    with _as_route(decision, attempts, model, tools=bool(request.tools)):
                         answer = handler(request.override(model=model))
-                        response = await acall_within(attempts.seconds_left(), answer)
+                        response = await acall_within(attempts.seconds_left, answer)
                     response = require_answer(response, attempts, _message(response))
                     return _recorded(decision, attempts, response, record=record)
         except EmptyStream as error:
@@ -186,7 +186,7 @@ class CITCallMiddleware(_Routing):
         context: Route on the last human `turn`, or on the whole `conversation`.
         sticky: `conversation`, or a `Sticky`: a thread keeps its candidate.
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
-            skipped. The first token has no limit of its own here.
+            skipped. The first token has a limit of its own where the agent is streamed token by token.
         failover: An earlier name of `fallback`.
 
     Raises:
@@ -227,7 +227,7 @@ class CITRunMiddleware(_Routing):
         context: Route on the last human `turn`, or on the whole `conversation`.
         sticky: `conversation`, or a `Sticky`: a thread keeps its candidate over runs.
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
-            skipped. The first token has no limit of its own here.
+            skipped. The first token has a limit of its own where the agent is streamed token by token.
         failover: An earlier name of `fallback`.
 
     Raises:
@@ -310,11 +310,12 @@ def _recorded(
 
 
 @contextmanager
-def _as_route(decision: Decision, attempts: Attempts, model: BaseChatModel) -> Iterator[None]:
+def _as_route(decision: Decision, attempts: Attempts, model: BaseChatModel, *, tools: bool) -> Iterator[None]:
     """Give the run of the model that is called within the candidate's id; notice its first token, if followed."""
     around = ensure_config()
+    outer = around.get("callbacks")
     more: RunnableConfig = {
-        "callbacks": [FirstToken(attempts)] if followed(around.get("callbacks"), model) else [],
+        "callbacks": [FirstToken(attempts, outer, model, tools=tools)] if followed(outer, model) else [],
         "tags": [tag_of(attempts.model)],
         "metadata": metadata_of(decision, attempts),
     }

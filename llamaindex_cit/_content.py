@@ -14,6 +14,8 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, DocumentBlock, ThinkingBlock, ToolCallBlock
 from pydantic import BaseModel
 
+from cit_core.tokens import estimate_media_tokens
+
 __all__ = ["Content", "read_content"]
 
 DEPTH = 20
@@ -27,6 +29,8 @@ MODALITIES = {
 }
 """Block types and the providers' own types of content parts, to the modality that a candidate must read."""
 DATA_URI = "data:"
+CONTENTS = frozenset({"data", "base64", "bytes", "file_data"})
+"""Keys with the content of a file."""
 TEXT_FILES = ("text/", "application/json", "application/xml", "application/yaml", "application/x-")
 
 
@@ -37,7 +41,7 @@ class Content:
     Attributes:
         said: Its text.
         filling: All text that fills the prompt: what is said, reasoning, tool calls, text files.
-        file_tokens: Estimated length of text files that are given by their path [tokens].
+        file_tokens: Estimated length of media, and of text files that are given by their path [tokens].
         media: Modalities beside text.
         files: True if a file is attached.
     """
@@ -47,6 +51,11 @@ class Content:
     file_tokens: int = 0
     media: set[str] = field(default_factory=set)
     files: bool = False
+
+    def add_media(self, kind: str, data: object = None, size: int | None = None) -> None:
+        """Note a picture, a PDF or a recording, and its estimated length."""
+        self.media.add(kind)
+        self.file_tokens += estimate_media_tokens(kind, data if isinstance(data, str | bytes) else None, size=size)
 
 
 def read_content(message: ChatMessage) -> Content:
@@ -65,7 +74,7 @@ def read_content(message: ChatMessage) -> Content:
         elif text := getattr(block, "text", None):
             said.append(text)
         elif modality := MODALITIES.get(getattr(block, "block_type", "")):
-            content.media.add(modality)
+            content.add_media(modality)
     _read_value(message.additional_kwargs, content, filling)
     content.said = "\n".join(said).strip()
     filling += said
@@ -89,7 +98,8 @@ def _read_document(block: DocumentBlock, content: Content, filling: list[str]) -
     content.files = True
     kind = block.document_mimetype or ""
     if not kind.startswith(TEXT_FILES):
-        content.media.add("pdf")
+        path = block.path if isinstance(block.path, str | PathLike) else None
+        content.add_media("pdf", block.data, None if path is None else _size(Path(path)))
         return
     if isinstance(block.data, bytes):
         filling.append(_decoded(block.data))
@@ -105,8 +115,12 @@ def _decoded(data: bytes) -> str:
 
 
 def _file_tokens(path: Path) -> int:
+    return _size(path) // BYTES_PER_TOKEN
+
+
+def _size(path: Path) -> int:
     try:
-        return path.stat().st_size // BYTES_PER_TOKEN
+        return path.stat().st_size
     except (OSError, ValueError):  # the candidate's own error says more
         return 0
 
@@ -115,7 +129,7 @@ def _read_value(value: object, content: Content, filling: list[str], depth: int 
     """Read what a provider's format holds: mappings, lists and objects of texts and media."""
     if isinstance(value, str):
         if value.startswith(DATA_URI):
-            content.media.add(_of_data_uri(value))
+            content.add_media(_of_data_uri(value), value)
         else:
             filling.append(value)
     elif isinstance(value, BaseModel):
@@ -132,17 +146,31 @@ def _read_value(value: object, content: Content, filling: list[str], depth: int 
 def _read_mapping(value: Mapping[Any, Any], content: Content, filling: list[str], depth: int) -> None:
     kind = value.get("type")
     if isinstance(kind, str) and kind in MODALITIES:
-        content.media.add(MODALITIES[kind])
+        content.add_media(MODALITIES[kind], _data_in(value))
         return
     for name, part in value.items():
         if isinstance(name, str) and name in MODALITIES and part and not isinstance(part, int | float):
             if isinstance(part, str) and not part.startswith(DATA_URI) and name != "reference_audio_id":
                 filling.append(part)  # an argument that happens to be called so
             else:
-                content.media.add(MODALITIES[name])
+                content.add_media(MODALITIES[name], _data_in(part))
         else:
             filling.append(str(name) if isinstance(name, str | int) else "")
             _read_value(part, content, filling, depth + 1)
+
+
+def _data_in(value: object, depth: int = 3) -> str | bytes | None:
+    """Return the content of a file in a provider's part, if it is there."""
+    if isinstance(value, bytes) or (isinstance(value, str) and value.startswith(DATA_URI)):
+        return value
+    if not isinstance(value, Mapping) or not depth:
+        return None
+    for name, inner in value.items():
+        if name in CONTENTS and isinstance(inner, str | bytes):
+            return inner
+        if (found := _data_in(inner, depth - 1)) is not None:
+            return found
+    return None
 
 
 def _of_data_uri(uri: str) -> str:

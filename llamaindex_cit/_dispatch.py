@@ -74,7 +74,7 @@ class Dispatch:
         attempts = self.fallback.attempts(decision, windows)
         while True:
             with attempts:
-                answer = call_within(attempts.seconds_left(), partial(call, self.models[attempts.model]))
+                answer = call_within(attempts.seconds_left, partial(call, self.models[attempts.model]))
                 note(decision, attempts.model)
                 return stamped(answer, stamps(attempts.model, decision))
 
@@ -89,7 +89,7 @@ class Dispatch:
         attempts = self.fallback.attempts(decision, windows)
         while True:
             with attempts:
-                answer = await acall_within(attempts.seconds_left(), call(self.models[attempts.model]))
+                answer = await acall_within(attempts.seconds_left, call(self.models[attempts.model]))
                 note(decision, attempts.model)
                 return stamped(answer, stamps(attempts.model, decision))
 

@@ -375,7 +375,7 @@ class CITLLM(FunctionCallingLLM):
 
     @property
     def _dispatch(self) -> Dispatch:
-        return Dispatch(self.models, self.router, self.fallback, self.sticky, self.rate_limiter)
+        return Dispatch(self.models, self.router, self.fallback, self.sticky, getattr(self, "rate_limiter", None))
 
     @property
     def _ready(self) -> Dispatch:

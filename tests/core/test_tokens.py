@@ -11,7 +11,7 @@ import pytest
 import tiktoken
 from llama_index.core import utils
 
-from cit_core.tokens import estimate_tokens
+from cit_core.tokens import estimate_media_tokens, estimate_tokens
 
 TEXTS = {
     "English": "The contract ends on the last day of March unless one of the parties asks for another year. ",
@@ -85,3 +85,34 @@ def test_what_no_tokenizer_was_trained_on_counts_its_bytes() -> None:
 @pytest.mark.parametrize("text", ["", " ", "a", "\ud800"])
 def test_every_text_has_at_least_one_token(text: str) -> None:
     assert 1 <= estimate_tokens(text) <= 3
+
+
+PDF = b"%PDF-1.4\n1 0 obj << /Type /Pages /Count 3 >>\n" + b"2 0 obj << /Type /Page >>\n" * 3
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PDF,
+        base64.b64encode(PDF),
+        base64.b64encode(PDF).decode(),
+        f"data:application/pdf;base64,{base64.b64encode(PDF).decode()}",
+    ],
+    ids=["bytes", "base64", "text", "data URL"],
+)
+def test_a_pdf_counts_by_its_pages(data: str | bytes) -> None:
+    assert estimate_media_tokens("pdf", data) == 3 * 3_000
+
+
+def test_media_have_a_stated_length_each() -> None:
+    assert [estimate_media_tokens(kind) for kind in ("image", "pdf", "audio", "video", "else")] == [
+        1_600,
+        3_000,
+        2_000,
+        10_000,
+        0,
+    ]
+    assert estimate_media_tokens("image", "x" * 10_000_000) == 1_600
+    assert estimate_media_tokens("pdf", size=1_000_000) == estimate_media_tokens("pdf", b"%PDF-1.7" + bytes(999_992))
+    assert estimate_media_tokens("pdf", "no base64") == 3_000
+    assert estimate_media_tokens("pdf", b"%PDF" + b"/Type /Page " * 1_000_000) == 2_000 * 3_000

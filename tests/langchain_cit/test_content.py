@@ -1,5 +1,6 @@
 """All that fills a prompt is seen: media in tool results, documents, and the length of what is not plain text."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -82,7 +83,31 @@ def test_a_document_of_plain_text_counts_though_its_key_is_data() -> None:
 
 def test_bytes_and_addresses_are_no_text() -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
-    assert count_tokens(HumanMessage([picture, PNG, {"image": {"source": {"bytes": b"x" * 10_000}}}])) < 10
+    assert count_tokens(HumanMessage([picture, PNG, {"image": {"source": {"bytes": b"x" * 10_000}}}])) < 4_800 + 10
+
+
+PAGES = base64.b64encode(b"%PDF-1.4 " + b"/Type /Page " * 4).decode()
+
+
+@pytest.mark.parametrize(
+    ("part", "tokens"),
+    [
+        (PNG, 1_600),
+        ({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}, 1_600),
+        ({"type": "input_image", "image_url": "https://example.org/a.png"}, 1_600),
+        ({"toolResult": {"toolUseId": "1", "content": [{"image": {"format": "png"}}, PNG]}}, 3_200),
+        ({"type": "file", "base64": PAGES, "mime_type": "application/pdf"}, 12_000),
+        ({"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PAGES}"}}, 12_000),
+        ({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PAGES}}, 12_000),
+        ({"document": {"format": "pdf", "name": "a", "source": {"bytes": base64.b64decode(PAGES)}}}, 12_000),
+        ({"type": "document", "source": {"type": "url", "url": "https://example.org/a.pdf"}}, 3_000),
+    ],
+    ids=lambda given: str(given)[:60],
+)
+def test_pictures_and_pages_count_once_each(part: dict[str, Any], tokens: int) -> None:
+    for message in (HumanMessage([part]), ToolMessage([part], tool_call_id="1")):
+        assert tokens <= count_tokens(message) <= tokens + 20
+        assert tokens <= count_tokens({"history": [message]}) <= tokens + 20
 
 
 def test_a_tool_call_that_is_told_twice_counts_once() -> None:

@@ -4,7 +4,8 @@ import asyncio
 import operator
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import Any
 
@@ -385,3 +386,30 @@ def test_without_langchain_it_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "MissingExtra" in done.stderr
     assert "cit-router[agents]" in done.stderr
+
+
+@BOTH
+@needs_the_config
+async def test_a_stall_before_the_first_token_ends_at_the_routers_limit(kind, candidates, default, router) -> None:
+    """Followed token by token, an answer in one piece is a stream; after its first token it may take its time."""
+    stalls = Stalling(model_name="l", after=0)
+    fallback = Fallback(first_token_timeout_s=0.4, failures=99)
+    for stalls.after, said in ((0, "s says: hard"), (1, "l says: hard")):
+        agent = create_agent(default, middleware=[kind({**candidates, "large": stalls}, router, fallback=fallback)])
+        streamed = list(agent.stream(asked("hard"), stream_mode="messages"))
+        astreamed = [piece async for piece in agent.astream(asked("hard"), stream_mode="messages")]
+        for pieces in (streamed, astreamed):
+            assert reduce(operator.add, [c for c, _ in pieces if isinstance(c, AIMessageChunk)]).text == said
+    assert answered_by(agent.invoke(asked("hard"))) == ["l"]
+
+
+class Stalling(Scripted):
+    """Streams, with a pause before the piece `after`."""
+
+    after: int
+
+    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        for place, piece in enumerate(super()._stream(*args, **kwargs)):
+            if place == self.after:
+                time.sleep(0.9)
+            yield piece

@@ -25,6 +25,7 @@ from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Router, estimate_tokens
 from llamaindex_cit import CITLLM
 from llamaindex_cit._content import read_content
+from llamaindex_cit._inputs import of_messages
 
 PICTURE = ImageBlock(image=b"", image_mimetype="image/png")
 TOOL = MessageRole.TOOL
@@ -106,3 +107,32 @@ def test_what_holds_itself_ends() -> None:
     endless: dict[str, Any] = {"name": "x"}
     endless["again"] = endless
     assert read_content(says(meta=endless)).media == set()
+
+
+FOUR_PAGES = b"%PDF-1.4 " + b"/Type /Page " * 4
+ENCODED = base64.b64encode(FOUR_PAGES).decode()
+
+
+@pytest.mark.parametrize(
+    ("message", "tokens"),
+    [
+        (says(PICTURE), 1_600),
+        (says(PICTURE, PICTURE, role=TOOL), 3_200),
+        (says(DocumentBlock(data=FOUR_PAGES, document_mimetype="application/pdf")), 12_000),
+        (says(DocumentBlock(url="https://example.com/a.pdf")), 3_000),
+        (says(content=[{"document": {"format": "pdf", "source": {"bytes": FOUR_PAGES}}}]), 12_000),
+        (says(content=[{"type": "file", "file": {"file_data": f"data:application/pdf;base64,{ENCODED}"}}]), 12_000),
+        (says(parts=[{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]), 1_600),
+        (says(url="data:image/png;base64,xx"), 1_600),
+    ],
+)
+def test_pictures_and_pages_count_once_each(message: ChatMessage, tokens: int) -> None:
+    assert read_content(message).file_tokens == tokens
+    assert tokens <= of_messages([says(TextBlock(text="Look.")), message]).facts.tokens <= tokens + 40
+
+
+def test_a_pdf_that_is_given_by_its_path_counts_by_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(bytes(500_000))
+    document = DocumentBlock(path=path, document_mimetype="application/pdf")
+    assert read_content(says(document)).file_tokens == 15_000

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Importer", "SharedOptions", "open_to_fill", "shares_options"]
 
 Importer = Callable[..., Any]
-"""(store, source=, skip_bad=, progress=) to an `ImportReport`."""
+"""(store, source=, skip_bad=, replace=, progress=) to an `ImportReport`."""
 TFIDF = "tfidf"
 
 
@@ -41,6 +41,10 @@ class SharedOptions:
     ] = None
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read; without it, one stops the import.")
+    ] = False
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Remove what the store has of the same source: for a file that was corrected."),
     ] = False
     suite: Annotated[
         str,
@@ -101,7 +105,8 @@ def _import(importer: Importer, options: SharedOptions) -> None:
     if from_texts:
         require_keyword_finder()
     with open_to_fill(options.store) as opened, _output.counting() as progress:
-        report = importer(opened, source=options.source, skip_bad=options.skip_bad, progress=partial(progress, "rows"))
+        given = {"source": options.source, "skip_bad": options.skip_bad, "replace": options.replace}
+        report = importer(opened, **given, progress=partial(progress, "rows"))
         url = opened.url
         done = None
         if not options.no_vectors:
@@ -149,6 +154,7 @@ def _report(report: ImportReport, done: Completed | None, url: str, *, json_: bo
     if json_:
         refused = [{"where": where, "reason": reason} for where, reason in report.refused]
         counts = {"new": report.new, "known": report.known, "refused_count": report.refused_count}
+        counts |= {"replaced": report.replaced} if report.replaced else {}
         added = {} if done is None else done._asdict()
         _output.as_json({**counts, "refused": refused, **added, "store": url})
         return
@@ -156,6 +162,7 @@ def _report(report: ImportReport, done: Completed | None, url: str, *, json_: bo
         _output.note(f"refused: {where}: {reason}")
     if report.refused_count > len(report.refused):
         _output.note(f"refused: … and {report.refused_count - len(report.refused):,} more")
-    _output.say(f"{report.new:,} new, {report.known:,} known, {report.refused_count:,} refused in {url}")
+    before = f" in place of {report.replaced:,}" if report.replaced else ""
+    _output.say(f"{report.new:,} new{before}, {report.known:,} known, {report.refused_count:,} refused in {url}")
     if done is not None and any(done):
         _output.say(f"new vectors: {done.encoded:,}; tasks assigned to items without one: {done.assigned:,}")

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cit_core.records import Candidate, Capability
+    from cit_core.store import Source
 
-__all__ = ["by_accuracy", "facts_table", "models_table", "summary", "task_table"]
+__all__ = ["by_accuracy", "facts_table", "models_table", "source_summary", "sources_table", "summary", "task_table"]
 
 PRICE = "USD per 1M tokens"
 
@@ -52,6 +53,31 @@ def _line(capability: Capability) -> list[str]:
         "–" if candidate.context_window is None else f"{candidate.context_window:,}",
         _prices(candidate),
     ]
+
+
+def source_summary(source: Source) -> dict[str, Any]:
+    """Return a source as a JSON object."""
+    dates = {"since": source.since, "until": source.until}
+    return {**source._asdict(), **{name: when and when.isoformat() for name, when in dates.items()}}
+
+
+def sources_table(title: str, sources: Sequence[Source]) -> Table:
+    """Build a table with one line per source of outcomes."""
+    columns = {"source": "fold", "outcomes": "right", "models": "right", "from": "left", "to": "left", "counts": "left"}
+    return table(
+        title,
+        columns,
+        [
+            [
+                source.id,
+                f"{source.outcomes:,}",
+                f"{source.candidates:,}",
+                *("–" if when is None else f"{when:%Y-%m-%d}" for when in (source.since, source.until)),
+                "not yet" if source.held else "yes",
+            ]
+            for source in sources
+        ],
+    )
 
 
 def _prices(candidate: Candidate) -> str:

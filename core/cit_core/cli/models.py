@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cit_core.cli import _output
-from cit_core.cli._model_tables import by_accuracy, facts_table, models_table, summary, task_table
+from cit_core.cli._model_tables import (
+    by_accuracy,
+    facts_table,
+    models_table,
+    source_summary,
+    sources_table,
+    summary,
+    task_table,
+)
 from cit_core.cli._options import IdArgument, JsonOption, StoreOption, open_store, reads_catalogue
 from cit_core.errors import InvalidInput, UnknownCandidate
 
@@ -58,6 +66,30 @@ def remove(id_: IdArgument, store: StoreOption = None, json_: JsonOption = False
     _output.as_json({"done": "removed", "id": id_, "store": url}) if json_ else _output.say(
         f"removed: {id_} from {url}"
     )
+
+
+@app.command()
+def sources(
+    store: StoreOption = None,
+    remove_: Annotated[
+        str | None, typer.Option("--remove", metavar="NAME", help="Remove this source and all its outcomes.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """List where the outcomes of a store come from, or remove a source."""
+    with open_store(store) as opened:
+        if remove_ is not None:
+            opened.remove_source(remove_)
+        found, url = opened.sources(), opened.url
+    if json_:
+        done = {} if remove_ is None else {"done": "removed", "id": remove_}
+        _output.as_json({**done, "sources": [source_summary(source) for source in found], "store": url})
+    elif remove_ is not None:
+        _output.say(f"removed: {remove_} from {url}")
+    elif found:
+        _output.show(sources_table(f"{len(found)} sources in {url}", found))
+    else:
+        _output.note("the store holds no outcome; `cit import` and `cit aptitude run` add some")
 
 
 def _capabilities(store: str | None) -> tuple[str, tuple[Capability, ...]]:

@@ -64,7 +64,8 @@ class Fallback:
         long_cool_down_s: The same for 401, 402, 403 and 404 [s].
         timeout_s: Limit of a call as a whole, over all attempts [s].
         attempt_timeout_s: Limit of one candidate's whole answer [s].
-        first_token_timeout_s: Limit of one candidate's time to the first token of a stream [s].
+        first_token_timeout_s: Limit of one candidate's time to the first token of a stream [s]; an agent's answers that
+            are followed token by token are streams too.
         sdk_retries: Retries that the clients of providers may make by themselves, where their object allows a limit; as
             they are set if not given.
         clock: Returns the time [s].
@@ -195,7 +196,7 @@ class Attempts:
         self._decision = decision
         self._windows = windows
         self._left = [ranked.model for ranked in decision.ranking]
-        self._begun = False
+        self._begun = self._streamed = False
         self._started_s = self._turn_s = fallback._clock()
         self.failures: tuple[Failure, ...] = ()
         self.model = self._next() or self._left.pop(0)
@@ -218,10 +219,14 @@ class Attempts:
         """
         now, options = self._fallback._clock(), self._fallback
         ends = [(options.timeout_s, self._started_s), (options.attempt_timeout_s, self._turn_s)]
-        if stream and not self._begun:
+        if (stream or self._streamed) and not self._begun:
             ends.append((options.first_token_timeout_s, self._turn_s))
         limits = [start + limit - now for limit, start in ends if limit is not None]
         return max(0.0, min(limits)) if limits else None
+
+    def streamed(self) -> None:
+        """Note that the candidate streams, though it is asked for its answer in one piece."""
+        self._streamed = True
 
     def asked(self) -> None:
         """Note that the candidate is asked now: its time limits begin."""
@@ -273,7 +278,7 @@ class Attempts:
         if following is None:
             self._note(error)
             return False
-        self.model, self._turn_s = following, self._fallback._clock()
+        self.model, self._turn_s, self._streamed = following, self._fallback._clock(), False
         return True
 
     def __enter__(self) -> Attempts:

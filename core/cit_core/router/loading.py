@@ -99,19 +99,23 @@ def is_store(given: object) -> TypeGuard[CapabilityStore | str]:
     return isinstance(given, CapabilityStore)
 
 
-def open_store(given: object) -> CapabilityStore:
+def open_store(given: object, *, create: bool = False) -> CapabilityStore:
     """Return a store, whether it came as one or as its address.
+
+    Args:
+        given: Either.
+        create: Make one at an address where none is.
 
     Raises:
         InvalidInput: If it is neither.
-        StoreError: If it cannot be opened.
+        StoreError: If it is not there, or cannot be opened.
     """
     from cit_core.store import CapabilityStore
 
     if isinstance(given, CapabilityStore):
         return given
     if isinstance(given, str) and "://" in given:
-        return CapabilityStore(given)
+        return CapabilityStore(given, create=create, upgrade=True)
     raise InvalidInput(f"store is {shown(given)}; it must be a CapabilityStore or the address of one: sqlite:///zoo.db")
 
 

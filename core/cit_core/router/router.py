@@ -155,7 +155,7 @@ class Router(Engine):
         Args:
             models: Names as you call them (`openai:gpt-5-mini`, `anthropic:claude-sonnet-4-5@high`, a Bedrock ARN ...),
                 or candidates, whose own prices and limits go before public ones.
-            store: Outcomes of your own, and where feedback goes; a store or its address.
+            store: Outcomes of your own, and where feedback goes; a store or its address, where one is made if need be.
             checkpoint: Name of a shipped checkpoint, or a folder.
             known_as: For ids of your own making, the name of the model: `{"fast": "gpt-5-mini"}`.
             strict: Refuse a model of which nothing is known.
@@ -170,7 +170,7 @@ class Router(Engine):
         """
         opened, scorer, feedback = None, open_scorer(checkpoint), None
         if store is not None:
-            store = open_store(store)
+            store = open_store(store, create=True)
             opened = from_store(store, scorer, None, evidence=True)
             feedback = Feedback(store, opened.network)
         measured = {} if opened is None else {c.candidate.id: c for c in opened.capabilities if c.results}
@@ -209,7 +209,7 @@ class Router(Engine):
         Where some candidates were measured, those that were not are excluded, with that reason.
 
         Args:
-            store: Where the outcomes are, and where feedback goes; a store or its address.
+            store: Where the outcomes are, and where feedback goes; a store or the address of one that exists.
             scorer: Predicts; the shipped checkpoint if not given.
             suite: Compute capabilities over its items alone; over every item in the store if not given.
             models: Ids in the store; all of them if not given.
@@ -224,6 +224,7 @@ class Router(Engine):
             UnknownCandidate: If a model is not in the store; the message names the closest ids.
             NoCandidate: If the store holds no candidate.
             InvalidInput: If it is no store.
+            StoreError: If there is no store at the address, or it cannot be opened. None is made.
         """
         store = open_store(store)
         opened = from_store(store, scorer, suite, evidence=evidence)

@@ -11,8 +11,8 @@ import contextvars
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
@@ -20,27 +20,29 @@ from typing import Any, Final, TypeVar
 __all__ = ["acall_within", "aiterate_within", "call_within", "iterate_within"]
 
 T = TypeVar("T")
+Limit = Callable[[], float | None]
+"""Returns the seconds that are left, None for no limit. Asked again when they are over: the limit may have moved."""
 _END: Final = object()
 
 
-def call_within(seconds: float | None, work: Callable[[], T]) -> T:
+def call_within(seconds: Limit, work: Callable[[], T]) -> T:
     """Return what a function returns.
 
     Args:
-        seconds: The limit [s]; None for none, and no thread.
+        seconds: Returns the limit [s]; where it is None at the beginning, there is no thread.
         work: The function.
 
     Raises:
         TimeoutError: If it takes longer.
     """
-    if seconds is None:
+    if seconds() is None:
         return work()
     outcome: Future[T] = Future()
     _in_thread(partial(_settle, outcome, work))
     return _result(outcome, seconds)
 
 
-def iterate_within(seconds: Callable[[], float | None], pieces: Iterator[T]) -> Generator[T, None, None]:
+def iterate_within(seconds: Limit, pieces: Iterator[T]) -> Generator[T, None, None]:
     """Yield the pieces of an iterator; each is computed when it is asked for.
 
     Args:
@@ -59,7 +61,7 @@ def iterate_within(seconds: Callable[[], float | None], pieces: Iterator[T]) -> 
         while True:
             outcome: Future[Any] = Future()
             wanted.put(outcome)
-            piece = _result(outcome, seconds())
+            piece = _result(outcome, seconds)
             if piece is _END:
                 return
             yield piece
@@ -67,29 +69,64 @@ def iterate_within(seconds: Callable[[], float | None], pieces: Iterator[T]) -> 
         wanted.put(None)
 
 
-async def acall_within(seconds: float | None, work: Awaitable[T]) -> T:
+async def acall_within(seconds: Limit, work: Awaitable[T]) -> T:
     """As `call_within`, for a coroutine, which is cancelled when its time is up."""
-    if seconds is None:
+    first = seconds()
+    if first is None:
         return await work
     if sys.version_info >= (3, 11):
-        limit = asyncio.timeout(seconds)  # in this task: a generator may hold what belongs to it
+        limit = asyncio.timeout(None)  # in this task: a generator may hold what belongs to it
         try:
             async with limit:
-                return await work
+                with _watched(seconds, first, limit.reschedule):
+                    return await work
         except TimeoutError as error:
             if limit.expired():
-                raise TimeoutError(_said(seconds)) from error
+                raise TimeoutError(_said(first)) from error
             raise
+    task = asyncio.ensure_future(work)
     try:
-        return await asyncio.wait_for(work, seconds)
-    except asyncio.TimeoutError as error:  # in 3.10 no TimeoutError
-        raise TimeoutError(*(error.args or [_said(seconds)])) from error
+        await _until_done(task, seconds, first)
+    finally:
+        task.cancel()
+    return await task
 
 
-async def aiterate_within(seconds: Callable[[], float | None], pieces: AsyncIterator[T]) -> AsyncIterator[T]:
+@contextmanager
+def _watched(seconds: Limit, first: float, end: Callable[[float], None]) -> Iterator[None]:
+    """Call `end` with the time of now once nothing is left."""
+    loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+
+    def look() -> None:
+        left = seconds()
+        if left is None:
+            return
+        if left > 0:
+            timers[:] = [loop.call_later(left, look)]
+        else:
+            end(loop.time())
+
+    timers.append(loop.call_later(first, look))
+    try:
+        yield
+    finally:
+        timers[0].cancel()
+
+
+async def _until_done(task: asyncio.Future[Any], seconds: Limit, first: float) -> None:
+    """Wait for a task within a limit, as Python 3.10 can."""
+    left: float | None = first
+    while not (await asyncio.wait({task}, timeout=left))[0]:
+        left = seconds()
+        if left is not None and left <= 0:
+            raise TimeoutError(_said(first))
+
+
+async def aiterate_within(seconds: Limit, pieces: AsyncIterator[T]) -> AsyncIterator[T]:
     """As `iterate_within`, for an async iterator; closing it remains with the caller."""
     while True:
-        piece: Any = await acall_within(seconds(), _anext(pieces))
+        piece: Any = await acall_within(seconds, _anext(pieces))
         if piece is _END:
             return
         yield piece
@@ -119,14 +156,14 @@ def _settle(outcome: Future[Any], work: Callable[[], Any]) -> None:
         outcome.set_exception(error)
 
 
-def _result(outcome: Future[T], seconds: float | None) -> T:
-    try:
-        return outcome.result(None if seconds is None else max(0.0, seconds))
-    except FutureTimeout as error:
-        if outcome.done():  # it is the work's own
-            raise
-        raise TimeoutError(_said(seconds)) from error
+def _result(outcome: Future[T], seconds: Limit) -> T:
+    first = left = seconds()
+    while not wait([outcome], None if left is None else max(0.0, left)).done:
+        left = seconds()
+        if left is not None and left <= 0:
+            raise TimeoutError(_said(first))
+    return outcome.result()
 
 
 def _said(seconds: float | None) -> str:
-    return f"nothing came within {seconds or 0.0:.3g} s"
+    return f"nothing came within {round(seconds or 0.0, 2):g} s"

@@ -31,7 +31,7 @@ from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.fork import abandon, no_fork, renew_after_fork
 from cit_core.records import Candidate, Capability
 from cit_core.runtime.checkpoint import GRAPHS, SHOWN, Checkpoint, shipped_checkpoints
-from cit_core.runtime.onnx_graph import require_plain_graph
+from cit_core.runtime.sessions import LONGEST_RUN_S, MOST_MEMORY, failures, open_session, run
 from cit_core.runtime.tokenizer import PROBES, highest_token, open_tokenizer
 from cit_core.shutdown import leave_at_once, uninterrupted
 
@@ -41,8 +41,6 @@ CACHED_CAPABILITIES = 4096
 CACHED_TASKS = 4096
 RECENT_ZOOS = 8
 """Zoos in a row of which each finds its capabilities stacked; a ninth pushes the oldest out."""
-SLOW_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion"]
-"""Fusions of onnxruntime (seen in 1.32) to switch off: on a CPU the fused operation takes longer than its parts."""
 A_WORKERS_SHARE = 8
 """Fewest texts that are worth a worker of their own."""
 Known = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -86,6 +84,7 @@ class OnnxScorer:
         """Hash of the trunk that makes the vectors of `encode`."""
         self._threads = threads
         self._workers = threads or usable_cores()
+        self._shipped = self.checkpoint.folder in shipped_checkpoints().values()
         self._calibration = _calibration(opened)
         self._load(opened)
         self._known: OrderedDict[str, Known] = OrderedDict()
@@ -93,13 +92,13 @@ class OnnxScorer:
         self._zoos: tuple[tuple[tuple[Capability, ...], Known], ...] = ()
         self._locks()
         renew_after_fork(self)
-        if self.checkpoint.folder not in shipped_checkpoints().values():  # ours do; looking takes 0.1 s
+        if not self._shipped:  # ours do; looking takes 0.1 s
             self._require_fit()
 
     def _load(self, checkpoint: Checkpoint) -> None:
         with no_fork():
             self._tokenizer = open_tokenizer(checkpoint)
-            self._graphs = _Graphs(*(_session(checkpoint, graph, self._threads) for graph in GRAPHS))
+            self._graphs = self._sessions(checkpoint, self._threads)
             self._one_thread: _Graphs | None = self._graphs if self._workers < 2 else None
         self._inherited = False
 
@@ -122,7 +121,14 @@ class OnnxScorer:
                 with self._loading:
                     if self._inherited:
                         self._load_again()
-            yield
+            try:
+                yield
+            except failures() as error:
+                raise CheckpointError(
+                    f"{self.checkpoint.folder}: its graphs, tokenizer and config do not fit each other, or ask for "
+                    f"more than {MOST_MEMORY >> 30} GiB or {LONGEST_RUN_S:.0f} s: "
+                    f"{' '.join(str(error).split())[-SHOWN:]}; export the checkpoint again"
+                ) from error
 
     def _load_again(self) -> None:
         self._load(self._opened_again())
@@ -130,7 +136,13 @@ class OnnxScorer:
     def _load_one_thread(self) -> None:
         checkpoint = self._opened_again()
         with no_fork():
-            self._one_thread = _Graphs(*(_session(checkpoint, graph, 1) for graph in GRAPHS))
+            self._one_thread = self._sessions(checkpoint, 1)
+
+    def _sessions(self, checkpoint: Checkpoint, threads: int | None) -> _Graphs:
+        folder, shipped = checkpoint.folder, self._shipped
+        return _Graphs(
+            *(open_session(checkpoint.read(one), folder / one, threads=threads, shipped=shipped) for one in GRAPHS)
+        )
 
     def _opened_again(self) -> Checkpoint:
         now = Checkpoint.open(self.checkpoint.folder)
@@ -142,11 +154,11 @@ class OnnxScorer:
         """Refuse parts that do not fit each other now, not at the first query that is long or has a rare word."""
         longest_1L = np.full((1, self.max_tokens), highest_token(self._tokenizer), np.int64)
         probe = Capability(candidate=Candidate(id="probe"))
-        failures: tuple[type[Exception], ...] = (*_failures(), ValueError, IndexError, TypeError)
         try:
-            _run(self._graphs.reader, longest_1L, np.ones_like(longest_1L))
+            with self._running():
+                run(self._graphs.reader, longest_1L, np.ones_like(longest_1L))
             odds_NK, vectors_ND = self.read(PROBES, [probe])
-        except failures as error:
+        except (ValueError, IndexError, TypeError) as error:
             raise CheckpointError(
                 f"{self.checkpoint.folder}: its graphs, tokenizer and config do not fit each other: "
                 f"{str(error)[:SHOWN]}; export the checkpoint again"
@@ -180,9 +192,9 @@ class OnnxScorer:
 
             def read_one(graphs: _Graphs, place: int, text: str) -> None:
                 states = self._states(graphs, text)
-                vectors_ND[place] = _run(graphs.encoder, *states)[0][0]
+                vectors_ND[place] = run(graphs.encoder, *states)[0][0]
                 if known is not None:
-                    odds_NK[place] = _run(graphs.phi, *states, *known)[0][0]
+                    odds_NK[place] = run(graphs.phi, *states, *known)[0][0]
 
             self._for_each(instructions, read_one)
         return self._calibration.log_odds(odds_NK), vectors_ND
@@ -203,7 +215,7 @@ class OnnxScorer:
             known = self._known_zoo(capabilities)
 
             def score_one(graphs: _Graphs, place: int, text: str) -> None:
-                rows[place] = _run(graphs.phi, *self._states(graphs, text), *known)[0][0]
+                rows[place] = run(graphs.phi, *self._states(graphs, text), *known)[0][0]
 
             self._for_each(instructions, score_one)
         return rows
@@ -213,7 +225,7 @@ class OnnxScorer:
         vectors = np.empty((len(texts), self.checkpoint.config["network"]["width"]), np.float32)
 
         def encode_one(graphs: _Graphs, place: int, text: str) -> None:
-            vectors[place] = _run(graphs.encoder, *self._states(graphs, text))[0][0]
+            vectors[place] = run(graphs.encoder, *self._states(graphs, text))[0][0]
 
         with self._running():
             self._for_each(texts, encode_one)
@@ -240,7 +252,7 @@ class OnnxScorer:
         whole = text.encode("utf-8", "replace").decode("utf-8")
         ids_1L = np.array([self._tokenizer.encode(whole).ids], np.int64)
         mask_1L = np.ones_like(ids_1L)
-        return _run(graphs.reader, ids_1L, mask_1L)[0], mask_1L
+        return run(graphs.reader, ids_1L, mask_1L)[0], mask_1L
 
     def _known_zoo(self, capabilities: Sequence[Capability]) -> Known:
         recent = self._zoos  # one read: another thread may add a zoo at any time
@@ -274,7 +286,7 @@ class OnnxScorer:
         else:  # one padding line: the connector then answers with what it expects of a model it knows nothing of
             vectors_SD = np.zeros((1, self.checkpoint.config["network"]["width"]), np.float32)
             accuracy_S, count_S = np.zeros(1, np.float32), np.zeros(1, np.float32)
-        known_MHKTE, level_K = _run(self._graphs.connector, vectors_SD[None], accuracy_S[None], count_S[None])
+        known_MHKTE, level_K = run(self._graphs.connector, vectors_SD[None], accuracy_S[None], count_S[None])
         return known_MHKTE[:, :, 0], level_K[0]
 
     def _task_vector(self, description: str) -> NDArray[np.float32]:
@@ -299,38 +311,3 @@ def _calibration(checkpoint: Checkpoint) -> Calibration:
             f"{checkpoint.folder / 'calibration.json'} must hold a slope above 0 and an intercept, both finite; "
             "export the checkpoint again"
         ) from error
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """Return every error that onnxruntime raises; they have no parent of their own."""
-    import onnxruntime
-
-    state = vars(onnxruntime.capi.onnxruntime_pybind11_state)
-    return tuple(kind for kind in state.values() if isinstance(kind, type) and issubclass(kind, Exception))
-
-
-def _session(checkpoint: Checkpoint, graph: str, threads: int | None) -> Any:
-    import onnxruntime  # not at the top: `import cit_core` stays quick
-
-    content, path = checkpoint.read(graph), checkpoint.folder / graph
-    require_plain_graph(content, str(path))
-    options = onnxruntime.SessionOptions()
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    # Each session has threads of its own; left to spin after a run, those of one would take the cores from the next.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # what was checked, not ORT's own format
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(
-            content, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW_FUSIONS
-        )
-    except _failures() as error:
-        raise CheckpointError(
-            f"onnxruntime {onnxruntime.__version__} cannot load {path}: {str(error)[:SHOWN]}"
-        ) from error
-
-
-def _run(session: Any, *inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
-    names = [node.name for node in session.get_inputs()]
-    return session.run(None, dict(zip(names, inputs, strict=True)))  # type: ignore[no-any-return]

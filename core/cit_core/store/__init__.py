@@ -19,6 +19,7 @@ from cit_core.store.bulk_load import BulkLoad
 from cit_core.store.capability_store import CapabilityStore, Snapshot
 from cit_core.store.item_merge import merge_items
 from cit_core.store.queries import ASKED, UNASSIGNED, in_batches
+from cit_core.store.sources import Source
 from cit_core.store.writer import (
     REFUSED_SHOWN,
     BatchResult,
@@ -37,6 +38,7 @@ __all__ = [
     "Conflict",
     "ImportSummary",
     "Snapshot",
+    "Source",
     "Writer",
     "in_batches",
     "merge_items",

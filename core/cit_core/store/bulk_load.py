@@ -42,10 +42,12 @@ class BulkLoad:
     Attributes:
         superseded: Outcomes that another writer stored, from the same source, while this load was under way: theirs
             count. Known at the end.
+        replaced: Outcomes of the same sources that were there before and were removed. Known at the end.
     """
 
-    def __init__(self, transaction: Transaction) -> None:
-        self.superseded = 0
+    def __init__(self, transaction: Transaction, *, replace: bool = False) -> None:
+        self.superseded = self.replaced = 0
+        self._replace = replace
         self._transaction = transaction
         self._id = uuid.uuid4().hex
         self._key: int | None = None
@@ -79,7 +81,7 @@ class BulkLoad:
         if key is None:
             raise StoreError(f"this load was removed, because it wrote nothing for {ABANDONED_AFTER}; start it again")
         self._key = key
-        return StagingWriter(connection, self._id, key)
+        return StagingWriter(connection, self._id, key, replace=self._replace)
 
     def publish(self) -> None:
         """Count everything from now on, in one transaction."""
@@ -94,6 +96,7 @@ class BulkLoad:
         if connection.scalar(select(loads.c.key).where(loads.c.key == key, loads.c.id == self._id)) is None:
             raise StoreError(f"this load was removed, because it wrote nothing for {ABANDONED_AFTER}; start it again")
         mine = select(sources.c.key, sources.c.id).where(sources.c.load_key == key)
+        replaced = _clear_sources(connection, key, _prefix(self._id)) if self._replace else 0
         superseded = sum(
             _give_to_source(connection, row.key, row.id.removeprefix(_prefix(self._id)), self._held)
             for row in connection.execute(mine).all()
@@ -101,9 +104,10 @@ class BulkLoad:
         seen = select(staged.c.first).where(staged.c.load_key == key, staged.c.kind == candidates.name)
         connection.execute(delete(staged).where(staged.c.kind == candidates.name, staged.c.first.in_(seen)))
         _forget(connection, [key])
-        self.superseded = superseded
+        self.superseded, self.replaced = superseded, replaced
         writer._changes += self._changes
         writer._changes[outcomes.name] -= superseded
+        writer._changes["outcomes removed"] += replaced
 
     def discard(self) -> None:
         """Take back everything that this load has added."""
@@ -140,10 +144,12 @@ class StagingWriter(Writer):
         connection: Connection in a transaction that writes.
         load: Id of the load.
         key: Its key.
+        replace: What the sources have now does not count: it is going to be removed.
     """
 
-    def __init__(self, connection: Connection, load: str, key: int) -> None:
+    def __init__(self, connection: Connection, load: str, key: int, *, replace: bool = False) -> None:
         super().__init__(connection)
+        self._replace = replace
         self._prefix = _prefix(load)
         self._load_key = key
 
@@ -220,6 +226,8 @@ class StagingWriter(Writer):
     def _stored(self, identities: Sequence[Identity]) -> dict[Identity, Any]:
         """Return what this load or the source itself has of these outcomes."""
         found = super()._stored(identities)
+        if self._replace:
+            return found
         staging = self._source_keys(set(self._final))
         final_of = {staging[id_]: key for id_, key in self._final.items()}
         staging_of = {final: key for key, final in final_of.items()}
@@ -231,6 +239,15 @@ class StagingWriter(Writer):
 
 def _prefix(load: str) -> str:
     return f"load:{load}:"
+
+
+def _clear_sources(connection: Connection, key: int, prefix: str) -> int:
+    """Delete what the sources of a load have from before; return how many outcomes these were."""
+    staging = connection.scalars(select(sources.c.id).where(sources.c.load_key == key)).all()
+    finals = keys_of(connection, sources, {id_.removeprefix(prefix) for id_ in staging})
+    return sum(
+        connection.execute(delete(outcomes).where(outcomes.c.source_key == final)).rowcount for final in finals.values()
+    )
 
 
 def _give_to_source(connection: Connection, staging: int, source: str, held: set[str]) -> int:

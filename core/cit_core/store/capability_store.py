@@ -16,7 +16,7 @@ from cit_core.records import Candidate, Capability, Item, Outcome, Suite, Task
 from cit_core.store.bulk_load import BulkLoad
 from cit_core.store.connections import TIMEOUT_S, Connections
 from cit_core.store.database_errors import damage_errors
-from cit_core.store.migrations.revisions import is_up_to_date, upgrade
+from cit_core.store.migrations.revisions import REVISIONS, revision_of, upgrade
 from cit_core.store.outcome_matrix import read_outcome_matrix
 from cit_core.store.passwords import complete_url, portable_url, remember_password
 from cit_core.store.queries import (
@@ -31,6 +31,7 @@ from cit_core.store.queries import (
     read_tasks,
 )
 from cit_core.store.schema import candidates, items, outcomes, settings, sources, tasks, versions
+from cit_core.store.sources import Source, read_sources
 from cit_core.store.url import parse_url, shown
 from cit_core.store.writer import REFUSED_SHOWN, ImportSummary, Writer
 
@@ -56,7 +57,8 @@ class CapabilityStore:
     Args:
         url: `sqlite:///path` or `postgresql+psycopg://user:password@host/name`; by default a file in the platform's
             data directory. A relative path is made absolute at once.
-        create: Make a store that is not there, and bring one of an older release up to date. Without it, opening and
+        create: Make a store that is not there.
+        upgrade: Bring a store of an older release up to date; as `create` if not given. Without both, opening and
             reading write nothing.
         timeout_s: Longest wait of a writer for other writers [s].
 
@@ -67,27 +69,41 @@ class CapabilityStore:
         MissingExtra: If PostgreSQL is asked for and psycopg is not installed.
     """
 
-    def __init__(self, url: str | None = None, *, create: bool = True, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        create: bool = True,
+        upgrade: bool | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._url = parse_url(url)
         self._connections = Connections(self._url, timeout_s)
         self._timeout_s = timeout_s
         weakref.finalize(self, self._connections.close)  # for a store that is not closed
         try:
-            self._open(create)
+            self._open(create, create if upgrade is None else upgrade)
         except CITError:
             self.close()
             raise
         remember_password(self._url)
 
-    def _open(self, create: bool) -> None:
+    def _open(self, create: bool, may_upgrade: bool) -> None:
+        found = None
         if not self._connections.is_missing():
             with self._reading() as connection:
-                if is_up_to_date(connection, self.url):
-                    return
-        if not create:
+                found = revision_of(connection, self.url)
+        if found == REVISIONS[-1]:
+            return
+        if found is None and not create:
             raise StoreError(
-                f"no store of this release at {self.url}: `cit store upgrade --store URL` brings an older one up to "
-                "date; `cit models add`, `cit import` and `cit aptitude run` make a new one"
+                f"no store at {self.url}, and none was made; `cit import`, `cit aptitude run` and "
+                f"`cit models add ID --store {self.url}` make one"
+            )
+        if found is not None and not may_upgrade:
+            raise StoreError(
+                f"the store at {self.url} is of an older release; bring it up to date: "
+                f"cit store upgrade --store {self.url}"
             )
         self._connections.make_file()
         with self._connections.writing() as connection:
@@ -133,15 +149,18 @@ class CapabilityStore:
             yield writer
 
     @contextmanager
-    def bulk_load(self) -> Iterator[BulkLoad]:
+    def bulk_load(self, *, replace: bool = False) -> Iterator[BulkLoad]:
         """Write many outcomes in batches between which others can write, and count all of them at the end, or none.
 
         Work through the source outside of `BulkLoad.batch`, so that no lock is held meanwhile.
 
+        Args:
+            replace: What the store has of the sources that come is removed at the end, in the same transaction.
+
         Raises:
             StoreError: If the database cannot be written.
         """
-        load = BulkLoad(self._writing)
+        load = BulkLoad(self._writing, replace=replace)
         load.remove_abandoned()
         try:
             yield load
@@ -243,6 +262,20 @@ class CapabilityStore:
                     select(sources.c.id).where(sources.c.held, sources.c.load_key.is_(None)).order_by(sources.c.key)
                 )
             )
+
+    def sources(self) -> tuple[Source, ...]:
+        """Return where outcomes come from, with how many and of when, in the order in which they came."""
+        with self._reading() as connection:
+            return read_sources(connection)
+
+    def remove_source(self, id_: str) -> None:
+        """Remove a source and all its outcomes in one transaction; candidates and items stay.
+
+        Raises:
+            InvalidInput: If there is none of this name; the message names the closest.
+        """
+        with self.transaction() as writer:
+            writer.remove_source(id_)
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Return every candidate, in the order in which they were added."""

@@ -30,6 +30,7 @@ from cit_core.store.queries import (
     read_tasks,
 )
 from cit_core.store.schema import candidates, items, loads, outcomes, settings, sources, staged, tasks, versions
+from cit_core.store.sources import delete_source
 
 __all__ = ["REFUSED_SHOWN", "BatchResult", "Conflict", "ImportSummary", "Writer"]
 
@@ -224,6 +225,16 @@ class Writer:
         gone = self._connection.execute(delete(outcomes).where(outcomes.c.candidate_key == key)).rowcount
         self._connection.execute(delete(candidates).where(candidates.c.key == key))
         self._changes[f"candidate removed: {id_!r}"] += 1
+        self._changes["outcomes removed"] += gone
+
+    def remove_source(self, id_: str) -> None:
+        """Remove a source and all its outcomes; candidates and items stay.
+
+        Raises:
+            InvalidInput: If there is none of this name; the message names the closest.
+        """
+        gone = delete_source(self._connection, id_)
+        self._changes[f"source removed: {id_!r}"] += 1
         self._changes["outcomes removed"] += gone
 
     def _save(

@@ -42,9 +42,9 @@ def test_a_command_gets_its_own_options_and_the_importer_the_shared_ones(tmp_pat
     tool = typer.Typer()
     tool.command()(command)
     url = f"sqlite:///{tmp_path}/my.db"
-    arguments = ["a", "--loud", "--store", url, "--source", "here", "--skip-bad", "--no-vectors"]
+    arguments = ["a", "--loud", "--store", url, "--source", "here", "--skip-bad", "--replace", "--no-vectors"]
     done = CliRunner().invoke(tool, arguments, catch_exceptions=False)
     assert done.exit_code == 0
     assert seen.pop("progress")
     assert seen.pop("url").endswith("my.db")
-    assert seen == {"file": "a", "loud": True, "source": "here", "skip_bad": True}
+    assert seen == {"file": "a", "loud": True, "source": "here", "skip_bad": True, "replace": True}

@@ -241,3 +241,30 @@ def test_from_catalogue_keeps_the_keywords_that_a_store_has(cit):
     assert cit("models", "add", catalogue_candidates()[0].id, *STORE, "--from-catalogue").exit_code == 0
     with CapabilityStore(URL) as store:
         assert {t.id: t.keywords for t in store.tasks()}[task.id] == ("mine",)
+
+
+def test_sources_are_listed_and_one_is_removed(cit) -> None:
+    for source in ("first", "second"):
+        Path("r.csv").write_text(f"item_id,model,correct\n1,weak,{source == 'first':d}\n")
+        assert (
+            cit("import", "table", "r.csv", "--source", source, "--task", "law", "--no-vectors", *STORE).exit_code == 0
+        )
+    Path("r.csv").write_text("item_id,model,correct\n1,weak,1\n2,weak,1\n")
+    again = cit("import", "table", "r.csv", "--source", "second", "--replace", "--no-vectors", *STORE)
+    assert again.stdout == f"2 new in place of 1, 0 known, 0 refused in {absolute(URL)}\n"
+    listed = json.loads(cit("models", "sources", *STORE, "--json").stdout)["sources"]
+    assert [(s["id"], s["outcomes"], s["candidates"], s["held"]) for s in listed] == [
+        ("first", 1, 1, False),
+        ("second", 2, 1, False),
+    ]
+    assert listed[0]["since"] == listed[0]["until"] < listed[1]["since"]
+    shown = cit("models", "sources", *STORE).stdout
+    assert "2 sources in" in shown
+    assert "first" in shown
+    missing = cit("models", "sources", "--remove", "secnd", *STORE)
+    assert missing.exit_code == 2
+    assert "no source 'secnd' in the store; closest: 'second'" in missing.stderr
+    assert cit("models", "sources", "--remove", "second", *STORE).stdout == f"removed: second from {absolute(URL)}\n"
+    assert json.loads(cit("models", "show", "weak", *STORE, "--json").stdout)["mean_accuracy"] == 1.0
+    assert cit("models", "sources", "--remove", "first", *STORE).exit_code == 0
+    assert "the store holds no outcome" in cit("models", "sources", *STORE).stderr

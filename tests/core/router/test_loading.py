@@ -1,12 +1,16 @@
 """Where a router's zoo comes from: the shipped catalogue or a store, whole or in part."""
 
-import pytest
+from pathlib import Path
 
-from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
+import pytest
+from sqlalchemy import create_engine
+
+from cit_core.errors import InvalidInput, NoCandidate, StoreError, UnknownCandidate
 from cit_core.policy import Best, Constraints
 from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.router import FakeScorer, Router
 from cit_core.store import CapabilityStore
+from cit_core.store.migrations.revisions import upgrade
 
 SMALL, LARGE = Candidate(id="small"), Candidate(id="large")
 
@@ -86,3 +90,22 @@ def test_who_was_not_measured_does_not_win_against_who_was(scorer: FakeScorer, s
         assert Router.from_store(store, scorer, models=["large"]).route("q").model == "large", "it is asked for alone"
         store.release("test")
         assert Router.from_store(store, scorer).route("q").model == "large"
+
+
+def test_a_store_that_is_not_there_is_refused_and_not_made(scorer: FakeScorer, store_url: str, tmp_path: Path) -> None:
+    """A mistyped address must not become an empty store, in a file or in a database."""
+    with pytest.raises(StoreError, match=r"no store at .*, and none was made; `cit import`, "):
+        Router.from_store(store_url, scorer)
+    with pytest.raises(StoreError, match="no store at"):
+        CapabilityStore(store_url, create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_of_an_older_release_is_brought_up_to_date(scorer: FakeScorer, store_url: str) -> None:
+    engine = create_engine(store_url)
+    with engine.begin() as connection:
+        upgrade(connection, store_url, last="0001")
+    engine.dispose()
+    with pytest.raises(NoCandidate, match="the zoo is empty"):
+        Router.from_store(store_url, scorer)
+    CapabilityStore(store_url, create=False).close()

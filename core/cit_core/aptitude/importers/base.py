@@ -69,6 +69,8 @@ class ImportReport:
     refused_count: int
     refused: tuple[tuple[str, str], ...]
     """(File and line, reason) of the first 100 rows that were not taken."""
+    replaced: int = 0
+    """Outcomes of the same sources that were stored before and were removed."""
 
 
 def import_rows(
@@ -78,6 +80,7 @@ def import_rows(
     items: Iterable[ItemRow | BadRow] = (),
     task: str | None = None,
     skip_bad: bool = False,
+    replace: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
@@ -89,6 +92,8 @@ def import_rows(
         items: Facts about the items from elsewhere; written first.
         task: Task of new items that come without one.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
+        replace: Remove what the store has of the sources that come, and take what the rows say about items in place
+            of what is stored.
         limits: How many models and tasks may come.
         progress: Called after every batch with the number of rows read so far.
 
@@ -96,8 +101,8 @@ def import_rows(
         InvalidInput: If a row cannot be read or contradicts another, with its file and line.
         StoreError: If the store cannot be written.
     """
-    with store.bulk_load() as load:
-        run = _Import(load.batch, skip_bad, task or UNASSIGNED, limits)
+    with store.bulk_load(replace=replace) as load:
+        run = _Import(load.batch, skip_bad, task or UNASSIGNED, limits, replace=replace)
         for about in _in_batches(items):
             run.write_items(about)
         read = 0
@@ -106,7 +111,7 @@ def import_rows(
             read += len(some)
             if progress is not None:
                 progress(read)
-    return ImportReport(run.new, run.known, run.refused_count, tuple(run.refused))
+    return ImportReport(run.new, run.known, run.refused_count, tuple(run.refused), load.replaced)
 
 
 Batch = Callable[[], AbstractContextManager[Writer]]
@@ -137,13 +142,15 @@ def _length(row: Row | ItemRow | BadRow) -> int:
 class _Import:
     """One import under way: where it writes, its counts, and what it has made sure is stored."""
 
-    def __init__(self, batch: Batch, skip_bad: bool, task: str, limits: Limits) -> None:
+    def __init__(self, batch: Batch, skip_bad: bool, task: str, limits: Limits, *, replace: bool) -> None:
         self.new = self.known = self.refused_count = 0
         self.refused: list[tuple[str, str]] = []
         self._batch = batch
         self._skip_bad = skip_bad
         self._task = task
         self._limits = limits
+        self._replace = replace
+        self._replaced: set[str] = set()
         self._candidates: set[str] = set()
         self._tasks: set[str] = set()
 
@@ -204,13 +211,17 @@ class _Import:
                 options=row.options,
                 answer=row.answer,
             )
-            if before is not None and (reason := _contradiction(before, said)):
+            reason = "" if before is None else _contradiction(before, said)
+            if before is not None and reason and self._replace and row.item not in self._replaced:
+                self._replaced.add(row.item)
+                items[row.item] = changed[row.item] = _corrected(before, said)
+            elif reason:
                 self._bad(BadRow(row.where, reason))
                 clashing.add(row.where)
             else:
                 items[row.item] = changed[row.item] = said if before is None else merge_items(before, said)
         self._add_tasks(dict.fromkeys(item.task for item in changed.values()))
-        self._writer.add_items(changed.values())
+        self._writer.add_items(changed.values(), replace=self._replace)
         return clashing
 
     def _add_tasks(self, ids: Iterable[str]) -> None:
@@ -228,7 +239,7 @@ class _Import:
             reason = f"correct={conflict.outcome.correct:g}, but an earlier row says {conflict.stored:g}"
             self._bad(BadRow(row.about.where, f"{conflict.what}: {reason}"))
         else:
-            self._refuse(row.about.where, f"{conflict.what}: {conflict.reason}")
+            self._refuse(row.about.where, f"{conflict.what}: {conflict.reason}; for a corrected file: --replace")
 
     def _bad(self, row: BadRow) -> None:
         if not self._skip_bad:
@@ -289,6 +300,13 @@ def _says_nothing_new(row: ItemRow, item: Item) -> bool:
         and row.options in ((), item.options)
         and row.answer in (None, item.answer)
     )
+
+
+def _corrected(before: Item, said: Item) -> Item:
+    """Return an item as a corrected file describes it; what the file does not say stays."""
+    given = said.model_dump(include={"instruction", "options", "answer"})
+    task = {} if said.task == UNASSIGNED else {"task": said.task, "assigned": False}
+    return before.model_copy(update={**{name: value for name, value in given.items() if value}, **task})
 
 
 def _contradiction(before: Item, said: Item) -> str:

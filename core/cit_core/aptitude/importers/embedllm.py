@@ -34,6 +34,7 @@ def import_embedllm(
     source: str | None = None,
     encoding: str | None = None,
     skip_bad: bool = False,
+    replace: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
@@ -46,6 +47,7 @@ def import_embedllm(
         source: Source of the outcomes; `embedllm:<file name>` if not given.
         encoding: Encoding of the files; by default what their first bytes say, else UTF-8.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
+        replace: Remove what the store has of the same sources: for a file that was corrected.
         limits: Limits of each file.
         progress: Called now and then with the number of rows read so far.
 
@@ -59,7 +61,7 @@ def import_embedllm(
     read = partial(read_rows, wanted=COLUMNS, encoding=encoding, limits=limits)
     rows = (row for path in paths for row in _rows(read, path, source or source_of("embedllm", path), now))
     about = iter(()) if questions is None else _questions(read, questions)
-    return import_rows(rows, store, items=about, skip_bad=skip_bad, limits=limits, progress=progress)
+    return import_rows(rows, store, items=about, skip_bad=skip_bad, replace=replace, limits=limits, progress=progress)
 
 
 def _rows(

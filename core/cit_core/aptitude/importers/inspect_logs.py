@@ -55,6 +55,7 @@ def import_inspect(
     scorer: str | None = None,
     source: str | None = None,
     skip_bad: bool = False,
+    replace: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
@@ -69,6 +70,7 @@ def import_inspect(
         scorer: Scorer that counts, where samples have several: a scorer, or `scorer.key` of one that gives several.
         source: Source of the outcomes; `inspect:<file name>` if not given. Epochs after the first add `#<epoch>`.
         skip_bad: Leave bad samples out and report them, rather than refuse them all.
+        replace: Remove what the store has of the same sources: for a file that was corrected.
         limits: Limits of each file.
         progress: Called now and then with the number of samples read so far.
 
@@ -81,7 +83,7 @@ def import_inspect(
     rows = (
         row for path in paths for row in _rows(path, model, scorer, source or source_of("inspect", path), now, limits)
     )
-    return import_rows(rows, store, skip_bad=skip_bad, limits=limits, progress=progress)
+    return import_rows(rows, store, skip_bad=skip_bad, replace=replace, limits=limits, progress=progress)
 
 
 def _rows(

@@ -72,6 +72,7 @@ def import_lm_eval(
     source: str | None = None,
     encoding: str | None = None,
     skip_bad: bool = False,
+    replace: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
@@ -87,6 +88,7 @@ def import_lm_eval(
         source: Source of the outcomes; `lm-eval:<file name>` if not given.
         encoding: Encoding of text files; by default what their first bytes say, else UTF-8.
         skip_bad: Leave bad lines out and report them, rather than refuse them all.
+        replace: Remove what the store has of the same sources: for a file that was corrected.
         limits: Limits of each file.
         progress: Called now and then with the number of lines read so far.
 
@@ -99,7 +101,7 @@ def import_lm_eval(
     files = [_file(path, model, source, now, metric, limits) for path in paths]
     read = partial(read_rows, encoding=encoding, limits=limits)
     rows = (row for file in files for row in _rows(read, file, filter_))
-    return import_rows(rows, store, skip_bad=skip_bad, limits=limits, progress=progress)
+    return import_rows(rows, store, skip_bad=skip_bad, replace=replace, limits=limits, progress=progress)
 
 
 def _file(

@@ -40,6 +40,7 @@ def import_mmlu_pro(
     model: str | None = None,
     source: str | None = None,
     skip_bad: bool = False,
+    replace: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
@@ -51,6 +52,7 @@ def import_mmlu_pro(
         model: Model that answered; by default what the file name says, `model_outputs_<model>_5shots.zip`.
         source: Source of the outcomes; `mmlu-pro:<file name>` if not given.
         skip_bad: Leave bad records out and report them, rather than refuse them all.
+        replace: Remove what the store has of the same sources: for a file that was corrected.
         limits: Limits of each file.
         progress: Called now and then with the number of records read so far.
 
@@ -61,7 +63,7 @@ def import_mmlu_pro(
     named = [(path, model or _model(path)) for path in paths]
     now = datetime.now(timezone.utc)
     rows = (row for path, id_ in named for row in _rows(path, id_, source or source_of("mmlu-pro", path), now, limits))
-    return import_rows(rows, store, skip_bad=skip_bad, limits=limits, progress=progress)
+    return import_rows(rows, store, skip_bad=skip_bad, replace=replace, limits=limits, progress=progress)
 
 
 def _model(path: Path) -> str:

@@ -41,6 +41,7 @@ def import_routerbench(
     *,
     source: str | None = None,
     skip_bad: bool = False,
+    replace: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
@@ -53,6 +54,7 @@ def import_routerbench(
         store: Store of the outcomes.
         source: Source of the outcomes; `routerbench:<file name>` if not given.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
+        replace: Remove what the store has of the same sources: for a file that was corrected.
         limits: Limits of each file.
         progress: Called now and then with the number of outcomes read so far.
 
@@ -62,7 +64,7 @@ def import_routerbench(
     check_files(paths, (".pkl", ".csv"))
     now = datetime.now(timezone.utc)
     rows = (row for path in paths for row in _rows(path, source or source_of("routerbench", path), now, limits))
-    return import_rows(rows, store, skip_bad=skip_bad, limits=limits, progress=progress)
+    return import_rows(rows, store, skip_bad=skip_bad, replace=replace, limits=limits, progress=progress)
 
 
 def _rows(path: Path, source: str, when: datetime, limits: Limits) -> Iterator[Row | BadRow]:

@@ -51,6 +51,7 @@ def import_table(
     task: str | None = None,
     encoding: str | None = None,
     skip_bad: bool = False,
+    replace: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
@@ -64,6 +65,7 @@ def import_table(
         task: Task of new items that come without one; if not given, they wait for `assign_tasks`.
         encoding: Encoding of text files; by default what their first bytes say, else UTF-8.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
+        replace: Remove what the store has of the same sources: for a file that was corrected.
         limits: Limits of each file.
         progress: Called now and then with the number of rows read so far.
 
@@ -76,7 +78,9 @@ def import_table(
     read = partial(read_rows, wanted=COLUMNS, encoding=encoding, limits=limits)
     rows = (row for path in paths for row in _rows(read, path, source or source_of("table", path), now))
     about = iter(()) if items is None else _item_rows(read, items)
-    return import_rows(rows, store, items=about, task=task, skip_bad=skip_bad, limits=limits, progress=progress)
+    return import_rows(
+        rows, store, items=about, task=task, skip_bad=skip_bad, replace=replace, limits=limits, progress=progress
+    )
 
 
 def check_tables(

@@ -9,11 +9,10 @@ from contextlib import asynccontextmanager
 from cit_core.aptitude.runner.brake import Brake
 from cit_core.errors import AnswerError, InvalidInput
 from cit_core.records import Candidate
+from cit_core.tokens import estimate_tokens
 
-__all__ = ["ASSUMED_COMPLETION_TOKENS", "CHARACTERS_PER_TOKEN", "Budget", "Prices", "require_prices", "tokens_of"]
+__all__ = ["ASSUMED_COMPLETION_TOKENS", "Budget", "Prices", "require_prices", "tokens_of"]
 
-CHARACTERS_PER_TOKEN = 4.0
-"""Assumed length of a token, where the provider does not count."""
 ASSUMED_COMPLETION_TOKENS = 256.0
 """Assumed length of an answer before any was seen; a router assumes the same."""
 
@@ -99,10 +98,15 @@ class Budget:
         """True if there is a limit."""
         return self._limit is not None
 
+    @property
+    def reserved(self) -> float:
+        """USD that the calls under way may cost."""
+        return self._reserved
+
     @asynccontextmanager
     async def room_for(
         self, cost: Callable[[], float], *, alone: Callable[[], bool] = lambda: False
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[float]:
         """Wait until a call fits beside those under way, and count it among them within the block.
 
         Both arguments are asked again whenever a call has ended, for it may have told more.
@@ -110,6 +114,9 @@ class Budget:
         Args:
             cost: USD that the call may cost.
             alone: True if nothing else may be under way, because the cost of a call is not known yet.
+
+        Yields:
+            USD that are reserved for it.
 
         Raises:
             Halted: If it does not fit, and nothing that is under way can change that.
@@ -125,7 +132,7 @@ class Budget:
             self._reserved += reserved
             self._under_way += 1
         try:
-            yield
+            yield reserved
         finally:
             self._reserved -= reserved
             self._under_way -= 1
@@ -149,6 +156,6 @@ def require_prices(prices: Prices) -> None:
         )
 
 
-def tokens_of(text: str) -> float:
+def tokens_of(text: str) -> int:
     """Estimate the number of tokens of a text."""
-    return len(text) / CHARACTERS_PER_TOKEN
+    return estimate_tokens(text) if text else 0

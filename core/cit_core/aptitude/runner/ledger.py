@@ -15,7 +15,7 @@ from cit_core.aptitude.runner.plan import AptitudeTest, Question
 from cit_core.catalogue import catalogue_candidates
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Usage
-from cit_core.store import CapabilityStore
+from cit_core.store import CapabilityStore, Writer
 
 __all__ = ["Ledger", "measured_usage", "settled_candidate"]
 
@@ -59,15 +59,27 @@ class Ledger:
 
     @property
     def failed_cost_usd(self) -> float:
-        """USD that attempts without an answer have cost, earlier runs included."""
-        return float((self._note or {}).get("failed_cost_usd") or 0.0)
+        """USD for attempts without an answer, earlier runs included, and for those that a killed run had under way."""
+        return sum(self._costs())
 
-    def note_failed_cost(self, usd: float) -> None:
-        """Keep what attempts without an answer have cost, for the limit of later runs."""
-        if self._store is not None and usd != self.failed_cost_usd:
-            self._note = {**(self._note or {}), "failed_cost_usd": usd}
+    def _costs(self) -> tuple[float, float]:
+        note = self._note or {}
+        return float(note.get("failed_cost_usd") or 0.0), float(note.get("under_way_usd") or 0.0)
+
+    def note_costs(self, failed: float, under_way: float = 0.0) -> None:
+        """Keep what later runs must count, whatever becomes of this one.
+
+        Args:
+            failed: USD that attempts without an answer have cost, earlier runs included.
+            under_way: USD that the questions which are asked now may cost.
+        """
+        if self._store is not None and (failed, under_way) != self._costs():
             with self._store.transaction() as writer:
-                writer.set_setting(self._name, self._note)
+                self._set_costs(writer, failed, under_way)
+
+    def _set_costs(self, writer: Writer, failed: float, under_way: float) -> None:
+        self._note = {**(self._note or {}), "failed_cost_usd": failed, "under_way_usd": under_way}
+        writer.set_setting(self._name, self._note, replace=True)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Refuse to go on with a test that was begun with other settings: its answers would be of two models.
@@ -119,11 +131,18 @@ class Ledger:
             if not started or missing > max_failed * len(self._test.items):
                 writer.hold(self._test.source)
 
-    def add(self, outcome: Outcome) -> bool:
-        """Keep an outcome, now; returns whether it is the first of its kind."""
+    def add(self, outcome: Outcome, costs: tuple[float, float] = (0.0, 0.0)) -> bool:
+        """Keep an outcome, now; return True if it is the first of its kind.
+
+        Args:
+            outcome: The outcome.
+            costs: As for `note_costs`, once this question is no longer under way; kept in the same transaction.
+        """
         assert self._store is not None
         with self._store.transaction() as writer:
             new = writer.add_outcomes([outcome]).new
+            if costs != self._costs():
+                self._set_costs(writer, *costs)
         self._kept[outcome.source, outcome.item] = outcome
         return bool(new)
 

@@ -162,7 +162,7 @@ class _Run:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-            self.ledger.note_failed_cost(self.failed_cost)
+            self.writer.submit(self.ledger.note_costs, self.failed_cost).result()  # after those that wait
         return self._report()
 
     async def _measure(self, item: Item) -> None:
@@ -204,12 +204,14 @@ class _Run:
         def cost() -> float:
             return self.prices.expected(question.prompt) or 0.0
 
-        async with self.budget.room_for(cost, alone=self._cost_is_unknown):
+        async with self.budget.room_for(cost, alone=self._cost_is_unknown) as reserved:
+            if reserved:  # a kill may come while the question is under way, and it may be billed all the same
+                await asyncio.shield(self._note_costs())
             timed = await self.asker.ask(question.prompt, key=question.key)
             outcome = self._graded(question, timed)
             self.prices.learn(timed.answer.text, timed.answer.completion_tokens)
             self.budget.spent += self._paid(question, outcome)
-            await self._keep(outcome)
+            await self._keep(outcome, no_longer=reserved)
         return outcome
 
     def _cost_is_unknown(self) -> bool:
@@ -230,8 +232,17 @@ class _Run:
             answer=_storable(answer.text),
         )
 
-    async def _keep(self, outcome: Outcome) -> None:
-        kept = asyncio.get_running_loop().run_in_executor(self.writer, self.ledger.add, outcome)
+    def _note_costs(self) -> asyncio.Future[None]:
+        """Keep what was spent for nothing, or may be; at once, in the order of the calls."""
+        noted = asyncio.get_running_loop().run_in_executor(
+            self.writer, self.ledger.note_costs, self.failed_cost, self.budget.reserved
+        )
+        noted.add_done_callback(lambda done: done.cancelled() or done.exception())  # raised where somebody waits
+        return noted
+
+    async def _keep(self, outcome: Outcome, *, no_longer: float = 0.0) -> None:
+        costs = self.failed_cost, max(0.0, self.budget.reserved - no_longer)
+        kept = asyncio.get_running_loop().run_in_executor(self.writer, self.ledger.add, outcome, costs)
         if not await asyncio.shield(kept):  # a run that is cancelled meanwhile keeps what was paid
             self.brake.pull(f"another run of {self.test.source!r} writes to the store; wait for it, or end it")
 
@@ -257,6 +268,8 @@ class _Run:
         cost = self.prices.billed(prompt, error)
         self.failed_cost += cost
         self.budget.spent += cost
+        if cost:
+            self._note_costs()
 
     def _show(self) -> None:
         if self.progress is not None:

@@ -15,7 +15,7 @@ from sqlalchemy import select as select_
 from cit_core.errors import StoreError, StoreTooNew
 from cit_core.store.schema import metadata
 
-__all__ = ["REVISIONS", "VERSION_TABLE", "is_up_to_date", "upgrade"]
+__all__ = ["REVISIONS", "VERSION_TABLE", "revision_of", "upgrade"]
 
 STEPS = {"0001": "m0001_first_tables", "0002": "m0002_measuring", "0003": "m0003_loads"}
 REVISIONS = tuple(STEPS)
@@ -26,14 +26,24 @@ VERSION_TABLE = "cit_router_revision"
 _revision_table = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 
 
-def is_up_to_date(connection: Connection, shown_url: str) -> bool:
-    """Return whether a database has the tables of this release. Reads only.
+def revision_of(connection: Connection, shown_url: str) -> str | None:
+    """Return the revision of a database, None if it has no tables of ours. Reads only.
 
     Raises:
         StoreTooNew: If a newer release has written it.
         StoreError: If the database belongs to another application.
     """
-    return _revision(connection, shown_url) == REVISIONS[-1]
+    tables = set(inspect(connection).get_table_names())
+    if VERSION_TABLE not in tables:
+        _require_free(connection, tables, shown_url)
+        return None
+    revision: str | None = connection.scalar(select_(_revision_table.c.version_num))
+    if revision is not None and revision not in REVISIONS:
+        raise StoreTooNew(
+            f"the store {shown_url} has revision {revision!r} and this release knows "
+            f"revisions up to {REVISIONS[-1]!r}; it was not changed. Use a newer release: pip install -U cit-router"
+        )
+    return revision
 
 
 def upgrade(connection: Connection, shown_url: str, last: str = REVISIONS[-1]) -> None:
@@ -48,24 +58,10 @@ def upgrade(connection: Connection, shown_url: str, last: str = REVISIONS[-1]) -
         StoreTooNew: If a newer release has written it; nothing is changed.
         StoreError: If the database belongs to another application; nothing is changed.
     """
-    found = _revision(connection, shown_url)
+    found = revision_of(connection, shown_url)
     done = 0 if found is None else REVISIONS.index(found) + 1
     for revision in REVISIONS[done : REVISIONS.index(last) + 1]:
         _run(connection, revision)
-
-
-def _revision(connection: Connection, shown_url: str) -> str | None:
-    tables = set(inspect(connection).get_table_names())
-    if VERSION_TABLE not in tables:
-        _require_free(connection, tables, shown_url)
-        return None
-    revision: str | None = connection.scalar(select_(_revision_table.c.version_num))
-    if revision is not None and revision not in REVISIONS:
-        raise StoreTooNew(
-            f"the store {shown_url} has revision {revision!r} and this release knows "
-            f"revisions up to {REVISIONS[-1]!r}; it was not changed. Use a newer release: pip install -U cit-router"
-        )
-    return revision
 
 
 def _require_free(connection: Connection, tables: set[str], shown_url: str) -> None:

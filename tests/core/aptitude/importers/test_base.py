@@ -157,3 +157,50 @@ def test_a_value_of_another_kind_is_a_bad_row(error: Exception) -> None:
 def test_the_source_of_a_file_can_be_stored_whatever_its_name() -> None:
     assert source_of("table", Path("a.csv")) == "table:a.csv"
     assert source_of("table", Path("\udce9.csv")) == "table:\\udce9.csv"
+
+
+def corrected(store: CapabilityStore) -> tuple[set[tuple[str, str, float, str]], str | None]:
+    """Return what is stored: outcomes, and the text of the item."""
+    found = {(o.candidate, o.item, o.correct, o.source) for o in store.outcomes()}
+    return found, store.items()[0].instruction
+
+
+def test_a_corrected_file_takes_the_place_of_what_its_sources_had(store: CapabilityStore) -> None:
+    """Other sources stay; texts are corrected too; what others see changes at the end, at once."""
+    elsewhere = row(FULL, "m")
+    elsewhere = elsewhere._replace(outcome=elsewhere.outcome.model_copy(update={"source": "elsewhere"}))
+    import_rows([row(FULL, "m"), row(FULL, "misspelt"), elsewhere], store)
+    before = corrected(store)
+    other = FULL._replace(instruction="1+2?", options=("3", "4"), answer="A")
+    again = Row(other, Outcome(candidate="m", item="q", correct=0, source="s", when=datetime.now(timezone.utc)))
+    with pytest.raises(InvalidInput, match="has another instruction here"):
+        import_rows([again], store)
+    with pytest.raises(InvalidInput, match="g:9: broken"):
+        import_rows([again, BadRow("g:9", "broken")], store, replace=True)
+    assert corrected(store) == before
+    seen: list[Any] = []
+    report = import_rows([again], store, replace=True, progress=lambda _: seen.append(corrected(store)[0]))
+    assert (report.new, report.known, report.replaced) == (1, 0, 2)
+    assert seen == [before[0]]
+    assert corrected(store) == ({("m", "q", 0.0, "s"), ("m", "q", 1.0, "elsewhere")}, "1+2?")
+    assert store.items()[0] == Item(id="q", task="math", instruction="1+2?", options=("3", "4"), answer="A")
+    assert import_rows([again], store, replace=True).replaced == 1
+    assert corrected(store)[0] == {("m", "q", 0.0, "s"), ("m", "q", 1.0, "elsewhere")}
+
+
+def test_a_corrected_file_that_contradicts_itself_is_refused(store: CapabilityStore) -> None:
+    import_rows([row(FULL)], store)
+    rows = [row(FULL._replace(answer=answer, where=f"g:{place}"), f"m{place}") for place, answer in enumerate("AC")]
+    with pytest.raises(InvalidInput, match="g:1: item 'q' has another answer here"):
+        import_rows(rows, store, replace=True)
+    assert store.items()[0].answer == "B"
+
+
+def test_a_conflict_says_how_a_corrected_file_is_taken(store: CapabilityStore) -> None:
+    import_rows([row(FULL)], store)
+    other = row(FULL)
+    other = other._replace(
+        outcome=other.outcome.model_copy(update={"correct": 0.0, "when": datetime.now(timezone.utc)})
+    )
+    report = import_rows([other], store)
+    assert report.refused[0][1].endswith("outcomes are never changed; for a corrected file: --replace")

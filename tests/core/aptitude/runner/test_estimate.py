@@ -17,10 +17,11 @@ from cit_core.aptitude.runner.estimate import estimate
 from cit_core.errors import InvalidInput, Refused
 from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.store import CapabilityStore
+from cit_core.tokens import estimate_tokens
 
 SUITE, ITEMS = suite_of("letters")
 PRICED = Candidate(id="fake", price_in=1.0, price_out=10.0)
-CHARACTERS = sum(len(prompt(item)) for item in ITEMS)
+TOKENS = sum(estimate_tokens(prompt(item)) for item in ITEMS)
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def sqlite(sqlite_url: str) -> Iterator[CapabilityStore]:
 def test_without_a_store_lengths_are_assumed() -> None:
     found = estimate(SUITE, ITEMS, None, candidate=PRICED)
     assert (found.items, found.known, found.calls, found.measured) == (10, 0, 10, False)
-    assert found.prompt_tokens == pytest.approx(CHARACTERS / 4, abs=1)
+    assert found.prompt_tokens == TOKENS
     assert found.completion_tokens == 2560
-    assert found.cost_usd == pytest.approx(CHARACTERS / 4 * 1e-6 + 2560 * 10e-6)
+    assert found.cost_usd == pytest.approx(TOKENS * 1e-6 + 2560 * 10e-6)
     assert found.minutes is None
     assert estimate(SUITE, ITEMS, None, candidate="fake").cost_usd is None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +17,8 @@ from cit_core.aptitude.runner import Progress
 from cit_core.errors import InvalidInput, Refused, Transient
 from cit_core.records import Candidate
 from cit_core.store import CapabilityStore
+
+FREE_TO_ASK = Candidate(id="fake", price_in=0, price_out=10)
 
 
 @pytest.fixture
@@ -158,3 +162,35 @@ def test_another_id_is_another_test(store: CapabilityStore) -> None:
     begun(store, SETTINGS)
     other = FakeClient(skilled(SKILL), settings=SETTINGS | {"effort": "high"})
     assert run(other, store, candidate=Candidate(id="fake@high")).published
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the run is killed in a child")
+def test_what_a_killed_run_had_spent_or_under_way_counts_in_the_next(store: CapabilityStore) -> None:
+    """Two answers, a failure that was billed, and a question under way, at $0.01 each; then SIGKILL."""
+
+    class Killed(FakeClient):
+        asked = 0
+
+        async def ask(self, prompt: str, *, key: str) -> Answer:
+            self.asked += 1
+            if self.asked == 3:
+                error = Transient("cut off")
+                error.prompt_tokens, error.completion_tokens = 0, 1000
+                raise error
+            if self.asked == 5:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return Answer(skilled(SKILL)(prompt), 0, 1000)
+
+    child = os.fork()
+    if not child:
+        run(Killed(str), store, candidate=FREE_TO_ASK, max_cost_usd=1.0, concurrency=1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    answers = sum(outcome.cost_usd or 0 for outcome in store.outcomes())
+    assert answers == pytest.approx(0.03)
+    nothing = run(FakeClient(str), store, candidate=FREE_TO_ASK, max_cost_usd=0.05, concurrency=1)
+    assert (nothing.answered, nothing.cost_usd) == (0, pytest.approx(0.05)), "the failure and what was under way too"
+    assert nothing.stopped is not None
+    again = run(FakeClient(lambda prompt: Answer("1", 0, 1000)), store, candidate=FREE_TO_ASK, max_cost_usd=0.065)
+    assert again.answered == 1
+    assert len(store.setting(f"aptitude run {SOURCE}")) == 2
