@@ -31,6 +31,7 @@ ALIKE = {
     "scorer": "router has the protocol, evidence and paper have a scorer each",
     "bench": "the verb `cit bench`, and the benchmark that it runs",
     "profiles": "the catalogue's profiles, and the baselines that read profiles",
+    "sources": "of outcomes in a store, and of questions for suites",
     "aptitude": "the verb `cit aptitude`, and what each adapter adds to measuring",
     "protocol": "one of baselines, one of clients",
     "zoos": "the experiment on zoos, and the zoos of the benchmark",

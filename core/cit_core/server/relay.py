@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 
@@ -140,9 +141,9 @@ async def ask(
             content = body.with_model(upstream.name)
             async with AsyncExitStack() as turn:
                 work = turn.enter_async_context(upstream.ask(protocol, content, headers))
-                response = await acall_within(attempts.seconds_left(stream=streamed), work)
+                response = await acall_within(partial(attempts.seconds_left, stream=streamed), work)
                 if not streamed:
-                    raw = await acall_within(attempts.seconds_left(), response.aread())
+                    raw = await acall_within(attempts.seconds_left, response.aread())
                     usage = _check(protocol, raw, response)
                     attempts.answered()
                     return Answer(decision, attempts, response.headers, raw, None, usage)
