@@ -94,7 +94,7 @@ def import_rows(
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
         replace: Remove what the store has of the sources that come, and take what the rows say about items in place
             of what is stored.
-        limits: How many models and tasks may come.
+        limits: Limits on the number of models and tasks.
         progress: Called after every batch with the number of rows read so far.
 
     Raises:
