@@ -259,7 +259,7 @@ def watched(
 def _streams(callbacks: Callbacks, route: object, options: Mapping[str, Any]) -> bool:
     """Return whether a chat model is going to stream an answer that is asked for in one piece."""
     if not isinstance(route, BaseChatModel):
-        return False  # of a chain nobody knows
+        return False  # not known of a chain
     run: Any = SimpleNamespace(handlers=_each(callbacks))
     return route._should_stream(async_api=True, run_manager=run, **options)
 

@@ -93,7 +93,7 @@ class KeySettings(_Table):
     """A table `[[server.keys]]`: a key of the gateway, of which the hash is written down."""
 
     name: Identifier
-    """Whose it is, in metrics."""
+    """Name of its owner, in metrics."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -108,7 +108,7 @@ class ServerSettings(_Table):
         timeout_s: Limit of an answer, over all candidates that are asked [s].
         first_token_timeout_s: Limit of one candidate's time to the first part of a streamed answer [s].
         max_body_bytes: Longest request.
-        reload_s: How often the file and the store are looked at for changes [s].
+        reload_s: Interval at which the file and the store are checked for changes [s].
     """
 
     host: str = "127.0.0.1"
@@ -173,7 +173,7 @@ def read_settings(path: str | Path | None = None, environment: Mapping[str, str]
     Args:
         path: The file; the one that `CIT_CONFIG` names if not given, and else `cit.toml` in the working directory if
             there is one.
-        environment: In place of `os.environ`.
+        environment: Variables in place of `os.environ`.
 
     Raises:
         InvalidInput: If a file that was named does not exist, or a setting cannot be used; no value is shown, for it

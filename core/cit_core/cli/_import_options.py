@@ -49,7 +49,7 @@ class SharedOptions:
     suite: Annotated[
         str,
         typer.Option(
-            "--suite", metavar="NAME|FILE", help="Suite whose nearest task is assigned to items that come without one."
+            "--suite", metavar="NAME|FILE", help="Suite with the tasks for items without one: each gets the nearest."
         ),
     ] = "mmlu-pro-core"
     keywords: Annotated[

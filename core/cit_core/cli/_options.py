@@ -93,7 +93,7 @@ def _from_elsewhere(ids: Sequence[str], found: Settings, store: CapabilityStore 
     """Return whether a model is in the settings, or publicly known, and not in the store (or the measured catalogue).
 
     Raises:
-        UnknownCandidate: If nobody knows a model: on a command line, that is a typing error.
+        UnknownCandidate: If a model is not known: on a command line, that is a typing error.
     """
     from cit_core.catalogue import catalogue_candidates
     from cit_core.catalogue.facts import current_models, find_model

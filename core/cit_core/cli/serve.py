@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 STOP_S = 30
-"""How long answers under way may take when the gateway is told to stop [s]."""
+"""Longest time for running answers after the gateway is told to stop [s]."""
 
 
 def serve(

@@ -70,7 +70,7 @@ def iterate_within(seconds: Limit, pieces: Iterator[T]) -> Generator[T, None, No
 
 
 async def acall_within(seconds: Limit, work: Awaitable[T]) -> T:
-    """As `call_within`, for a coroutine, which is cancelled when its time is up."""
+    """Await a coroutine within a time limit, and cancel it when its time is up; see `call_within`."""
     first = seconds()
     if first is None:
         return await work
@@ -124,7 +124,7 @@ async def _until_done(task: asyncio.Future[Any], seconds: Limit, first: float) -
 
 
 async def aiterate_within(seconds: Limit, pieces: AsyncIterator[T]) -> AsyncIterator[T]:
-    """As `iterate_within`, for an async iterator; closing it remains with the caller."""
+    """Yield the pieces of an async iterator within a time limit; the caller closes it. See `iterate_within`."""
     while True:
         piece: Any = await acall_within(seconds, _anext(pieces))
         if piece is _END:

@@ -23,21 +23,21 @@ __all__ = ["LONGEST_RUN_S", "MOST_MEMORY", "failures", "open_session", "run"]
 MOST_MEMORY: Final = 4 * 2**30
 """Bytes that all graphs of strangers in this process may hold together."""
 LONGEST_RUN_S: Final = 60.0
-"""How long one run of such a graph may take."""
+"""Longest run of such a graph [s]."""
 SLOW_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion"]
 """Fusions of onnxruntime (seen in 1.32) to switch off: on a CPU the fused operation takes longer than its parts."""
 _limited = threading.Event()
-"""Whether the arena has been made."""
+"""Set once the arena has been made."""
 
 
 def open_session(content: bytes, path: Path, *, threads: int | None = None, shipped: bool = False) -> Any:
     """Return a session of a graph.
 
     Args:
-        content: The bytes of the file, whose hash was checked.
+        content: The bytes of the file, with a checked hash.
         path: Its place, for errors.
-        threads: Of onnxruntime within a call; its own choice if not given.
-        shipped: Whether it is ours and so needs no limits.
+        threads: Number of onnxruntime's threads within a call; its own choice if not given.
+        shipped: True if it is the shipped graph, which needs no limits.
 
     Raises:
         CheckpointError: If it is no graph of a network.
@@ -83,7 +83,7 @@ def run(session: Any, *inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
 
 
 class _Bounded:
-    """A session whose runs end in time; between two operations, where onnxruntime looks."""
+    """A session with a time limit on runs; onnxruntime checks it between two operations."""
 
     def __init__(self, session: Any) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""Who may call, and what every response says to browsers."""
+"""Access to the gateway: keys, host names, and the security headers of responses."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.settings import ServerSettings
 
-__all__ = ["ANYBODY", "HEADERS", "PAGE_POLICY", "allows_host", "check_exposure", "key_name", "new_key"]
+__all__ = ["ANY_CALLER", "HEADERS", "PAGE_POLICY", "allows_host", "check_exposure", "key_name", "new_key"]
 
-ANYBODY = "-"
+ANY_CALLER = "-"
 """Name of the callers where no keys are set."""
 PREFIX = "cit-"
 HEADERS = {
@@ -39,14 +39,14 @@ def new_key() -> tuple[str, str]:
 
 
 def key_name(settings: ServerSettings, headers: Mapping[str, str]) -> str | None:
-    """Return whose key a request carries; None if it is nobody's.
+    """Return the name of a request's key; None if it is not a known one.
 
     Args:
         settings: With the hashes of all keys.
         headers: `Authorization: Bearer KEY`, or `x-api-key` as Anthropic's clients send it.
     """
     if not settings.keys:
-        return ANYBODY
+        return ANY_CALLER
     scheme, _, token = headers.get("authorization", "").partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
     found = None

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cit_core.errors import CITError, InvalidInput
 from cit_core.router import Router
 from cit_core.router.concurrency import aside
-from cit_core.server.access import ANYBODY, HEADERS, PAGE_POLICY, allows_host, key_name
+from cit_core.server.access import ANY_CALLER, HEADERS, PAGE_POLICY, allows_host, key_name
 from cit_core.server.gateway import Gateway
 from cit_core.server.protocols import CHAT, MESSAGES, RESPONSES, Protocol
 from cit_core.settings import Settings, read_settings
@@ -45,7 +45,7 @@ def create_app(settings: Settings, environment: Mapping[str, str], router: Route
 
     Args:
         settings: The configuration; its file is looked at for changes.
-        environment: Where the providers' keys are.
+        environment: Variables with the providers' keys.
         router: In place of the one that the settings describe; then nothing is looked at for changes.
 
     Raises:
@@ -110,7 +110,7 @@ class _Door:
         if not allows_host(server, server.host, request.headers.get("host", "")):
             message = "this name is not the gateway's; [server] allowed_hosts lists further ones"
             return JSONResponse(protocol.error("invalid_request_error", message), status_code=421)
-        name = ANYBODY if request.url.path in OPEN_TO_ALL else key_name(server, request.headers)
+        name = ANY_CALLER if request.url.path in OPEN_TO_ALL else key_name(server, request.headers)
         if name is None:
             body = protocol.error("authentication_error", "the gateway's key is missing or wrong")
             return JSONResponse(body, status_code=401, headers={"www-authenticate": "Bearer"})

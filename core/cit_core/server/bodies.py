@@ -22,7 +22,7 @@ class Body:
 
     Attributes:
         text: All of it.
-        fields: What it says.
+        fields: Its content.
         models: Start and end of the value of each top-level `model` in the text.
     """
 

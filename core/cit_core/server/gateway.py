@@ -43,7 +43,7 @@ class Gateway:
 
     Args:
         settings: The configuration to begin with.
-        environment: Where keys are.
+        environment: Variables with the providers' keys.
         router: In place of the one that the settings describe.
 
     Raises:
@@ -78,10 +78,10 @@ class Gateway:
         """Answer a request of a protocol.
 
         Args:
-            protocol: Of the request.
+            protocol: Protocol of the request.
             request: Its headers.
             raw: Its body.
-            key: Whose it is.
+            key: Name of its key.
         """
         stack = AsyncExitStack()
         zoo = stack.enter_context(self.zoo.in_use())
@@ -241,7 +241,7 @@ def _response_id(held: bytes) -> str | None:
 
 
 def _trail(answer: Answer) -> dict[str, str]:
-    """Return the headers that say who answers, and why."""
+    """Return the headers with the answering candidate, and the reason."""
     decision, attempts = answer.decision, answer.attempts
     ranked = next(one for one in decision.ranking if one.model == attempts.model)
     said = WHY.get(decision.chosen_by, f"policy {decision.policy}")

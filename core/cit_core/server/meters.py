@@ -64,7 +64,7 @@ class Meters:
         self._decision_s.observe(decision.latency_ms / 1e3)
 
     def opened(self, attempts: Attempts, seconds: float) -> None:
-        """Count an answer whose first part is here."""
+        """Count an answer that has begun."""
         self._first_s.labels(attempts.model).observe(seconds)
         if attempts.fell_back:
             self._fallbacks.labels(attempts.model).inc()

@@ -28,7 +28,7 @@ OPAQUE = frozenset({"data", "url", "image_url", "file_data", "signature", "encry
 
 
 class Prompt(NamedTuple):
-    """What is routed on."""
+    """The text to route on, and facts about the request."""
 
     text: str
     """The last thing that the user said; empty where nothing is a text."""
@@ -39,7 +39,7 @@ def read_prompt(fields: Mapping[str, Any]) -> Prompt:
     """Read a request's body: of `/chat/completions`, `/responses` or `/messages`.
 
     Args:
-        fields: The body. What cannot be read counts as nothing: the provider is who refuses it.
+        fields: The body. Unreadable parts count as nothing: the provider refuses them.
     """
     turns = _turns(fields)
     said = [text for turn in reversed(turns) if turn.get("role") == "user" and (text := _text(turn)).strip()]

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 __all__ = ["CHAT", "MESSAGES", "RESPONSES", "EventReader", "Protocol", "Usage"]
 
 Step = Literal["nothing", "begun", "ended", "failed"]
-"""What an event of a stream means: nothing yet, a part of the answer, its end, an error."""
+"""Meaning of an event in a stream: nothing yet, a part of the answer, its end, an error."""
 LONGEST_EVENT = 4_000_000
 """Bytes of one event that are kept until it is complete; a longer one is passed on unread."""
 
@@ -34,11 +34,11 @@ class Protocol:
     """One protocol.
 
     Attributes:
-        name: As metrics call it.
+        name: Name in metrics.
         path: Behind `/v1`, here and at the upstream.
-        api: Which upstreams speak it.
-        read: What an event's data means.
-        failed: Whether a complete answer, begun with HTTP 200, is an error or empty.
+        api: API of the upstreams that use it.
+        read: Returns the meaning of an event's data.
+        failed: Returns True if a complete answer, begun with HTTP 200, is an error or empty.
         error: The body of an error, of a short name and a message.
     """
 

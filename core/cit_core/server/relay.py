@@ -33,14 +33,14 @@ class EmptyAnswer(UpstreamError):
 
 @dataclass
 class Answer:
-    """An answer whose first part is here.
+    """An answer that has begun.
 
     Attributes:
-        decision: Which candidates were to be asked.
-        attempts: Which were, and which failed.
-        headers: Of the provider's response.
-        held: What came so far; all of it, where it is no stream.
-        pieces: What is still to come; None where it is no stream.
+        decision: The decision, with the order of candidates.
+        attempts: Candidates that were asked, and those which failed.
+        headers: Headers of the provider's response.
+        held: The received part; all of it if it is not a stream.
+        pieces: The rest; None if it is not a stream.
         usage: Tokens, once they are known.
     """
 
@@ -120,11 +120,11 @@ async def ask(
     """Ask the candidates in order of the decision, until one answers.
 
     Args:
-        zoo: Where their servers are.
-        protocol: Of the request.
+        zoo: The snapshot with their servers.
+        protocol: Protocol of the request.
         body: The request.
-        headers: Of the request.
-        decision: Which candidates, in which order.
+        headers: Headers of the request.
+        decision: The decision, with the order of candidates.
         stack: Holds the connection of a stream open.
 
     Raises:

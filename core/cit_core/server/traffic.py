@@ -1,4 +1,4 @@
-"""What the dashboard shows of the traffic: shares, spend beside always the best single model, the last decisions.
+"""Traffic for the dashboard: shares, spend compared with always the best single model, the last decisions.
 
 Kept in memory, bounded, without a query's text; it begins anew with the process. Metrics for keeps are in `meters`.
 """

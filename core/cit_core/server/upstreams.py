@@ -38,9 +38,9 @@ class UpstreamError(Exception):
 
     Attributes:
         status_code: The HTTP status; 200 for an error inside a stream or a body.
-        body: What came, read; None if it is no JSON.
-        raw: What came, as it came: the caller gets it if no other candidate answers.
-        headers: Of the response.
+        body: The parsed body; None if it is not JSON.
+        raw: The raw body: the caller gets it if no other candidate answers.
+        headers: Headers of the response.
     """
 
     def __init__(self, status_code: int, raw: bytes, headers: Mapping[str, str]) -> None:
@@ -56,7 +56,7 @@ class Upstream:
 
     Args:
         model: The candidate's settings.
-        environment: Where keys are.
+        environment: Variables with the providers' keys.
         client: Sends the requests.
 
     Raises:

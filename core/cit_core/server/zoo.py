@@ -1,4 +1,4 @@
-"""What one version of the configuration answers with: a router, the servers, and what failed lately."""
+"""Snapshot of one version of the configuration: a router, the servers, and recent failures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Zoo:
 
     Args:
         settings: The configuration.
-        environment: Where keys are.
+        environment: Variables with the providers' keys.
         router: Routes among the models of the settings.
         sticky: Remembers the candidate of each conversation, over all versions.
 
@@ -72,7 +72,7 @@ class Zoo:
 
     @property
     def names(self) -> list[str]:
-        """What callers may give as `model`: the routed names first."""
+        """Values of `model` in requests: the routed names first."""
         return [ROUTED, *self.settings.virtual, *self.upstreams]
 
     def candidate(self, id_: str) -> Candidate:
@@ -96,7 +96,7 @@ class Zoo:
 
         Args:
             name: The `model` that the request names.
-            prompt: What is routed on.
+            prompt: The text to route on, and facts.
             api: Only servers that speak this; any if None.
             conversation: Its name, if it is one that keeps its candidate.
 

@@ -16,18 +16,18 @@ __all__ = ["Source", "delete_source", "read_sources"]
 
 
 class Source(NamedTuple):
-    """Where outcomes come from: a file, a test, feedback."""
+    """A source of outcomes: a file, a test, feedback."""
 
     id: str
     outcomes: int
     candidates: int
-    """How many of them have outcomes of this source."""
+    """Number of candidates with outcomes of this source."""
     since: datetime | None
     """`when` of the oldest outcome; None where there is none."""
     until: datetime | None
     """`when` of the newest."""
     held: bool
-    """Whether its outcomes are kept and not counted yet."""
+    """True if its outcomes are stored and not counted yet."""
 
 
 def read_sources(connection: Connection) -> tuple[Source, ...]:

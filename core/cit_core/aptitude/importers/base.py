@@ -88,13 +88,13 @@ def import_rows(
 
     Args:
         rows: May be a generator.
-        store: Where they go. Rows are read while nothing is locked, and other writers pass between two batches.
+        store: The store. Rows are read while nothing is locked, and other writers pass between two batches.
         items: Facts about the items from elsewhere; written first.
         task: Task of new items that come without one.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
         replace: Remove what the store has of the sources that come, and take what the rows say about items in place
             of what is stored.
-        limits: How many models and tasks may come.
+        limits: Limits on the number of models and tasks.
         progress: Called after every batch with the number of rows read so far.
 
     Raises:
@@ -140,7 +140,7 @@ def _length(row: Row | ItemRow | BadRow) -> int:
 
 
 class _Import:
-    """One import under way: where it writes, its counts, and what it has made sure is stored."""
+    """A running import: its counts, and the candidates and tasks known to be stored."""
 
     def __init__(self, batch: Batch, skip_bad: bool, task: str, limits: Limits, *, replace: bool) -> None:
         self.new = self.known = self.refused_count = 0
@@ -289,7 +289,7 @@ def _unkeepable(row: Row | ItemRow) -> str:
     try:
         whole.encode()
     except UnicodeEncodeError as error:
-        return f"a text holds {whole[error.start]!r}, half a surrogate pair, which is no Unicode"
+        return f"a text holds {whole[error.start]!r}, half a surrogate pair, which is not valid Unicode"
     return ""
 
 

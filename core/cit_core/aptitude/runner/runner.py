@@ -237,7 +237,7 @@ class _Run:
         noted = asyncio.get_running_loop().run_in_executor(
             self.writer, self.ledger.note_costs, self.failed_cost, self.budget.reserved
         )
-        noted.add_done_callback(lambda done: done.cancelled() or done.exception())  # raised where somebody waits
+        noted.add_done_callback(lambda done: done.cancelled() or done.exception())  # raised in the waiting code
         return noted
 
     async def _keep(self, outcome: Outcome, *, no_longer: float = 0.0) -> None:
