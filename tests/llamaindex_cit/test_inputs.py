@@ -17,6 +17,7 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 
 from cit_core.router import estimate_tokens
+from cit_core.tokens import estimate_media_tokens
 from llamaindex_cit._inputs import made_of_template, of_messages, of_prompt, with_tools
 
 
@@ -68,7 +69,8 @@ def test_the_last_turn_of_the_user_decides(messages, text, opening) -> None:
 )
 def test_the_facts_are_of_the_whole_conversation(block, modalities) -> None:
     facts = of_messages([says(USER, "x" * 400, block), says(ASSISTANT, "y" * 400), says(USER, "z")], tools=True).facts
-    assert (facts.modalities, facts.tokens, facts.tools) == (modalities, 200, True)
+    media = sum(estimate_media_tokens(kind) for kind in modalities)
+    assert (facts.modalities, facts.tokens, facts.tools) == (modalities, 200 + media, True)
     assert not of_messages([says(USER, "z")]).facts.tools
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -276,3 +281,71 @@ def test_a_fork_that_python_was_not_told_of_is_noticed(shared: CapabilityStore, 
             module._unusable.clear()
     write(shared, "child")
     assert shared.outcome_count() == 5
+
+
+APPLICATION = """
+import json, os
+from cit_core.records import Candidate, Outcome
+from cit_core.router import FakeScorer, Router
+from cit_core.store import CapabilityStore
+
+store = CapabilityStore(os.environ["STORE"], create=False)
+router = Router.from_store(store, FakeScorer({"small": 0.5}))
+store.version  # a connection that is open when the workers are forked
+
+def application(environ, start):
+    item = environ["PATH_INFO"].strip("/")
+    model = router.route(f"question {item}").model
+    store.add_outcomes([Outcome(candidate=model, item=item, correct=1.0, source="served")])
+    start("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps([item, os.getpid()]).encode()]
+"""
+
+
+class OverSocket(http.client.HTTPConnection):
+    """HTTP to a Unix socket."""
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(60)
+        self.sock.connect(self.host)
+
+
+@pytest.mark.parametrize("preload", [True, False], ids=["preload", "each worker its own"])
+def test_gunicorn_serves_and_loses_nothing(
+    shared: CapabilityStore, store_url: str, preload: bool, tmp_path: Path
+) -> None:
+    pytest.importorskip("gunicorn", reason="the server itself: pip install gunicorn")
+    (tmp_path / "served.py").write_text(APPLICATION)
+    with tempfile.TemporaryDirectory() as short:
+        path = f"{short}/socket"
+        options = ["--workers", "2", "--threads", "2", "--bind", f"unix:{path}", "--chdir", str(tmp_path)]
+        options += ["--preload"] if preload else []
+        environment = {**os.environ, "STORE": store_url, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-m", "gunicorn", *options, "served"]
+        server = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        try:
+
+            def ask(item: str) -> tuple[str, int]:
+                with closing(OverSocket(path)) as connection:
+                    connection.request("GET", f"/{item}")
+                    with connection.getresponse() as response:
+                        answered, process = json.load(response)
+                return answered, process
+
+            deadline = time.monotonic() + 60
+            while not Path(path).exists():  # it listens as soon as it is there
+                assert time.monotonic() < deadline
+                assert server.poll() is None
+                time.sleep(0.05)
+            items = [f"i{n}" for n in range(24)]
+            with ThreadPoolExecutor(8) as pool:
+                answers = list(pool.map(ask, items))
+        finally:
+            server.terminate()
+            said = server.communicate(timeout=60)[1]
+    assert server.returncode == 0, said
+    assert [answered for answered, _ in answers] == items
+    assert server.pid not in {process for _, process in answers}
+    assert shared.measured("small", "served") == set(items), said
+    assert "Traceback" not in said
