@@ -24,7 +24,7 @@ def commands() -> None:
         assert "Usage" in cit(verb, "--help"), verb
     for verb in ("table", "lm-eval", "inspect", "mmlu-pro", "routerbench", "embedllm"):
         assert "--skip-bad" in cit("import", verb, "--help"), verb
-    assert "8 questions among 22 models" in cit("demo")
+    assert "8 questions among 9 models" in cit("demo")
     rows = ["item_id,model,correct,instruction", "1,a,1,What is 7 times 8?", "1,b,0,What is 7 times 8?"]
     Path("results.csv").write_text("\n".join(rows))
     assert "2 new" in cit("import", "table", "results.csv", "--store", "sqlite:///smoke.db")

@@ -2,98 +2,113 @@
 
 from __future__ import annotations
 
-from statistics import median
+from collections.abc import Sequence
+from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 from cit_core.cli import _output
 from cit_core.cli._options import CheckpointOption, JsonOption
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.table import Table
 
-    from cit_core.records import Decision
+    from cit_core.records import Decision, Ranked
     from cit_core.router import Router
 
-__all__ = ["demo"]
+__all__ = ["MODELS", "POLICY", "QUESTIONS", "demo"]
 
+MODELS = (
+    "gpt-5-nano",
+    "gpt-5-mini",
+    "gpt-5.1",
+    "claude-haiku-4-5",
+    "claude-sonnet-4-5",
+    "claude-opus-4-5",
+    "gemini-2.5-flash",
+    "gemini-3-pro-preview",
+    "deepseek-v3.2",
+)
 QUESTIONS = (
-    "A bakery sells muffins at 3 for $4. Ana buys 18 muffins and pays with a $50 note. How much change does she get?",
+    "What is the capital of Australia?",
+    "What is 17 times 23?",
+    "Translate into French: 'Where is the station?'",
+    "Write a Python function that merges overlapping intervals, and say what its running time is.",
+    "Why does severe vomiting lead to metabolic alkalosis?",
+    "Which grievances of the third estate led to the Tennis Court Oath of 1789?",
     "An offer was posted on Monday and revoked by e-mail on Tuesday; the acceptance was posted on Wednesday. "
     "Is there a contract at common law, and when was it formed?",
-    "Why does a patient with severe vomiting develop metabolic alkalosis, and how do the kidneys compensate for it?",
-    "Write a Python function that merges overlapping intervals, and say what its running time is.",
-    "Which grievances of the third estate led to the Tennis Court Oath of 1789?",
-    "Translate into Spanish: 'The meeting was put off because hardly anyone had read the report.'",
-    "A 2 kg block slides down a frictionless incline of 30 degrees from a height of 5 m. How fast is it at the bottom?",
-    "Hi there! I had a long day. Any idea for a quick dinner with eggs and spinach?",
+    "Compute the integral of x^2 e^{-x^3} from 0 to infinity and justify each step.",
 )
-SHOWN = 3
-"""Models shown of each ranking."""
-POLICIES = ("cost:0.015", "threshold:0.7")
-"""A correct answer is worth 1.5 cents; the cheapest model with P of 70 % or more."""
+POLICY = "threshold:0.8"
+"""The cheapest model with P of 80 % or more; the best one if none has it."""
+POLICIES = ("best", POLICY, "cost:0.05")
+"""`cost:0.05`: a correct answer is worth five cents."""
 
 
 def demo(checkpoint: CheckpointOption = "mini", json_: JsonOption = False) -> None:
-    """Route eight questions among all models of the catalogue: offline, on the CPU, without a key."""
+    """Route eight questions among models that people call today: offline, on the CPU, without a key."""
     from cit_core.router import Router
 
-    router = Router.from_pretrained(checkpoint)
+    router = Router.from_models(MODELS, checkpoint=checkpoint, policy=POLICY)
     router.route(QUESTIONS[0])  # warm up: the first decision also reads all capabilities
     decisions = [router.route(question) for question in QUESTIONS]
     if json_:
         records = [_output.decision_record(decision, place) for place, decision in enumerate(decisions, start=1)]
         _output.as_json([{"question": text, **record} for text, record in zip(QUESTIONS, records, strict=True)])
         return
-    target = _output.console()
-    target.print(_best_table(decisions, f"{len(QUESTIONS)} questions among {len(router.candidates)} models"))
-    if len({decision.model for decision in decisions}) == 1:
-        _output.say(
-            f"{decisions[0].model} is ahead on every question here. What differs is by how much, and that decides\n"
-            "which model is good enough for its price:\n"
-        )
-    priced = [candidate.id for candidate in router.candidates if candidate.price_in is not None]
-    if len(priced) > 1:
-        target.print(
-            _policy_table(router, f"The same where cost counts, among the {len(priced)} models whose price is known")
-        )
-    _tell(decisions)
+    title = f"{len(QUESTIONS)} questions among {len(MODELS)} models: the cheapest with P of 80 % ({POLICY})"
+    _output.show(_decisions_table(decisions, title))
+    _output.show(_policy_table(router))
+    hardest = min(decisions, key=lambda decision: decision.probability)
+    _output.say(f"The hardest question is number {decisions.index(hardest) + 1}:\n{hardest.explain(top=3)}\n")
+    milliseconds = median(decision.latency_ms for decision in decisions)
+    _output.say(f"{milliseconds:.1f} ms for a decision, no LLM called. P is the probability of a correct answer.\n")
+    _output.say("Next: cit models list")
+    _output.say(f"      cit route 'a question of yours' --models {MODELS[1]},{MODELS[3]}")
 
 
-def _best_table(decisions: Sequence[Decision], title: str) -> Table:
-    from rich.text import Text
-
-    rows = []
-    for place, (question, decision) in enumerate(zip(QUESTIONS, decisions, strict=True), start=1):
-        models, chances = Text(), Text()
-        for rank, ranked in enumerate(decision.ranking[:SHOWN]):
-            style = "dim" if rank else "bold green"
-            models.append(ranked.model + "\n", style)
-            chances.append(_output.percent(ranked.probability) + "\n", style)
-        rows.append((str(place), question, models, chances))
-    return _output.table(title, {"": "right", "question": "fold", "model": "fold", "P": "right"}, rows)
-
-
-def _policy_table(router: Router, title: str) -> Table:
-    from cit_core.policy import parse_policy
-
-    chosen = [router.route_many(QUESTIONS, policy=parse_policy(name)) for name in POLICIES]
-    rows = []
-    for place, decisions in enumerate(zip(*chosen, strict=True), start=1):
-        for name, one in zip(POLICIES, decisions, strict=True):
-            number = str(place) if name == POLICIES[0] else ""
-            rows.append((number, name, one.model, _output.percent(one.probability), _output.usd(one.expected_cost_usd)))
-    columns = {"": "right", "policy": "left", "model": "fold", "P": "right", "a call costs": "right"}
+def _decisions_table(decisions: Sequence[Decision], title: str) -> Table:
+    rows = [
+        (str(place), question, decision.model, _output.percent(decision.probability), _thousand([decision.ranking[0]]))
+        for place, (question, decision) in enumerate(zip(QUESTIONS, decisions, strict=True), start=1)
+    ]
+    columns = {"": "right", "question": "fold", "goes to": "left", "P": "right", "$/1,000\ncalls": "right"}
     return _output.table(title, columns, rows)
 
 
-def _tell(decisions: Sequence[Decision]) -> None:
-    hardest = min(range(len(decisions)), key=lambda place: decisions[place].probability)
-    milliseconds = median(decision.latency_ms for decision in decisions)
-    _output.say(f"Question {hardest + 1} has the lowest P. Its decision, explained:\n{decisions[hardest].explain()}\n")
-    _output.say(
-        f"{milliseconds:.1f} ms for a decision, no LLM called. P is the probability that the answer is correct.\n"
-    )
-    _output.say("Next: cit route 'a question of yours' --models ID,ID     (the ids: cit models list)")
-    _output.say("      cit import table results.csv --store sqlite:///my.db    (your own outcomes count at once)")
+def _policy_table(router: Router) -> Table:
+    """Build a table of what each policy would cost, below the best single model."""
+    by_policy = {name: [d.ranking for d in router.route_many(QUESTIONS, policy=name)] for name in POLICIES}
+    single = {model: [_of(model, ranking) for ranking in by_policy["best"]] for model in MODELS}
+    best = max(MODELS, key=lambda model: _mean(single[model]))
+    chosen = {f"always {best}": single[best]}
+    chosen |= {name: [ranking[0] for ranking in rankings] for name, rankings in by_policy.items() if name != "best"}
+    rows = [
+        (
+            name,
+            str(len({one.model for one in ranked})),
+            _output.percent(_mean(ranked)),
+            _thousand(ranked),
+            f"{1 - _cost(ranked) / _cost(single[best]):.0%}",
+        )
+        for name, ranked in chosen.items()
+    ]
+    columns = {"policy": "fold", "models": "right", "mean P": "right", "$/1,000\ncalls": "right", "saved": "right"}
+    return _output.table("Beside always the model that is best in the mean", columns, rows)
+
+
+def _of(model: str, ranking: Sequence[Ranked]) -> Ranked:
+    return next(ranked for ranked in ranking if ranked.model == model)
+
+
+def _mean(ranked: Sequence[Ranked]) -> float:
+    return fmean(one.probability for one in ranked)
+
+
+def _thousand(ranked: Sequence[Ranked]) -> str:
+    """Format USD for a thousand calls like these."""
+    return f"{1000 * _cost(ranked):.2f}"
+
+
+def _cost(ranked: Sequence[Ranked]) -> float:
+    return fmean(one.expected_cost_usd or 0.0 for one in ranked)

@@ -1,24 +1,31 @@
-"""`cit demo`: the shipped checkpoint over the whole catalogue, without a network and without a store."""
+"""`cit demo`: the shipped checkpoint among models that people call today, without a network and without a store."""
 
 from __future__ import annotations
 
 import json
+import re
 
-from cit_core.catalogue import catalogue_candidates
-from cit_core.cli.demo import QUESTIONS
+from cit_core.cli.demo import MODELS, POLICY, QUESTIONS
 
 
-def test_the_demo_shows_every_question_a_policy_table_and_what_to_do_next(cit, tmp_path):
+def test_the_demo_fits_80_columns_saves_money_and_says_what_to_do_next(cit, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     result = cit("demo")
     assert result.exit_code == 0, result.stderr
-    assert f"{len(QUESTIONS)} questions among {len(catalogue_candidates())} models" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert f"{len(QUESTIONS)} questions among {len(MODELS)} models" in result.stdout
     for question in QUESTIONS:
-        assert question[:25] in result.stdout
-    assert "cost:0.015" in result.stdout
-    assert "threshold:0.7" in result.stdout
-    assert "explained:" in result.stdout
+        assert question[:15] in result.stdout
+    alone, *policies = re.findall(r"^  (\S.*?) +(\d) +([\d.]+)% +([\d.]+) +(\d+)%", result.stdout, re.M)
+    assert alone[0].startswith("always ")
+    assert alone[4] == "0"
+    for name, winners, probability, _, saved in policies:
+        assert int(winners) > 1, f"{name} routes"
+        assert int(saved) >= 30
+        assert float(probability) >= float(alone[2]) - 10
     assert " ms for a decision, no LLM called" in result.stdout
-    assert [line.split()[0] for line in result.stdout.splitlines()[-2:]] == ["Next:", "cit"]
+    commands = [line.removeprefix("Next:").strip() for line in result.stdout.splitlines()[-2:]]
+    assert [command.split()[:2] for command in commands] == [["cit", "models"], ["cit", "route"]]
     assert list(tmp_path.iterdir()) == [], "the demo leaves nothing behind"
 
 
@@ -26,6 +33,5 @@ def test_the_demo_as_json(cit):
     records = json.loads(cit("demo", "--json").stdout)
     assert [record["question"] for record in records] == list(QUESTIONS)
     assert [record["id"] for record in records] == list(range(1, len(QUESTIONS) + 1))
-    for record in records:
-        assert len(record["scores"]) == len(catalogue_candidates())
-        assert record["probability"] == max(record["scores"].values())
+    assert {model for record in records for model in record["scores"]} == set(MODELS)
+    assert len({record["model"] for record in records}) >= 3, f"several models win with {POLICY}"
