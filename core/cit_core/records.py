@@ -123,6 +123,22 @@ class Candidate(Record):
     params_b: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Parameters in all [billions]."""
     license: str | None = None
+    aliases: tuple[Identifier, ...] = ()
+    """Other names of the model."""
+    max_output: Positive | None = None
+    """Longest answer [tokens]."""
+    price_cached: Amount | None = None
+    """USD per 1M prompt tokens that the provider has cached."""
+    reasoning: bool | None = None
+    """Whether it thinks before it answers."""
+    effort: Identifier | None = None
+    """Reasoning effort that it is asked with."""
+    deprecated: date | None = None
+    """Day from which it is no longer served."""
+    successor: Identifier | None = None
+    """Model that its maker recommends in its place."""
+    source: str | None = None
+    """Where these facts come from, and of which day."""
     notes: str = ""
     """Free text about the model, part of its capability text, which the shipped `mini` does not read."""
 

@@ -17,7 +17,7 @@ from typing import Any
 from cit_core.catalogue.aliases import effort_of, normalised, spellings, undated
 from cit_core.errors import InvalidInput
 
-__all__ = ["AmbiguousModel", "Model", "current_models", "facts_as_of", "find_model", "similar_names"]
+__all__ = ["AmbiguousModel", "Model", "current_models", "facts_as_of", "find_model", "maker_of", "similar_names"]
 
 PROVIDERS = {
     "google_genai": "google",
@@ -134,6 +134,12 @@ def find_model(name: str) -> Model | None:
             choices = ", ".join(sorted(f"{model.provider}:{model.id}" for model in candidates))
             raise AmbiguousModel(f"{name!r} may be one of {choices}; write the one that is meant")
     return None
+
+
+def maker_of(provider: str) -> str:
+    """Return our name of a maker, whatever a framework or a reseller calls it."""
+    name = provider.strip().lower()
+    return PROVIDERS.get(name, name)
 
 
 def similar_names(name: str, number: int = 3) -> list[str]:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 from cit_core.catalogue.aliases import effort_of
-from cit_core.catalogue.facts import Model, facts_as_of, find_model, similar_names
+from cit_core.catalogue.facts import AmbiguousModel, Model, current_models, facts_as_of, find_model, similar_names
 from cit_core.catalogue.linked import Linked, average_for_price, linked, linked_capability
 from cit_core.catalogue.profiles import catalogue_capabilities
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.records import Candidate, Capability, require_unique
 
-__all__ = ["Resolved", "resolve_models"]
+__all__ = [
+    "Listed",
+    "Resolved",
+    "by_accuracy",
+    "list_model",
+    "list_stored",
+    "public_models",
+    "resolve_models",
+]
 
+CORE_TEST = "the core test, by TIGER-AI-Lab/MMLU-Pro"
 Basis = Literal["measured", "linked", "average"]
 
 
@@ -34,6 +44,64 @@ class Resolved:
     capability: Capability
     basis: Basis
     because: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A model in a list.
+
+    Attributes:
+        capability: Facts and profile; without results if nothing is known of how well it answers.
+        basis: What the profile rests on: `linked` scores, a test of `2024`, `measured` in a store, or none.
+        provider: The maker; None if it is not known.
+        open: Whether the weights are published; None if no source says.
+        because: Where the profile comes from, in words.
+        url: Price page of the maker.
+    """
+
+    capability: Capability
+    basis: Literal["linked", "2024", "measured", "none"]
+    provider: str | None = None
+    open: bool | None = None
+    because: str = ""
+    url: str | None = None
+
+
+def public_models() -> list[Listed]:
+    """List the models that are served today, those with a profile first, and then the measured ones of 2024."""
+    found = [list_model(model) for model in current_models()] + [
+        Listed(capability, "2024", open=capability.candidate.params_b is not None, because=CORE_TEST)
+        for capability in catalogue_capabilities()
+    ]
+    return sorted(found, key=lambda one: (one.basis == "2024", one.basis == "none", *by_accuracy(one.capability)))
+
+
+def list_model(model: Model) -> Listed:
+    """List a model that is served today, by the name `provider:id`."""
+    name = f"{model.provider}:{model.id}"
+    if linked(name) is None:
+        because = f"fewer than two sources have scored it: routed as an average model of its price ({facts_as_of()})"
+        return Listed(
+            Capability(candidate=_candidate(name, model)), "none", model.provider, model.open, because, model.url
+        )
+    found = _of_model(name, model)
+    return Listed(found.capability, "linked", model.provider, model.open, found.because, model.url)
+
+
+def list_stored(capability: Capability) -> Listed:
+    """List a model of a store, with its maker if its name says which."""
+    try:
+        model = find_model(capability.candidate.id)
+    except AmbiguousModel:
+        model = None
+    basis: Literal["measured", "none"] = "measured" if capability.results else "none"
+    return Listed(capability, basis, None if model is None else model.provider, None if model is None else model.open)
+
+
+def by_accuracy(capability: Capability) -> tuple[float, str]:
+    """Return a sort key: the most accurate first, models without a profile last, ties by id."""
+    mean = capability.mean_accuracy
+    return math.inf if math.isnan(mean) else -mean, capability.candidate.id
 
 
 def resolve_models(
@@ -86,7 +154,7 @@ def _public(name: str, public: Mapping[str, Capability], strict: bool) -> Resolv
     if not name.strip():
         raise InvalidInput("a model's name is empty; give provider:model, for instance openai:gpt-5-mini")
     if name in public:
-        return Resolved(public[name], "measured", "the core test, by TIGER-AI-Lab/MMLU-Pro")
+        return _measured(public[name])
     model = find_model(name)
     if model is None:
         if strict:
@@ -95,6 +163,14 @@ def _public(name: str, public: Mapping[str, Capability], strict: bool) -> Resolv
             raise InvalidInput(f"no model {shown(name)} is known{hint}; `cit models list` shows all")
         found, because = average_for_price(None), "nothing is known of it: an average model"
         return Resolved(linked_capability(Candidate(id=name), found), "average", because)
+    return _of_model(name, model)
+
+
+def _measured(capability: Capability) -> Resolved:
+    return Resolved(capability, "measured", CORE_TEST)
+
+
+def _of_model(name: str, model: Model) -> Resolved:
     effort = effort_of(name)[1]
     found_scores = linked(f"{model.provider}:{model.id}", effort)
     candidate = _candidate(name, model)
@@ -118,5 +194,17 @@ def _candidate(name: str, model: Model) -> Candidate:
         modalities=model.modalities,
         tools=model.tools,
         structured_output=model.structured_output,
-        released=None if model.released is None else date.fromisoformat(model.released),
+        released=_day(model.released),
+        aliases=model.aliases,
+        max_output=model.max_output,
+        price_cached=model.price_cached,
+        reasoning=model.reasoning,
+        effort=effort_of(name)[1],
+        deprecated=_day(model.deprecated),
+        successor=model.successor,
+        source=f"{model.source}, {facts_as_of()}",
     )
+
+
+def _day(written: str | None) -> date | None:
+    return None if written is None else date.fromisoformat(written)

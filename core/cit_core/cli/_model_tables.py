@@ -11,48 +11,59 @@ from cit_core.cli._output import percent, table
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from cit_core.catalogue.resolve import Listed
     from cit_core.records import Candidate, Capability
     from cit_core.store import Source
 
-__all__ = ["by_accuracy", "facts_table", "models_table", "source_summary", "sources_table", "summary", "task_table"]
+__all__ = ["facts_table", "models_table", "source_summary", "sources_table", "summary", "task_table"]
 
 PRICE = "USD per 1M tokens"
+MILLION = 1_000_000
+FEW = 5
+"""Tasks shown of the best and of the worst."""
+ASKED = ("context window", "price in", "price out", "reads", "tools", "structured output", "released", "license")
+"""Facts that matter for routing, of which a table says that they are not known."""
 
 
-def by_accuracy(capability: Capability) -> tuple[float, str]:
-    """Return a sort key: the most accurate first, unmeasured models last, ties by id."""
-    mean = capability.mean_accuracy
-    return math.inf if math.isnan(mean) else -mean, capability.candidate.id
-
-
-def summary(capability: Capability) -> dict[str, Any]:
+def summary(listed: Listed) -> dict[str, Any]:
     """Return a model as a JSON object: facts, mean accuracy, and the number of tasks and questions behind it."""
+    capability = listed.capability
     mean = capability.mean_accuracy
     return {
         **capability.candidate.model_dump(mode="json"),
+        "provider": listed.provider,
+        "open": listed.open,
+        "profile": listed.basis,
         "mean_accuracy": None if math.isnan(mean) else mean,
         "tasks": len(capability.results),
         "questions": sum(result.count for result in capability.results),
     }
 
 
-def models_table(title: str, capabilities: Sequence[Capability]) -> Table:
+def models_table(title: str, models: Sequence[Listed]) -> Table:
     """Build a table with one line per model."""
-    columns = {"model": "fold", "accuracy": "right", "size": "right", "released": "left", "context": "right"}
+    columns = {"model": "fold", "accuracy": "right", "profile": "left", "released": "left", "context": "right"}
     columns |= {"$/1M\nin / out": "right"}
-    return table(title, columns, [_line(capability) for capability in capabilities])
+    return table(title, columns, [_line(listed) for listed in models])
 
 
-def _line(capability: Capability) -> list[str]:
-    candidate = capability.candidate
+def _line(listed: Listed) -> list[str]:
+    candidate = listed.capability.candidate
     return [
         candidate.id,
-        percent(capability.mean_accuracy),
-        "–" if candidate.params_b is None else f"{candidate.params_b:g}B",
+        percent(listed.capability.mean_accuracy),
+        "–" if listed.basis == "none" else listed.basis,
         "–" if candidate.released is None else f"{candidate.released:%Y-%m}",
-        "–" if candidate.context_window is None else f"{candidate.context_window:,}",
+        _tokens(candidate.context_window),
         _prices(candidate),
     ]
+
+
+def _tokens(number: int | None) -> str:
+    """Format a window in thousands or millions of tokens."""
+    if number is None:
+        return "–"
+    return f"{number / 1e6:.2g}M" if number >= MILLION else f"{number / 1e3:.3g}k"
 
 
 def source_summary(source: Source) -> dict[str, Any]:
@@ -86,33 +97,59 @@ def _prices(candidate: Candidate) -> str:
     return " / ".join("–" if price is None else f"{price:g}" for price in (candidate.price_in, candidate.price_out))
 
 
-def facts_table(candidate: Candidate, provenance: Mapping[str, Any] | None = None) -> Table:
-    """Build a table of all facts with their units and, where known, their sources."""
+def facts_table(listed: Listed, provenance: Mapping[str, Any] | None = None) -> Table:
+    """Build a table of the facts that are known with their units and sources, and of the names of the others."""
+    candidate = listed.capability.candidate
     facts = {
-        "context window": None if candidate.context_window is None else f"{candidate.context_window:,} tokens",
-        "price in": None if candidate.price_in is None else f"{candidate.price_in:g} {PRICE}",
-        "price out": None if candidate.price_out is None else f"{candidate.price_out:g} {PRICE}",
+        "maker": listed.provider,
+        "other names": ", ".join(candidate.aliases) or None,
+        "context window": _limit(candidate.context_window),
+        "longest answer": _limit(candidate.max_output),
+        "price in": _price(candidate.price_in),
+        "price in, cached": _price(candidate.price_cached),
+        "price out": _price(candidate.price_out),
         "reads": ", ".join(candidate.modalities or ()) or None,
         "tools": _yes_no(candidate.tools),
         "structured output": _yes_no(candidate.structured_output),
+        "reasoning": _yes_no(candidate.reasoning),
+        "effort": candidate.effort,
         "released": None if candidate.released is None else candidate.released.isoformat(),
+        "no longer served": None if candidate.deprecated is None else f"from {candidate.deprecated.isoformat()}",
+        "successor": candidate.successor,
         "parameters": None if candidate.params_b is None else f"{candidate.params_b:g} billion",
+        "weights published": _yes_no(listed.open),
         "license": candidate.license,
         "notes": candidate.notes or None,
+        "source": candidate.source,
+        "price page": listed.url,
+        "profile": listed.because or None,
         **{f"source: {name}": str(value) for name, value in (provenance or {}).items()},
     }
-    return table(candidate.id, {"fact": "left", "value": "fold"}, [(k, v or "not known") for k, v in facts.items()])
+    known = [(name, value) for name, value in facts.items() if value]
+    missing = ", ".join(name for name in ASKED if not facts[name])
+    return table(
+        candidate.id, {"fact": "left", "value": "fold"}, [*known, *([("not known", missing)] if missing else [])]
+    )
+
+
+def _limit(number: int | None) -> str | None:
+    return None if number is None else f"{number:,} tokens"
+
+
+def _price(usd: float | None) -> str | None:
+    return None if usd is None else f"{usd:g} {PRICE}"
 
 
 def _yes_no(value: bool | None) -> str | None:
     return None if value is None else "yes" if value else "no"
 
 
-def task_table(capability: Capability) -> Table:
-    """Build a table of the accuracy on each task, the best first."""
-    rows = [
-        (result.task.id, percent(result.accuracy), str(result.count), result.task.description)
-        for result in sorted(capability.results, key=lambda result: (-result.accuracy, result.task.id))
-    ]
-    title = f"{percent(capability.mean_accuracy)} over {len(rows)} tasks" if rows else "never measured"
+def task_table(capability: Capability, *, all_: bool = True) -> Table:
+    """Build a table of the accuracy on each task, the best first; without `all_`, of the best and the worst few."""
+    found = sorted(capability.results, key=lambda result: (-result.accuracy, result.task.id))
+    title = f"{percent(capability.mean_accuracy)} over {len(found)} tasks" if found else "never measured"
+    if not all_ and len(found) > 2 * FEW + 1:
+        title += f"; the best and the worst {FEW}, --all shows every one"
+        found = [*found[:FEW], *found[-FEW:]]
+    rows = [(result.task.id, percent(result.accuracy), str(result.count), result.task.description) for result in found]
     return table(title, {"task": "fold", "accuracy": "right", "questions": "right", "about": "fold"}, rows)

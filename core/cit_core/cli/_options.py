@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
 
 __all__ = [
+    "CATALOGUE",
     "DEFAULT_STORE",
     "CheckpointOption",
     "IdArgument",
@@ -35,6 +36,7 @@ __all__ = [
     "typed_store",
 ]
 
+CATALOGUE = "catalogue"
 DEFAULT_STORE = "default"
 config: ContextVar[Path | None] = ContextVar("config", default=None)
 """The file of `cit --config`."""
@@ -135,7 +137,6 @@ def _address(url: str | None) -> str | None:
         InvalidInput: If it is the catalogue.
     """
     from cit_core.errors import InvalidInput
-    from cit_core.settings import CATALOGUE
 
     chosen = settings().store if url is None else url
     if chosen == CATALOGUE:
@@ -150,7 +151,6 @@ def is_default(url: str | None) -> bool:
 
 def reads_catalogue(url: str | None) -> bool:
     """Return whether a verb that reads takes the shipped catalogue: named, or because there is no store."""
-    from cit_core.settings import CATALOGUE
     from cit_core.store.url import default_file
 
     chosen = settings().store if url is None else url

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cit_core.cli import _output
 from cit_core.cli._model_tables import (
-    by_accuracy,
     facts_table,
     models_table,
     source_summary,
@@ -16,11 +16,12 @@ from cit_core.cli._model_tables import (
     summary,
     task_table,
 )
-from cit_core.cli._options import IdArgument, JsonOption, StoreOption, open_store, reads_catalogue
+from cit_core.cli._options import CATALOGUE, IdArgument, JsonOption, StoreOption, open_store, reads_catalogue
 from cit_core.errors import InvalidInput, UnknownCandidate
 
 if TYPE_CHECKING:
-    from cit_core.records import Candidate, Capability
+    from cit_core.catalogue.resolve import Listed
+    from cit_core.records import Candidate
     from cit_core.store import CapabilityStore
 
 __all__ = ["add", "app"]
@@ -29,32 +30,102 @@ app = typer.Typer(no_args_is_help=True, help="Show, add and remove the LLMs that
 
 
 @app.command("list")
-def list_(store: StoreOption = None, json_: JsonOption = False) -> None:
-    """List the models of the shipped catalogue, or of a store, the most accurate first."""
-    where, found = _capabilities(store)
-    capabilities = sorted(found, key=by_accuracy)
+def list_(
+    store: StoreOption = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", metavar="NAME", help="Only of this maker: openai, google, ...")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Only models whose weights are published.")] = False,
+    max_price: Annotated[
+        float | None,
+        typer.Option("--max-price", metavar="USD", min=0.0, help="Only with at most this price per 1M answer tokens."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="YYYY-MM-DD", help="Only released on this day or later.")
+    ] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="List also the models of the catalogue that nobody has scored.")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """List the models of a store, or of the shipped catalogue: today's first, the most accurate first."""
+    where, found = _listed(store)
+    day = _day(since)
+    fits = [one for one in found if _fits(one, provider, day, max_price, open_=open_)]
+    shown = fits if all_ or not reads_catalogue(store) else [one for one in fits if one.basis != "none"]
     if json_:
-        _output.as_json([summary(capability) for capability in capabilities])
-    elif capabilities:
-        _output.show(models_table(f"{len(capabilities)} models in {where}", capabilities))
-    else:
+        _output.as_json([summary(one) for one in shown])
+        return
+    if shown:
+        _output.show(models_table(f"{len(shown)} models in {where}", shown))
+    if len(fits) > len(shown):
+        _output.note(f"{len(fits) - len(shown)} more that nobody has scored: cit models list --all")
+    if shown and reads_catalogue(store):
+        _output.note("accuracy: on the core tasks; linked: from published scores; 2024: of an older test, kept for it")
+    elif not found:
         _output.note("the store holds no model; `cit models add ID` and `cit import` add some")
+    elif not fits:
+        makers = ", ".join(sorted({one.provider for one in found if one.provider}))
+        _output.note(f"no model fits; makers: {makers or 'not known'}")
+
+
+def _fits(one: Listed, provider: str | None, since: date | None, max_price: float | None, *, open_: bool) -> bool:
+    """Return whether a model passes the filters; what is not known does not."""
+    from cit_core.catalogue.facts import maker_of
+
+    candidate = one.capability.candidate
+    return (
+        (provider is None or one.provider == maker_of(provider))
+        and (not open_ or one.open is True)
+        and (max_price is None or (candidate.price_out is not None and candidate.price_out <= max_price))
+        and (since is None or (candidate.released is not None and candidate.released >= since))
+    )
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(f"--since {text!r} is no day; write it as 2026-01-31") from None
 
 
 @app.command()
-def show(id_: IdArgument, store: StoreOption = None, json_: JsonOption = False) -> None:
-    """Show one model: its facts, their sources, and its accuracy task by task."""
-    where, found = _capabilities(store)
-    known = {capability.candidate.id: capability for capability in found}
-    if id_ not in known:
-        raise UnknownCandidate(id_, known, where)
-    provenance = _provenance(id_) if reads_catalogue(store) else None
+def show(
+    id_: IdArgument,
+    store: StoreOption = None,
+    all_: Annotated[bool, typer.Option("--all", help="Show the accuracy on every task.")] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Show one model: its facts, their sources, and its accuracy task by task. Any name of a public model works."""
+    one, provenance = _find(id_, store)
     if json_:
-        tasks = [{"task": r.task.id, "accuracy": r.accuracy, "count": r.count} for r in known[id_].results]
-        _output.as_json({**summary(known[id_]), "results": tasks, "provenance": provenance})
+        tasks = [{"task": r.task.id, "accuracy": r.accuracy, "count": r.count} for r in one.capability.results]
+        _output.as_json({**summary(one), "results": tasks, "provenance": provenance, "because": one.because})
         return
-    _output.show(facts_table(known[id_].candidate, provenance))
-    _output.show(task_table(known[id_]))
+    _output.show(facts_table(one, provenance))
+    _output.show(task_table(one.capability, all_=all_))
+
+
+def _find(id_: str, store: str | None) -> tuple[Listed, dict[str, str] | None]:
+    """Return a model of the store, or else of the catalogue if no store was named; and its provenance there."""
+    from cit_core.catalogue import catalogue_capabilities, provenance
+    from cit_core.catalogue.facts import find_model
+    from cit_core.catalogue.resolve import Listed, list_model
+
+    where, found = ("", []) if reads_catalogue(store) else _listed(store)
+    known = {one.capability.candidate.id: one for one in found}
+    if id_ in known:
+        return known[id_], None
+    if store is not None and not reads_catalogue(store):
+        raise UnknownCandidate(id_, known, where)
+    for capability in catalogue_capabilities():
+        if capability.candidate.id == id_:
+            return Listed(capability, "2024", open=capability.candidate.params_b is not None), provenance(id_)
+    model = find_model(id_)
+    if model is None:
+        where, public = _listed(CATALOGUE)
+        raise UnknownCandidate(id_, [*known, *(one.capability.candidate.id for one in public)], where)
+    return list_model(model), None
 
 
 @app.command()
@@ -92,20 +163,14 @@ def sources(
         _output.note("the store holds no outcome; `cit import` and `cit aptitude run` add some")
 
 
-def _capabilities(store: str | None) -> tuple[str, tuple[Capability, ...]]:
-    """Return the name of what was searched, without a password, and the capabilities in it."""
+def _listed(store: str | None) -> tuple[str, list[Listed]]:
+    """Return the name of what was searched, without a password, and the models in it."""
+    from cit_core.catalogue.resolve import by_accuracy, list_stored, public_models
+
     if reads_catalogue(store):
-        from cit_core.catalogue import catalogue_capabilities
-
-        return "the catalogue", catalogue_capabilities()
+        return "the catalogue", public_models()
     with open_store(store) as opened:
-        return opened.url, opened.capabilities()
-
-
-def _provenance(id_: str) -> dict[str, str]:
-    from cit_core.catalogue import provenance
-
-    return provenance(id_)
+        return opened.url, [list_stored(one) for one in sorted(opened.capabilities(), key=by_accuracy)]
 
 
 @app.command()

@@ -73,6 +73,14 @@ candidates = Table(
     Column("params_b", Double),
     Column("license", Text),
     Column("notes", Text, nullable=False),
+    Column("aliases", JSON, nullable=False, server_default="[]"),
+    Column("max_output", BigInteger),
+    Column("price_cached", Double),
+    Column("reasoning", Boolean),
+    Column("effort", Text),
+    Column("deprecated", Date),
+    Column("successor", Text),
+    Column("source", Text),
 )
 
 tasks = Table(

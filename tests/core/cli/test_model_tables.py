@@ -9,7 +9,8 @@ import pytest
 
 from cit_core import Candidate, Capability, Task
 from cit_core.cli import _output
-from cit_core.cli._model_tables import by_accuracy, facts_table, models_table, summary, task_table
+from cit_core.catalogue.resolve import Listed, by_accuracy
+from cit_core.cli._model_tables import facts_table, models_table, summary, task_table
 from cit_core.records import TaskResult
 
 NEW = Candidate(id="new")
@@ -36,6 +37,10 @@ def measured(candidate: Candidate, *accuracies: float) -> Capability:
     return Capability(candidate=candidate, results=tuple(results))
 
 
+def listed(candidate: Candidate, *accuracies: float) -> Listed:
+    return Listed(measured(candidate, *accuracies), "measured" if accuracies else "none")
+
+
 def printed(table: Any, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     monkeypatch.setenv("COLUMNS", str(width))
     _output.show(table)
@@ -48,8 +53,8 @@ def test_the_most_accurate_first_and_unmeasured_models_last() -> None:
 
 
 def test_a_summary_has_facts_and_counts() -> None:
-    assert summary(measured(NEW))["mean_accuracy"] is None
-    record = summary(measured(KNOWN, 0.5, 1.0))
+    assert summary(listed(NEW))["mean_accuracy"] is None
+    record = summary(listed(KNOWN, 0.5, 1.0))
     assert (record["mean_accuracy"], record["tasks"], record["questions"], record["tools"]) == (0.75, 2, 40, True)
 
 
@@ -57,9 +62,9 @@ def test_a_summary_has_facts_and_counts() -> None:
 def test_a_list_fits_its_width_and_keeps_every_figure(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = printed(models_table("2 models", [measured(KNOWN, 0.5), measured(NEW)]), width, monkeypatch, capsys)
+    text = printed(models_table("2 models", [listed(KNOWN, 0.5), listed(NEW)]), width, monkeypatch, capsys)
     assert max(map(len, text.splitlines())) <= width
-    for figure in ("50.0%", "70.6B", "2024-09", "1,048,576", "0.15 / 12.5"):
+    for figure in ("50.0%", "measured", "2024-09", "1M", "0.15 / 12.5"):
         assert figure in text
     names = [line.split()[0] for line in text.splitlines() if line.strip()]
     assert KNOWN.id in "".join(names)
@@ -70,12 +75,23 @@ def test_a_list_fits_its_width_and_keeps_every_figure(
 def test_facts_and_tasks_fit_too(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = printed(facts_table(KNOWN, {"facts": "a source " * 20}), width, monkeypatch, capsys)
+    text = printed(facts_table(listed(KNOWN), {"facts": "a source " * 20}), width, monkeypatch, capsys)
     text += printed(task_table(measured(KNOWN, 0.25, 0.75)), width, monkeypatch, capsys)
     assert max(map(len, text.splitlines())) <= width
     assert "12.5 USD per 1M tokens" in text
     assert text.index("75.0%") < text.index("25.0%")
     assert "not known" in text
+
+
+def test_many_tasks_are_folded_to_the_best_and_the_worst(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capability = measured(KNOWN, *(n / 50 for n in range(50)))
+    text = printed(task_table(capability, all_=False), 80, monkeypatch, capsys)
+    assert text.count("Treaties") == 10
+    assert "98.0%" in text
+    assert "--all shows every one" in text
+    assert printed(task_table(capability), 80, monkeypatch, capsys).count("Treaties") == 50
 
 
 def test_a_model_that_was_never_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

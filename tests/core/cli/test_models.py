@@ -38,8 +38,8 @@ def test_a_store_is_listed_the_most_accurate_first(cit, zoo):
     assert "3 models in" in lines[0]
     rows = [line.split() for line in lines if line.split()[:1] and line.split()[0] in {"weak", "strong", "new"}]
     assert [row[:4] for row in rows] == [
-        ["strong", "100.0%", "7B", "–"],
-        ["weak", "50.0%", "–", "–"],
+        ["strong", "100.0%", "measured", "–"],
+        ["weak", "50.0%", "measured", "–"],
         ["new", "–", "–", "–"],
     ]
 
@@ -179,20 +179,57 @@ def test_verbs_that_read_make_no_store(cit, tmp_path, arguments):
 # -- the shipped catalogue --------------------------------------------------------------------------------------------
 
 
-def test_the_catalogue_is_listed_and_shown_with_its_sources(cit):
+def test_the_catalogue_lists_todays_models_first_and_marks_those_of_2024(cit):
     records = json.loads(cit("models", "list", "--json").stdout)
-    assert [r["id"] for r in records] == [
-        r["id"] for r in sorted(records, key=lambda r: (-r["mean_accuracy"], r["id"]))
-    ]
-    assert {r["id"] for r in records} == {candidate.id for candidate in catalogue_candidates()}
-    best = records[0]["id"]
-    assert best in cit("models", "list").stdout
-    shown = json.loads(cit("models", "show", best, "--json").stdout)
-    assert shown["provenance"] == provenance(best)
-    assert len(shown["results"]) == shown["tasks"] > 0
-    text = cit("models", "show", best).stdout
-    assert "source: outcomes" in text
-    assert shown["results"][0]["task"] in text
+    old = [r["profile"] == "2024" for r in records]
+    assert sum(old) == len(catalogue_candidates())
+    assert old == sorted(old), "today's first"
+    linked = [r["mean_accuracy"] for r in records if r["profile"] == "linked"]
+    assert len(linked) >= 100
+    assert linked == sorted(linked, reverse=True)
+    assert len(json.loads(cit("models", "list", "--all", "--json").stdout)) >= 400
+    result = cit("models", "list")
+    assert "more that nobody has scored: cit models list --all" in result.stderr
+    assert "2024: of an older test" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fits"),
+    [
+        (["--provider", "google_genai"], lambda r: r["provider"] == "google"),
+        (["--open"], lambda r: r["open"] is True),
+        (["--max-price", "1.5"], lambda r: r["price_out"] <= 1.5),
+        (["--since", "2026-01-01"], lambda r: r["released"] >= "2026-01-01"),
+    ],
+)
+def test_filters_leave_what_is_known_to_fit(cit, arguments, fits):
+    records = json.loads(cit("models", "list", *arguments, "--all", "--json").stdout)
+    assert 5 < len(records) < 400
+    assert all(map(fits, records))
+
+
+def test_a_filter_that_nothing_fits_names_the_makers_and_a_bad_day_is_refused(cit, zoo):
+    assert "makers: ai21, alibaba" in cit("models", "list", "--provider", "nobody").stderr
+    refused = cit("models", "list", "--since", "May")
+    assert (refused.exit_code, refused.stderr) == (2, "error: --since 'May' is no day; write it as 2026-01-31\n")
+    assert [r["id"] for r in json.loads(cit("models", "list", *STORE, "--open", "--json").stdout)] == []
+
+
+def test_a_model_is_shown_by_any_name_with_every_fact_and_its_source(cit, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("gpt-5-mini-2025-08-07", "openrouter/openai/gpt-5-mini", "openai:gpt-5-mini"):
+        shown = json.loads(cit("models", "show", name, "--json").stdout)
+        assert (shown["id"], shown["profile"], len(shown["results"])) == ("openai:gpt-5-mini", "linked", 50)
+    for fact in ("max_output", "price_cached", "reasoning", "deprecated", "successor", "aliases", "source"):
+        assert shown[fact] not in (None, []), fact
+    assert "2026" in shown["source"]
+    text = cit("models", "show", "gpt-5-mini").stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert len(text.splitlines()) < 90
+    assert "not known" in text
+    old = cit("models", "show", "gemma-7b").stdout
+    assert "source: outcomes" in old
+    assert json.loads(cit("models", "show", "gemma-7b", "--json").stdout)["provenance"] == provenance("gemma-7b")
 
 
 def test_an_unknown_model_of_the_catalogue_names_the_closest(cit):

@@ -17,7 +17,12 @@ from cit_core.store.schema import metadata
 
 __all__ = ["REVISIONS", "VERSION_TABLE", "revision_of", "upgrade"]
 
-STEPS = {"0001": "m0001_first_tables", "0002": "m0002_measuring", "0003": "m0003_loads"}
+STEPS = {
+    "0001": "m0001_first_tables",
+    "0002": "m0002_measuring",
+    "0003": "m0003_loads",
+    "0004": "m0004_candidate_facts",
+}
 REVISIONS = tuple(STEPS)
 """Every revision this release knows, oldest first."""
 VERSION_TABLE = "cit_router_revision"
