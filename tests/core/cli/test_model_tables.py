@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cit_core import Candidate, Capability, Task
-from cit_core.cli import _output
 from cit_core.catalogue.resolve import Listed, by_accuracy
+from cit_core.cli import _output
 from cit_core.cli._model_tables import facts_table, models_table, summary, task_table
 from cit_core.records import TaskResult
 

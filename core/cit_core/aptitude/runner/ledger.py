@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cit_core.aptitude.runner.plan import AptitudeTest, Question
-from cit_core.catalogue import catalogue_candidates
+from cit_core.catalogue.resolve import public_candidate
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Usage
 from cit_core.store import CapabilityStore, Writer
@@ -198,7 +198,7 @@ def settled_candidate(given: str | Candidate, stored: Iterable[Candidate]) -> Ca
     there = _by_id(stored, facts.id)
     stated = {name: getattr(facts, name) for name in facts.model_dump(exclude_defaults=True)}
     if there is None:
-        known = _by_id(catalogue_candidates(), facts.id) or Candidate(id=facts.id)
+        known = public_candidate(facts.id) or Candidate(id=facts.id)
         return known.model_copy(update=stated)
     nothing = Candidate(id=facts.id)
     for name, value in stated.items():
