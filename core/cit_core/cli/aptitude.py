@@ -133,6 +133,9 @@ def run(
         typer.Option(metavar="SHARE", help="Share of the questions that may fail; with more, nothing is published."),
     ] = 0.05,
     circle: CircleOption = 0,
+    retest: Annotated[
+        bool, typer.Option("--retest", help="Ask every question again; earlier answers to this test are removed first.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Ask a model every question of a suite that it has not answered yet, and store each answer as it comes."""
@@ -141,7 +144,7 @@ def run(
     from cit_core.aptitude.suites.sources import suite_and_items
     from cit_core.runtime import load_scorer
 
-    options = RunOptions(concurrency, per_minute, timeout, attempts, max_cost_usd, max_failed, circle)
+    options = RunOptions(concurrency, per_minute, timeout, attempts, max_cost_usd, max_failed, circle, retest)
     asked, items = suite_and_items(suite, texts, questions)
     settings = {"temperature": temperature, "max_tokens": max_tokens, "system": system, "effort": effort}
     client, candidate = _client(model, timeout, base_url=base_url, api_key_env=api_key_env, **settings)

@@ -17,7 +17,7 @@ from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Usage
 from cit_core.store import CapabilityStore, Writer
 
-__all__ = ["Ledger", "measured_usage", "settled_candidate"]
+__all__ = ["Ledger", "forget", "measured_usage", "settled_candidate"]
 
 
 class Ledger:
@@ -175,6 +175,15 @@ def _told(name: str, value: Any) -> str:
     if value is None:
         return f"no {name}"
     return f"{name} {value!r:.80}" if name in ("model", "effort", "temperature", "max_tokens") else f"another {name}"
+
+
+def forget(test: AptitudeTest, store: CapabilityStore) -> None:
+    """Remove what a test has given, with what it has cost and the settings that it was begun with."""
+    there = {source.id for source in store.sources()}
+    with store.transaction() as writer:
+        for source in there.intersection((test.source, *test.turn_sources)):
+            writer.remove_source(source)
+        writer.set_setting(f"aptitude run {test.source}", {}, replace=True)
 
 
 def measured_usage(candidate: str, store: CapabilityStore | None) -> Usage:

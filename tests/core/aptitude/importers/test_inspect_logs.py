@@ -248,5 +248,8 @@ def test_what_inspect_writes(
 @pytest.mark.parametrize("content", [b"", b"PK", b"PK\x05\x06" + bytes(18)])
 def test_eval_files_that_cannot_be_read(sqlite_url: str, tmp_path: Path, content: bytes) -> None:
     (path := tmp_path / "log.eval").write_bytes(content)
-    with CapabilityStore(sqlite_url) as store, pytest.raises(InvalidInput, match=r"log\.eval is not a readable Inspect log"):
+    with (
+        CapabilityStore(sqlite_url) as store,
+        pytest.raises(InvalidInput, match=r"log\.eval is not a readable Inspect log"),
+    ):
         import_inspect([path], store)

@@ -307,7 +307,8 @@ def test_without_datasets_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_file_of_questions_and_answers_is_a_test(tmp_path: Path) -> None:
     path = tmp_path / "our_tickets.csv"
     path.write_text(
-        "question,answer,options,task\nWhat is 7 + 8?,15,,\nCapital of Peru?,B,\"['Quito', 'Lima']\",places\nWho?,Nobody,,\n"
+        "question,answer,options,task\nWhat is 7 + 8?,15,,\nCapital of Peru?,B,\"['Quito', 'Lima']\",places\n"
+        "Who?,Nobody,,\n"
     )
     suite, items = own_questions(path)
     assert (suite.name, [task.keywords for task in suite.tasks]) == ("our_tickets", [("our", "tickets"), ("places",)])
