@@ -14,7 +14,7 @@ from cit_core.aptitude.clients._daemon_threads import DaemonThreads
 from cit_core.aptitude.evidence_fit import fit_store
 from cit_core.aptitude.runner import Progress, RunOptions, RunReport, arun_aptitude
 from cit_core.aptitude.runner.runner import loop_is_running
-from cit_core.aptitude.suites import BASICS, find_suite, sources
+from cit_core.aptitude.suites import BASICS, sources
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
 from cit_core.runtime import load_scorer
@@ -29,6 +29,7 @@ def measure(
     store: CapabilityStore,
     suite: str = BASICS,
     texts: str | Path | None = None,
+    questions: str | Path | None = None,
     candidate: str | Candidate | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
@@ -42,6 +43,7 @@ def measure(
         store: Store of the outcomes; a test that was cut off is resumed.
         suite: Name or file of a suite.
         texts: File or dataset with the suite's texts; `cit-basics` generates its own.
+        questions: File of your own questions and answers, in place of a suite (`cit_core.aptitude.suites.sources`).
         candidate: Id in the store, or a record with facts; the client's name if not given.
         progress: Called after every item and every repeated request, in the loop of the test.
         options: Fields of `cit_core.aptitude.runner.RunOptions`.
@@ -55,7 +57,14 @@ def measure(
         asyncio.get_running_loop().set_default_executor(DaemonThreads())  # a call that hangs is left behind
         try:
             return await ameasure(
-                client, store=store, suite=suite, texts=texts, candidate=candidate, progress=progress, **options
+                client,
+                store=store,
+                suite=suite,
+                texts=texts,
+                questions=questions,
+                candidate=candidate,
+                progress=progress,
+                **options,
             )
         finally:
             close = getattr(client, "aclose", None)
@@ -71,6 +80,7 @@ async def ameasure(
     store: CapabilityStore,
     suite: str = BASICS,
     texts: str | Path | None = None,
+    questions: str | Path | None = None,
     candidate: str | Candidate | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
@@ -82,8 +92,7 @@ async def ameasure(
         StoreError: If the store cannot be written. What was kept stays.
     """
     chosen = RunOptions(**_known(options))
-    asked = find_suite(suite)
-    items = await asyncio.to_thread(sources.texts, asked, texts)
+    asked, items = await asyncio.to_thread(sources.suite_and_items, suite, texts, questions)
     report = await arun_aptitude(client, asked, items, store, candidate=candidate, options=chosen, progress=progress)
     if report.published:  # its questions become evidence, too
         await asyncio.to_thread(fit_store, store, load_scorer())

@@ -5,7 +5,6 @@ Axes: N items, T tasks, W words, D width.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.aptitude.item_vectors import Encoder, catalogue_vectors
+from cit_core.aptitude.suites.registry import words_of
 from cit_core.catalogue import known_tasks
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Item, Suite, Task
@@ -123,17 +123,12 @@ def describe_tasks(
     if keywords.keys() - texts:
         unknown = min(keywords.keys() - texts)
         raise InvalidInput(f"keywords are given for task {unknown!r}, and there is none; there are {', '.join(texts)}")
-    described = {task.id: task.keywords for task in known if not set(task.keywords) <= set(_words(task.id))}
+    described = {task.id: task.keywords for task in known if not set(task.keywords) <= set(words_of(task.id))}
     described |= {task.id: task.keywords for task in known_tasks()}
     described |= {task: tuple(words) for task, words in keywords.items()}
     silent = [task for task, own in texts.items() if own and task not in described]
     found = keywords_of(texts) if silent else {}
-    return tuple(Task(id=id_, keywords=described.get(id_) or found.get(id_) or _words(id_)) for id_ in sorted(texts))
-
-
-def _words(task: str) -> tuple[str, ...]:
-    """Return the words in the id of a task which has no keywords."""
-    return tuple(dict.fromkeys(re.findall(r"[^\W_]+", task)))[:10] or (task,)
+    return tuple(Task(id=id_, keywords=described.get(id_) or found.get(id_) or words_of(id_)) for id_ in sorted(texts))
 
 
 def require_keyword_finder() -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "by_accuracy",
     "list_model",
     "list_stored",
+    "public_candidate",
     "public_models",
     "resolve_models",
 ]
@@ -102,6 +103,18 @@ def by_accuracy(capability: Capability) -> tuple[float, str]:
     """Return a sort key: the most accurate first, models without a profile last, ties by id."""
     mean = capability.mean_accuracy
     return math.inf if math.isnan(mean) else -mean, capability.candidate.id
+
+
+def public_candidate(name: str) -> Candidate | None:
+    """Return what is publicly known of a model under the id that was given; None if it is not known, or ambiguous."""
+    old = next((c.candidate for c in catalogue_capabilities() if c.candidate.id == name), None)
+    if old is not None:
+        return old
+    try:
+        model = find_model(name)
+    except AmbiguousModel:
+        return None
+    return None if model is None else _candidate(name, model)
 
 
 def resolve_models(

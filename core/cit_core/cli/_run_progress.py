@@ -19,11 +19,18 @@ __all__ = ["live", "tell_estimate", "tell_run"]
 
 
 @contextmanager
-def live() -> Iterator[Callable[[Progress], None] | None]:
-    """Show the progress of a run on stderr if that is a terminal."""
+def live() -> Iterator[Callable[[Progress], None]]:
+    """Show the progress of a run on stderr; if that is no terminal, each reason of a failure when it first occurs."""
     console = _output.console(stderr=True)
     if not console.is_terminal:
-        yield None
+        told: set[str] = set()
+
+        def tell(progress: Progress) -> None:
+            for reason in progress.reasons.keys() - told:
+                told.add(reason)
+                _output.note(f"{progress.done:,} of {progress.total:,} answered, {progress.failed:,} failed: {reason}")
+
+        yield tell
         return
     from rich.live import Live
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn

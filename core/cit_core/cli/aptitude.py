@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,10 +12,11 @@ import typer
 from cit_core.cli import _aptitude_build, _output, _run_progress
 from cit_core.cli._group import REFUSED
 from cit_core.cli._options import JsonOption, StoreOption, open_store, sqlite_file, typed_store
+from cit_core.cli._options import settings as chosen_settings
 
 if TYPE_CHECKING:
     from cit_core.aptitude.clients import Client
-    from cit_core.records import Candidate, Item, Suite
+    from cit_core.records import Candidate
 
 __all__ = ["app"]
 
@@ -29,7 +31,8 @@ ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="openai:NAME, langchain:WHAT_INIT_CHAT_MODEL_TAKES, llamaindex:module:object or python:module:function.",
+        help="The id of a model in cit.toml, openai:NAME, langchain:WHAT_INIT_CHAT_MODEL_TAKES, "
+        "llamaindex:module:object or python:module:function.",
         show_default=False,
     ),
 ]
@@ -40,6 +43,21 @@ SuiteOption = Annotated[
 TextsOption = Annotated[
     str | None,
     typer.Option("--texts", metavar="FILE|HUB_ID", help="Texts of the suite's questions; cit-basics makes its own."),
+]
+QuestionsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--questions",
+        metavar="FILE",
+        help="Your own questions in place of a suite: a table of question and answer, and if there are any options and "
+        "task. CSV, JSONL or Parquet.",
+    ),
+]
+EffortOption = Annotated[
+    str | None,
+    typer.Option(
+        "--effort", metavar="LEVEL", help="Reasoning effort, as low or high; part of the default id: NAME@LEVEL."
+    ),
 ]
 IdOption = Annotated[
     str | None,
@@ -86,9 +104,11 @@ def run(
     suite: SuiteOption = "cit-basics",
     store: StoreOption = None,
     texts: TextsOption = None,
+    questions: QuestionsOption = None,
     as_: IdOption = None,
     base_url: BaseUrlOption = None,
     api_key_env: KeyOption = None,
+    effort: EffortOption = None,
     temperature: Annotated[
         float | None, typer.Option(metavar="T", help="Sampling temperature. Default: the provider's own.")
     ] = None,
@@ -113,18 +133,22 @@ def run(
         typer.Option(metavar="SHARE", help="Share of the questions that may fail; with more, nothing is published."),
     ] = 0.05,
     circle: CircleOption = 0,
+    retest: Annotated[
+        bool, typer.Option("--retest", help="Ask every question again; earlier answers to this test are removed first.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Ask a model every question of a suite that it has not answered yet, and store each answer as it comes."""
     from cit_core.aptitude.evidence_fit import fit_store
     from cit_core.aptitude.runner import RunOptions, run_aptitude
+    from cit_core.aptitude.suites.sources import suite_and_items
     from cit_core.runtime import load_scorer
 
-    options = RunOptions(concurrency, per_minute, timeout, attempts, max_cost_usd, max_failed, circle)
-    asked, items = _suite(suite, texts)
-    settings = {"temperature": temperature, "max_tokens": max_tokens, "system": system}
-    client = _client(model, timeout, base_url=base_url, api_key_env=api_key_env, **settings)
-    candidate = _candidate(as_ or client.name, price_in, price_out)
+    options = RunOptions(concurrency, per_minute, timeout, attempts, max_cost_usd, max_failed, circle, retest)
+    asked, items = suite_and_items(suite, texts, questions)
+    settings = {"temperature": temperature, "max_tokens": max_tokens, "system": system, "effort": effort}
+    client, candidate = _client(model, timeout, base_url=base_url, api_key_env=api_key_env, **settings)
+    candidate = _stated(candidate, as_, price_in, price_out)
     with open_store(store, create=True) as opened:
         try:
             with _run_progress.live() as progress:
@@ -139,7 +163,8 @@ def run(
         if report.published:  # its questions become evidence, too
             with _output.counting() as count:
                 fit_store(opened, load_scorer(), progress=count)
-        again = ["cit", "aptitude", "run", model, "--as", candidate.id, "--suite", suite]
+        again = ["cit", "aptitude", "run", model, "--as", candidate.id]
+        again += ["--suite", suite] if questions is None else ["--questions", str(questions)]
         again += ["--texts", texts] if texts else []
         typed = typed_store(store)
         _run_progress.tell_run(report, opened.url, shlex.join(again), options, typed=typed, json_=json_)
@@ -153,6 +178,7 @@ def estimate(
     suite: SuiteOption = "cit-basics",
     store: StoreOption = None,
     texts: TextsOption = None,
+    questions: QuestionsOption = None,
     as_: IdOption = None,
     base_url: BaseUrlOption = None,
     api_key_env: KeyOption = None,
@@ -166,33 +192,46 @@ def estimate(
     """Estimate what `cit aptitude run` would still take: calls, tokens, money, time. Calls no LLM, writes nothing."""
     from cit_core.aptitude.runner.estimate import estimate as estimated
     from cit_core.aptitude.runner.runs import RunOptions
+    from cit_core.aptitude.suites.sources import suite_and_items
+    from cit_core.records import Candidate
 
     options = RunOptions(concurrency, per_minute, circle=circle)
-    asked, items = _suite(suite, texts)
-    name = as_ or _client(model, options.timeout_s, base_url=base_url, api_key_env=api_key_env).name
+    asked, items = suite_and_items(suite, texts, questions)
+    if as_ is None:
+        candidate = _client(model, options.timeout_s, base_url=base_url, api_key_env=api_key_env)[1]
+    else:
+        candidate = Candidate(id=as_)
+    candidate = _stated(candidate, as_, price_in, price_out)
     file = sqlite_file(store)
     with nullcontext() if file is not None and not file.exists() else open_store(store) as opened:
-        found = estimated(asked, items, opened, candidate=_candidate(name, price_in, price_out), options=options)
+        found = estimated(asked, items, opened, candidate=candidate, options=options)
     _run_progress.tell_estimate(found, json_=json_)
 
 
-def _suite(name: str, source: str | None) -> tuple[Suite, tuple[Item, ...]]:
-    from cit_core.aptitude.suites import find_suite
-    from cit_core.aptitude.suites.sources import texts
-
-    suite = find_suite(name)
-    return suite, texts(suite, source)
-
-
-def _client(model: str, timeout_s: float, **settings: Any) -> Client:
+def _client(
+    model: str, timeout_s: float, *, base_url: str | None, api_key_env: str | None, **settings: Any
+) -> tuple[Client, Candidate]:
+    """Return the client of a model, and the candidate with the facts that the settings state."""
     from cit_core.aptitude.clients import client
-
-    if model.startswith(PATIENT_CLIENT):
-        settings["timeout_s"] = timeout_s
-    return client(model, **settings)
-
-
-def _candidate(id_: str, price_in: float | None, price_out: float | None) -> Candidate:
     from cit_core.records import Candidate
 
-    return Candidate(id=id_, price_in=price_in, price_out=price_out)
+    entry = chosen_settings().find(model)
+    if entry is not None and entry.upstream is not None:
+        model = f"{PATIENT_CLIENT}{entry.model or entry.id.removeprefix(PATIENT_CLIENT)}"
+        base_url = base_url or entry.upstream
+    if entry is not None:
+        api_key_env = api_key_env or entry.api_key_env
+    if model.startswith(PATIENT_CLIENT):
+        settings["timeout_s"] = timeout_s
+    made = client(model, base_url=base_url, api_key_env=api_key_env, **settings)
+    effort = settings.get("effort")
+    if entry is not None:
+        return made, entry.candidate
+    return made, Candidate(id=f"{made.name}@{effort}" if effort else made.name)
+
+
+def _stated(candidate: Candidate, id_: str | None, price_in: float | None, price_out: float | None) -> Candidate:
+    """Return the candidate with the facts of this command."""
+    facts = {"id": id_, "price_in": price_in, "price_out": price_out}
+    given = {name: value for name, value in facts.items() if value is not None}
+    return type(candidate)(**{**candidate.model_dump(exclude_unset=True), **given})

@@ -248,13 +248,13 @@ def _save(
 ) -> tuple[str, Candidate, int]:
     """Save everything in one transaction; return what was done, the candidate, and the number of new outcomes."""
     from cit_core.aptitude.importers.catalogue_answers import copy_profile
-    from cit_core.catalogue import catalogue_candidates
+    from cit_core.catalogue.resolve import public_candidate
     from cit_core.records import Candidate
 
     with store.transaction() as writer:
         there = next((candidate for candidate in writer.candidates() if candidate.id == id_), None)
-        begin = [there] if there is not None and replace else [c for c in catalogue_candidates() if c.id == id_]
-        candidate = Candidate(**{"id": id_, **(begin[0].model_dump() if begin else {}), **facts})
+        [begin] = [there] if there is not None and replace else [public_candidate(id_)]
+        candidate = Candidate(**{"id": id_, **(begin.model_dump() if begin else {}), **facts})
         if there is not None and there != candidate and not replace:
             raise InvalidInput(f"{id_!r} is in {store.url} with other facts; --replace changes the facts that you give")
         writer.add_candidates([candidate], replace=replace)

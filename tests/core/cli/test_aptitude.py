@@ -71,6 +71,35 @@ def test_a_run_finds_out_what_a_model_knows_and_makes_it_routable(cit: Callable[
     assert json.loads(routed.stdout)["model"] == "sly-1"
 
 
+def test_my_model_on_my_questions_as_the_settings_name_it(cit: Callable[..., Any], monkeypatch: Any) -> None:
+    """`cit.toml` says where the model is; the questions are a table of question and answer."""
+    monkeypatch.setenv("MY_KEY", "sk-secret")
+    rows = [f'"sums {n}: what is {n} + 1?",{n + 1}' for n in range(10)]
+    Path("our tickets.csv").write_text("question,answer\n" + "\n".join(rows))
+    with ScriptedLLM(skilled(SKILL)) as llm:
+        upstream = f'upstream = "{llm.base_url}"\napi_key_env = "MY_KEY"\nprice_in = 1\nprice_out = 10'
+        models = f'[[models]]\nid = "mine"\nmodel = "my-finetune"\n{upstream}'
+        Path("cit.toml").write_text(f'[router]\nstore = "{URL}"\n{models}')
+        result = cit("aptitude", "run", "mine", "--questions", "our tickets.csv", "--effort", "low")
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout.startswith("mine: 80.0% right in 10 of 10 questions, 1 tasks, $")
+        asked = [(r.body["model"], r.body["reasoning_effort"], r.headers["authorization"]) for r in llm.requests]
+        assert set(asked) == {("my-finetune", "low", "Bearer sk-secret")}
+        assert (
+            "0 questions left, 10 answered"
+            in cit("aptitude", "estimate", "mine", "--questions", "our tickets.csv").stdout
+        )
+    routed = json.loads(cit("route", "sums 5: what is 5 + 1?", "--json", open_router=None).stdout)
+    assert routed["scores"].keys() == {"mine"}
+    refused = cit("aptitude", "run", "mine", "--questions", "our tickets.csv", "--texts", "texts.jsonl")
+    assert (refused.exit_code, "questions have their own texts" in refused.stderr) == (2, True)
+
+
+def test_effort_is_part_of_the_candidate(cit: Callable[..., Any]) -> None:
+    with ScriptedLLM(skilled(SKILL), troubles=lambda _: status(401)) as llm:
+        assert cit(*arguments(llm.base_url, "--effort", "high")).stdout.startswith("sly-1@high: none of 30")
+
+
 def test_a_run_survives_everything_that_servers_do(cit: Callable[..., Any]) -> None:
     troubles: list[Trouble] = [
         status(429, retry_after="0.1"), status(429), status(500), status(503, retry_after="0.05"), hang(),

@@ -24,9 +24,13 @@ def test_on_a_terminal_a_run_is_drawn_while_it_goes_on(monkeypatch: pytest.Monke
         assert part in drawn
 
 
-def test_elsewhere_nothing_is_drawn() -> None:
+def test_elsewhere_each_reason_is_told_once_while_the_run_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     with _run_progress.live() as show:
-        assert show is None
+        show(Progress(30, 10, 0, 0, 0, 0.0, {}))
+        assert capsys.readouterr().err == ""
+        for failed in (1, 2):
+            show(Progress(30, 12, 2, failed, 3, 0.25, {}, {"HTTP 503": failed}))
+    assert capsys.readouterr().err == "12 of 30 answered, 1 failed: HTTP 503\n"
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cit_core.aptitude.runner.plan import AptitudeTest, Question
-from cit_core.catalogue import catalogue_candidates
+from cit_core.catalogue.resolve import public_candidate
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Usage
 from cit_core.store import CapabilityStore, Writer
 
-__all__ = ["Ledger", "measured_usage", "settled_candidate"]
+__all__ = ["Ledger", "forget", "measured_usage", "settled_candidate"]
 
 
 class Ledger:
@@ -177,6 +177,15 @@ def _told(name: str, value: Any) -> str:
     return f"{name} {value!r:.80}" if name in ("model", "effort", "temperature", "max_tokens") else f"another {name}"
 
 
+def forget(test: AptitudeTest, store: CapabilityStore) -> None:
+    """Remove what a test has given, with what it has cost and the settings that it was begun with."""
+    there = {source.id for source in store.sources()}
+    with store.transaction() as writer:
+        for source in there.intersection((test.source, *test.turn_sources)):
+            writer.remove_source(source)
+        writer.set_setting(f"aptitude run {test.source}", {}, replace=True)
+
+
 def measured_usage(candidate: str, store: CapabilityStore | None) -> Usage:
     """Return a candidate's mean usage in tests that count; an empty `Usage` if it is not known."""
     if store is None or _by_id(store.candidates(), candidate) is None:
@@ -198,7 +207,7 @@ def settled_candidate(given: str | Candidate, stored: Iterable[Candidate]) -> Ca
     there = _by_id(stored, facts.id)
     stated = {name: getattr(facts, name) for name in facts.model_dump(exclude_defaults=True)}
     if there is None:
-        known = _by_id(catalogue_candidates(), facts.id) or Candidate(id=facts.id)
+        known = public_candidate(facts.id) or Candidate(id=facts.id)
         return known.model_copy(update=stated)
     nothing = Candidate(id=facts.id)
     for name, value in stated.items():

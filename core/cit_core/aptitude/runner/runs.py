@@ -39,6 +39,8 @@ class RunOptions:
     """Share of the items that may fail; if more do, nothing is published."""
     circle: int = 0
     """Rotations in which a multiple-choice item is asked; all must be right. 0 asks it once, as it is."""
+    retest: bool = False
+    """Ask every item again: what this test gave before is removed first."""
 
     def __post_init__(self) -> None:
         _require(self.concurrency >= 1, "concurrency", self.concurrency, "1 or more")

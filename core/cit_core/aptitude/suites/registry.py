@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from cit_core.catalogue import core_suite
 from cit_core.errors import InvalidInput
 from cit_core.records import Item, Suite
 
-__all__ = ["BASICS", "find_suite", "generated", "next_version", "read_suite", "save_suite", "with_hashes"]
+__all__ = ["BASICS", "find_suite", "generated", "next_version", "read_suite", "save_suite", "with_hashes", "words_of"]
 
 BASICS = "cit-basics"
 """The generated suite; `cit-basics:SEED` is the same with other questions."""
@@ -90,3 +91,8 @@ def next_version(suite: Suite, before: Suite | None) -> Suite:
         return suite
     same = suite.model_copy(update={"version": before.version})
     return same if same == before else suite.model_copy(update={"version": before.version + 1})
+
+
+def words_of(task: str) -> tuple[str, ...]:
+    """Return the words in a task's id: its keywords where nothing else is known of it."""
+    return tuple(dict.fromkeys(re.findall(r"[^\W_]+", task)))[:10] or (task,)

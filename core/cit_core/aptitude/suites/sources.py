@@ -9,6 +9,7 @@ What a row is, its columns say:
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,12 +20,12 @@ from cit_core.aptitude.grading.answers import LETTERS
 from cit_core.aptitude.importers.fields import Fields, checked, identifier, listed_texts, shown, spelt_list, text
 from cit_core.aptitude.importers.files import TABLES, check_files, read_rows
 from cit_core.aptitude.importers.text_stream import kind_of
-from cit_core.aptitude.suites.registry import generated
+from cit_core.aptitude.suites.registry import find_suite, generated, words_of
 from cit_core.errors import InvalidInput, MissingExtra
-from cit_core.records import Item, Suite
+from cit_core.records import Item, Suite, Task
 from cit_core.store import UNASSIGNED
 
-__all__ = ["by_id", "read_items", "texts"]
+__all__ = ["by_id", "own_questions", "read_items", "suite_and_items", "texts"]
 
 CONFIGURATIONS = {"cais/mmlu": "all"}
 """Configurations of the hub's datasets that have several."""
@@ -67,6 +68,71 @@ def read_items(path: Path) -> Iterator[Item]:
     """
     check_files([path], TABLES)
     return _items(read_rows(path), split=None)
+
+
+def suite_and_items(
+    suite: str, source: str | Path | None = None, questions: str | Path | None = None
+) -> tuple[Suite, tuple[Item, ...]]:
+    """Find a suite with its texts, or make one of a file of questions.
+
+    Args:
+        suite: As `find_suite` takes it.
+        source: As `texts` takes it.
+        questions: As `own_questions` takes it; goes before the suite.
+
+    Raises:
+        InvalidInput: If there is no such suite, or a file cannot be used.
+    """
+    if questions is not None:
+        if source is not None:
+            raise InvalidInput("questions have their own texts; give --questions FILE, or --suite with --texts")
+        return own_questions(questions)
+    found = find_suite(suite)
+    return found, texts(found, source)
+
+
+def own_questions(path: str | Path) -> tuple[Suite, tuple[Item, ...]]:
+    """Make a test of a file of questions and answers: a suite of the file's name, and its items.
+
+    Columns: question (or instruction) and answer; options; task, the file's name if absent; grader; item_id. An answer
+    that is a number is compared as a number. A question has its content as its id, so a file may grow.
+
+    Raises:
+        InvalidInput: If the file cannot be read, is empty, or a row lacks its question or answer; with file and line.
+        MissingExtra: If it is a Parquet file and pyarrow is not installed.
+    """
+    path = Path(path)
+    check_files([path], TABLES)
+    items: list[Item] = []
+    for where, fields in read_rows(path):
+        with _at(where):
+            items.append(_own_question(checked(fields, ()), path.stem))
+    found = by_id(items)
+    by_task: dict[str, list[str]] = {}
+    for item in found.values():
+        by_task.setdefault(item.task, []).append(item.id)
+    tasks = tuple(Task(id=task, keywords=words_of(task)) for task in by_task)
+    suite = Suite(name=path.stem, tasks=tasks, items={task: tuple(ids) for task, ids in by_task.items()})
+    return suite, tuple(found[id_] for id_ in suite.item_ids)
+
+
+def _own_question(fields: Fields, name: str) -> Item:
+    asked = text(fields, "question") or text(fields, "instruction")
+    lacking = [what for what, given in (("question", asked), ("answer", text(fields, "answer"))) if given is None]
+    if lacking:
+        raise InvalidInput(f"has no {' and no '.join(lacking)}; a row needs question and answer")
+    item = _own({**fields, "item_id": fields.get("item_id") or name})
+    graded = {} if item.grader or item.options or not _is_number(item.answer) else {"grader": "number"}
+    task = name if item.task == UNASSIGNED else item.task
+    named = {} if fields.get("item_id") else {"id": f"{name}/{item.digest}"}
+    return item.model_copy(update={"task": task, **named, **graded})
+
+
+def _is_number(answer: str | None) -> bool:
+    try:
+        return math.isfinite(float((answer or "").replace(",", "")))
+    except ValueError:
+        return False
 
 
 def by_id(items: Iterable[Item]) -> dict[str, Item]:

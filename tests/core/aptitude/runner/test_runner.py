@@ -190,6 +190,14 @@ def test_a_finished_test_leaves_nothing_to_do(store: CapabilityStore) -> None:
     assert store.version == version
 
 
+def test_a_retest_asks_everything_again_and_counts_once(store: CapabilityStore) -> None:
+    run(FakeClient(skilled(SKILL)), store)
+    report = run(FakeClient(skilled(lambda _: True)), store, retest=True)
+    assert (report.known, report.asked, report.published) == (0, 30, True)
+    assert accuracies(store) == dict.fromkeys(SKILL, 1.0)
+    assert store.outcome_count() == 30
+
+
 def test_a_run_that_was_killed_before_it_could_publish_is_published_by_the_next(sqlite: CapabilityStore) -> None:
     run(FakeClient(skilled(SKILL)), sqlite)
     sqlite.hold(SOURCE)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from cit_core.aptitude.basics import basics
 from cit_core.aptitude.grading import with_options
 from cit_core.aptitude.suites import find_suite, with_hashes
-from cit_core.aptitude.suites.sources import by_id, read_items, texts
+from cit_core.aptitude.suites.sources import by_id, own_questions, read_items, texts
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Item, Suite, Task
 
@@ -302,3 +302,35 @@ def test_without_datasets_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtra, match=r"datasets, which loads 'cais/mmlu', is not installed.*cit-router\[data\]"):
         texts(suite_of("a"), "cais/mmlu")
+
+
+def test_a_file_of_questions_and_answers_is_a_test(tmp_path: Path) -> None:
+    path = tmp_path / "our_tickets.csv"
+    path.write_text(
+        "question,answer,options,task\nWhat is 7 + 8?,15,,\nCapital of Peru?,B,\"['Quito', 'Lima']\",places\n"
+        "Who?,Nobody,,\n"
+    )
+    suite, items = own_questions(path)
+    assert (suite.name, [task.keywords for task in suite.tasks]) == ("our_tickets", [("our", "tickets"), ("places",)])
+    assert [(item.task, item.answer, item.grader) for item in items] == [
+        ("our_tickets", "15", "number"),
+        ("our_tickets", "Nobody", None),
+        ("places", "B", None),
+    ]
+    assert items[2].options == ("Quito", "Lima")
+    path.write_text("question,answer\nWho?,Nobody\nWhat is 7 + 8?,15\n")
+    assert {item.id for item in own_questions(path)[1]} == {items[0].id, items[1].id}, "a question keeps its id"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("question,answer\nWho?,\n", "mine.csv:2: has no answer; a row needs question and answer"),
+        ("a,b\n1,2\n", "has no question and no answer"),
+        ("question,answer\n", "has no rows"),
+    ],
+)
+def test_a_question_without_its_answer_is_named(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "mine.csv").write_text(text)
+    with pytest.raises(InvalidInput, match=says):
+        own_questions(tmp_path / "mine.csv")
