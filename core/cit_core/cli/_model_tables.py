@@ -91,13 +91,6 @@ def sources_table(title: str, sources: Sequence[Source]) -> Table:
     )
 
 
-def _tokens(number: int | None) -> str:
-    """Format a window in thousands or millions of tokens."""
-    if number is None:
-        return "–"
-    return f"{number / 1e6:.2g}M" if number >= MILLION else f"{number / 1e3:.3g}k"
-
-
 def _prices(candidate: Candidate) -> str:
     if candidate.price_in is None and candidate.price_out is None:
         return "–"
