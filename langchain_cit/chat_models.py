@@ -23,7 +23,15 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from cit_core.policy import Constraints, Policy
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Router, Sticky
-from cit_core.router.options import as_context, as_fallback, as_router, as_sticky, check_options
+from cit_core.router.options import (
+    as_context,
+    as_fallback,
+    as_router,
+    as_sticky,
+    as_strict,
+    check_options,
+    pick_default,
+)
 from langchain_cit._config_calls import ConfigCalls
 from langchain_cit._configurable import KNOBS, THREAD_ID
 from langchain_cit._first_token import EmptyStream, afrom_first_token, from_first_token, held_by, held_one
@@ -64,6 +72,9 @@ class ChatCIT(ConfigCalls):
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
             skipped.
         failover: An earlier name of `fallback`.
+        default: The model that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+            scorer): its id or the model itself. The router's own choice if not given.
+        strict: Raise an error in such a case; as the router does if not given.
         annotate: Whether messages carry the metadata above; if not, they are as the candidate made them.
         options: Options of any chat model: `callbacks`, `tags`, `metadata`, `disable_streaming` and the rest.
 
@@ -79,6 +90,8 @@ class ChatCIT(ConfigCalls):
     context: Literal["turn", "conversation"] = "turn"
     sticky: Sticky | None = Field(default=None, exclude=True)
     fallback: Fallback = Field(exclude=True)
+    default: str | None = None
+    strict: bool | None = None
     annotate: bool = True
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
     _flights: Flights = PrivateAttr(default_factory=Flights)
@@ -92,6 +105,8 @@ class ChatCIT(ConfigCalls):
         sticky: Literal["conversation"] | Sticky | None = None,
         fallback: Fallback | None = None,
         failover: Fallback | None = None,
+        default: str | BaseChatModel | None = None,
+        strict: bool | None = None,
         annotate: bool = True,
         **options: Any,
     ) -> None:
@@ -106,6 +121,8 @@ class ChatCIT(ConfigCalls):
             context=as_context(context),
             sticky=as_sticky(sticky),
             fallback=after,
+            default=pick_default(default, routes, router),
+            strict=as_strict(strict),
             annotate=annotate,
             **({"output_version": formats.pop()} if len(formats) == 1 else {}) | options,
         )
@@ -317,7 +334,8 @@ class ChatCIT(ConfigCalls):
         unable = without_tools(self.routes) if kwargs.get("tools") else {}
         able = {id_: model for id_, model in self.routes.items() if id_ not in unable}
         whole = self.context == "conversation"
-        return Asking(self.router, able, self.fallback, whole=whole, sticky=self.sticky, unable=unable)
+        settings: dict[str, Any] = {"sticky": self.sticky, "default": self.default, "strict": self.strict}
+        return Asking(self.router, able, self.fallback, whole=whole, unable=unable, **settings)
 
     def _stamp(self, decision: Decision, attempts: Attempts) -> Stamp | Unstamped:
         if not self.annotate:

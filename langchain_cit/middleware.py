@@ -22,7 +22,16 @@ from typing_extensions import NotRequired
 from cit_core.errors import MissingExtra, NoCandidate
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Query, Router, Sticky
-from cit_core.router.options import as_context, as_fallback, as_router, as_sticky, check_ids
+from cit_core.router.default_route import because
+from cit_core.router.options import (
+    as_context,
+    as_fallback,
+    as_router,
+    as_sticky,
+    as_strict,
+    check_ids,
+    pick_default,
+)
 from cit_core.router.time_limits import acall_within, call_within
 from langchain_cit._first_token import EmptyStream, FirstToken, followed, held_one, require_answer
 from langchain_cit._inputs import Asking
@@ -78,6 +87,8 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         sticky: Literal["conversation"] | Sticky | None = None,
         fallback: Fallback | None = None,
         failover: Fallback | None = None,
+        default: str | BaseChatModel | None = None,
+        strict: bool | None = None,
     ) -> None:
         super().__init__()
         self.router = as_router(router)
@@ -87,6 +98,8 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         self.routes = with_sdk_retries(as_chat_models(as_routes(made, self.router)), self.fallback)
         self.context = as_context(context)
         self.sticky = as_sticky(sticky)
+        self.default = pick_default(default, given, self.router)
+        self.strict = as_strict(strict)
         self._unanswered = Unanswered()
 
     @property
@@ -98,7 +111,8 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         unable = without_tools(self.routes) if tools else {}
         able = {id_: model for id_, model in self.routes.items() if id_ not in unable}
         whole = self.context == "conversation"
-        return Asking(self.router, able, self.fallback, whole=whole, sticky=self.sticky, unable=unable)
+        settings: dict[str, Any] = {"sticky": self.sticky, "default": self.default, "strict": self.strict}
+        return Asking(self.router, able, self.fallback, whole=whole, unable=unable, **settings)
 
     def _query(self, request: ModelRequest[Any]) -> Query:
         wanted = request.response_format
@@ -188,6 +202,9 @@ class CITCallMiddleware(_Routing):
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
             skipped. The first token has a limit of its own where the agent is streamed token by token.
         failover: An earlier name of `fallback`.
+        default: The model that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+            scorer): its id or the model itself. The router's own choice if not given.
+        strict: Raise an error in such a case; as the router does if not given.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.
@@ -229,6 +246,9 @@ class CITRunMiddleware(_Routing):
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
             skipped. The first token has a limit of its own where the agent is streamed token by token.
         failover: An earlier name of `fallback`.
+        default: The model that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+            scorer): its id or the model itself. The router's own choice if not given.
+        strict: Raise an error in such a case; as the router does if not given.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.
@@ -285,9 +305,20 @@ class CITRunMiddleware(_Routing):
         excluded = {**decision.excluded, **{id_: reason for id_, reason in reasons.items() if reason is not None}}
         ranking = tuple(ranked for ranked in decision.ranking if ranked.model not in excluded)
         if not ranking:
-            raise NoCandidate(excluded)
+            return self._anyway(decision, query, NoCandidate(excluded))
         best = {"model": ranking[0].model, "probability": ranking[0].probability}
         return decision.model_copy(update={**best, "ranking": ranking, "excluded": excluded})
+
+    def _anyway(self, decision: Decision, query: Query, problem: NoCandidate) -> Decision:
+        """Return the run's decision where nobody can take this call, among those that are not forbidden."""
+        limits = query.constraints or self.router.constraints
+        ranking = tuple(r for r in decision.ranking if limits.among([r.model]).allow and r.model not in limits.deny)
+        if not ranking or self._asking().is_strict:
+            raise problem
+        model = ranking[0].model
+        told = f"{because(problem)}: {model} goes on"
+        changed = {"model": model, "probability": ranking[0].probability, "ranking": ranking, "chosen_by": "default"}
+        return decision.model_copy(update={**changed, "warnings": (told, *decision.warnings)})
 
 
 def _decided(state: Mapping[str, Any]) -> Decision | None:

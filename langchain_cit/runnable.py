@@ -19,7 +19,7 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy, QueryFacts
 from cit_core.router import Fallback, Router, Sticky
-from cit_core.router.options import as_context, as_fallback, as_router, as_sticky
+from cit_core.router.options import as_context, as_fallback, as_router, as_sticky, as_strict, pick_default
 from cit_core.router.serialization import fallback_to_config, router_from_config, router_to_config, sticky_to_config
 from langchain_cit._configurable import KNOBS, THREAD_ID
 from langchain_cit._invocation import RoutedCalls
@@ -51,6 +51,9 @@ class RunnableRouter(RoutedCalls):
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
             skipped.
         failover: An earlier name of `fallback`.
+        default: The route that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+            scorer): its id or the route itself. The router's own choice if not given.
+        strict: Raise an error in such a case; as the router does if not given.
         unable: Why candidates without a route have none, for decisions.
         name: Name of its runs in traces.
 
@@ -72,6 +75,8 @@ class RunnableRouter(RoutedCalls):
         sticky: Literal["conversation"] | Sticky | Mapping[str, Any] | None = None,
         fallback: Fallback | Mapping[str, Any] | None = None,
         failover: Fallback | Mapping[str, Any] | None = None,
+        default: str | Runnable[Any, Any] | Callable[[Any], Any] | None = None,
+        strict: bool | None = None,
         unable: Mapping[str, str] | None = None,
         name: str | None = None,
     ) -> None:
@@ -84,6 +89,8 @@ class RunnableRouter(RoutedCalls):
             sticky=as_sticky(sticky),
             fallback=after,
             unable=dict(unable or {}),
+            default=pick_default(default, routes, decides),
+            strict=as_strict(strict),
             name=name,
         )
 
@@ -257,6 +264,8 @@ class RunnableRouter(RoutedCalls):
             "context": self.context,
             "sticky": None if self.sticky is None else sticky_to_config(self.sticky),
             "fallback": fallback_to_config(self.fallback),
+            "default": self.default,
+            "strict": self.strict,
         }
 
 

@@ -13,7 +13,7 @@ from blockbuster import blockbuster_ctx
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.globals import set_llm_cache
-from langchain_core.messages import AIMessage, HumanMessage, trim_messages
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, trim_messages
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableBinding
@@ -161,8 +161,17 @@ def test_context_is_the_turn_or_the_conversation(candidates, router) -> None:
 def test_profiles_and_candidates_say_who_can_take_a_query(router) -> None:
     routes = {"small": Scripted(model_name="s"), "large": Scripted(model_name="l", profile={"image_inputs": False})}
     with pytest.raises(NoCandidate, match="large, small: cannot read image") as caught:
-        ChatCIT(routes, router).invoke([HumanMessage(["easy", PICTURE])])
+        ChatCIT(routes, router, strict=True).invoke([HumanMessage(["easy", PICTURE])])
     assert caught.value.reasons["small"] == "cannot read image"
+    decision = ChatCIT(routes, router).invoke([HumanMessage(["easy", PICTURE])]).response_metadata["cit_route"]
+    assert (decision["model"], decision["chosen_by"]) == ("small", "default"), "the provider has the last word"
+
+
+async def test_what_holds_no_text_goes_to_the_default(candidates, router) -> None:
+    chat = ChatCIT(candidates, router, default="large")
+    for answer in (chat.invoke(""), await chat.ainvoke([HumanMessage("")]), chat.invoke([SystemMessage("")])):
+        assert answer.text.startswith("large")
+    assert chat.invoke([SystemMessage("easy")]).response_metadata["cit_route"]["chosen_by"] == "policy"
 
 
 def test_arguments_reach_the_candidate(chat) -> None:

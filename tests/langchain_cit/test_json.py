@@ -72,6 +72,8 @@ def test_a_router_comes_back_from_its_config(routing, routes) -> None:
             "policy": "threshold:0.5",
             "constraints": {"max_price_out": 99.0, "modalities": ["text"]},
             "batching": {"max_wait_s": 0.0, "max_size": 7},
+            "default": None,
+            "strict": False,
         },
         "query_key": "q",
         "context": "conversation",
@@ -88,6 +90,8 @@ def test_a_router_comes_back_from_its_config(routing, routes) -> None:
             "sdk_retries": None,
         },
         "unable": {},
+        "default": None,
+        "strict": None,
         "name": "mine",
     }
     again = RunnableRouter.from_config(config, routes)

@@ -28,9 +28,11 @@ __all__ = [
     "as_policy",
     "as_router",
     "as_sticky",
+    "as_strict",
     "check_ids",
     "check_options",
     "named_models",
+    "pick_default",
     "split_effort",
 ]
 
@@ -92,6 +94,17 @@ def as_fallback(given: Any) -> Fallback:
     )
 
 
+def as_strict(given: Any) -> bool | None:
+    """Return whether what cannot be decided is an error; None for what the router does.
+
+    Raises:
+        InvalidInput: If it is neither True, False nor None.
+    """
+    if given is None or isinstance(given, bool):
+        return given
+    raise InvalidInput(f"strict is {shown(given)}; it must be True, False or None")
+
+
 def as_context(given: Any) -> Literal["turn", "conversation"]:
     """Return what of a conversation is routed on.
 
@@ -146,6 +159,31 @@ def check_options(given: Mapping[str, Any], model: type[BaseModel], also: Collec
         if name not in known:
             hint = ", ".join(map(repr, closest(name, known)))
             raise InvalidInput(f"{model.__name__} has no option {shown(name)}" + (f"; closest: {hint}" if hint else ""))
+
+
+def pick_default(given: Any, routes: Mapping[str, Any], router: Router) -> str | None:
+    """Return the id of the candidate that answers what cannot be decided, or None for the router's own choice.
+
+    Args:
+        given: Its id, or its route: one of the objects in `routes`.
+        routes: As they were given, by id.
+        router: Knows the candidates.
+
+    Raises:
+        UnknownCandidate: If there is no route of this id.
+        InvalidInput: If it is neither an id nor one of the routes.
+    """
+    if given is None:
+        return None
+    ids = list(routes) if isinstance(routes, Mapping) else [candidate.id for candidate in router.candidates]
+    if isinstance(given, str):
+        if given not in ids:
+            raise UnknownCandidate(given, ids, "the routes (in default=)")
+        return given
+    found = [id_ for id_ in ids if isinstance(routes, Mapping) and routes[id_] is given]
+    if not found:
+        raise InvalidInput(f"default is {shown(given)}; it must be the id of a route, or one of the routes itself")
+    return found[0]
 
 
 def named_models(given: Any, name: Callable[[Any], str]) -> dict[str, Any]:

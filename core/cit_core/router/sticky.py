@@ -72,11 +72,15 @@ class Sticky:
     def settle(self, key: Hashable, decision: Decision) -> Decision:
         """Return the decision, with the candidate that the conversation keeps in front.
 
-        A decision for a candidate that the call named is left as it is and not remembered.
+        A decision for a candidate that the call named is left as it is and not remembered; neither is a default route,
+        for which the conversation's own candidate is put in front.
         """
         if decision.chosen_by == "caller":
             return decision
         key = _short(key)
+        if decision.chosen_by == "default":
+            kept = self._chosen.get(key, (decision.model,))[0]
+            return _in_front(kept, decision) if kept != decision.model and kept in decision.scores else decision
         with self._lock:
             model, probability = self._chosen.get(key, (decision.model, decision.probability))
             now = decision.scores.get(model)  # None if it is excluded

@@ -81,7 +81,7 @@ async def test_every_way_to_route_tells_once(router: Router, caplog: pytest.LogC
         await router.aroute_many(["q", "r"])
         router.decide(Query("q", conversation=conversation))
         await router.adecide(Query("q"))
-        router.decide_each([Query("q"), Query(""), Query("q")])
+        router.decide_each([Query("q"), Query("", strict=True), Query("q")])
         batching.route("q")
         await batching.aroute("q")
     assert len(caplog.records) == 12
