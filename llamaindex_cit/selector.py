@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.base_selector import BaseSelector, SelectorResult, SingleSelection
 from llama_index.core.prompts.mixin import PromptDictType, PromptMixinType
@@ -14,13 +15,19 @@ from llama_index_instrumentation import get_dispatcher
 
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import shown
-from cit_core.policy import QueryFacts
+from cit_core.policy import Constraints, Policy, QueryFacts
 from cit_core.records import Decision, Ranked
 from cit_core.router import Query, Router, estimate_tokens
 from cit_core.router.options import as_router, as_strict, pick_default
 from llamaindex_cit._choices import candidates_of, matches
+from llamaindex_cit._models import Models, router_among
 from llamaindex_cit._trail import follow, note
 from llamaindex_cit.events import CITSelectionEvent
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from cit_core.store import CapabilityStore
 
 __all__ = ["CITMultiSelector", "CITSelectorResult", "CITSingleSelector"]
 
@@ -69,6 +76,33 @@ class _CITSelector(BaseSelector):
         for id_ in self._mapping.values():
             if id_ not in self._known:
                 raise UnknownCandidate(id_, self._known, "the router (in mapping=)")
+
+    @classmethod
+    def from_models(
+        cls,
+        models: Models,
+        *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
+        store: CapabilityStore | str | None = None,
+        strict: bool = False,
+        **options: Any,
+    ) -> Self:
+        """Select among engines by what is publicly known of their LLMs: offline, before any test. Opens no LLM.
+
+        Args:
+            models: Names as you call them (`openai:gpt-5-mini`), LLMs, known by `metadata.model_name`, or a mapping
+                from names to either. A tool is named after its model, or `mapping` says which it is.
+            policy: What to maximise.
+            constraints: Limits on which candidates may be chosen.
+            store: Outcomes of your own, which go before public scores; a store or its address.
+            strict: Refuse a model of which nothing is known, and a query that cannot be decided.
+            options: Options of the selector.
+
+        Raises:
+            InvalidInput: If there is no model, or one cannot be used.
+        """
+        return cls(router_among(models, policy, constraints, store, strict=strict), **options)
 
     # It asks no LLM, so all prompts are the fallback's, under the names that they have without this selector.
 
