@@ -22,6 +22,7 @@ from cit_core.policy import Constraints, QueryFacts
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Query, Router, Sticky
 from cit_core.router.concurrency import aside
+from cit_core.router.sticky import NO_CONVERSATION
 from langchain_cit._configurable import check_keys, constraints_of, forced_model, policy_of, thread_of
 from langchain_cit._content import count_tokens, modalities_of, parts_of, role_of, text_of
 from langchain_cit._profiles import reasons_against, windows_of
@@ -239,13 +240,21 @@ class Asking:
         """
         decided = self._decided(value, config)
         decision = self.router.decide(self.query(value, kwargs, config)) if decided is None else decided
-        return self.fallback.with_cool_downs(decision)
+        return self.finished(decision, config)
 
     async def adecide(self, value: Any, kwargs: Mapping[str, Any], config: RunnableConfig) -> Decision:
         """Decide without blocking the event loop; see `decide`."""
         decided = self._decided(value, config)
         decision = await self.router.adecide(self.query(value, kwargs, config)) if decided is None else decided
-        return self.fallback.with_cool_downs(decision)
+        return self.finished(decision, config)
+
+    def finished(self, decision: Decision, config: RunnableConfig) -> Decision:
+        """Return a decision that shows who is cooling down, and warns where stickiness is asked for and off."""
+        decision = self.fallback.with_cool_downs(decision)
+        if self.sticky is None or thread_of(config) is not None or NO_CONVERSATION in decision.warnings:
+            return decision
+        self.sticky.tell_off()
+        return decision.model_copy(update={"warnings": (*decision.warnings, NO_CONVERSATION)})
 
     def decide_each(
         self, values: Sequence[Any], kwargs: Mapping[str, Any], configs: Sequence[RunnableConfig]
@@ -254,7 +263,10 @@ class Asking:
         asked = [self._query_or_error(value, kwargs, config) for value, config in zip(values, configs, strict=True)]
         decided = iter(self.router.decide_each([query for query in asked if isinstance(query, Query)]))
         outcomes = [next(decided) if isinstance(query, Query) else query for query in asked]
-        return [self.fallback.with_cool_downs(out) if isinstance(out, Decision) else out for out in outcomes]
+        return [
+            self.finished(out, config) if isinstance(out, Decision) else out
+            for out, config in zip(outcomes, configs, strict=True)
+        ]
 
     async def adecide_each(
         self, values: Sequence[Any], kwargs: Mapping[str, Any], configs: Sequence[RunnableConfig]

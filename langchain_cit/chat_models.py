@@ -20,6 +20,8 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from cit_core.errors import CITError, InvalidInput
+from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Router, Sticky
@@ -32,6 +34,7 @@ from cit_core.router.options import (
     check_options,
     pick_default,
 )
+from langchain_cit._ahead import Ahead, chosen, taken
 from langchain_cit._config_calls import ConfigCalls
 from langchain_cit._configurable import KNOBS, THREAD_ID
 from langchain_cit._first_token import EmptyStream, afrom_first_token, from_first_token, held_by, held_one
@@ -53,6 +56,8 @@ __all__ = ["ChatCIT"]
 NAME = "cit-router"
 STANDARD = {"api_key", "base_url", "max_retries", "max_tokens", "model", "stop", "streaming", "temperature", "timeout"}
 """Options that LangChain passes to chat models of any kind; here each candidate has its own."""
+METHODS = ("function_calling", "json_mode", "json_schema")
+"""Ways to a structured output, as LangChain's chat models name them."""
 
 
 class ChatCIT(ConfigCalls):
@@ -175,8 +180,9 @@ class ChatCIT(ConfigCalls):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         forced = kwargs.pop("model", None)
-        if forced in self.routes:
-            return self.routes[forced]._get_ls_params(stop=stop, **kwargs)
+        known = forced if forced in self.routes else chosen(self.routes)
+        if known is not None:
+            return self.routes[known]._get_ls_params(stop=stop, **kwargs)
         told = super()._get_ls_params(stop=stop, **kwargs)
         return LangSmithParams(**{**told, "ls_provider": NAME, "ls_model_name": forced or NAME})
 
@@ -203,6 +209,32 @@ class ChatCIT(ConfigCalls):
             kwargs: Go to the candidate's own `bind_tools`.
         """
         return self.bind(tools=Tools(tools), tool_choice=tool_choice, **kwargs)
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Have the chosen candidate answer in this form.
+
+        Args:
+            schema: As any chat model takes it.
+            include_raw: Give the message beside what was parsed.
+            kwargs: `method` (`function_calling`, `json_mode`, `json_schema`), `strict` and the rest, of the candidates'
+                own `with_structured_output`; a candidate that cannot does not take part. Without any, by tool calls.
+
+        Raises:
+            InvalidInput: If there is no such method.
+            NoCandidate: If no candidate can; names each reason.
+        """
+        method = kwargs.get("method")
+        if method is not None and method not in METHODS:
+            raise InvalidInput(f"method is {shown(method)}; it must be one of {', '.join(map(repr, METHODS))}")
+        if not kwargs or kwargs == {"method": "function_calling"}:
+            return super().with_structured_output(schema, include_raw=include_raw)
+        from langchain_cit.runnable import RunnableRouter
+
+        options: dict[str, Any] = {"default": self.default, "strict": self.strict, "fallback": self.fallback}
+        each = RunnableRouter(self.routes, self.router, context=self.context, sticky=self.sticky, **options)
+        return each.with_structured_output(schema, include_raw=include_raw, **kwargs)
 
     # -- how long a text is: a limit that is kept by this count is kept for every candidate ----------------------------
 
@@ -236,7 +268,7 @@ class ChatCIT(ConfigCalls):
     ) -> ChatResult:
         config, kwargs = split_options(kwargs)
         asking = self._asking(kwargs)
-        decision = asking.decide(messages, kwargs, config)
+        decision = taken(self.routes) or asking.decide(messages, kwargs, config)
         with self._flights.follow(same_call(decision.model, self.routes, messages, stop, kwargs)):
             attempts = asking.attempts(decision)
             try:
@@ -257,7 +289,7 @@ class ChatCIT(ConfigCalls):
     ) -> ChatResult:
         config, kwargs = split_options(kwargs)
         asking = self._asking(kwargs)
-        decision = await asking.adecide(messages, kwargs, config)
+        decision = taken(self.routes) or await asking.adecide(messages, kwargs, config)
         async with self._flights.afollow(same_call(decision.model, self.routes, messages, stop, kwargs)):
             attempts = asking.attempts(decision)
             try:
@@ -278,7 +310,7 @@ class ChatCIT(ConfigCalls):
     ) -> Iterator[ChatGenerationChunk]:
         config, kwargs = split_options(kwargs)
         asking = self._asking(kwargs)
-        decision = asking.decide(messages, kwargs, config)
+        decision = taken(self.routes) or asking.decide(messages, kwargs, config)
         attempts = asking.attempts(decision)
         try:
             while True:
@@ -300,7 +332,7 @@ class ChatCIT(ConfigCalls):
     ) -> AsyncIterator[ChatGenerationChunk]:
         config, kwargs = split_options(kwargs)
         asking = self._asking(kwargs)
-        decision = await asking.adecide(messages, kwargs, config)
+        decision = taken(self.routes) or await asking.adecide(messages, kwargs, config)
         attempts = asking.attempts(decision)
         try:
             while True:
@@ -316,6 +348,22 @@ class ChatCIT(ConfigCalls):
         except EmptyStream as error:
             for chunk in held_by(error, attempts):
                 yield stamp.chunk(chunk)
+
+    def _decide_ahead(self, value: LanguageModelInput, kwargs: Mapping[str, Any]) -> Ahead | None:
+        config, options = split_options(kwargs)
+        try:
+            messages = self._convert_input(value).to_messages()
+            return Ahead(self.routes, self._asking(options).decide(messages, options, config))
+        except (CITError, ValueError, TypeError, NotImplementedError):
+            return None
+
+    async def _adecide_ahead(self, value: LanguageModelInput, kwargs: Mapping[str, Any]) -> Ahead | None:
+        config, options = split_options(kwargs)
+        try:
+            messages = self._convert_input(value).to_messages()
+            return Ahead(self.routes, await self._asking(options).adecide(messages, options, config))
+        except (CITError, ValueError, TypeError, NotImplementedError):
+            return None
 
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
         """Stream only if a candidate does."""

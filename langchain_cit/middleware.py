@@ -33,6 +33,7 @@ from cit_core.router.options import (
     pick_default,
 )
 from cit_core.router.time_limits import acall_within, call_within
+from langchain_cit._configurable import thread_of
 from langchain_cit._first_token import EmptyStream, FirstToken, followed, held_one, require_answer
 from langchain_cit._inputs import Asking
 from langchain_cit._retries import with_sdk_retries
@@ -49,6 +50,9 @@ from langchain_cit._trace import (
 from langchain_cit._unanswered import Unanswered
 
 __all__ = ["CITCallMiddleware", "CITRunMiddleware", "RoutedState"]
+
+CIT_CONVERSATION = "cit_conversation"
+"""Name, in the state, of the candidate that a sticky conversation keeps and its probability when it was chosen."""
 
 try:
     from langchain.agents.middleware import (
@@ -67,10 +71,11 @@ except ImportError as error:
 
 
 class RoutedState(AgentState[Any]):
-    """An agent's state with the last decision as JSON and the candidate that answered; in neither input nor output."""
+    """An agent's state with the last decision, which candidate answered, and what a conversation keeps: all private."""
 
     cit_route: NotRequired[Annotated[dict[str, Any] | None, PrivateStateAttr]]
     cit_model: NotRequired[Annotated[str | None, PrivateStateAttr]]
+    cit_conversation: NotRequired[Annotated[dict[str, Any] | None, PrivateStateAttr]]
 
 
 class _Routing(AgentMiddleware[RoutedState, Any, Any]):
@@ -118,8 +123,21 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         wanted = request.response_format
         tools = bool(request.tools) or isinstance(wanted, ToolStrategy)
         schema = wanted is not None and not isinstance(wanted, ToolStrategy)
+        self._recall(request.state)
         messages = [*([request.system_message] if request.system_message else []), *request.messages]
         return self._asking(tools=tools).query(messages, {"tools": tools, "response_format": schema}, ensure_config())
+
+    def _recall(self, state: Mapping[str, Any]) -> None:
+        """Go on with the candidate that the checkpoint names: another process may have chosen it."""
+        thread, kept = thread_of(ensure_config()), state.get(CIT_CONVERSATION)
+        if self.sticky is not None and thread is not None and kept:
+            self.sticky.remember(thread, kept["model"], kept["probability"])
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what the state shall hold of a sticky conversation."""
+        thread = thread_of(ensure_config())
+        found = None if self.sticky is None or thread is None else self.sticky.recall(thread)
+        return {} if found is None else {CIT_CONVERSATION: {"model": found[0], "probability": found[1]}}
 
     def _route(
         self,
@@ -127,7 +145,7 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ExtendedModelResponse[Any]:
-        decision = self.fallback.with_cool_downs(self.router.decide(query))
+        decision = self._asking().finished(self.router.decide(query), ensure_config())
         _tell(CIT_ROUTE, route_event(decision))
         return self._answer(decision, request, handler, record=True)
 
@@ -137,7 +155,7 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ExtendedModelResponse[Any]:
-        decision = self.fallback.with_cool_downs(await self.router.adecide(query))
+        decision = self._asking().finished(await self.router.adecide(query), ensure_config())
         await _atell(CIT_ROUTE, route_event(decision))
         return await self._aanswer(decision, request, handler, record=True)
 
@@ -160,9 +178,9 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                         ask = partial(handler, request.override(model=model))
                         response = call_within(attempts.seconds_left, ask)
                     response = require_answer(response, attempts, _message(response))
-                    return _recorded(decision, attempts, response, record=record)
+                    return _recorded(decision, attempts, response, self._kept() if record else None)
         except EmptyStream as error:
-            return _recorded(decision, attempts, held_one(error, attempts), record=record)
+            return _recorded(decision, attempts, held_one(error, attempts), self._kept() if record else None)
 
     async def _aanswer(
         self,
@@ -183,9 +201,9 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                         answer = handler(request.override(model=model))
                         response = await acall_within(attempts.seconds_left, answer)
                     response = require_answer(response, attempts, _message(response))
-                    return _recorded(decision, attempts, response, record=record)
+                    return _recorded(decision, attempts, response, self._kept() if record else None)
         except EmptyStream as error:
-            return _recorded(decision, attempts, held_one(error, attempts), record=record)
+            return _recorded(decision, attempts, held_one(error, attempts), self._kept() if record else None)
 
 
 class CITCallMiddleware(_Routing):
@@ -257,15 +275,17 @@ class CITRunMiddleware(_Routing):
 
     def before_agent(self, state: RoutedState, runtime: Any) -> dict[str, Any]:  # noqa: ARG002
         """Decide, and keep the decision in the state."""
+        self._recall(state)
         decision = self._asking().decide(state["messages"], {}, ensure_config())
         _tell(CIT_ROUTE, route_event(decision))
-        return {CIT_ROUTE: route_event(decision)}
+        return {CIT_ROUTE: route_event(decision), **self._kept()}
 
     async def abefore_agent(self, state: RoutedState, runtime: Any) -> dict[str, Any]:  # noqa: ARG002
         """Decide before the agent runs, in a worker thread; see `before_agent`."""
+        self._recall(state)
         decision = await self._asking().adecide(state["messages"], {}, ensure_config())
         await _atell(CIT_ROUTE, route_event(decision))
-        return {CIT_ROUTE: route_event(decision)}
+        return {CIT_ROUTE: route_event(decision), **self._kept()}
 
     def wrap_model_call(
         self,
@@ -334,9 +354,9 @@ def _message(response: object) -> object:
 
 
 def _recorded(
-    decision: Decision, attempts: Attempts, response: ModelResponse[Any], *, record: bool
+    decision: Decision, attempts: Attempts, response: ModelResponse[Any], kept: Mapping[str, Any] | None
 ) -> ExtendedModelResponse[Any]:
-    decided = {CIT_ROUTE: route_event(decision)} if record else {}
+    decided = {} if kept is None else {CIT_ROUTE: route_event(decision), **kept}
     return ExtendedModelResponse(response, Command(update={**decided, CIT_MODEL: attempts.model}))
 
 

@@ -106,6 +106,7 @@ TESTED_WITH = {
     "cit_core/router/scorer.py": "core/router/test_router.py",
     "cit_core/router/serialization.py": "langchain_cit/test_json.py",
     "cit_core/validation.py": "core/router/test_hostile_values.py",
+    "langchain_cit/_ahead.py": "langchain_cit/test_chat_models.py",
     "langchain_cit/_config_calls.py": "langchain_cit/test_chat_models.py",
     "llamaindex_cit/_templates.py": "llamaindex_cit/test_llm.py",
     "langchain_cit/query.py": "langchain_cit/test_inputs.py",

@@ -16,7 +16,7 @@ from langchain_core.globals import set_llm_cache
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, trim_messages
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
-from langchain_core.runnables import RunnableBinding
+from langchain_core.runnables import RunnableBinding, RunnableLambda
 from langchain_core.tools import tool
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -521,3 +521,56 @@ async def test_many_calls_at_once_each_get_their_own_answer(candidates) -> None:
         name = "large-2024" if "hard" in question else "small-0125"
         assert answer.text == f"{name} says: {question}"
         assert answer.response_metadata["model_name"] == name
+
+
+async def test_the_run_has_the_name_of_the_candidate(candidates, router) -> None:
+    chat = ChatCIT(candidates, router)
+    tracer = RunCollectorCallbackHandler()
+    config: Any = {"callbacks": [tracer]}
+    chat.invoke("hard", config)
+    await chat.ainvoke("hard", config)
+    list(chat.stream("hard", config))
+    assert [chunk async for chunk in chat.astream("hard", config)]
+    chat.batch(["hard"], config)
+    chat.bind_tools([{"type": "function", "function": {"name": "f"}}]).invoke("hard", config)
+    chat.invoke("easy", config, model="large")
+    told = [run.metadata for run in tracer.traced_runs]
+    expected = candidates["large"]._get_ls_params()
+    assert len(told) == 7
+    for one in told:
+        assert {name: one[name] for name in ("ls_model_name", "ls_provider")} == {
+            name: expected[name] for name in ("ls_model_name", "ls_provider")
+        }
+
+
+def test_a_decision_is_made_once_for_a_call(candidates, router, scorer) -> None:
+    chat = ChatCIT(candidates, router)
+    chat.invoke("easy")
+    list(chat.stream("easy"))
+    assert len(scorer.calls) == 2
+
+
+class Answer(BaseModel):
+    """An answer."""
+
+    text: str
+
+
+class Native(Scripted):
+    """A chat model with ways of its own to a structured output."""
+
+    def with_structured_output(self, schema: Any, **kwargs: Any) -> Any:
+        if kwargs.get("method") == "json_mode" and self.model_name == "s":
+            raise NotImplementedError
+        return self | RunnableLambda(lambda message: (message.response_metadata["model_name"], kwargs))
+
+
+async def test_the_method_of_a_structured_output_is_the_candidates_own_or_refused(router) -> None:
+    chat = ChatCIT({"small": Native(model_name="s"), "large": Native(model_name="l")}, router)
+    schema = chat.with_structured_output(Answer, method="json_schema", strict=True)
+    given = {"include_raw": False, "method": "json_schema", "strict": True}
+    assert schema.invoke("easy") == ("s", given)
+    assert await schema.ainvoke("hard") == ("l", given)
+    assert chat.with_structured_output(Answer, method="json_mode").invoke("easy")[0] == "l", "the other cannot"
+    with pytest.raises(InvalidInput, match="method is 'json'; it must be one of 'function_calling', 'json_mode', "):
+        chat.with_structured_output(Answer, method="json")
