@@ -8,6 +8,7 @@ counted once; the message says which candidate answered.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.caches import BaseCache
@@ -45,8 +46,11 @@ from langchain_cit._profiles import conjunction
 from langchain_cit._response_metadata import Stamp, Unstamped
 from langchain_cit._retries import with_sdk_retries
 from langchain_cit._routes import AnyTool, Tools, as_chat_models, as_routes, without_tools
+from langchain_cit._saved import Saved
 from langchain_cit._single_flight import Flights, same_call
 from langchain_cit._streams import closing
+from langchain_cit._token_counts import TokenCounts
+from langchain_cit._wrapper import Wrapper, unwrapped
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -60,7 +64,7 @@ METHODS = ("function_calling", "json_mode", "json_schema")
 """Ways to a structured output, as LangChain's chat models name them."""
 
 
-class ChatCIT(ConfigCalls):
+class ChatCIT(Saved, TokenCounts, ConfigCalls):
     """A chat model that hands every call to the candidate most likely to get it right.
 
     `model="ID"`, bound or passed to a call, forces a candidate; `config["configurable"]` takes the same entries as for
@@ -70,7 +74,8 @@ class ChatCIT(ConfigCalls):
     Candidates keep their own cache and rate limit. The router's own cache is off, as it would answer without routing.
 
     Args:
-        routes: Chat model of each candidate, by id. Candidates of the router without one do not take part.
+        routes: Chat model of each candidate, by id, as it is or from `bind`, `with_config` or `with_retry`. Candidates
+            of the router without one do not take part.
         router: The router, or the address of a store.
         context: Route on the last human `turn`, or on the whole `conversation`.
         sticky: `conversation`, or a `Sticky`: a conversation (`thread_id` in the config) keeps its candidate.
@@ -100,6 +105,8 @@ class ChatCIT(ConfigCalls):
     annotate: bool = True
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
     _flights: Flights = PrivateAttr(default_factory=Flights)
+    _given: Mapping[str, Runnable[Any, Any]] = PrivateAttr()
+    _wrappers: Mapping[str, Wrapper] = PrivateAttr()
 
     def __init__(
         self,
@@ -118,7 +125,9 @@ class ChatCIT(ConfigCalls):
         check_options(options, type(self), STANDARD)
         router = as_router(router)
         after = as_fallback(failover if fallback is None else fallback)
-        models = with_sdk_retries(as_chat_models(as_routes(routes, router)), after)
+        given = as_routes(routes, router)
+        inside = {id_: unwrapped(route) for id_, route in given.items()}
+        models = with_sdk_retries(as_chat_models({id_: route for id_, (route, _) in inside.items()}), after)
         formats = {model.output_version for model in models.values()}
         super().__init__(
             routes=models,
@@ -131,6 +140,8 @@ class ChatCIT(ConfigCalls):
             annotate=annotate,
             **({"output_version": formats.pop()} if len(formats) == 1 else {}) | options,
         )
+        self._given = given
+        self._wrappers = {id_: wrapper for id_, (_, wrapper) in inside.items()}
 
     @classmethod
     def from_models(
@@ -163,13 +174,23 @@ class ChatCIT(ConfigCalls):
     def _llm_type(self) -> str:
         return NAME
 
+    def _settings(self) -> dict[str, Any]:
+        return {**super()._settings(), "routes": dict(self._given)}
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """Return what a cache knows it by: what decides about an answer, not where the router was opened."""
+        return str(sorted({**self._get_invocation_params(stop=stop, **kwargs), **kwargs}.items()))
+
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """Return all that decides about an answer: a cache that is switched on must not mix up two routers."""
         limits = {
             name: sorted(v) if isinstance(v, frozenset) else v for name, v in vars(self.router.constraints).items()
         }
-        candidates = {id_: {"_type": m._llm_type, **m._identifying_params} for id_, m in self.routes.items()}
+        candidates = {
+            id_: {"_type": m._llm_type, **m._identifying_params, **self._wrappers[id_].kwargs}
+            for id_, m in self.routes.items()
+        }
         return {
             "candidates": candidates,
             "policy": self.router.policy.name,
@@ -236,27 +257,6 @@ class ChatCIT(ConfigCalls):
         each = RunnableRouter(self.routes, self.router, context=self.context, sticky=self.sticky, **options)
         return each.with_structured_output(schema, include_raw=include_raw, **kwargs)
 
-    # -- how long a text is: a limit that is kept by this count is kept for every candidate ----------------------------
-
-    def get_token_ids(self, text: str) -> list[int]:
-        """Return the token ids of the candidate that needs the most."""
-        if self.custom_get_token_ids is not None:
-            return self.custom_get_token_ids(text)
-        return max((model.get_token_ids(text) for model in self.routes.values()), key=len)
-
-    def get_num_tokens(self, text: str) -> int:
-        """Return the count of the candidate that counts the most."""
-        if self.custom_get_token_ids is not None:
-            return super().get_num_tokens(text)
-        return max(model.get_num_tokens(text) for model in self.routes.values())
-
-    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """Return the count of the candidate that counts the most; tools count where the model can count them."""
-        if self.custom_get_token_ids is not None:
-            return super().get_num_tokens_from_messages(messages, tools)
-        given = {} if tools is None else {"tools": tools}
-        return max(model.get_num_tokens_from_messages(messages, **given) for model in self.routes.values())
-
     # -- what LangChain calls inside ----------------------------------------------------------------------------------
 
     def _generate(
@@ -274,8 +274,9 @@ class ChatCIT(ConfigCalls):
             try:
                 while True:
                     with attempts:
-                        model = self.routes[attempts.model]
-                        result = generate(model, attempts, messages, stop, run_manager, kwargs)
+                        model, wrapper = self.routes[attempts.model], self._wrappers[attempts.model]
+                        ask = partial(generate, model, attempts, messages, stop, run_manager)
+                        result = wrapper.call(ask, kwargs)
                         return self._stamp(decision, attempts).result(result)
             except EmptyStream as error:
                 return self._stamp(decision, attempts).result(held_one(error, attempts))
@@ -295,8 +296,9 @@ class ChatCIT(ConfigCalls):
             try:
                 while True:
                     with attempts:
-                        model = self.routes[attempts.model]
-                        result = await agenerate(model, attempts, messages, stop, run_manager, kwargs)
+                        model, wrapper = self.routes[attempts.model], self._wrappers[attempts.model]
+                        ask = partial(agenerate, model, attempts, messages, stop, run_manager)
+                        result = await wrapper.acall(ask, kwargs)
                         return self._stamp(decision, attempts).result(result)
             except EmptyStream as error:
                 return self._stamp(decision, attempts).result(held_one(error, attempts))
@@ -316,7 +318,8 @@ class ChatCIT(ConfigCalls):
             while True:
                 with attempts:
                     stamp = self._stamp(decision, attempts)
-                    chunks = stream(self.routes[attempts.model], messages, stop, run_manager, kwargs)
+                    ask = partial(stream, self.routes[attempts.model], messages, stop, run_manager)
+                    chunks = ask({**self._wrappers[attempts.model].kwargs, **kwargs})
                     yield from map(stamp.chunk, from_first_token(chunks, attempts))
                     yield from stamp.rest()
                     return
@@ -338,7 +341,8 @@ class ChatCIT(ConfigCalls):
             while True:
                 with attempts:
                     stamp = self._stamp(decision, attempts)
-                    pieces = astream(self.routes[attempts.model], messages, stop, run_manager, kwargs)
+                    ask = partial(astream, self.routes[attempts.model], messages, stop, run_manager)
+                    pieces = ask({**self._wrappers[attempts.model].kwargs, **kwargs})
                     async with closing(pieces), closing(afrom_first_token(pieces, attempts)) as chunks:
                         async for chunk in chunks:
                             yield stamp.chunk(chunk)

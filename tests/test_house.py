@@ -109,6 +109,8 @@ TESTED_WITH = {
     "langchain_cit/_ahead.py": "langchain_cit/test_chat_models.py",
     "langchain_cit/_config_calls.py": "langchain_cit/test_chat_models.py",
     "llamaindex_cit/_templates.py": "llamaindex_cit/test_llm.py",
+    "langchain_cit/_saved.py": "langchain_cit/test_json.py",
+    "langchain_cit/_token_counts.py": "langchain_cit/test_chat_models.py",
     "langchain_cit/query.py": "langchain_cit/test_inputs.py",
 }
 """Module without a test file of its name to the file, below tests/, that tests it together with its neighbours."""
