@@ -19,7 +19,7 @@ from cit_core.records import Candidate, Capability, Decision, require_unique
 from cit_core.router.default_route import DefaultRoute, because
 from cit_core.router.feedback import Feedback
 from cit_core.router.query import Query, check_text, estimate_tokens, whole_characters
-from cit_core.router.question import Reading, find_question
+from cit_core.router.question import MAX_CHARACTERS, Reading, characters_read, find_question
 from cit_core.router.scorer import Scorer
 from cit_core.router.telemetry import Caller, tell_unpriced
 from cit_core.shutdown import uninterrupted
@@ -27,10 +27,9 @@ from cit_core.validation import AtLeast0, each, validated
 
 __all__ = ["MAX_CHARACTERS", "Engine"]
 
-CHARACTERS_PER_TOKEN_READ = 3.5
-"""Number of characters of a token, in texts that are dense with word pieces."""
-MAX_CHARACTERS = 20_000
-"""Characters of a query that a scorer is given at most, so that a megabyte costs no more than a page."""
+
+CUT = "characters that ask were read to decide"
+"""End of the warning that a text was cut."""
 
 
 def _as_capability(given: object) -> object:
@@ -139,7 +138,7 @@ class Engine:
         self.default = self._known(default, "the router (in default=)")
         self.strict = validated(_STRICT, strict, "strict")
         self._told: frozenset[str] = frozenset()
-        """Policies of which it was told that prices are missing."""
+        """What was logged once: policies whose prices are missing, texts that were cut."""
 
     def _known(self, id_: str | None, where: str) -> str | None:
         ids = [c.candidate.id for c in self.capabilities]
@@ -160,8 +159,7 @@ class Engine:
     @cached_property
     def _most_characters(self) -> int:
         """Characters of a query that the scorer is given at most."""
-        reads = getattr(self.scorer, "max_tokens", None)
-        return MAX_CHARACTERS if reads is None else min(MAX_CHARACTERS, round(CHARACTERS_PER_TOKEN_READ * reads))
+        return characters_read(self.scorer)
 
     @cached_property
     def _latencies(self) -> dict[str, float]:
@@ -189,9 +187,18 @@ class Engine:
                 if isinstance(outcome, Decision):
                     if self._feedback is not None:
                         self._feedback.remember(outcome)
-                    standing = self._standing(outcome.model)
-                    caller.record(query, outcome, [told for told in outcome.warnings if told not in standing])
+                    caller.record(query, outcome, self._to_log(outcome))
             return outcomes
+
+    def _to_log(self, decision: Decision) -> list[str]:
+        """Return the warnings about this query. That a text was cut is told once: in a retrieval chain all are."""
+        standing = self._standing(decision.model)
+        own = [warning for warning in decision.warnings if warning not in standing]
+        if any(warning.endswith(CUT) for warning in own) and CUT in self._told:
+            own = [warning for warning in own if not warning.endswith(CUT)]
+        elif any(warning.endswith(CUT) for warning in own):
+            self._told |= {CUT}
+        return own
 
     def _ask(self, query: Query) -> _Asked | CITError:
         """Find out which candidates may be chosen, before anything is scored; an error where the call is wrong."""
@@ -373,7 +380,7 @@ class Engine:
             found.append("the query holds half characters, which are no Unicode; they were left out to decide")
         if asked.reading.cut:
             length, read = estimate_tokens(asked.text), len(asked.reading.text)
-            found.append(f"the query has about {length:,} tokens; the {read:,} characters that ask were read to decide")
+            found.append(f"the query has about {length:,} tokens; the {read:,} {CUT}")
         window = next(c.candidate.context_window for c in self.capabilities if c.candidate.id == model)
         if window is not None and asked.facts.tokens > window:
             found.append(

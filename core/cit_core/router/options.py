@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from cit_core.catalogue.aliases import effort_of
@@ -12,7 +12,7 @@ from cit_core.policy import as_constraints, as_policy
 from cit_core.records import require_unique
 from cit_core.router.batching import as_batching
 from cit_core.router.fallback import Fallback
-from cit_core.router.loading import is_store
+from cit_core.router.loading import is_store, listed_models
 from cit_core.router.router import Router
 from cit_core.router.serialization import fallback_from_config, router_from_config, sticky_from_config
 from cit_core.router.sticky import Sticky
@@ -196,11 +196,7 @@ def named_models(given: Any, name: Callable[[Any], str]) -> dict[str, Any]:
     Raises:
         InvalidInput: If there is none, or it is no list.
     """
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise InvalidInput(f"models is {shown(given)}; pass a list of models, for instance ['openai:gpt-5-mini']")
-    models = list(given.items() if isinstance(given, Mapping) else given)
-    if not models:
-        raise InvalidInput("from_models needs at least one model, for instance ['openai:gpt-5-mini']")
+    models = listed_models(given.items() if isinstance(given, Mapping) else given)
     if isinstance(given, Mapping):
         return dict(models)
     names = [model if isinstance(model, str) else name(model) for model in models]

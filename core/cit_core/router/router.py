@@ -25,6 +25,7 @@ from cit_core.router.loading import (
     Origin,
     from_catalogue,
     from_store,
+    named_candidates,
     open_scorer,
     open_store,
     pick_candidates,
@@ -151,13 +152,14 @@ class Router(Decider):
             NoCandidate: If no model is given.
             CheckpointError: If the checkpoint is missing or damaged.
         """
+        given = named_candidates(models)
         opened, scorer, feedback = None, open_scorer(checkpoint), None
         if store is not None:
             store = open_store(store, create=True)
             opened = from_store(store, scorer, None, evidence=True)
             feedback = Feedback(store, opened.network)
         measured = {} if opened is None else {c.candidate.id: c for c in opened.capabilities if c.results}
-        found = resolve_models(models, measured=measured, known_as=known_as, strict=strict)
+        found = resolve_models(given, measured=measured, known_as=known_as, strict=strict)
         router = cls(
             scorer if opened is None else opened.scorer,
             [one.capability for one in found],
