@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -10,7 +11,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 
+from langchain_cit._ahead import Ahead, ahead
 from langchain_cit._configurable import check_keys
+from langchain_cit._streams import closing
 
 __all__ = ["ConfigCalls"]
 
@@ -27,7 +30,9 @@ class ConfigCalls(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """Route, then call the chosen candidate; the next-best if that cannot serve."""
-        return super().invoke(input, config, stop=stop, **{**self._set_by(config), **kwargs})
+        given = {**self._set_by(config), **kwargs}
+        with ahead(self._decide_ahead(input, given)):
+            return super().invoke(input, config, stop=stop, **given)
 
     async def ainvoke(
         self,
@@ -38,7 +43,9 @@ class ConfigCalls(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """As `invoke`; the decision is made in a worker thread."""
-        return await super().ainvoke(input, config, stop=stop, **{**self._set_by(config), **kwargs})
+        given = {**self._set_by(config), **kwargs}
+        with ahead(await self._adecide_ahead(input, given)):
+            return await super().ainvoke(input, config, stop=stop, **given)
 
     def stream(
         self,
@@ -49,7 +56,8 @@ class ConfigCalls(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
         """As `invoke`, in pieces; the next-best is asked before the first piece only."""
-        return super().stream(input, config, stop=stop, **{**self._set_by(config), **kwargs})
+        given = {**self._set_by(config), **kwargs}
+        return self._begun(input, given, super().stream(input, config, stop=stop, **given))
 
     def astream(
         self,
@@ -60,7 +68,8 @@ class ConfigCalls(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """As `stream`; the decision is made in a worker thread."""
-        return super().astream(input, config, stop=stop, **{**self._set_by(config), **kwargs})
+        given = {**self._set_by(config), **kwargs}
+        return self._abegun(input, given, super().astream(input, config, stop=stop, **given))
 
     def stream_events(
         self,
@@ -85,6 +94,34 @@ class ConfigCalls(BaseChatModel):
         """As `stream_events`."""
         given = self._set_by(config) if version == "v3" else {}
         return super().astream_events(input, config, version=version, **{**given, **kwargs})
+
+    @abstractmethod
+    def _decide_ahead(self, value: LanguageModelInput, kwargs: Mapping[str, Any]) -> Ahead | None:
+        """Decide before the run begins; None where the call itself finds out why it cannot be decided."""
+
+    @abstractmethod
+    async def _adecide_ahead(self, value: LanguageModelInput, kwargs: Mapping[str, Any]) -> Ahead | None:
+        """As `_decide_ahead`; the event loop is never blocked."""
+
+    def _begun(
+        self, value: LanguageModelInput, kwargs: Mapping[str, Any], chunks: Iterator[AIMessageChunk]
+    ) -> Iterator[AIMessageChunk]:
+        with ahead(self._decide_ahead(value, kwargs)):
+            first = next(chunks, None)  # the run begins and the decision is taken in here
+        if first is not None:
+            yield first
+            yield from chunks
+
+    async def _abegun(
+        self, value: LanguageModelInput, kwargs: Mapping[str, Any], pieces: AsyncIterator[AIMessageChunk]
+    ) -> AsyncIterator[AIMessageChunk]:
+        async with closing(pieces) as chunks:
+            with ahead(await self._adecide_ahead(value, kwargs)):
+                first = await anext(chunks, None)
+            if first is not None:
+                yield first
+                async for chunk in chunks:
+                    yield chunk
 
     def _set_by(self, config: RunnableConfig | None) -> dict[str, Any]:
         set_ = ensure_config(config).get("configurable", {})

@@ -18,10 +18,11 @@ from langchain_core.runnables.base import RunnableBindingBase
 
 from cit_core.errors import CITError, InvalidInput, UnknownCandidate
 from cit_core.messages import shown
-from cit_core.policy import QueryFacts
+from cit_core.policy import Constraints, QueryFacts
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Query, Router, Sticky
 from cit_core.router.concurrency import aside
+from cit_core.router.sticky import NO_CONVERSATION
 from langchain_cit._configurable import check_keys, constraints_of, forced_model, policy_of, thread_of
 from langchain_cit._content import count_tokens, modalities_of, parts_of, role_of, text_of
 from langchain_cit._profiles import reasons_against, windows_of
@@ -166,6 +167,8 @@ class Asking:
         whole: Route on the whole conversation, not on its last human turn.
         sticky: Memory of conversations; none if not given.
         unable: Why each other candidate does not take part.
+        default: Candidate that answers what cannot be decided; the router's own choice if not given.
+        strict: Whether what cannot be decided is an error; as the router is if not given.
     """
 
     router: Router
@@ -175,6 +178,13 @@ class Asking:
     whole: bool = False
     sticky: Sticky | None = None
     unable: Mapping[str, str] = field(default_factory=dict)
+    default: str | None = None
+    strict: bool | None = None
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether what cannot be decided is an error."""
+        return self.router.strict if self.strict is None else self.strict
 
     def attempts(self, decision: Decision) -> Attempts:
         """Return the attempts at the answer that was decided about."""
@@ -191,19 +201,28 @@ class Asking:
             kwargs: The options that the candidate will be called with; tools or a schema in it narrow the choice.
             config: The config of the call.
 
+        Returns:
+            One that says why it has no text, if there is none in the input.
+
         Raises:
-            InvalidInput: If there is no query in the input, or the config asks for what there is not.
+            InvalidInput: If the config asks for what there is not.
         """
         check_keys(config, self.routes.values())
         facts = {"tools": bool(kwargs.get("tools")), "schema": bool(kwargs.get("response_format"))}
         beside = isinstance(value, Mapping) and not all(map(_is_model, self.routes.values()))
-        read = read_query(value, self.query_key, whole=self.whole, beside=beside, **facts)
+        try:
+            read = read_query(value, self.query_key, whole=self.whole, beside=beside, **facts)
+        except InvalidInput as error:
+            read = Query("", unreadable=str(error))
         thread, model = None if self.sticky is None else thread_of(config), self._forced(config)
         asked = self.routes if model is None else {id_: route for id_, route in self.routes.items() if id_ == model}
         return replace(
             read,
             policy=policy_of(config),
+            constraints=self._limits(config),
             model=model,
+            default=self.default,
+            strict=self.strict,
             conversation=None if self.sticky is None or thread is None else self.sticky.conversation(thread),
             excluded={
                 **self._without_route(),
@@ -221,13 +240,21 @@ class Asking:
         """
         decided = self._decided(value, config)
         decision = self.router.decide(self.query(value, kwargs, config)) if decided is None else decided
-        return self.fallback.with_cool_downs(decision)
+        return self.finished(decision, config)
 
     async def adecide(self, value: Any, kwargs: Mapping[str, Any], config: RunnableConfig) -> Decision:
         """Decide without blocking the event loop; see `decide`."""
         decided = self._decided(value, config)
         decision = await self.router.adecide(self.query(value, kwargs, config)) if decided is None else decided
-        return self.fallback.with_cool_downs(decision)
+        return self.finished(decision, config)
+
+    def finished(self, decision: Decision, config: RunnableConfig) -> Decision:
+        """Return a decision that shows who is cooling down, and warns where stickiness is asked for and off."""
+        decision = self.fallback.with_cool_downs(decision)
+        if self.sticky is None or thread_of(config) is not None or NO_CONVERSATION in decision.warnings:
+            return decision
+        self.sticky.tell_off()
+        return decision.model_copy(update={"warnings": (*decision.warnings, NO_CONVERSATION)})
 
     def decide_each(
         self, values: Sequence[Any], kwargs: Mapping[str, Any], configs: Sequence[RunnableConfig]
@@ -236,7 +263,10 @@ class Asking:
         asked = [self._query_or_error(value, kwargs, config) for value, config in zip(values, configs, strict=True)]
         decided = iter(self.router.decide_each([query for query in asked if isinstance(query, Query)]))
         outcomes = [next(decided) if isinstance(query, Query) else query for query in asked]
-        return [self.fallback.with_cool_downs(out) if isinstance(out, Decision) else out for out in outcomes]
+        return [
+            self.finished(out, config) if isinstance(out, Decision) else out
+            for out, config in zip(outcomes, configs, strict=True)
+        ]
 
     async def adecide_each(
         self, values: Sequence[Any], kwargs: Mapping[str, Any], configs: Sequence[RunnableConfig]
@@ -274,6 +304,13 @@ class Asking:
         if model is not None and model not in self.routes and model not in self.unable:
             raise UnknownCandidate(model, self.routes, "the routes (in cit_model)")
         return model
+
+    def _limits(self, config: RunnableConfig) -> Constraints:
+        """Return the router's constraints; who has no route, and whom the call forbids, may not even be the default."""
+        limits, own = self.router.constraints.among(self.routes), constraints_of(config)
+        if own is None:
+            return limits
+        return replace(limits if own.allow is None else limits.among(own.allow), deny=limits.deny | own.deny)
 
     def _excluded_by(self, config: RunnableConfig, facts: QueryFacts) -> dict[str, str]:
         """Return what the call's own constraints exclude, beside the router's: a caller can only narrow the choice."""

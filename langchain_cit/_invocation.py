@@ -43,6 +43,8 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     sticky: Sticky | None = Field(default=None, exclude=True)
     fallback: Fallback = Field(exclude=True)
     unable: Mapping[str, str] = {}
+    default: str | None = None
+    strict: bool | None = None
 
     @property
     def failover(self) -> Fallback:
@@ -53,7 +55,17 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     def asking(self) -> Asking:
         """The router with these settings."""
         whole = self.context == "conversation"
-        return Asking(self.router, self.routes, self.fallback, self.query_key, whole, self.sticky, self.unable)
+        return Asking(
+            self.router,
+            self.routes,
+            self.fallback,
+            self.query_key,
+            whole,
+            self.sticky,
+            self.unable,
+            self.default,
+            self.strict,
+        )
 
     def _handed(self, route: Runnable[Any, Any], value: Any) -> Any:
         return handed(route, value, self.query_key)

@@ -93,7 +93,7 @@ def from_string(
 def aptitude_test(
     model: BaseChatModel,
     *,
-    store: CapabilityStore,
+    store: CapabilityStore | str,
     suite: str = "cit-basics",
     texts: str | Path | None = None,
     candidate: str | Candidate | None = None,
@@ -103,7 +103,7 @@ def aptitude_test(
 
     Args:
         model: The chat model to measure.
-        store: Store of the outcomes; a test that was cut off is resumed.
+        store: Store of the outcomes, or its address; a test that was cut off is resumed.
         suite: Name or file of a suite.
         texts: File or dataset with the suite's texts; `cit-basics` generates its own.
         candidate: Id in the store, or a record with facts; the model's name if not given.
@@ -113,8 +113,10 @@ def aptitude_test(
         InvalidInput: If the suite, the texts or an option cannot be used.
     """
     from cit_core.aptitude.measure import measure
+    from cit_core.router.loading import open_store
 
-    return measure(ChatModelClient(model), store=store, suite=suite, texts=texts, candidate=candidate, **options)
+    opened = open_store(store, create=True)
+    return measure(ChatModelClient(model), store=opened, suite=suite, texts=texts, candidate=candidate, **options)
 
 
 def _name(model: BaseChatModel) -> str:

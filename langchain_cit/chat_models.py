@@ -8,6 +8,7 @@ counted once; the message says which candidate answered.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.caches import BaseCache
@@ -20,10 +21,21 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from cit_core.errors import CITError, InvalidInput
+from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Router, Sticky
-from cit_core.router.options import as_context, as_fallback, as_router, as_sticky, check_options
+from cit_core.router.options import (
+    as_context,
+    as_fallback,
+    as_router,
+    as_sticky,
+    as_strict,
+    check_options,
+    pick_default,
+)
+from langchain_cit._ahead import Ahead, chosen, taken
 from langchain_cit._config_calls import ConfigCalls
 from langchain_cit._configurable import KNOBS, THREAD_ID
 from langchain_cit._first_token import EmptyStream, afrom_first_token, from_first_token, held_by, held_one
@@ -34,8 +46,11 @@ from langchain_cit._profiles import conjunction
 from langchain_cit._response_metadata import Stamp, Unstamped
 from langchain_cit._retries import with_sdk_retries
 from langchain_cit._routes import AnyTool, Tools, as_chat_models, as_routes, without_tools
+from langchain_cit._saved import Saved
 from langchain_cit._single_flight import Flights, same_call
 from langchain_cit._streams import closing
+from langchain_cit._token_counts import TokenCounts
+from langchain_cit._wrapper import Wrapper, unwrapped
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -45,9 +60,11 @@ __all__ = ["ChatCIT"]
 NAME = "cit-router"
 STANDARD = {"api_key", "base_url", "max_retries", "max_tokens", "model", "stop", "streaming", "temperature", "timeout"}
 """Options that LangChain passes to chat models of any kind; here each candidate has its own."""
+METHODS = ("function_calling", "json_mode", "json_schema")
+"""Ways to a structured output, as LangChain's chat models name them."""
 
 
-class ChatCIT(ConfigCalls):
+class ChatCIT(Saved, TokenCounts, ConfigCalls):
     """A chat model that hands every call to the candidate most likely to get it right.
 
     `model="ID"`, bound or passed to a call, forces a candidate; `config["configurable"]` takes the same entries as for
@@ -57,13 +74,17 @@ class ChatCIT(ConfigCalls):
     Candidates keep their own cache and rate limit. The router's own cache is off, as it would answer without routing.
 
     Args:
-        routes: Chat model of each candidate, by id. Candidates of the router without one do not take part.
+        routes: Chat model of each candidate, by id, as it is or from `bind`, `with_config` or `with_retry`. Candidates
+            of the router without one do not take part.
         router: The router, or the address of a store.
         context: Route on the last human `turn`, or on the whole `conversation`.
         sticky: `conversation`, or a `Sticky`: a conversation (`thread_id` in the config) keeps its candidate.
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
             skipped.
         failover: An earlier name of `fallback`.
+        default: The model that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+            scorer): its id or the model itself. The router's own choice if not given.
+        strict: Raise an error in such a case; as the router does if not given.
         annotate: Whether messages carry the metadata above; if not, they are as the candidate made them.
         options: Options of any chat model: `callbacks`, `tags`, `metadata`, `disable_streaming` and the rest.
 
@@ -79,9 +100,13 @@ class ChatCIT(ConfigCalls):
     context: Literal["turn", "conversation"] = "turn"
     sticky: Sticky | None = Field(default=None, exclude=True)
     fallback: Fallback = Field(exclude=True)
+    default: str | None = None
+    strict: bool | None = None
     annotate: bool = True
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
     _flights: Flights = PrivateAttr(default_factory=Flights)
+    _given: Mapping[str, Runnable[Any, Any]] = PrivateAttr()
+    _wrappers: Mapping[str, Wrapper] = PrivateAttr()
 
     def __init__(
         self,
@@ -92,13 +117,17 @@ class ChatCIT(ConfigCalls):
         sticky: Literal["conversation"] | Sticky | None = None,
         fallback: Fallback | None = None,
         failover: Fallback | None = None,
+        default: str | BaseChatModel | None = None,
+        strict: bool | None = None,
         annotate: bool = True,
         **options: Any,
     ) -> None:
         check_options(options, type(self), STANDARD)
         router = as_router(router)
         after = as_fallback(failover if fallback is None else fallback)
-        models = with_sdk_retries(as_chat_models(as_routes(routes, router)), after)
+        given = as_routes(routes, router)
+        inside = {id_: unwrapped(route) for id_, route in given.items()}
+        models = with_sdk_retries(as_chat_models({id_: route for id_, (route, _) in inside.items()}), after)
         formats = {model.output_version for model in models.values()}
         super().__init__(
             routes=models,
@@ -106,9 +135,13 @@ class ChatCIT(ConfigCalls):
             context=as_context(context),
             sticky=as_sticky(sticky),
             fallback=after,
+            default=pick_default(default, routes, router),
+            strict=as_strict(strict),
             annotate=annotate,
             **({"output_version": formats.pop()} if len(formats) == 1 else {}) | options,
         )
+        self._given = given
+        self._wrappers = {id_: wrapper for id_, (_, wrapper) in inside.items()}
 
     @classmethod
     def from_models(
@@ -141,13 +174,23 @@ class ChatCIT(ConfigCalls):
     def _llm_type(self) -> str:
         return NAME
 
+    def _settings(self) -> dict[str, Any]:
+        return {**super()._settings(), "routes": dict(self._given)}
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """Return what a cache knows it by: what decides about an answer, not where the router was opened."""
+        return str(sorted({**self._get_invocation_params(stop=stop, **kwargs), **kwargs}.items()))
+
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """Return all that decides about an answer: a cache that is switched on must not mix up two routers."""
         limits = {
             name: sorted(v) if isinstance(v, frozenset) else v for name, v in vars(self.router.constraints).items()
         }
-        candidates = {id_: {"_type": m._llm_type, **m._identifying_params} for id_, m in self.routes.items()}
+        candidates = {
+            id_: {"_type": m._llm_type, **m._identifying_params, **self._wrappers[id_].kwargs}
+            for id_, m in self.routes.items()
+        }
         return {
             "candidates": candidates,
             "policy": self.router.policy.name,
@@ -158,8 +201,9 @@ class ChatCIT(ConfigCalls):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         forced = kwargs.pop("model", None)
-        if forced in self.routes:
-            return self.routes[forced]._get_ls_params(stop=stop, **kwargs)
+        known = forced if forced in self.routes else chosen(self.routes)
+        if known is not None:
+            return self.routes[known]._get_ls_params(stop=stop, **kwargs)
         told = super()._get_ls_params(stop=stop, **kwargs)
         return LangSmithParams(**{**told, "ls_provider": NAME, "ls_model_name": forced or NAME})
 
@@ -187,26 +231,31 @@ class ChatCIT(ConfigCalls):
         """
         return self.bind(tools=Tools(tools), tool_choice=tool_choice, **kwargs)
 
-    # -- how long a text is: a limit that is kept by this count is kept for every candidate ----------------------------
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Have the chosen candidate answer in this form.
 
-    def get_token_ids(self, text: str) -> list[int]:
-        """Return the token ids of the candidate that needs the most."""
-        if self.custom_get_token_ids is not None:
-            return self.custom_get_token_ids(text)
-        return max((model.get_token_ids(text) for model in self.routes.values()), key=len)
+        Args:
+            schema: As any chat model takes it.
+            include_raw: Give the message beside what was parsed.
+            kwargs: `method` (`function_calling`, `json_mode`, `json_schema`), `strict` and the rest, of the candidates'
+                own `with_structured_output`; a candidate that cannot does not take part. Without any, by tool calls.
 
-    def get_num_tokens(self, text: str) -> int:
-        """Return the count of the candidate that counts the most."""
-        if self.custom_get_token_ids is not None:
-            return super().get_num_tokens(text)
-        return max(model.get_num_tokens(text) for model in self.routes.values())
+        Raises:
+            InvalidInput: If there is no such method.
+            NoCandidate: If no candidate can; names each reason.
+        """
+        method = kwargs.get("method")
+        if method is not None and method not in METHODS:
+            raise InvalidInput(f"method is {shown(method)}; it must be one of {', '.join(map(repr, METHODS))}")
+        if not kwargs or kwargs == {"method": "function_calling"}:
+            return super().with_structured_output(schema, include_raw=include_raw)
+        from langchain_cit.runnable import RunnableRouter
 
-    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """Return the count of the candidate that counts the most; tools count where the model can count them."""
-        if self.custom_get_token_ids is not None:
-            return super().get_num_tokens_from_messages(messages, tools)
-        given = {} if tools is None else {"tools": tools}
-        return max(model.get_num_tokens_from_messages(messages, **given) for model in self.routes.values())
+        options: dict[str, Any] = {"default": self.default, "strict": self.strict, "fallback": self.fallback}
+        each = RunnableRouter(self.routes, self.router, context=self.context, sticky=self.sticky, **options)
+        return each.with_structured_output(schema, include_raw=include_raw, **kwargs)
 
     # -- what LangChain calls inside ----------------------------------------------------------------------------------
 
@@ -219,14 +268,15 @@ class ChatCIT(ConfigCalls):
     ) -> ChatResult:
         config, kwargs = split_options(kwargs)
         asking = self._asking(kwargs)
-        decision = asking.decide(messages, kwargs, config)
+        decision = taken(self.routes) or asking.decide(messages, kwargs, config)
         with self._flights.follow(same_call(decision.model, self.routes, messages, stop, kwargs)):
             attempts = asking.attempts(decision)
             try:
                 while True:
                     with attempts:
-                        model = self.routes[attempts.model]
-                        result = generate(model, attempts, messages, stop, run_manager, kwargs)
+                        model, wrapper = self.routes[attempts.model], self._wrappers[attempts.model]
+                        ask = partial(generate, model, attempts, messages, stop, run_manager)
+                        result = wrapper.call(ask, kwargs)
                         return self._stamp(decision, attempts).result(result)
             except EmptyStream as error:
                 return self._stamp(decision, attempts).result(held_one(error, attempts))
@@ -240,14 +290,15 @@ class ChatCIT(ConfigCalls):
     ) -> ChatResult:
         config, kwargs = split_options(kwargs)
         asking = self._asking(kwargs)
-        decision = await asking.adecide(messages, kwargs, config)
+        decision = taken(self.routes) or await asking.adecide(messages, kwargs, config)
         async with self._flights.afollow(same_call(decision.model, self.routes, messages, stop, kwargs)):
             attempts = asking.attempts(decision)
             try:
                 while True:
                     with attempts:
-                        model = self.routes[attempts.model]
-                        result = await agenerate(model, attempts, messages, stop, run_manager, kwargs)
+                        model, wrapper = self.routes[attempts.model], self._wrappers[attempts.model]
+                        ask = partial(agenerate, model, attempts, messages, stop, run_manager)
+                        result = await wrapper.acall(ask, kwargs)
                         return self._stamp(decision, attempts).result(result)
             except EmptyStream as error:
                 return self._stamp(decision, attempts).result(held_one(error, attempts))
@@ -261,13 +312,14 @@ class ChatCIT(ConfigCalls):
     ) -> Iterator[ChatGenerationChunk]:
         config, kwargs = split_options(kwargs)
         asking = self._asking(kwargs)
-        decision = asking.decide(messages, kwargs, config)
+        decision = taken(self.routes) or asking.decide(messages, kwargs, config)
         attempts = asking.attempts(decision)
         try:
             while True:
                 with attempts:
                     stamp = self._stamp(decision, attempts)
-                    chunks = stream(self.routes[attempts.model], messages, stop, run_manager, kwargs)
+                    ask = partial(stream, self.routes[attempts.model], messages, stop, run_manager)
+                    chunks = ask({**self._wrappers[attempts.model].kwargs, **kwargs})
                     yield from map(stamp.chunk, from_first_token(chunks, attempts))
                     yield from stamp.rest()
                     return
@@ -283,13 +335,14 @@ class ChatCIT(ConfigCalls):
     ) -> AsyncIterator[ChatGenerationChunk]:
         config, kwargs = split_options(kwargs)
         asking = self._asking(kwargs)
-        decision = await asking.adecide(messages, kwargs, config)
+        decision = taken(self.routes) or await asking.adecide(messages, kwargs, config)
         attempts = asking.attempts(decision)
         try:
             while True:
                 with attempts:
                     stamp = self._stamp(decision, attempts)
-                    pieces = astream(self.routes[attempts.model], messages, stop, run_manager, kwargs)
+                    ask = partial(astream, self.routes[attempts.model], messages, stop, run_manager)
+                    pieces = ask({**self._wrappers[attempts.model].kwargs, **kwargs})
                     async with closing(pieces), closing(afrom_first_token(pieces, attempts)) as chunks:
                         async for chunk in chunks:
                             yield stamp.chunk(chunk)
@@ -299,6 +352,22 @@ class ChatCIT(ConfigCalls):
         except EmptyStream as error:
             for chunk in held_by(error, attempts):
                 yield stamp.chunk(chunk)
+
+    def _decide_ahead(self, value: LanguageModelInput, kwargs: Mapping[str, Any]) -> Ahead | None:
+        config, options = split_options(kwargs)
+        try:
+            messages = self._convert_input(value).to_messages()
+            return Ahead(self.routes, self._asking(options).decide(messages, options, config))
+        except (CITError, ValueError, TypeError, NotImplementedError):
+            return None
+
+    async def _adecide_ahead(self, value: LanguageModelInput, kwargs: Mapping[str, Any]) -> Ahead | None:
+        config, options = split_options(kwargs)
+        try:
+            messages = self._convert_input(value).to_messages()
+            return Ahead(self.routes, await self._asking(options).adecide(messages, options, config))
+        except (CITError, ValueError, TypeError, NotImplementedError):
+            return None
 
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
         """Stream only if a candidate does."""
@@ -317,7 +386,8 @@ class ChatCIT(ConfigCalls):
         unable = without_tools(self.routes) if kwargs.get("tools") else {}
         able = {id_: model for id_, model in self.routes.items() if id_ not in unable}
         whole = self.context == "conversation"
-        return Asking(self.router, able, self.fallback, whole=whole, sticky=self.sticky, unable=unable)
+        settings: dict[str, Any] = {"sticky": self.sticky, "default": self.default, "strict": self.strict}
+        return Asking(self.router, able, self.fallback, whole=whole, unable=unable, **settings)
 
     def _stamp(self, decision: Decision, attempts: Attempts) -> Stamp | Unstamped:
         if not self.annotate:

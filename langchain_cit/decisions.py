@@ -6,6 +6,7 @@ Needs langchain-core 1.8 or newer, where decision models are beta.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ConfigDict, Field
@@ -74,9 +75,9 @@ class CITDecisionModel(BaseDecisionModel):
         """Answer every question with one call of the scorer.
 
         Raises:
-            InvalidInput: If a question is no `Choice`, or there is no text in the state.
+            InvalidInput: If a question is no `Choice`.
             UnknownCandidate: If a label is not a candidate.
-            NoCandidate: If every label's candidate is excluded.
+            NoCandidate: If every label's candidate is forbidden, or excluded and the router is strict.
         """
         ids = {name: self._ids(name, question) for name, question in questions.items()}
         outcomes = self.router.decide_each([self._query(state, labels) for labels in ids.values()])
@@ -104,9 +105,13 @@ class CITDecisionModel(BaseDecisionModel):
         return ids
 
     def _query(self, state: Any, ids: Mapping[str, str]) -> Query:
-        read = read_query(_conversation(state))
+        try:
+            read = read_query(_conversation(state))
+        except InvalidInput as error:
+            read = Query("", unreadable=str(error))
         outside = {c.id: "not among the labels" for c in self.router.candidates if c.id not in ids.values()}
-        return Query(read.text, read.facts, excluded=outside)
+        limits = self.router.constraints.among(ids.values())
+        return replace(read, constraints=limits, excluded=outside)
 
     def _response(
         self, ids: Mapping[str, Mapping[str, str]], outcomes: Sequence[Decision | CITError]

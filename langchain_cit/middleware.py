@@ -22,8 +22,18 @@ from typing_extensions import NotRequired
 from cit_core.errors import MissingExtra, NoCandidate
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Query, Router, Sticky
-from cit_core.router.options import as_context, as_fallback, as_router, as_sticky, check_ids
+from cit_core.router.default_route import because
+from cit_core.router.options import (
+    as_context,
+    as_fallback,
+    as_router,
+    as_sticky,
+    as_strict,
+    check_ids,
+    pick_default,
+)
 from cit_core.router.time_limits import acall_within, call_within
+from langchain_cit._configurable import thread_of
 from langchain_cit._first_token import EmptyStream, FirstToken, followed, held_one, require_answer
 from langchain_cit._inputs import Asking
 from langchain_cit._retries import with_sdk_retries
@@ -40,6 +50,9 @@ from langchain_cit._trace import (
 from langchain_cit._unanswered import Unanswered
 
 __all__ = ["CITCallMiddleware", "CITRunMiddleware", "RoutedState"]
+
+CIT_CONVERSATION = "cit_conversation"
+"""Name, in the state, of the candidate that a sticky conversation keeps and its probability when it was chosen."""
 
 try:
     from langchain.agents.middleware import (
@@ -58,10 +71,11 @@ except ImportError as error:
 
 
 class RoutedState(AgentState[Any]):
-    """An agent's state with the last decision as JSON and the candidate that answered; in neither input nor output."""
+    """An agent's state with the last decision, which candidate answered, and what a conversation keeps: all private."""
 
     cit_route: NotRequired[Annotated[dict[str, Any] | None, PrivateStateAttr]]
     cit_model: NotRequired[Annotated[str | None, PrivateStateAttr]]
+    cit_conversation: NotRequired[Annotated[dict[str, Any] | None, PrivateStateAttr]]
 
 
 class _Routing(AgentMiddleware[RoutedState, Any, Any]):
@@ -78,6 +92,8 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         sticky: Literal["conversation"] | Sticky | None = None,
         fallback: Fallback | None = None,
         failover: Fallback | None = None,
+        default: str | BaseChatModel | None = None,
+        strict: bool | None = None,
     ) -> None:
         super().__init__()
         self.router = as_router(router)
@@ -87,6 +103,8 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         self.routes = with_sdk_retries(as_chat_models(as_routes(made, self.router)), self.fallback)
         self.context = as_context(context)
         self.sticky = as_sticky(sticky)
+        self.default = pick_default(default, given, self.router)
+        self.strict = as_strict(strict)
         self._unanswered = Unanswered()
 
     @property
@@ -98,14 +116,28 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         unable = without_tools(self.routes) if tools else {}
         able = {id_: model for id_, model in self.routes.items() if id_ not in unable}
         whole = self.context == "conversation"
-        return Asking(self.router, able, self.fallback, whole=whole, sticky=self.sticky, unable=unable)
+        settings: dict[str, Any] = {"sticky": self.sticky, "default": self.default, "strict": self.strict}
+        return Asking(self.router, able, self.fallback, whole=whole, unable=unable, **settings)
 
     def _query(self, request: ModelRequest[Any]) -> Query:
         wanted = request.response_format
         tools = bool(request.tools) or isinstance(wanted, ToolStrategy)
         schema = wanted is not None and not isinstance(wanted, ToolStrategy)
+        self._recall(request.state)
         messages = [*([request.system_message] if request.system_message else []), *request.messages]
         return self._asking(tools=tools).query(messages, {"tools": tools, "response_format": schema}, ensure_config())
+
+    def _recall(self, state: Mapping[str, Any]) -> None:
+        """Go on with the candidate that the checkpoint names: another process may have chosen it."""
+        thread, kept = thread_of(ensure_config()), state.get(CIT_CONVERSATION)
+        if self.sticky is not None and thread is not None and kept:
+            self.sticky.remember(thread, kept["model"], kept["probability"])
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what the state shall hold of a sticky conversation."""
+        thread = thread_of(ensure_config())
+        found = None if self.sticky is None or thread is None else self.sticky.recall(thread)
+        return {} if found is None else {CIT_CONVERSATION: {"model": found[0], "probability": found[1]}}
 
     def _route(
         self,
@@ -113,7 +145,7 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ExtendedModelResponse[Any]:
-        decision = self.fallback.with_cool_downs(self.router.decide(query))
+        decision = self._asking().finished(self.router.decide(query), ensure_config())
         _tell(CIT_ROUTE, route_event(decision))
         return self._answer(decision, request, handler, record=True)
 
@@ -123,7 +155,7 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ExtendedModelResponse[Any]:
-        decision = self.fallback.with_cool_downs(await self.router.adecide(query))
+        decision = self._asking().finished(await self.router.adecide(query), ensure_config())
         await _atell(CIT_ROUTE, route_event(decision))
         return await self._aanswer(decision, request, handler, record=True)
 
@@ -146,9 +178,9 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                         ask = partial(handler, request.override(model=model))
                         response = call_within(attempts.seconds_left, ask)
                     response = require_answer(response, attempts, _message(response))
-                    return _recorded(decision, attempts, response, record=record)
+                    return _recorded(decision, attempts, response, self._kept() if record else None)
         except EmptyStream as error:
-            return _recorded(decision, attempts, held_one(error, attempts), record=record)
+            return _recorded(decision, attempts, held_one(error, attempts), self._kept() if record else None)
 
     async def _aanswer(
         self,
@@ -169,9 +201,9 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                         answer = handler(request.override(model=model))
                         response = await acall_within(attempts.seconds_left, answer)
                     response = require_answer(response, attempts, _message(response))
-                    return _recorded(decision, attempts, response, record=record)
+                    return _recorded(decision, attempts, response, self._kept() if record else None)
         except EmptyStream as error:
-            return _recorded(decision, attempts, held_one(error, attempts), record=record)
+            return _recorded(decision, attempts, held_one(error, attempts), self._kept() if record else None)
 
 
 class CITCallMiddleware(_Routing):
@@ -188,6 +220,9 @@ class CITCallMiddleware(_Routing):
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
             skipped. The first token has a limit of its own where the agent is streamed token by token.
         failover: An earlier name of `fallback`.
+        default: The model that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+            scorer): its id or the model itself. The router's own choice if not given.
+        strict: Raise an error in such a case; as the router does if not given.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.
@@ -229,6 +264,9 @@ class CITRunMiddleware(_Routing):
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
             skipped. The first token has a limit of its own where the agent is streamed token by token.
         failover: An earlier name of `fallback`.
+        default: The model that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+            scorer): its id or the model itself. The router's own choice if not given.
+        strict: Raise an error in such a case; as the router does if not given.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.
@@ -237,15 +275,17 @@ class CITRunMiddleware(_Routing):
 
     def before_agent(self, state: RoutedState, runtime: Any) -> dict[str, Any]:  # noqa: ARG002
         """Decide, and keep the decision in the state."""
+        self._recall(state)
         decision = self._asking().decide(state["messages"], {}, ensure_config())
         _tell(CIT_ROUTE, route_event(decision))
-        return {CIT_ROUTE: route_event(decision)}
+        return {CIT_ROUTE: route_event(decision), **self._kept()}
 
     async def abefore_agent(self, state: RoutedState, runtime: Any) -> dict[str, Any]:  # noqa: ARG002
         """Decide before the agent runs, in a worker thread; see `before_agent`."""
+        self._recall(state)
         decision = await self._asking().adecide(state["messages"], {}, ensure_config())
         await _atell(CIT_ROUTE, route_event(decision))
-        return {CIT_ROUTE: route_event(decision)}
+        return {CIT_ROUTE: route_event(decision), **self._kept()}
 
     def wrap_model_call(
         self,
@@ -285,9 +325,20 @@ class CITRunMiddleware(_Routing):
         excluded = {**decision.excluded, **{id_: reason for id_, reason in reasons.items() if reason is not None}}
         ranking = tuple(ranked for ranked in decision.ranking if ranked.model not in excluded)
         if not ranking:
-            raise NoCandidate(excluded)
+            return self._anyway(decision, query, NoCandidate(excluded))
         best = {"model": ranking[0].model, "probability": ranking[0].probability}
         return decision.model_copy(update={**best, "ranking": ranking, "excluded": excluded})
+
+    def _anyway(self, decision: Decision, query: Query, problem: NoCandidate) -> Decision:
+        """Return the run's decision where nobody can take this call, among those that are not forbidden."""
+        limits = query.constraints or self.router.constraints
+        ranking = tuple(r for r in decision.ranking if limits.among([r.model]).allow and r.model not in limits.deny)
+        if not ranking or self._asking().is_strict:
+            raise problem
+        model = ranking[0].model
+        told = f"{because(problem)}: {model} goes on"
+        changed = {"model": model, "probability": ranking[0].probability, "ranking": ranking, "chosen_by": "default"}
+        return decision.model_copy(update={**changed, "warnings": (told, *decision.warnings)})
 
 
 def _decided(state: Mapping[str, Any]) -> Decision | None:
@@ -303,9 +354,9 @@ def _message(response: object) -> object:
 
 
 def _recorded(
-    decision: Decision, attempts: Attempts, response: ModelResponse[Any], *, record: bool
+    decision: Decision, attempts: Attempts, response: ModelResponse[Any], kept: Mapping[str, Any] | None
 ) -> ExtendedModelResponse[Any]:
-    decided = {CIT_ROUTE: route_event(decision)} if record else {}
+    decided = {} if kept is None else {CIT_ROUTE: route_event(decision), **kept}
     return ExtendedModelResponse(response, Command(update={**decided, CIT_MODEL: attempts.model}))
 
 

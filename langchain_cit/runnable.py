@@ -19,8 +19,8 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy, QueryFacts
 from cit_core.router import Fallback, Router, Sticky
-from cit_core.router.options import as_context, as_fallback, as_router, as_sticky
-from cit_core.router.serialization import fallback_to_config, router_from_config, router_to_config, sticky_to_config
+from cit_core.router.options import as_context, as_fallback, as_router, as_sticky, as_strict, pick_default
+from cit_core.router.serialization import router_from_config
 from langchain_cit._configurable import KNOBS, THREAD_ID
 from langchain_cit._invocation import RoutedCalls
 from langchain_cit._models import Models, open_models
@@ -28,6 +28,7 @@ from langchain_cit._picker import Picker
 from langchain_cit._profiles import bind_each
 from langchain_cit._retries import with_sdk_retries
 from langchain_cit._routes import as_routes
+from langchain_cit._saved import Saved
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["RunnableRouter"]
 
 
-class RunnableRouter(RoutedCalls):
+class RunnableRouter(Saved, RoutedCalls):
     """A Runnable that hands every input to the candidate most likely to get it right.
 
     A call may set in `config["configurable"]`: `cit_policy` (`best`, `threshold:TAU`, `cost:VALUE`), `cit_tradeoff`
@@ -51,6 +52,9 @@ class RunnableRouter(RoutedCalls):
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
             skipped.
         failover: An earlier name of `fallback`.
+        default: The route that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+            scorer): its id or the route itself. The router's own choice if not given.
+        strict: Raise an error in such a case; as the router does if not given.
         unable: Why candidates without a route have none, for decisions.
         name: Name of its runs in traces.
 
@@ -72,6 +76,8 @@ class RunnableRouter(RoutedCalls):
         sticky: Literal["conversation"] | Sticky | Mapping[str, Any] | None = None,
         fallback: Fallback | Mapping[str, Any] | None = None,
         failover: Fallback | Mapping[str, Any] | None = None,
+        default: str | Runnable[Any, Any] | Callable[[Any], Any] | None = None,
+        strict: bool | None = None,
         unable: Mapping[str, str] | None = None,
         name: str | None = None,
     ) -> None:
@@ -84,6 +90,8 @@ class RunnableRouter(RoutedCalls):
             sticky=as_sticky(sticky),
             fallback=after,
             unable=dict(unable or {}),
+            default=pick_default(default, routes, decides),
+            strict=as_strict(strict),
             name=name,
         )
 
@@ -233,31 +241,8 @@ class RunnableRouter(RoutedCalls):
             raise InvalidInput(f"routes are of {sorted(routes)}; the config names {came}")
         return cls(routes, router_from_config(options.pop("router", {}), store), **options)
 
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """Return True; see `to_json`."""
-        return True
-
-    @property
-    def lc_attributes(self) -> dict[str, Any]:
-        """Its settings, in place of the objects that they are of."""
-        return self._settings()
-
-    def to_json(self) -> Any:
-        """Return the constructor as LangChain writes it; `not_implemented` for a router put together from parts."""
-        try:
-            return super().to_json()
-        except InvalidInput:
-            return self.to_json_not_implemented()
-
     def _settings(self) -> dict[str, Any]:
-        return {
-            "router": router_to_config(self.router),
-            "query_key": self.query_key,
-            "context": self.context,
-            "sticky": None if self.sticky is None else sticky_to_config(self.sticky),
-            "fallback": fallback_to_config(self.fallback),
-        }
+        return {**super()._settings(), "query_key": self.query_key}
 
 
 def _common(of: Callable[[Runnable[Any, Any]], Any], routes: Iterable[Runnable[Any, Any]]) -> Any:

@@ -43,6 +43,8 @@ class Dispatch:
     sticky: Sticky | None
     rate_limiter: Any = None
     """Rate limiter as LlamaIndex's LLMs have one: with `acquire` and `async_acquire`."""
+    default: str | None = None
+    strict: bool | None = None
 
     @property
     def callers(self) -> dict[str, FunctionCallingLLM]:
@@ -180,6 +182,8 @@ class Dispatch:
             question.facts,
             excluded=too_short({id_: windows[id_] for id_ in ids}, question.facts.tokens),
             constraints=self.router.constraints.among(ids),
+            default=self.default,
+            strict=self.strict,
             conversation=None if self.sticky is None or key is None else self.sticky.conversation(key),
         )
 

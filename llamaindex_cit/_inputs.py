@@ -18,7 +18,15 @@ from cit_core.policy import QueryFacts
 from cit_core.router import estimate_tokens
 from llamaindex_cit._content import read_content
 
-__all__ = ["Question", "is_made_of_template", "made_of_template", "of_messages", "of_prompt", "with_tools"]
+__all__ = [
+    "Question",
+    "checked_prompt",
+    "is_made_of_template",
+    "made_of_template",
+    "of_messages",
+    "of_prompt",
+    "with_tools",
+]
 
 QUERY = "query_str"
 """Name of the user's query in LlamaIndex's prompts."""
@@ -57,6 +65,19 @@ def is_made_of_template(given: Sequence[ChatMessage] | str) -> bool:
     """Return whether these messages, or this prompt, were just made of a template."""
     made, length, _ = _last_template.get()
     return made is given and len(given) == length
+
+
+def checked_prompt(prompt: object) -> str:
+    """Return the prompt of a completion.
+
+    Raises:
+        InvalidInput: If there is none, or it is no text; a ValueError, as LlamaIndex's LLMs raise then.
+    """
+    if prompt is None:
+        raise InvalidInput("there is no prompt; pass the text that the LLM is to complete")
+    if not isinstance(prompt, str):
+        raise InvalidInput(f"the prompt is {shown(prompt)}; it must be a text")
+    return prompt
 
 
 def of_prompt(prompt: str) -> Question:

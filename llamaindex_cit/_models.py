@@ -18,7 +18,7 @@ from cit_core.router.options import named_models, split_effort
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
 
-__all__ = ["Models", "open_models"]
+__all__ = ["Models", "open_models", "router_among"]
 
 Models = Iterable[str | LLM] | Mapping[str, str | LLM]
 """Argument of `from_models`."""
@@ -63,8 +63,20 @@ def open_models(
     """
     named = named_models(models, _name)
     llms = {name: _opened(model) if isinstance(model, str) else model for name, model in named.items()}
-    candidates = [_candidate(name, llm) for name, llm in llms.items()]
-    return llms, Router.from_models(candidates, store=store, strict=strict, policy=policy, constraints=constraints)
+    return llms, router_among(llms, policy, constraints, store, strict=strict)
+
+
+def router_among(
+    models: Models,
+    policy: Policy | str | None,
+    constraints: Constraints | Mapping[str, Any] | None,
+    store: CapabilityStore | str | None,
+    *,
+    strict: bool,
+) -> Router:
+    """Return a router among models, none of which is opened; args and errors as for `open_models`."""
+    candidates = [_candidate(name, llm) for name, llm in named_models(models, _name).items()]
+    return Router.from_models(candidates, store=store, strict=strict, policy=policy, constraints=constraints)
 
 
 def _name(model: object) -> str:

@@ -84,7 +84,7 @@ def from_string(path: str, *, system: str | None = None) -> LLMClient:
 def aptitude_test(
     llm: LLM,
     *,
-    store: CapabilityStore,
+    store: CapabilityStore | str,
     suite: str = "cit-basics",
     texts: str | Path | None = None,
     candidate: str | Candidate | None = None,
@@ -94,7 +94,7 @@ def aptitude_test(
 
     Args:
         llm: The LLM to measure.
-        store: Store of the outcomes; a test that was cut off is resumed.
+        store: Store of the outcomes, or its address; a test that was cut off is resumed.
         suite: Name or file of a suite.
         texts: File or dataset with the suite's texts; `cit-basics` generates its own.
         candidate: Id in the store, or a record with facts; the LLM's name if not given.
@@ -104,8 +104,10 @@ def aptitude_test(
         InvalidInput: If the suite, the texts or an option cannot be used.
     """
     from cit_core.aptitude.measure import measure
+    from cit_core.router.loading import open_store
 
-    return measure(LLMClient(llm), store=store, suite=suite, texts=texts, candidate=candidate, **options)
+    opened = open_store(store, create=True)
+    return measure(LLMClient(llm), store=opened, suite=suite, texts=texts, candidate=candidate, **options)
 
 
 def _name(llm: LLM) -> str:

@@ -24,8 +24,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from llama_index.core.llms.llm import ToolSelection, default_completion_to_prompt
-from llama_index.core.prompts import BasePromptTemplate
+from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
 from pydantic import Field, PrivateAttr, ValidationError
 
@@ -33,14 +32,15 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
 from cit_core.router import Fallback, Router, Sticky
-from cit_core.router.options import as_router, as_sticky
+from cit_core.router.options import as_router, as_sticky, as_strict, pick_default
 from llamaindex_cit._callbacks import both
 from llamaindex_cit._copies import deep_copies, picklable, shallow_copies, without_listeners
 from llamaindex_cit._dispatch import Dispatch
-from llamaindex_cit._inputs import is_made_of_template, made_of_template, of_messages, of_prompt, with_tools
+from llamaindex_cit._inputs import of_messages, of_prompt, with_tools
 from llamaindex_cit._models import Models, open_models
 from llamaindex_cit._options import as_models, invalid_options, pick_fallback, require_options
 from llamaindex_cit._response_metadata import CIT_MODEL, unstamped
+from llamaindex_cit._templates import Templates
 from llamaindex_cit._trail import follow
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ __all__ = ["CITLLM"]
 _conversation: ContextVar[str | None] = ContextVar("cit_conversation", default=None)
 
 
-class CITLLM(FunctionCallingLLM):
+class CITLLM(Templates):
     """LLM that hands every call to the candidate most likely to get it right, and to the next best if that one fails.
 
     Its metadata promises what all candidates can do: function calling or chat if each of them can, the shortest context
@@ -70,6 +70,9 @@ class CITLLM(FunctionCallingLLM):
         sticky: Keeps a conversation with the candidate that it began with: a `Sticky`, or `conversation` for one with
             its defaults; every call is decided anew if not given. A conversation is known by its name,
             `with llm.conversation(NAME)`, or else by the user's first message.
+        default: The LLM that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+            scorer): its id or the LLM itself. The router's own choice if not given.
+        strict: Raise an error in such a case; as the router does if not given.
         options: Options of every LlamaIndex LLM: `system_prompt`, `callback_manager`, `output_parser`, ...
 
     Raises:
@@ -84,6 +87,8 @@ class CITLLM(FunctionCallingLLM):
     router: Router = Field(exclude=True, repr=False)
     fallback: Fallback = Field(exclude=True)
     sticky: Sticky | None = Field(default=None, exclude=True)
+    default: str | None = None
+    strict: bool | None = None
     _own_callbacks: dict[str, CallbackManager] = PrivateAttr()
     _handed_on: tuple[CallbackManager, list[Any]] | None = PrivateAttr(default=None)
 
@@ -94,14 +99,18 @@ class CITLLM(FunctionCallingLLM):
         *,
         fallback: Fallback | None = None,
         sticky: Literal["conversation"] | Sticky | None = None,
+        default: str | LLM | None = None,
+        strict: bool | None = None,
         **options: Any,
     ) -> None:
         chosen = pick_fallback(fallback, options)
         require_options(options, type(self).model_fields)
         router = as_router(router)
         llms = shallow_copies(as_models(models, router))
+        undecided = {"default": pick_default(default, models, router), "strict": as_strict(strict)}
+        settings = {"router": router, "fallback": chosen, "sticky": as_sticky(sticky), **undecided}
         try:
-            super().__init__(models=llms, router=router, fallback=chosen, sticky=as_sticky(sticky), **options)
+            super().__init__(models=llms, **settings, **options)
         except ValidationError as error:
             raise invalid_options(error) from None
         self._own_callbacks = {id_: llm.callback_manager for id_, llm in self.models.items()}
@@ -343,39 +352,12 @@ class CITLLM(FunctionCallingLLM):
     def _prepare_chat_with_tools(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         raise NotImplementedError("each candidate prepares calls with tools in its own way; use chat_with_tools")
 
-    # -- what `predict` and its kin fill templates with ---------------------------------------------------------------
-
-    def _get_messages(self, prompt: BasePromptTemplate, **prompt_args: Any) -> list[ChatMessage]:
-        messages = super()._get_messages(prompt, **prompt_args)
-        made_of_template(messages, prompt, prompt_args)
-        return messages
-
-    def _get_prompt(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
-        text = super()._get_prompt(prompt, **prompt_args)
-        made_of_template(text, prompt, prompt_args)
-        return text
-
-    def _given(self, prompt: str | None, formatted: bool) -> tuple[str, bool]:
-        """Return the prompt, and whether it is formatted.
-
-        `predict` calls every prompt formatted, also one that this LLM left as it was; there the candidate's own format
-        is still to come.
-
-        Raises:
-            InvalidInput: If there is none; a ValueError, as LlamaIndex's LLMs raise then.
-        """
-        if prompt is None:
-            raise InvalidInput("there is no prompt; pass the text that the LLM is to complete")
-        if not isinstance(prompt, str):
-            raise InvalidInput(f"the prompt is {shown(prompt)}; it must be a text")
-        as_it_was = is_made_of_template(prompt) and self.completion_to_prompt is default_completion_to_prompt
-        return prompt, formatted and not as_it_was
-
     # -- routing ------------------------------------------------------------------------------------------------------
 
     @property
     def _dispatch(self) -> Dispatch:
-        return Dispatch(self.models, self.router, self.fallback, self.sticky, getattr(self, "rate_limiter", None))
+        limiter, undecided = getattr(self, "rate_limiter", None), (self.default, self.strict)
+        return Dispatch(self.models, self.router, self.fallback, self.sticky, limiter, *undecided)
 
     @property
     def _ready(self) -> Dispatch:

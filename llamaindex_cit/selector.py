@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.base_selector import BaseSelector, SelectorResult, SingleSelection
 from llama_index.core.prompts.mixin import PromptDictType, PromptMixinType
@@ -14,13 +15,19 @@ from llama_index_instrumentation import get_dispatcher
 
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import shown
-from cit_core.policy import QueryFacts
+from cit_core.policy import Constraints, Policy, QueryFacts
 from cit_core.records import Decision, Ranked
 from cit_core.router import Query, Router, estimate_tokens
-from cit_core.router.options import as_router
+from cit_core.router.options import as_router, as_strict, pick_default
 from llamaindex_cit._choices import candidates_of, matches
+from llamaindex_cit._models import Models, router_among
 from llamaindex_cit._trail import follow, note
 from llamaindex_cit.events import CITSelectionEvent
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from cit_core.store import CapabilityStore
 
 __all__ = ["CITMultiSelector", "CITSelectorResult", "CITSingleSelector"]
 
@@ -49,6 +56,8 @@ class _CITSelector(BaseSelector):
         mapping: Mapping[str | int, str] | None = None,
         *,
         fallback: BaseSelector | None = None,
+        default: str | None = None,
+        strict: bool | None = None,
     ) -> None:
         router = as_router(router)
         if fallback is not None and not isinstance(fallback, BaseSelector):
@@ -61,10 +70,39 @@ class _CITSelector(BaseSelector):
         follow()
         self._mapping = dict(mapping or {})
         self._fallback = fallback
+        self._default = pick_default(default, {candidate.id: None for candidate in router.candidates}, router)
+        self._strict = as_strict(strict)
         self._known = [candidate.id for candidate in router.candidates]
         for id_ in self._mapping.values():
             if id_ not in self._known:
                 raise UnknownCandidate(id_, self._known, "the router (in mapping=)")
+
+    @classmethod
+    def from_models(
+        cls,
+        models: Models,
+        *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
+        store: CapabilityStore | str | None = None,
+        strict: bool = False,
+        **options: Any,
+    ) -> Self:
+        """Select among engines by what is publicly known of their LLMs: offline, before any test. Opens no LLM.
+
+        Args:
+            models: Names as you call them (`openai:gpt-5-mini`), LLMs, known by `metadata.model_name`, or a mapping
+                from names to either. A tool is named after its model, or `mapping` says which it is.
+            policy: What to maximise.
+            constraints: Limits on which candidates may be chosen.
+            store: Outcomes of your own, which go before public scores; a store or its address.
+            strict: Refuse a model of which nothing is known, and a query that cannot be decided.
+            options: Options of the selector.
+
+        Raises:
+            InvalidInput: If there is no model, or one cannot be used.
+        """
+        return cls(router_among(models, policy, constraints, store, strict=strict), **options)
 
     # It asks no LLM, so all prompts are the fallback's, under the names that they have without this selector.
 
@@ -97,7 +135,8 @@ class _CITSelector(BaseSelector):
 
     def _query(self, ids: Sequence[str], query: QueryBundle) -> Query:
         """Return the query, with the router's own constraints narrowed to the candidates of the choices."""
-        return Query(_text(query), _facts(query), constraints=self._router.constraints.among(ids))
+        limits = self._router.constraints.among(ids)
+        return Query(_text(query), _facts(query), constraints=limits, default=self._default, strict=self._strict)
 
     def _result(self, ids: Sequence[str], decision: Decision) -> CITSelectorResult:
         selections = [
@@ -125,6 +164,9 @@ class CITSingleSelector(_CITSelector):
         mapping: Tool name or index of a choice to candidate id.
         fallback: Selector for choices none of which is a candidate, such as engines over different texts; its result is
             returned as it is. Without one, such choices are an error.
+        default: Id of the candidate that answers what cannot be decided: an empty query, nobody left, a scorer that
+            fails. The router's own choice if not given.
+        strict: Raise an error in such a case; as the router does if not given.
 
     Raises:
         UnknownCandidate: If `mapping` names an id that is not a candidate of the router.
@@ -151,6 +193,8 @@ class CITMultiSelector(_CITSelector):
         margin: Largest difference to the best P(correct) with which a candidate is selected too; `math.inf` for all.
         max_outputs: Choices selected, at most; each costs an answer, and more than one costs another to combine them.
         fallback: As for `CITSingleSelector`.
+        default: As for `CITSingleSelector`.
+        strict: As for `CITSingleSelector`.
 
     Raises:
         UnknownCandidate: If `mapping` names an id that is not a candidate of the router.
@@ -165,8 +209,10 @@ class CITMultiSelector(_CITSelector):
         margin: float = 0.1,
         max_outputs: int = 3,
         fallback: BaseSelector | None = None,
+        default: str | None = None,
+        strict: bool | None = None,
     ) -> None:
-        super().__init__(router, mapping, fallback=fallback)
+        super().__init__(router, mapping, fallback=fallback, default=default, strict=strict)
         if not isinstance(margin, int | float) or not margin >= 0.0:
             raise InvalidInput(f"margin is {shown(margin)}; it must be a difference of probabilities, 0 or more")
         if not isinstance(max_outputs, int) or max_outputs < 1:
@@ -175,6 +221,8 @@ class CITMultiSelector(_CITSelector):
         self._max_outputs = max_outputs
 
     def _taken(self, decision: Decision) -> Sequence[Ranked]:
+        if decision.chosen_by == "default":
+            return decision.ranking[:1]
         least = decision.probability - self._margin - ROUNDING
         return [ranked for ranked in decision.ranking if ranked.probability >= least][: self._max_outputs]
 
@@ -191,6 +239,8 @@ def _facts(query: QueryBundle) -> QueryFacts:
 
 
 def _reason(ranked: Ranked, decision: Decision) -> str:
+    if decision.chosen_by == "default":
+        return f"{ranked.model} by default ({decision.warnings[0]})"
     likely = f"{ranked.model} is {ranked.probability:.1%} likely to get this right"
     if ranked.model != decision.model:
         return f"{likely} (next to {decision.model}, {decision.probability:.1%})"

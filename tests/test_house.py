@@ -102,12 +102,17 @@ TESTED_WITH = {
     "cit_core/paper/trainer.py": "core/paper/test_run.py",
     "cit_core/router/catalogue_evidence.py": "core/router/test_loading.py",
     "cit_core/router/concurrency.py": "core/router/test_router.py",
+    "cit_core/router/decider.py": "core/router/test_router.py",
     "cit_core/router/engine.py": "core/router/test_router.py",
     "cit_core/router/query.py": "core/router/test_router.py",
     "cit_core/router/scorer.py": "core/router/test_router.py",
     "cit_core/router/serialization.py": "langchain_cit/test_json.py",
     "cit_core/validation.py": "core/router/test_hostile_values.py",
+    "langchain_cit/_ahead.py": "langchain_cit/test_chat_models.py",
     "langchain_cit/_config_calls.py": "langchain_cit/test_chat_models.py",
+    "llamaindex_cit/_templates.py": "llamaindex_cit/test_llm.py",
+    "langchain_cit/_saved.py": "langchain_cit/test_json.py",
+    "langchain_cit/_token_counts.py": "langchain_cit/test_chat_models.py",
     "langchain_cit/query.py": "langchain_cit/test_inputs.py",
 }
 """Module without a test file of its name to the file, below tests/, that tests it together with its neighbours."""

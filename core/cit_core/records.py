@@ -337,8 +337,9 @@ class Decision(Record):
     probability: Probability
     ranking: Annotated[tuple[Ranked, ...], Field(min_length=1)]
     """Every candidate that was not excluded: the chosen one, then the others, best first."""
-    chosen_by: Literal["policy", "conversation", "caller"] = "policy"
-    """`conversation`: chosen before and kept; `caller`: named by the call."""
+    chosen_by: Literal["policy", "conversation", "caller", "default"] = "policy"
+    """`conversation`: chosen before and kept; `caller`: named by the call; `default`: nothing could be decided, as a
+    warning says, so the ranking is by level."""
     excluded: Mapping[str, str] = {}
     """Candidate id to the reason for its exclusion."""
     cooling_down: Mapping[str, str] = {}
@@ -367,7 +368,9 @@ class Decision(Record):
         """Return the decision in words: the choice, the runners-up, the excluded and any warning."""
         why = {"policy": f"policy {self.policy}", "conversation": "kept in its conversation", "caller": "asked for"}
         lines = [
-            f"{self.model}: {self.probability:.1%} likely to get this right ({why[self.chosen_by]}, {self.scorer})"
+            f"{self.model}: the default route"
+            if self.chosen_by == "default"
+            else f"{self.model}: {self.probability:.1%} likely to get this right ({why[self.chosen_by]}, {self.scorer})"
         ]
         for place, ranked in enumerate(self.ranking[:top], start=1):
             cost = "" if ranked.expected_cost_usd is None else f"  about ${ranked.expected_cost_usd:.6f}"

@@ -15,7 +15,7 @@ from langchain_cit._batch import Batch
 
 
 def test_an_input_without_a_decision_is_its_own_error_or_everybodys(router) -> None:
-    asking = RunnableRouter({"small": str.upper}, router).asking
+    asking = RunnableRouter({"small": str.upper}, router, strict=True).asking
     outcomes = asking.decide_each(["q", ""], {}, [{}, {}])
     with pytest.raises(InvalidInput):
         Batch(asking, outcomes, return_exceptions=False)

@@ -13,10 +13,10 @@ from blockbuster import blockbuster_ctx
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.globals import set_llm_cache
-from langchain_core.messages import AIMessage, HumanMessage, trim_messages
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, trim_messages
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
-from langchain_core.runnables import RunnableBinding
+from langchain_core.runnables import RunnableBinding, RunnableLambda
 from langchain_core.tools import tool
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -161,8 +161,17 @@ def test_context_is_the_turn_or_the_conversation(candidates, router) -> None:
 def test_profiles_and_candidates_say_who_can_take_a_query(router) -> None:
     routes = {"small": Scripted(model_name="s"), "large": Scripted(model_name="l", profile={"image_inputs": False})}
     with pytest.raises(NoCandidate, match="large, small: cannot read image") as caught:
-        ChatCIT(routes, router).invoke([HumanMessage(["easy", PICTURE])])
+        ChatCIT(routes, router, strict=True).invoke([HumanMessage(["easy", PICTURE])])
     assert caught.value.reasons["small"] == "cannot read image"
+    decision = ChatCIT(routes, router).invoke([HumanMessage(["easy", PICTURE])]).response_metadata["cit_route"]
+    assert (decision["model"], decision["chosen_by"]) == ("small", "default"), "the provider has the last word"
+
+
+async def test_what_holds_no_text_goes_to_the_default(candidates, router) -> None:
+    chat = ChatCIT(candidates, router, default="large")
+    for answer in (chat.invoke(""), await chat.ainvoke([HumanMessage("")]), chat.invoke([SystemMessage("")])):
+        assert answer.text.startswith("large")
+    assert chat.invoke([SystemMessage("easy")]).response_metadata["cit_route"]["chosen_by"] == "policy"
 
 
 def test_arguments_reach_the_candidate(chat) -> None:
@@ -444,7 +453,7 @@ def test_it_pickles_and_shows_no_candidate_in_dumps(chat) -> None:
     again = pickle.loads(pickle.dumps(chat))
     assert again.invoke("hard").text == "large-2024 says: hard"
     assert "routes" not in chat.model_dump()
-    assert not chat.is_lc_serializable()
+    assert chat.to_json()["type"] == "not_implemented", "its router was put together from parts"
 
 
 def test_a_router_may_be_a_candidate_of_another(chat, router) -> None:
@@ -512,3 +521,56 @@ async def test_many_calls_at_once_each_get_their_own_answer(candidates) -> None:
         name = "large-2024" if "hard" in question else "small-0125"
         assert answer.text == f"{name} says: {question}"
         assert answer.response_metadata["model_name"] == name
+
+
+async def test_the_run_has_the_name_of_the_candidate(candidates, router) -> None:
+    chat = ChatCIT(candidates, router)
+    tracer = RunCollectorCallbackHandler()
+    config: Any = {"callbacks": [tracer]}
+    chat.invoke("hard", config)
+    await chat.ainvoke("hard", config)
+    list(chat.stream("hard", config))
+    assert [chunk async for chunk in chat.astream("hard", config)]
+    chat.batch(["hard"], config)
+    chat.bind_tools([{"type": "function", "function": {"name": "f"}}]).invoke("hard", config)
+    chat.invoke("easy", config, model="large")
+    told = [run.metadata for run in tracer.traced_runs]
+    expected = candidates["large"]._get_ls_params()
+    assert len(told) == 7
+    for one in told:
+        assert {name: one[name] for name in ("ls_model_name", "ls_provider")} == {
+            name: expected[name] for name in ("ls_model_name", "ls_provider")
+        }
+
+
+def test_a_decision_is_made_once_for_a_call(candidates, router, scorer) -> None:
+    chat = ChatCIT(candidates, router)
+    chat.invoke("easy")
+    list(chat.stream("easy"))
+    assert len(scorer.calls) == 2
+
+
+class Answer(BaseModel):
+    """An answer."""
+
+    text: str
+
+
+class Native(Scripted):
+    """A chat model with ways of its own to a structured output."""
+
+    def with_structured_output(self, schema: Any, **kwargs: Any) -> Any:
+        if kwargs.get("method") == "json_mode" and self.model_name == "s":
+            raise NotImplementedError
+        return self | RunnableLambda(lambda message: (message.response_metadata["model_name"], kwargs))
+
+
+async def test_the_method_of_a_structured_output_is_the_candidates_own_or_refused(router) -> None:
+    chat = ChatCIT({"small": Native(model_name="s"), "large": Native(model_name="l")}, router)
+    schema = chat.with_structured_output(Answer, method="json_schema", strict=True)
+    given = {"include_raw": False, "method": "json_schema", "strict": True}
+    assert schema.invoke("easy") == ("s", given)
+    assert await schema.ainvoke("hard") == ("l", given)
+    assert chat.with_structured_output(Answer, method="json_mode").invoke("easy")[0] == "l", "the other cannot"
+    with pytest.raises(InvalidInput, match="method is 'json'; it must be one of 'function_calling', 'json_mode', "):
+        chat.with_structured_output(Answer, method="json")

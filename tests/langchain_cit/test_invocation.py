@@ -312,7 +312,7 @@ async def test_in_a_batch_what_failed_goes_to_the_next_as_one_batch(how: str) ->
 
 async def test_in_a_batch_each_input_has_its_own_last_error(router) -> None:
     routes = {id_: sometimes(id_, "b") for id_ in ("best", "second", "third")}
-    routing = RunnableRouter(routes, router)
+    routing = RunnableRouter(routes, router, strict=True)
     for found in (
         routing.batch(["a", "b", ""], return_exceptions=True),
         await routing.abatch(["a", "b", ""], return_exceptions=True),
@@ -327,7 +327,7 @@ async def test_in_a_batch_each_input_has_its_own_last_error(router) -> None:
 async def test_as_completed_scores_once_and_says_which(how: str) -> None:
     scorer = FakeScorer({"best": 0.9, "second": 0.1})
     router = Router(scorer, [Candidate(id="best"), Candidate(id="second")])
-    routing = RunnableRouter({"best": sometimes("best", "b"), "second": sometimes("second")}, router)
+    routing = RunnableRouter({"best": sometimes("best", "b"), "second": sometimes("second")}, router, strict=True)
     values = ["a", "b", "", "c"]
     if how == "batch_as_completed":
         found = dict(routing.batch_as_completed(values, return_exceptions=True))

@@ -11,6 +11,7 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.load import dumpd, load
 from langchain_core.prompts import ChatPromptTemplate, HumanMessagePromptTemplate, PromptTemplate
 from langchain_core.runnables import RunnablePassthrough, RunnableSequence
+from langchain_openai import ChatOpenAI
 
 from cit_core import Best, CapabilityStore, Constraints, Threshold
 from cit_core.errors import InvalidInput
@@ -18,7 +19,7 @@ from cit_core.records import Candidate
 from cit_core.router import Batching, FakeScorer, Fallback, Router, Sticky
 from cit_core.router.loading import Origin
 from cit_core.router.serialization import fallback_from_config, fallback_to_config, router_from_config, router_to_config
-from langchain_cit import RunnableRouter
+from langchain_cit import ChatCIT, RunnableRouter
 
 SMALL, LARGE = "Meta-Llama-3.1-8B-Instruct", "gemini-1.5-pro-002"
 
@@ -72,6 +73,8 @@ def test_a_router_comes_back_from_its_config(routing, routes) -> None:
             "policy": "threshold:0.5",
             "constraints": {"max_price_out": 99.0, "modalities": ["text"]},
             "batching": {"max_wait_s": 0.0, "max_size": 7},
+            "default": None,
+            "strict": False,
         },
         "query_key": "q",
         "context": "conversation",
@@ -88,6 +91,8 @@ def test_a_router_comes_back_from_its_config(routing, routes) -> None:
             "sdk_retries": None,
         },
         "unable": {},
+        "default": None,
+        "strict": None,
         "name": "mine",
     }
     again = RunnableRouter.from_config(config, routes)
@@ -180,6 +185,26 @@ def test_langchain_writes_and_reads_it(shipped) -> None:
     assert same(again, routing)
     assert list(again.routes) == [SMALL, LARGE]
     assert again.pick().invoke({"q": "2 + 2?"}).scores == routing.pick().invoke({"q": "2 + 2?"}).scores
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")  # once in a process
+def test_langchain_writes_and_reads_a_chat_model(shipped) -> None:
+    model = ChatOpenAI(model="gpt-5-mini", api_key="sk-secret", use_responses_api=False)
+    chat = ChatCIT({SMALL: model.bind(seed=3), LARGE: model}, shipped, sticky="conversation", default=LARGE)
+    dumped = json.loads(json.dumps(dumpd(chat)))
+    assert dumped["id"] == ["langchain_cit", "chat_models", "ChatCIT"]
+    assert "sk-secret" not in json.dumps(dumped)
+    keys = {"OPENAI_API_KEY": "sk-other"}
+    allowed = [ChatCIT, ChatOpenAI, type(model.bind(seed=3))]
+    again = load(dumped, allowed_objects=allowed, valid_namespaces=["langchain_cit"], secrets_map=keys)
+    assert isinstance(again, ChatCIT)
+    assert (list(again.routes), again.default, again.sticky.margin) == ([SMALL, LARGE], LARGE, 0.1)
+    assert again._wrappers == chat._wrappers
+    assert again.routes[SMALL].model_name == "gpt-5-mini"
+    assert again.router.route("2 + 2?").scores == chat.router.route("2 + 2?").scores
+    assert again._get_llm_string() == chat._get_llm_string()
+    parts = ChatCIT({"a": model}, Router(FakeScorer({"a": 0.5}), [Candidate(id="a")]))
+    assert dumpd(parts)["type"] == "not_implemented"
 
 
 def test_nothing_of_a_candidates_secrets_is_in_it(shipped) -> None:

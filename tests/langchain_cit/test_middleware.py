@@ -163,6 +163,52 @@ def test_a_thread_keeps_its_candidate(kind, candidates, default) -> None:
     assert answered_by(agent.invoke(asked("ask large"), thread("b"))) == ["l"]
 
 
+@BOTH
+async def test_another_process_goes_on_with_the_candidate_of_the_checkpoint(kind, candidates, default) -> None:
+    close = Router(FakeScorer(lambda q, id_: 0.5 + 0.05 * (id_ == q.split()[-1])), [*map(candidate, candidates)])
+    checkpoints = InMemorySaver()
+
+    def process() -> Any:
+        """An agent that remembers nothing of the others but what is in the checkpoints."""
+        middleware = [kind(candidates, close, sticky="conversation")]
+        return create_agent(default, middleware=middleware, checkpointer=checkpoints)
+
+    last = {"messages": [HumanMessage("ask large")]}
+    assert answered_by(process().invoke(asked("ask small"), thread("a"))) == ["s"]
+    assert answered_by(process().invoke(last, thread("a")))[-1] == "s"
+    result = await process().ainvoke(last, thread("a"))
+    assert answered_by(result)[-1] == "s"
+    assert "cit_conversation" not in result
+    assert process().get_state(thread("a")).values["cit_conversation"] == {"model": "small", "probability": 0.55}
+    assert answered_by(process().invoke(last, thread("b"))) == ["l"]
+
+
+@BOTH
+def test_without_a_thread_stickiness_says_that_it_is_off(kind, candidates, default, router, caplog, listener) -> None:
+    agent = create_agent(default, middleware=[kind(candidates, router, sticky="conversation")])
+    for _ in range(2):
+        agent.invoke(asked("easy"), {"callbacks": [listener]})
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1
+    assert told[0].startswith("sticky is off for this call: its config has no thread_id")
+    routes = [event["data"] for event in listener.events if event["name"] == "cit_route"]
+    assert [route["warnings"] for route in routes] == [told, told]
+    agent.invoke(asked("easy"), {"callbacks": [listener], **thread("a")})
+    assert listener.events[-1]["data"]["warnings"] == []
+
+
+@BOTH
+async def test_what_cannot_be_decided_goes_to_the_default(kind, candidates, default, router) -> None:
+    agent = create_agent(default, middleware=[kind(candidates, router, default="large")])
+    for result in await both_ways(agent, asked("")):
+        assert answered_by(result) == ["l"]
+    blind = {id_: Scripted(model_name=id_, profile={"image_inputs": False}) for id_ in candidates}
+    picture = {"messages": [HumanMessage([{"type": "text", "text": "easy"}, PICTURE])]}
+    assert len(answered_by(create_agent(default, middleware=[kind(blind, router)]).invoke(picture))) == 1
+    with pytest.raises(NoCandidate, match="cannot read image"):
+        create_agent(default, middleware=[kind(blind, router, strict=True)]).invoke(picture)
+
+
 def candidate(id_: str) -> Candidate:
     return Candidate(id=id_)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,3 +76,25 @@ def test_a_chat_model_among_models_is_one_chat_model() -> None:
 def test_what_is_no_list_of_models_is_refused(models: Any) -> None:
     with pytest.raises(InvalidInput, match="openai:gpt-5-mini"):
         RunnableRouter.from_models(models)
+
+
+@pytest.fixture
+def twin(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A name that two makers give to models of theirs."""
+    from cit_core.catalogue import facts
+
+    index = facts._index()
+    pairs = zip(facts.current_models(), "ab", strict=False)
+    both = tuple(replace(model, id="twin", provider=maker) for model, maker in pairs)
+    monkeypatch.setattr(facts, "_index", lambda: {**index, "twin": both})
+    return "twin"
+
+
+@pytest.mark.parametrize("opens", [RunnableRouter, ChatCIT])
+def test_an_unknown_model_refuses_no_router_and_an_ambiguous_name_lists_the_choices(opens: Any, twin: str) -> None:
+    opened = opens.from_models({"openai:gpt-5": chat("gpt-5"), "my-own-model": chat("mine")})
+    assert opened.router.basis["my-own-model"].basis == "average"
+    with pytest.raises(InvalidInput, match="no model 'my-own-model' is known"):
+        opens.from_models(dict(opened.routes), strict=True)
+    with pytest.raises(InvalidInput, match="'twin' may be one of a:twin, b:twin; write the one that is meant"):
+        opens.from_models({"openai:gpt-5": chat("gpt-5"), twin: chat("x")})

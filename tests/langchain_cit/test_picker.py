@@ -64,6 +64,7 @@ async def test_it_decides_as_the_router_does(router, models, listener) -> None:
 
 
 async def test_what_cannot_be_routed_keeps_its_place(routing) -> None:
+    routing = routing.model_copy(update={"strict": True})
     for found in (
         routing.pick().batch(["hard", ""], return_exceptions=True),
         await routing.pick().abatch(["hard", ""], return_exceptions=True),

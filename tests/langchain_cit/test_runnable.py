@@ -95,8 +95,10 @@ def test_a_chain_is_given_the_whole_dict(router) -> None:
     routing = RunnableRouter({"small": lambda x: x, "large": lambda x: x}, router, query_key="question")
     value = {"question": "hard", "context": "c"}
     assert routing.invoke(value) is value
+    other = {"context": "c", "topic": "t"}
+    assert routing.invoke(other) is other, "a chain may know what to do with it"
     with pytest.raises(InvalidInput, match="no key 'question'"):
-        routing.invoke({"context": "c", "topic": "t"})
+        RunnableRouter(routing.routes, router, query_key="question", strict=True).invoke(other)
 
 
 @pytest.mark.parametrize("queries", [QUERIES, QUERIES[:1], QUERIES * 3])
@@ -320,7 +322,9 @@ async def test_return_exceptions_keeps_each_error_in_its_place(router, models, l
             raise RuntimeError(value)
         return value
 
-    routing = RunnableRouter({"small": RunnableLambda(fail, afail), "large": RunnableLambda(fail, afail)}, router)
+    routing = RunnableRouter(
+        {"small": RunnableLambda(fail, afail), "large": RunnableLambda(fail, afail)}, router, strict=True
+    )
     values: list[Any] = ["easy one", "", "hard two", 42, "hard one"]
     config: RunnableConfig = {"callbacks": [listener]}
     for results in (
@@ -335,7 +339,7 @@ async def test_return_exceptions_keeps_each_error_in_its_place(router, models, l
 
 def test_one_input_that_nobody_may_take_costs_the_others_nothing(scorer) -> None:
     router = Router(scorer, [Candidate(id=id_, modalities=("text",)) for id_ in ("small", "large")])
-    routing = RunnableRouter({"small": lambda _: "s", "large": lambda _: "l"}, router)
+    routing = RunnableRouter({"small": lambda _: "s", "large": lambda _: "l"}, router, strict=True)
     image = HumanMessage([{"type": "text", "text": "hard"}, PICTURE])
     results = routing.batch(["easy", "hard", image, "easy", "hard"], return_exceptions=True)
     assert isinstance(results[2], NoCandidate)
@@ -346,12 +350,30 @@ def test_one_input_that_nobody_may_take_costs_the_others_nothing(scorer) -> None
 
 async def test_without_return_exceptions_a_bad_input_ends_the_batch_before_anything_is_paid_for(router) -> None:
     called = []
-    routing = RunnableRouter({"small": called.append, "large": called.append}, router)
+    routing = RunnableRouter({"small": called.append, "large": called.append}, router, strict=True)
     with pytest.raises(InvalidInput, match="no text"):
         routing.batch(["easy", " "])
     with pytest.raises(InvalidInput, match="no text"):
         await routing.abatch(["easy", " "])
     assert called == []
+
+
+async def test_what_cannot_be_decided_goes_to_the_default_route(router, models, listener) -> None:
+    routing = RunnableRouter(models, router, default=models["large"])
+    config: RunnableConfig = {"callbacks": [listener]}
+    for empty in ("", [HumanMessage("")], [AIMessage(""), HumanMessage(" ")]):
+        assert routing.invoke(empty, config).text.startswith("large heard")
+    assert (await routing.ainvoke("", config)).text.startswith("large")
+    assert [one.text[:5] for one in routing.batch(["easy", ""], config)] == ["small", "large"]
+    routes = [event["data"] for event in listener.events if event["name"] == "cit_route"]
+    assert [route["chosen_by"] for route in routes] == ["default"] * 4 + ["policy", "default"]
+    assert routes[0]["warnings"] == ["the input holds no text to route on: the default route, large"]
+    picture = HumanMessage([{"type": "text", "text": "easy"}, {"type": "video", "url": "http://x/y.mp4"}])
+    assert routing.pick().invoke([picture]).chosen_by == "default", "nobody can see it: the provider has the last word"
+    with pytest.raises(NoCandidate, match="denied"):
+        routing.invoke("", {"configurable": {"cit_constraints": {"deny": ["small", "large"]}}})
+    with pytest.raises(InvalidInput, match="default is Parrot; it must be the id of a route, or one of the routes"):
+        RunnableRouter(models, router, default=Parrot(called="x"))
 
 
 def test_without_return_exceptions_a_candidates_error_is_raised(router) -> None:

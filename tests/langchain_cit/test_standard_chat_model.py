@@ -1,8 +1,7 @@
 """LangChain's own standard tests, on ChatCIT over two models that call tools, offline.
 
-Skipped are those that need what ChatCIT does not have: settings in the environment (`test_init_from_env`), lc
-serialisation (`test_serdes`), a provider's JSON mode (`test_json_mode`), recorded calls to a server
-(`test_stream_time`).
+Skipped are those that need what ChatCIT does not have: settings in the environment (`test_init_from_env`), a provider's
+JSON mode of the candidates here (`test_json_mode`), recorded calls to a server (`test_stream_time`).
 """
 
 from types import SimpleNamespace
@@ -56,6 +55,10 @@ def zoo() -> list[Candidate]:
 
 class TestChatCITUnit(_OverTwo, ChatModelUnitTests):
     """What every chat model promises without being called."""
+
+    @pytest.mark.xfail(reason="compares with a file; test_json.py writes and reads a ChatCIT", strict=True)
+    def test_serdes(self, *args: Any, **kwargs: Any) -> None:
+        super().test_serdes(*args, **kwargs)
 
 
 class TestChatCITIntegration(_OverTwo, ChatModelIntegrationTests):

@@ -1,6 +1,7 @@
 """CITLLM: every way of calling an LLM reaches the routed candidate once, as if it had been called by itself."""
 
 import json
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
@@ -60,8 +61,18 @@ async def test_what_is_asked_may_be_given_by_name_and_once(llm) -> None:
     assert llm.chat(messages=[user("hard")]).message.content == "large: hard"
     with pytest.raises(TypeError):
         llm.complete("q", prompt="q")
+
+
+async def test_what_holds_no_text_goes_to_the_default(router, voices) -> None:
+    routed = CITLLM(voices, router, default=voices["large"])
+    for answer in (routed.complete(" "), await routed.acomplete(" "), routed.chat([user("")])):
+        assert answer.additional_kwargs["cit_model"] == "large"
+        assert answer.additional_kwargs["cit_route"]["chosen_by"] == "default"
+    assert pickle.loads(pickle.dumps(CITLLM(voices, router, default="large"))).default == "large"
     with pytest.raises(InvalidInput, match="the query is empty"):
-        llm.complete(" ")
+        CITLLM(voices, router, strict=True).complete(" ")
+    with pytest.raises(InvalidInput, match="default is MockLLM; it must be the id of a route, or one of the routes"):
+        CITLLM(voices, router, default=MockLLM())
 
 
 @pytest.mark.parametrize("method", COMPLETIONS)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 import pytest
-from llama_index.core.llms import CompletionResponse, CompletionResponseGen, CustomLLM, LLMMetadata
+from llama_index.core.llms import CompletionResponse, CompletionResponseGen, CustomLLM, LLMMetadata, MockLLM
+from llama_index.core.tools.types import ToolMetadata
 
 from cit_core.errors import InvalidInput
-from llamaindex_cit import CITLLM
+from llamaindex_cit import CITLLM, CITMultiSelector, CITSingleSelector
 
 
 class Named(CustomLLM):
@@ -58,3 +60,33 @@ def test_a_package_that_is_not_installed_is_named_with_its_command(monkeypatch: 
 def test_what_is_no_list_of_models_is_refused(models: Any) -> None:
     with pytest.raises(InvalidInput, match=r"openai:"):
         CITLLM.from_models(models)
+
+
+@pytest.fixture
+def twin(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A name that two makers give to models of theirs."""
+    from cit_core.catalogue import facts
+
+    index = facts._index()
+    pairs = zip(facts.current_models(), "ab", strict=False)
+    both = tuple(replace(model, id="twin", provider=maker) for model, maker in pairs)
+    monkeypatch.setattr(facts, "_index", lambda: {**index, "twin": both})
+    return "twin"
+
+
+def test_selectors_need_names_alone_and_open_nothing() -> None:
+    names = ["openai:gpt-5", "anthropic:claude-haiku-4-5-20251001", "my-finetune"]
+    single = CITSingleSelector.from_models(names, policy="cost:1000", mapping={"mine": "my-finetune"})
+    result = single.select([ToolMetadata("x", name=names[0]), ToolMetadata("y", name=names[1])], "Prove it.")
+    assert result.ind == 0
+    several = CITMultiSelector.from_models(names, margin=1.0, max_outputs=3)
+    assert sorted(several.select(names, "Prove it.").inds) == [0, 1, 2]
+    with pytest.raises(InvalidInput, match="no model 'my-finetune' is known"):
+        CITSingleSelector.from_models(names, strict=True)
+
+
+@pytest.mark.parametrize("opens", [CITSingleSelector, CITMultiSelector, CITLLM])
+def test_an_unknown_model_refuses_no_router_and_an_ambiguous_name_lists_the_choices(opens: Any, twin: str) -> None:
+    opens.from_models({"openai:gpt-5": MockLLM(), "my-own-model": MockLLM()})
+    with pytest.raises(InvalidInput, match="'twin' may be one of a:twin, b:twin; write the one that is meant"):
+        opens.from_models({"openai:gpt-5": MockLLM(), twin: MockLLM()})

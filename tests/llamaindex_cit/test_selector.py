@@ -23,7 +23,7 @@ from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.policy import Constraints, Threshold
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Router
-from llamaindex_cit import CITSelectionEvent, CITSelectorResult, CITSingleSelector
+from llamaindex_cit import CITMultiSelector, CITSelectionEvent, CITSelectorResult, CITSingleSelector
 
 
 def index(text: str) -> SummaryIndex:
@@ -151,8 +151,10 @@ def test_a_picture_goes_to_those_who_can_see(router) -> None:
         result = selector.select(IDS, QueryBundle(text, image_path="picture.png"))
         assert result.ind == 1
         assert result.decision.excluded == {"small": "cannot read image"}
+    blind = selector.select(["small"], QueryBundle("easy", image_path="picture.png"))
+    assert blind.decision.chosen_by == "default"
     with pytest.raises(NoCandidate, match="cannot read image"):
-        selector.select(["small"], QueryBundle("easy", image_path="picture.png"))
+        CITSingleSelector(router, strict=True).select(["small"], QueryBundle("easy", image_path="picture.png"))
 
 
 def test_the_result_can_be_shown_and_kept(router) -> None:
@@ -210,7 +212,19 @@ def test_what_cannot_work_is_refused(router) -> None:
     with pytest.raises(InvalidInput, match="no choices"):
         CITSingleSelector(router).select([], "q")
     with pytest.raises(InvalidInput, match="empty"):
-        CITSingleSelector(router).select(IDS, " ")
+        CITSingleSelector(router, strict=True).select(IDS, " ")
+
+
+async def test_a_query_without_a_text_goes_to_the_default(router) -> None:
+    selector = CITSingleSelector(router, default="large")
+    for result in (selector.select(IDS, " "), await selector.aselect(IDS, QueryBundle(""))):
+        assert (result.ind, result.decision.chosen_by) == (1, "default")
+        assert "the default route, large" in result.decision.warnings[0]
+        assert result.reason.startswith("large by default")
+    with pytest.raises(UnknownCandidate, match=r"\(in default=\)"):
+        CITSingleSelector(router, default="larg")
+    multi = CITMultiSelector(router, default="large", margin=1.0).select(IDS, "")
+    assert multi.inds == [1], "one answer to an empty query is enough"
 
 
 def test_it_pickles() -> None:

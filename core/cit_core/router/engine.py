@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, TypeAdapter
+from pydantic import BeforeValidator, Strict, TypeAdapter
 
 from cit_core.catalogue.resolve import Resolved
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.lazy import cached_property
 from cit_core.policy import Best, Constraints, Policy, QueryFacts, Scored, as_constraints, as_policy, rank
 from cit_core.records import Candidate, Capability, Decision, require_unique
+from cit_core.router.default_route import DefaultRoute, because
 from cit_core.router.feedback import Feedback
-from cit_core.router.query import Query, check_text, estimate_tokens
-from cit_core.router.question import Reading, find_question
+from cit_core.router.query import Query, check_text, estimate_tokens, whole_characters
+from cit_core.router.question import MAX_CHARACTERS, Reading, characters_read, find_question
 from cit_core.router.scorer import Scorer
-from cit_core.router.telemetry import Caller
+from cit_core.router.telemetry import Caller, tell_unpriced
 from cit_core.shutdown import uninterrupted
 from cit_core.validation import AtLeast0, each, validated
 
 __all__ = ["MAX_CHARACTERS", "Engine"]
 
-CHARACTERS_PER_TOKEN_READ = 3.5
-"""Number of characters of a token, in texts that are dense with word pieces."""
-MAX_CHARACTERS = 20_000
-"""Characters of a query that a scorer is given at most, so that a megabyte costs no more than a page."""
+
+CUT = "characters that ask were read to decide"
+"""End of the warning that a text was cut."""
 
 
 def _as_capability(given: object) -> object:
@@ -53,28 +53,35 @@ _QUERIES: TypeAdapter[Sequence[Query]] = TypeAdapter(
     Annotated[tuple[Annotated[Query, BeforeValidator(_as_query)], ...], BeforeValidator(each)]
 )
 _TOKENS: TypeAdapter[float] = TypeAdapter(AtLeast0)
+_STRICT: TypeAdapter[bool] = TypeAdapter(Annotated[bool, Strict()])
 _REASONS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """A query for which a candidate is left.
+    """A query, and what was found out about it before anything is scored.
 
     Attributes:
         query: The query.
-        reading: The part of its text that the scorer reads.
+        text: Its text, in whole characters.
+        reading: The part of the text that the scorer reads.
         facts: Facts of the query.
         policy: Policy for it.
+        limits: Constraints for it.
         excluded: Candidates that are out, id to reason.
         chosen_by: `caller` where the query names the candidate.
+        problem: Why it cannot be decided; None if it can.
     """
 
     query: Query
+    text: str
     reading: Reading
     facts: QueryFacts
     policy: Policy
+    limits: Constraints
     excluded: Mapping[str, str]
     chosen_by: Literal["policy", "caller"]
+    problem: CITError | None
 
 
 class Engine:
@@ -89,6 +96,8 @@ class Engine:
         completion_tokens: Length of an answer assumed for expected costs [tokens].
         excluded: Candidates that are out of every decision, id to reason.
         feedback: Where feedback goes, so that decisions carry what it needs.
+        default: Id of the candidate that answers what cannot be decided; the best by level if not given.
+        strict: Have an error for what cannot be decided.
 
     Raises:
         NoCandidate: If the zoo is empty.
@@ -106,6 +115,8 @@ class Engine:
         completion_tokens: float = 256,
         excluded: Mapping[str, str] | None = None,
         feedback: Feedback | None = None,
+        default: str | None = None,
+        strict: bool = False,
     ) -> None:
         self.capabilities = validated(_ZOO, candidates, "candidates")
         if not self.capabilities:
@@ -124,6 +135,16 @@ class Engine:
         self.excluded = validated(_REASONS, {} if excluded is None else excluded, "excluded")
         self._feedback = feedback
         require_unique((c.candidate.id for c in self.capabilities), "candidate ids")
+        self.default = self._known(default, "the router (in default=)")
+        self.strict = validated(_STRICT, strict, "strict")
+        self._told: frozenset[str] = frozenset()
+        """What was logged once: policies whose prices are missing, texts that were cut."""
+
+    def _known(self, id_: str | None, where: str) -> str | None:
+        ids = [c.candidate.id for c in self.capabilities]
+        if id_ is not None and id_ not in ids:
+            raise UnknownCandidate(id_, ids, where)
+        return id_
 
     @cached_property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -138,8 +159,7 @@ class Engine:
     @cached_property
     def _most_characters(self) -> int:
         """Characters of a query that the scorer is given at most."""
-        reads = getattr(self.scorer, "max_tokens", None)
-        return MAX_CHARACTERS if reads is None else min(MAX_CHARACTERS, round(CHARACTERS_PER_TOKEN_READ * reads))
+        return characters_read(self.scorer)
 
     @cached_property
     def _latencies(self) -> dict[str, float]:
@@ -161,40 +181,93 @@ class Engine:
         with uninterrupted():
             callers = callers or [Caller(time.time_ns())] * len(checked)
             asked = [self._ask(query) for query in checked]
-            decided = iter(self._choose([one for one in asked if isinstance(one, _Asked)]))
-            outcomes = [next(decided) if isinstance(one, _Asked) else one for one in asked]
+            decided = iter(self._choose([one for one in asked if isinstance(one, _Asked) and one.problem is None]))
+            outcomes = [self._settled(one, decided) for one in asked]
             for caller, query, outcome in zip(callers, checked, outcomes, strict=True):
                 if isinstance(outcome, Decision):
                     if self._feedback is not None:
                         self._feedback.remember(outcome)
-                    caller.record(query, outcome)
+                    caller.record(query, outcome, self._to_log(outcome))
             return outcomes
 
+    def _to_log(self, decision: Decision) -> list[str]:
+        """Return the warnings about this query. That a text was cut is told once: in a retrieval chain all are."""
+        standing = self._standing(decision.model)
+        own = [warning for warning in decision.warnings if warning not in standing]
+        if any(warning.endswith(CUT) for warning in own) and CUT in self._told:
+            own = [warning for warning in own if not warning.endswith(CUT)]
+        elif any(warning.endswith(CUT) for warning in own):
+            self._told |= {CUT}
+        return own
+
     def _ask(self, query: Query) -> _Asked | CITError:
-        """Find out which candidates may be chosen, before anything is scored."""
+        """Find out which candidates may be chosen, before anything is scored; an error where the call is wrong."""
         try:
-            check_text(query.text)
-            return self._admit(query)
+            self._known(query.model, "the router")
+            self._known(query.default, "the router (in default=)")
         except CITError as error:
             return error
-
-    def _admit(self, query: Query) -> _Asked:
         policy = query.policy if query.policy is not None else self.policy
         limits = query.constraints if query.constraints is not None else self.constraints
         out = {**self.excluded, **query.excluded}
         if query.model is not None:
-            known = [c.candidate.id for c in self.capabilities]
-            if query.model not in known:
-                raise UnknownCandidate(query.model, known, "the router")
             # one that was not measured is out of guesses, not of what a caller asks for; among one no price is needed
             policy, limits, out = Best(), limits.among([query.model]), dict(query.excluded)
         facts = query.known_facts
         asked = [c.candidate for c in self.capabilities if c.candidate.id not in out]
         excluded = {**out, **limits.exclude(asked, facts, self._latencies)}
-        if len(excluded) == len(self.capabilities):
-            raise NoCandidate(excluded)
-        reading = find_question(query.text, self._most_characters)
-        return _Asked(query, reading, facts, policy, excluded, "policy" if query.model is None else "caller")
+        text = whole_characters(query.text) if isinstance(query.text, str) else ""
+        problem = self._problem(query, excluded)
+        reading = find_question(text, self._most_characters)
+        by: Literal["policy", "caller"] = "policy" if query.model is None else "caller"
+        return _Asked(query, text, reading, facts, policy, limits, excluded, by, problem)
+
+    def _problem(self, query: Query, excluded: Mapping[str, str]) -> CITError | None:
+        """Return why a query cannot be decided, if so."""
+        if query.unreadable is not None:
+            return InvalidInput(query.unreadable)
+        try:
+            mends = isinstance(query.text, str) and not self._is_strict(query)
+            check_text(whole_characters(query.text) if mends else query.text)
+        except InvalidInput as error:
+            return error
+        return NoCandidate(excluded) if len(excluded) == len(self.capabilities) else None
+
+    def _is_strict(self, query: Query) -> bool:
+        return self.strict if query.strict is None else query.strict
+
+    def _settled(self, asked: _Asked | CITError, decided: Iterator[Decision | CITError]) -> Decision | CITError:
+        """Return what became of a query: its decision, the default route, or its error."""
+        if isinstance(asked, CITError):
+            return asked
+        outcome = next(decided) if asked.problem is None else asked.problem
+        if isinstance(outcome, Decision) or self._is_strict(asked.query):
+            return outcome
+        return self._by_default(asked, outcome)
+
+    def _by_default(self, asked: _Asked, problem: CITError) -> Decision | CITError:
+        """Return the default route; the error where nobody may be asked at all, or the one that the call names."""
+        if asked.query.model is not None and asked.query.model in asked.excluded:
+            return problem
+        default = DefaultRoute(self.capabilities, asked.query.default or self.default)
+        ranking = default.ranking(asked.limits, asked.excluded, self._latencies)
+        if not ranking:
+            return NoCandidate(asked.excluded)
+        ranked = {one.model for one in ranking}
+        decision = Decision(
+            model=ranking[0].model,
+            probability=ranking[0].probability,
+            ranking=ranking,
+            chosen_by="default",
+            excluded={id_: reason for id_, reason in asked.excluded.items() if id_ not in ranked},
+            policy=asked.policy.name,
+            scorer=self.scorer_name,
+            store_version=self.store_version,
+        )
+        if (conversation := asked.query.conversation) is not None:
+            decision = conversation.memory.settle(conversation.key, decision)
+        told = f"{because(problem)}: the default route, {decision.model}"
+        return decision.model_copy(update={"warnings": (told, *self._standing(decision.model))})
 
     def _choose(self, asked: Sequence[_Asked]) -> list[Decision | CITError]:
         """Score once and choose for each; a query with a policy that leaves no candidate gets that error."""
@@ -203,7 +276,15 @@ class Engine:
         started = time.perf_counter()
         ids = {c.candidate.id for c in self.capabilities if any(c.candidate.id not in one.excluded for one in asked)}
         taking_part = tuple(c for c in self.capabilities if c.candidate.id in ids)
-        scores_NK, vectors_ND = self._score([one.reading.text for one in asked], taking_part)
+        try:
+            scores_NK, vectors_ND = self._score([one.reading.text for one in asked], taking_part)
+        except Exception as error:  # a scorer may be anybody's: no query fails for what it raises
+            if any(self._is_strict(one.query) for one in asked):
+                raise
+            if len(asked) > 1:  # what one query does to the scorer costs the others nothing
+                return [outcome for one in asked for outcome in self._choose([one])]
+            known = isinstance(error, CITError)
+            return [CITError(str(error) if known else f"the scorer {self.scorer_name} failed ({type(error).__name__})")]
         latency_ms = (time.perf_counter() - started) * 1e3 / len(asked)
         vectors = [None] * len(asked) if vectors_ND is None else vectors_ND
         return [
@@ -255,6 +336,7 @@ class Engine:
             for c, score in zip(taking_part, scores_K, strict=True)
             if c.candidate.id not in asked.excluded
         ]
+        self._tell_unpriced(asked.policy, scored)
         try:
             ranking, reasons = rank(scored, asked.policy, asked.excluded)
         except NoCandidate as error:
@@ -269,21 +351,36 @@ class Engine:
             scorer=self.scorer_name,
             store_version=self.store_version,
             latency_ms=latency_ms,
-            query=None if self._feedback is None else self._feedback.refer(asked.query.text, vector_D),
+            query=None if self._feedback is None else self._feedback.refer(asked.text, vector_D),
         )
         if (conversation := asked.query.conversation) is not None:
             decision = conversation.memory.settle(conversation.key, decision)
         warnings = self._warnings(asked, decision.model)
         return decision.model_copy(update={"warnings": warnings}) if warnings else decision
 
-    def _warnings(self, asked: _Asked, model: str) -> tuple[str, ...]:
-        found = list(self.notes)
-        if asked.reading.cut:
-            length, read = estimate_tokens(asked.query.text), len(asked.reading.text)
-            found.append(f"the query has about {length:,} tokens; the {read:,} characters that ask were read to decide")
+    def _tell_unpriced(self, policy: Policy, scored: Sequence[Scored]) -> None:
+        """Log once for a policy that it leaves out whose price is not known."""
+        if not policy.needs_prices or policy.name in self._told:
+            return
+        unpriced = [one.candidate.id for one in scored if one.cost is None]
+        if unpriced:
+            self._told |= {policy.name}
+            tell_unpriced(policy.name, unpriced)
+
+    def _standing(self, model: str) -> tuple[str, ...]:
+        """Return the warnings of every decision for a candidate."""
         basis = self.basis.get(model)
-        if basis is not None and basis.basis == "average":
-            found.append(f"{model}: {basis.because}; `cit aptitude run` measures it")
+        if basis is None or basis.basis != "average":
+            return self.notes
+        return (*self.notes, f"{model}: {basis.because}; `cit aptitude run` measures it")
+
+    def _warnings(self, asked: _Asked, model: str) -> tuple[str, ...]:
+        found = list(self._standing(model))
+        if asked.text != asked.query.text:
+            found.append("the query holds half characters, which are no Unicode; they were left out to decide")
+        if asked.reading.cut:
+            length, read = estimate_tokens(asked.text), len(asked.reading.text)
+            found.append(f"the query has about {length:,} tokens; the {read:,} {CUT}")
         window = next(c.candidate.context_window for c in self.capabilities if c.candidate.id == model)
         if window is not None and asked.facts.tokens > window:
             found.append(

@@ -114,8 +114,8 @@ class Feedback:
             reference, name = about.query, about.id
             if reference is None:
                 raise InvalidInput(
-                    f"decision {about.id!r} says nothing of its query: its router is of no store; pass the Item that "
-                    "was asked"
+                    f"decision {about.id!r} says nothing of its query: its router is of no store, or it is the default "
+                    "route; pass the Item that was asked"
                 )
         elif isinstance(about, str):
             reference, name = self._remembered(about), about

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from cit_core.errors import CheckpointError, InvalidInput, UnknownCandidate
 from cit_core.evidence.scorer import Reader
 from cit_core.fork import renew_after_fork
 from cit_core.messages import shown
-from cit_core.records import Capability, Suite
+from cit_core.records import Candidate, Capability, Suite
 from cit_core.router.scorer import Scorer
 from cit_core.runtime.checkpoint import shipped_checkpoints
 from cit_core.settings import CATALOGUE
@@ -37,6 +37,8 @@ __all__ = [
     "is_network",
     "is_run",
     "is_store",
+    "listed_models",
+    "named_candidates",
     "notes_of",
     "open_scorer",
     "open_store",
@@ -93,14 +95,14 @@ class Opened(NamedTuple):
 def is_store(given: object) -> TypeGuard[CapabilityStore | str]:
     """Return whether this is a store, or looks like the address of one."""
     if isinstance(given, str):
-        return "://" in given
+        return given == DEFAULT or "://" in given
     from cit_core.store import CapabilityStore
 
     return isinstance(given, CapabilityStore)
 
 
 def open_store(given: object, *, create: bool = False) -> CapabilityStore:
-    """Return a store, whether it came as one or as its address.
+    """Return a store, whether it came as one, as its address or as `default`, this user's own.
 
     Args:
         given: Either.
@@ -114,9 +116,41 @@ def open_store(given: object, *, create: bool = False) -> CapabilityStore:
 
     if isinstance(given, CapabilityStore):
         return given
-    if isinstance(given, str) and "://" in given:
-        return CapabilityStore(given, create=create, upgrade=True)
-    raise InvalidInput(f"store is {shown(given)}; it must be a CapabilityStore or the address of one: sqlite:///zoo.db")
+    if isinstance(given, str) and is_store(given):
+        return CapabilityStore(None if given == DEFAULT else str(given), create=create, upgrade=True)
+    raise InvalidInput(
+        f"store is {shown(given)}; it must be a CapabilityStore, the address of one, sqlite:///zoo.db, or 'default'"
+    )
+
+
+def listed_models(given: object) -> list[Any]:
+    """Return what `from_models` was given, as a list.
+
+    Raises:
+        InvalidInput: If it is no list, or there is nothing in it.
+    """
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidInput(f"models is {shown(given)}; pass a list of models, for instance ['openai:gpt-5-mini']")
+    models = list(given)
+    if not models:
+        raise InvalidInput("from_models needs at least one model, for instance ['openai:gpt-5-mini']")
+    return models
+
+
+def named_candidates(given: object) -> list[str | Candidate]:
+    """Return the names and candidates that `Router.from_models` was given.
+
+    Raises:
+        InvalidInput: If it is no list of such.
+    """
+    models = listed_models(given)
+    for model in models:
+        if not isinstance(model, str | Candidate):
+            raise InvalidInput(
+                f"a model is {shown(model)}; it must be a name such as 'openai:gpt-5-mini', or a Candidate. "
+                "RunnableRouter, ChatCIT and CITLLM take models of their frameworks"
+            )
+    return models
 
 
 def settled_store(setting: str | None) -> CapabilityStore | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from cit_core.catalogue.aliases import effort_of
@@ -12,7 +12,7 @@ from cit_core.policy import as_constraints, as_policy
 from cit_core.records import require_unique
 from cit_core.router.batching import as_batching
 from cit_core.router.fallback import Fallback
-from cit_core.router.loading import is_store
+from cit_core.router.loading import is_store, listed_models
 from cit_core.router.router import Router
 from cit_core.router.serialization import fallback_from_config, router_from_config, sticky_from_config
 from cit_core.router.sticky import Sticky
@@ -28,9 +28,11 @@ __all__ = [
     "as_policy",
     "as_router",
     "as_sticky",
+    "as_strict",
     "check_ids",
     "check_options",
     "named_models",
+    "pick_default",
     "split_effort",
 ]
 
@@ -92,6 +94,17 @@ def as_fallback(given: Any) -> Fallback:
     )
 
 
+def as_strict(given: Any) -> bool | None:
+    """Return whether what cannot be decided is an error; None for what the router does.
+
+    Raises:
+        InvalidInput: If it is neither True, False nor None.
+    """
+    if given is None or isinstance(given, bool):
+        return given
+    raise InvalidInput(f"strict is {shown(given)}; it must be True, False or None")
+
+
 def as_context(given: Any) -> Literal["turn", "conversation"]:
     """Return what of a conversation is routed on.
 
@@ -148,6 +161,31 @@ def check_options(given: Mapping[str, Any], model: type[BaseModel], also: Collec
             raise InvalidInput(f"{model.__name__} has no option {shown(name)}" + (f"; closest: {hint}" if hint else ""))
 
 
+def pick_default(given: Any, routes: Mapping[str, Any], router: Router) -> str | None:
+    """Return the id of the candidate that answers what cannot be decided, or None for the router's own choice.
+
+    Args:
+        given: Its id, or its route: one of the objects in `routes`.
+        routes: As they were given, by id.
+        router: Knows the candidates.
+
+    Raises:
+        UnknownCandidate: If there is no route of this id.
+        InvalidInput: If it is neither an id nor one of the routes.
+    """
+    if given is None:
+        return None
+    ids = list(routes) if isinstance(routes, Mapping) else [candidate.id for candidate in router.candidates]
+    if isinstance(given, str):
+        if given not in ids:
+            raise UnknownCandidate(given, ids, "the routes (in default=)")
+        return given
+    found = [id_ for id_ in ids if isinstance(routes, Mapping) and routes[id_] is given]
+    if not found:
+        raise InvalidInput(f"default is {shown(given)}; it must be the id of a route, or one of the routes itself")
+    return found[0]
+
+
 def named_models(given: Any, name: Callable[[Any], str]) -> dict[str, Any]:
     """Return what `from_models` was given, by name.
 
@@ -158,11 +196,7 @@ def named_models(given: Any, name: Callable[[Any], str]) -> dict[str, Any]:
     Raises:
         InvalidInput: If there is none, or it is no list.
     """
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise InvalidInput(f"models is {shown(given)}; pass a list of models, for instance ['openai:gpt-5-mini']")
-    models = list(given.items() if isinstance(given, Mapping) else given)
-    if not models:
-        raise InvalidInput("from_models needs at least one model, for instance ['openai:gpt-5-mini']")
+    models = listed_models(given.items() if isinstance(given, Mapping) else given)
     if isinstance(given, Mapping):
         return dict(models)
     names = [model if isinstance(model, str) else name(model) for model in models]

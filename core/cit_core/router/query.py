@@ -12,11 +12,21 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy, QueryFacts, as_policy
+from cit_core.router.inputs import read_input
 from cit_core.router.sticky import Conversation
 from cit_core.tokens import estimate_tokens
 from cit_core.validation import OPTIONS, our_errors
 
-__all__ = ["CHARACTERS_PER_TOKEN", "Query", "check_text", "estimate_tokens", "policy_or_none", "queries_of"]
+__all__ = [
+    "CHARACTERS_PER_TOKEN",
+    "Query",
+    "check_text",
+    "estimate_tokens",
+    "policy_or_none",
+    "queries_of",
+    "query_of",
+    "whole_characters",
+]
 
 CHARACTERS_PER_TOKEN = 4
 """Rough length of a token in English text; `estimate_tokens` knows other scripts."""
@@ -40,6 +50,9 @@ class Query:
         model: Only this candidate may be chosen, whatever the policy. Constraints stay in force.
         conversation: Conversation that keeps to the candidate that it began with.
         excluded: Candidates that are out of this decision, id to reason: an adapter's own constraints.
+        default: Candidate that answers where nothing can be decided, in place of the router's own.
+        strict: Whether what cannot be decided is an error, in place of the router's own.
+        unreadable: Why there is no text, where an adapter found none in what it was given.
     """
 
     text: Annotated[str, SkipValidation]
@@ -49,11 +62,16 @@ class Query:
     model: str | None = None
     conversation: Conversation | None = None
     excluded: Mapping[str, str] = field(default_factory=dict)
+    default: str | None = None
+    strict: bool | None = None
+    unreadable: str | None = None
 
     @property
     def known_facts(self) -> QueryFacts:
         """Return the facts that were given, or what the text says about itself."""
-        return self.facts if self.facts is not None else QueryFacts(tokens=estimate_tokens(self.text))
+        if self.facts is not None:
+            return self.facts
+        return QueryFacts(tokens=estimate_tokens(self.text)) if isinstance(self.text, str) else QueryFacts()
 
 
 def check_text(text: object, place: int | None = None) -> None:
@@ -78,23 +96,49 @@ def check_text(text: object, place: int | None = None) -> None:
         raise InvalidInput(f"{where} is not valid Unicode: {broken!r} at character {error.start}") from None
 
 
+def whole_characters(text: str) -> str:
+    """Return a text without half characters: two halves are joined, a lone one becomes U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def query_of(
+    given: object,
+    facts: QueryFacts | None = None,
+    policy: Policy | None = None,
+    constraints: Constraints | None = None,
+) -> Query:
+    """Return the query in whatever holds one (`cit_core.router.inputs`); one without text says why it has none."""
+    try:
+        text, found = read_input(given)
+    except InvalidInput as error:
+        return Query("", facts, policy, constraints, unreadable=str(error))
+    return Query(text, found if facts is None else facts, policy, constraints)
+
+
 def queries_of(
-    instructions: Sequence[str],
+    instructions: Sequence[object],
     policy: Policy | str | None,
     constraints: Constraints | None,
     facts: Sequence[QueryFacts | None] | None,
+    *,
+    strict: bool,
 ) -> list[Query]:
-    """Return the queries of a batch, whose texts are checked before anything is scored."""
+    """Return the queries of a batch; where it is strict, their texts are checked before anything is scored."""
     if isinstance(instructions, str):
         raise InvalidInput("route_many needs a sequence of texts and got one text; use route for a single query")
     if not isinstance(instructions, Iterable) or not (facts is None or isinstance(facts, Sequence)):
         raise InvalidInput(f"route_many got {shown(instructions)} and facts {shown(facts)}; it needs lists")
-    texts = list(instructions)  # an array of texts has no truth value
-    if facts is not None and len(facts) != len(texts):
-        raise InvalidInput(f"got {len(facts)} facts for {len(texts)} queries; pass one for each")
-    for place, text in enumerate(texts):
-        check_text(text, place if len(texts) > 1 else None)
+    given = list(instructions)  # an array of texts has no truth value
+    if facts is not None and len(facts) != len(given):
+        raise InvalidInput(f"got {len(facts)} facts for {len(given)} queries; pass one for each")
     chosen = policy_or_none(policy)
-    return [
-        Query(text, given, chosen, constraints) for text, given in zip(texts, facts or [None] * len(texts), strict=True)
+    queries = [
+        query_of(one, known, chosen, constraints)
+        for one, known in zip(given, facts or [None] * len(given), strict=True)
     ]
+    for place, query in enumerate(queries if strict else ()):
+        where = place if len(queries) > 1 else None
+        if query.unreadable is not None:
+            raise InvalidInput(query.unreadable if where is None else f"query {place}: {query.unreadable}")
+        check_text(query.text, where)
+    return queries

@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["Reading", "find_question"]
+__all__ = ["MAX_CHARACTERS", "Reading", "characters_read", "find_question"]
 
+CHARACTERS_PER_TOKEN_READ = 3.5
+"""Of the word pieces that a network reads, for texts that are dense with them."""
+MAX_CHARACTERS = 20_000
+"""Characters of a query that a scorer is given at most, so that a megabyte costs no more than a page."""
 LABEL = (
     r"(?:(?:the|user|user's|customer|human|current|final|original|follow[- ]?up|standalone|my)\s+)?"
     r"(?:question|query|request|instruction|task|problem|input|prompt|user|human|q|frage|aufgabe|pregunta|consulta|"
@@ -72,6 +76,12 @@ def find_question(text: str, characters: int) -> Reading:
     text = _window(text, LONGEST)
     question = _tagged(text) or _labelled(text) or _asking(text, characters)
     return Reading(_window(question if question else text, characters), cut=True)
+
+
+def characters_read(scorer: object) -> int:
+    """Return how many characters of a query a scorer is given at most."""
+    reads = getattr(scorer, "max_tokens", None)
+    return MAX_CHARACTERS if reads is None else min(MAX_CHARACTERS, round(CHARACTERS_PER_TOKEN_READ * reads))
 
 
 def _tagged(text: str) -> str:

@@ -5,34 +5,33 @@ Routing writes nothing and calls no LLM; `feedback` alone writes, to the store t
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cit_core.catalogue.facts import facts_as_of
 from cit_core.catalogue.resolve import resolve_models
-from cit_core.errors import CITError, InvalidInput
+from cit_core.errors import InvalidInput
 from cit_core.fork import no_fork
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy, QueryFacts
-from cit_core.records import Candidate, Capability, Decision, Item, Outcome, Suite
-from cit_core.router.batching import Batcher, Batching, as_batching
+from cit_core.records import Candidate, Decision, Item, Outcome, Suite
+from cit_core.router.batching import Batching
 from cit_core.router.concurrency import aside
-from cit_core.router.engine import Engine
+from cit_core.router.decider import Decider, or_raise
 from cit_core.router.feedback import Feedback
 from cit_core.router.loading import (
     DEFAULT,
     Origin,
     from_catalogue,
     from_store,
-    notes_of,
+    named_candidates,
     open_scorer,
     open_store,
     pick_candidates,
     settled_store,
 )
-from cit_core.router.query import Query, policy_or_none, queries_of
+from cit_core.router.query import policy_or_none, queries_of, query_of
 from cit_core.router.scorer import Scorer
 from cit_core.settings import Settings, read_settings
 
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Router"]
 
 
-class Router(Engine):
+class Router(Decider):
     """Chooses one candidate for every query.
 
     All ways to route are thin over `decide_many`, which never raises for a query: each has its decision or its error.
@@ -57,40 +56,17 @@ class Router(Engine):
         excluded: Candidates that are out of every decision, id to reason.
         feedback: Where `feedback` goes; a router that has none refuses it.
         batching: Score calls that coincide together; each call by itself if not given.
+        default: Id of the candidate that answers what cannot be decided: an empty or unreadable query, nobody left, a
+            scorer that fails. The best by level if not given: the highest mean accuracy, the first where none is known.
+        strict: Raise an error for such a query instead.
 
     Raises:
         NoCandidate: If the zoo is empty.
         InvalidInput: If two candidates have the same id, or an option cannot be used.
     """
 
-    def __init__(
-        self,
-        scorer: Scorer,
-        candidates: Iterable[Candidate | Capability],
-        *,
-        policy: Policy | str | None = None,
-        constraints: Constraints | Mapping[str, Any] | None = None,
-        store_version: str | None = None,
-        completion_tokens: float = 256,
-        excluded: Mapping[str, str] | None = None,
-        feedback: Feedback | None = None,
-        batching: Batching | Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(
-            scorer,
-            candidates,
-            policy=policy,
-            constraints=constraints,
-            store_version=store_version,
-            completion_tokens=completion_tokens,
-            excluded=excluded,
-            feedback=feedback,
-        )
-        self.batching = as_batching(batching)
-        self.notes = notes_of(scorer, self.capabilities)
-        self.origin: Origin | None = None
-        """Where it was opened; None for one that was put together by hand."""
-        self._batcher = None if self.batching is None else Batcher(self.batching, self.decide_many)
+    origin: Origin | None = None
+    """Where it was opened; None for one that was put together by hand."""
 
     @classmethod
     def from_pretrained(
@@ -102,6 +78,8 @@ class Router(Engine):
         constraints: Constraints | Mapping[str, Any] | None = None,
         evidence: bool = True,
         batching: Batching | Mapping[str, Any] | None = None,
+        default: str | None = None,
+        strict: bool = False,
     ) -> Router:
         """Open the shipped network over the shipped catalogue: offline, on the CPU, without a key.
 
@@ -112,6 +90,8 @@ class Router(Engine):
             constraints: Limits on which candidates may be chosen.
             evidence: Let the catalogue's answers to similar questions correct the network.
             batching: Score calls that coincide together.
+            default: Id of the candidate that answers what cannot be decided; the best by level if not given.
+            strict: Raise an error for such a query instead.
 
         Raises:
             UnknownCandidate: If a model is not in the catalogue; the message names the closest ids.
@@ -129,6 +109,8 @@ class Router(Engine):
             constraints=constraints,
             store_version=opened.version,
             batching=batching,
+            default=default,
+            strict=strict,
         )
         router.notes = opened.notes
         router.origin = Origin(checkpoint=str(checkpoint), evidence=evidence)
@@ -146,6 +128,7 @@ class Router(Engine):
         policy: Policy | str | None = None,
         constraints: Constraints | Mapping[str, Any] | None = None,
         batching: Batching | Mapping[str, Any] | None = None,
+        default: str | None = None,
     ) -> Router:
         """Open a router among the models that you call, with what is publicly known of them: offline, without a key.
 
@@ -158,23 +141,25 @@ class Router(Engine):
             store: Outcomes of your own, and where feedback goes; a store or its address, where one is made if need be.
             checkpoint: Name of a shipped checkpoint, or a folder.
             known_as: For ids of your own making, the name of the model: `{"fast": "gpt-5-mini"}`.
-            strict: Refuse a model of which nothing is known.
+            strict: Refuse a model of which nothing is known, and a query that cannot be decided.
             policy: What to maximise.
             constraints: Limits on which candidates may be chosen.
             batching: Score calls that coincide together.
+            default: Id of the candidate that answers what cannot be decided; the best by level if not given.
 
         Raises:
             InvalidInput: If a name is empty, given twice, ambiguous or, with `strict`, unknown.
             NoCandidate: If no model is given.
             CheckpointError: If the checkpoint is missing or damaged.
         """
+        given = named_candidates(models)
         opened, scorer, feedback = None, open_scorer(checkpoint), None
         if store is not None:
             store = open_store(store, create=True)
             opened = from_store(store, scorer, None, evidence=True)
             feedback = Feedback(store, opened.network)
         measured = {} if opened is None else {c.candidate.id: c for c in opened.capabilities if c.results}
-        found = resolve_models(models, measured=measured, known_as=known_as, strict=strict)
+        found = resolve_models(given, measured=measured, known_as=known_as, strict=strict)
         router = cls(
             scorer if opened is None else opened.scorer,
             [one.capability for one in found],
@@ -183,6 +168,8 @@ class Router(Engine):
             store_version=f"catalogue:{facts_as_of()}" if opened is None else opened.version,
             feedback=feedback,
             batching=batching,
+            default=default,
+            strict=strict,
         )
         router.basis = {one.capability.candidate.id: one for one in found}
         router.notes = () if opened is None else opened.notes
@@ -203,6 +190,8 @@ class Router(Engine):
         evidence: bool = True,
         batching: Batching | Mapping[str, Any] | None = None,
         keep_texts: bool = False,
+        default: str | None = None,
+        strict: bool = False,
     ) -> Router:
         """Open a snapshot of the candidates in a store, with capabilities computed from its outcomes.
 
@@ -219,6 +208,8 @@ class Router(Engine):
             batching: Score calls that coincide together.
             keep_texts: Keep the texts of queries, in decisions and with feedback in the store; by default a hash and a
                 vector are kept.
+            default: Id of the candidate that answers what cannot be decided; the best by level if not given.
+            strict: Raise an error for such a query instead.
 
         Raises:
             UnknownCandidate: If a model is not in the store; the message names the closest ids.
@@ -241,6 +232,8 @@ class Router(Engine):
             excluded=unmeasured,
             feedback=Feedback(store, opened.network, keep_texts=keep_texts),
             batching=batching,
+            default=default,
+            strict=strict,
         )
         router.notes = opened.notes
         router.origin = Origin(store=store.url, suite=suite, evidence=evidence) if scorer is None else None
@@ -294,7 +287,7 @@ class Router(Engine):
 
     def route(
         self,
-        instruction: str,
+        instruction: object,
         *,
         policy: Policy | str | None = None,
         constraints: Constraints | None = None,
@@ -303,50 +296,35 @@ class Router(Engine):
         """Choose a candidate for one query.
 
         Args:
-            instruction: The query.
+            instruction: The query, or what holds it: a text, a prompt value, a message, a list of messages, a dict with
+                one text, a query bundle; of LangChain, of LlamaIndex or as JSON.
             policy: In place of the router's own.
             constraints: In place of the router's own.
-            facts: Facts beyond the text; its length is estimated if not given.
+            facts: Facts beyond the text; read from the instruction if not given.
 
         Raises:
-            InvalidInput: If the query is not a text or is empty.
-            NoCandidate: If every candidate is excluded; the message gives each reason.
+            InvalidInput: If the router is strict and there is no text in the query.
+            NoCandidate: If every candidate is excluded, and the router is strict or nobody is allowed at all; the
+                message gives each reason.
         """
-        return self.decide(Query(instruction, facts, policy_or_none(policy), constraints))
+        return self.decide(query_of(instruction, facts, policy_or_none(policy), constraints))
 
     async def aroute(
         self,
-        instruction: str,
+        instruction: object,
         *,
         policy: Policy | str | None = None,
         constraints: Constraints | None = None,
         facts: QueryFacts | None = None,
     ) -> Decision:
         """Choose a candidate as `route` does; the event loop is never blocked."""
-        return await self.adecide(Query(instruction, facts, policy_or_none(policy), constraints))
-
-    def decide(self, query: Query) -> Decision:
-        """Choose a candidate for a query with all that a call may set.
-
-        Raises:
-            InvalidInput: If its text is empty, or `model` is no candidate.
-            NoCandidate: If every candidate is excluded, or the one that was asked for.
-        """
-        if self._batcher is not None:
-            return _or_raise(self._batcher.submit(query).result())
-        return _or_raise(self.decide_many([query])[0])
-
-    async def adecide(self, query: Query) -> Decision:
-        """Choose a candidate as `decide` does; the event loop is never blocked."""
-        if self._batcher is not None:
-            return _or_raise(await asyncio.wrap_future(self._batcher.submit(query)))
-        return _or_raise((await self.adecide_many([query]))[0])
+        return await self.adecide(query_of(instruction, facts, policy_or_none(policy), constraints))
 
     # -- many queries -------------------------------------------------------------------------------------------------
 
     def route_many(
         self,
-        instructions: Sequence[str],
+        instructions: Sequence[object],
         *,
         policy: Policy | str | None = None,
         constraints: Constraints | None = None,
@@ -355,42 +333,31 @@ class Router(Engine):
         """Choose a candidate for every query, with one call of the scorer.
 
         Args:
-            instructions: The queries.
+            instructions: The queries, or what holds them.
             policy: In place of the router's own.
             constraints: In place of the router's own.
             facts: One for each query, as in `route`.
 
         Raises:
-            InvalidInput: If a query is not a text or is empty, or `facts` has another length.
-            NoCandidate: If every candidate is excluded for a query.
+            InvalidInput: If `facts` has another length; else as in `route`.
+            NoCandidate: As in `route`.
         """
         return [
-            _or_raise(outcome) for outcome in self.decide_many(queries_of(instructions, policy, constraints, facts))
+            or_raise(outcome)
+            for outcome in self.decide_many(queries_of(instructions, policy, constraints, facts, strict=self.strict))
         ]
 
     async def aroute_many(
         self,
-        instructions: Sequence[str],
+        instructions: Sequence[object],
         *,
         policy: Policy | str | None = None,
         constraints: Constraints | None = None,
         facts: Sequence[QueryFacts | None] | None = None,
     ) -> list[Decision]:
         """Choose candidates as `route_many` does; the event loop is never blocked."""
-        outcomes = await self.adecide_many(queries_of(instructions, policy, constraints, facts))
-        return [_or_raise(outcome) for outcome in outcomes]
-
-    async def adecide_many(self, queries: Sequence[Query]) -> list[Decision | CITError]:
-        """Decide as `decide_many` does, in a worker thread: the event loop is never blocked."""
-        return await aside("decisions", self.decide_many, queries)
-
-    def decide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
-        """Decide as `decide_many` does: its earlier name."""
-        return self.decide_many(queries)
-
-    async def adecide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
-        """Decide as `adecide_many` does: its earlier name."""
-        return await self.adecide_many(queries)
+        outcomes = await self.adecide_many(queries_of(instructions, policy, constraints, facts, strict=self.strict))
+        return [or_raise(outcome) for outcome in outcomes]
 
     def is_stale(self) -> bool:
         """Return whether the store holds something newer than this snapshot; False for a router of no store."""
@@ -428,9 +395,3 @@ class Router(Engine):
     ) -> Outcome:
         """Keep feedback as `feedback` does, in a worker thread: the event loop is never blocked."""
         return await aside("feedback", self.feedback, about, candidate, correct, key=key)
-
-
-def _or_raise(outcome: Decision | CITError) -> Decision:
-    if isinstance(outcome, CITError):
-        raise outcome
-    return outcome

@@ -60,6 +60,8 @@ def router_to_config(router: Router) -> Config:
         "policy": _policy_name(router.policy),
         "constraints": _constraints_to_config(router.constraints),
         "batching": None if router.batching is None else asdict(router.batching),
+        "default": router.default,
+        "strict": router.strict,
     }
 
 
@@ -84,6 +86,8 @@ class _RouterConfig(BaseModel):
     constraints: Constraints = Constraints()
     batching: Batching | None = None
     public: bool = False
+    default: str | None = None
+    strict: bool = False
 
 
 def router_from_config(config: Mapping[str, Any], store: CapabilityStore | str | None = None) -> Router:
@@ -113,6 +117,8 @@ def router_from_config(config: Mapping[str, Any], store: CapabilityStore | str |
         "constraints": read.constraints,
         "evidence": read.evidence,
         "batching": read.batching,
+        "default": read.default,
+        "strict": read.strict,
     }
     if read.public:
         del options["evidence"]

@@ -6,6 +6,7 @@ Changing the model in the middle of a conversation costs a provider's prompt cac
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -18,7 +19,11 @@ from cit_core.validation import OPTIONS, Hashed, Positive, Probability, our_erro
 
 __all__ = ["Conversation", "Sticky", "StickySettings"]
 
+logger = logging.getLogger("cit_core.router")
+
 ROUNDING = 1e-9
+NO_CONVERSATION = "sticky is off for this call: its config has no thread_id ({'configurable': {'thread_id': ...}})"
+"""Warning of a decision for a call that belongs to no conversation."""
 LONGEST_KEY = 64
 """Characters of a key that is kept as it is; of a longer one its hash is kept, for it may be a whole message."""
 
@@ -50,6 +55,7 @@ class Sticky:
         self.remembered = settings.remembered
         self._chosen: OrderedDict[Hashable, tuple[str, float]] = OrderedDict()
         self._lock = threading.Lock()
+        self._told_off = False
         renew_after_fork(self)
 
     def _renew_after_fork(self) -> None:
@@ -69,14 +75,35 @@ class Sticky:
         """
         return Conversation(self, key)
 
+    def recall(self, key: Hashable) -> tuple[str, float] | None:
+        """Return the candidate of a conversation and its probability when it was chosen."""
+        with self._lock:
+            return self._chosen.get(_short(key))
+
+    def remember(self, key: Hashable, model: str, probability: float) -> None:
+        """Remember the candidate of a conversation that was begun elsewhere, as another process wrote it down."""
+        with self._lock:
+            self._chosen[_short(key)] = model, probability
+            self._forget()
+
+    def tell_off(self) -> None:
+        """Log, once for this object, that a call had no conversation to keep to."""
+        if not self._told_off:
+            self._told_off = True
+            logger.warning("%s", NO_CONVERSATION)
+
     def settle(self, key: Hashable, decision: Decision) -> Decision:
         """Return the decision, with the candidate that the conversation keeps in front.
 
-        A decision for a candidate that the call named is left as it is and not remembered.
+        A decision for a candidate that the call named is left as it is and not remembered; neither is a default route,
+        for which the conversation's own candidate is put in front.
         """
         if decision.chosen_by == "caller":
             return decision
         key = _short(key)
+        if decision.chosen_by == "default":
+            kept = self._chosen.get(key, (decision.model,))[0]
+            return _in_front(kept, decision) if kept != decision.model and kept in decision.scores else decision
         with self._lock:
             model, probability = self._chosen.get(key, (decision.model, decision.probability))
             now = decision.scores.get(model)  # None if it is excluded
@@ -84,9 +111,12 @@ class Sticky:
                 model, probability = decision.model, decision.probability
             self._chosen[key] = model, probability
             self._chosen.move_to_end(key)
-            while len(self._chosen) > self.remembered:
-                self._chosen.popitem(last=False)
+            self._forget()
         return decision if model == decision.model else _in_front(model, decision)
+
+    def _forget(self) -> None:
+        while len(self._chosen) > self.remembered:
+            self._chosen.popitem(last=False)
 
 
 @our_errors

@@ -1,10 +1,11 @@
 """Telemetry of decisions, for Python's logging and for OpenTelemetry where it is installed. Never a query's text.
 
-Logging: logger `cit_core.router`, INFO for a decision and WARNING for a failure, with the facts as `extra` in fields
-that begin with `cit_`: `cit_model` is a candidate's id, `cit_decision` a decision's. (`cit_route`, in the adapters, is
-always a whole decision record.) OpenTelemetry: a span `route MODEL` for a decision, an event `cit.failure` on the
-caller's span for a failure; names of the GenAI semantic conventions where they have one. What goes wrong in a filter or
-a span processor is reported as logging reports its own errors, on stderr, and fails no call.
+Logging: logger `cit_core.router`, INFO for a decision, WARNING for a failure and for what a decision warns of, with the
+facts as `extra` in fields that begin with `cit_`: `cit_model` is a candidate's id, `cit_decision` a decision's.
+(`cit_route`, in the adapters, is always a whole decision record.) OpenTelemetry: a span `route MODEL` for a decision,
+an event `cit.failure` on the caller's span for a failure; names of the GenAI semantic conventions where they have one.
+What goes wrong in a filter or a span processor is reported as logging reports its own errors, on stderr, and fails no
+call.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +26,7 @@ from cit_core.router.query import Query
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-__all__ = ["Caller", "tell_failure"]
+__all__ = ["Caller", "tell_failure", "tell_unpriced"]
 
 logger = logging.getLogger("cit_core.router")
 
@@ -59,16 +60,24 @@ class Caller:
         """Return the caller of this moment, with its context."""
         return cls(time.time_ns(), contextvars.copy_context())
 
-    def record(self, query: Query, decision: Decision) -> None:
-        """Record a decision in the caller's context."""
+    def record(self, query: Query, decision: Decision, warnings: Sequence[str] = ()) -> None:
+        """Record a decision in the caller's context.
+
+        Args:
+            query: What was decided about.
+            decision: The decision.
+            warnings: Those of its warnings that are about this query.
+        """
         if self.context is None:
-            _record_decision(query, decision, self.since_ns)
+            _record_decision(query, decision, self.since_ns, warnings)
         else:
-            self.context.run(_record_decision, query, decision, self.since_ns)
+            self.context.run(_record_decision, query, decision, self.since_ns, warnings)
 
 
 @_harmless()
-def _record_decision(query: Query, decision: Decision, started_ns: int) -> None:
+def _record_decision(query: Query, decision: Decision, started_ns: int, warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        logger.warning("%s", warning, extra={"cit_decision": decision.id, "cit_model": decision.model})
     conversation = None if query.conversation is None else _name(query.conversation.key)
     if logger.isEnabledFor(logging.INFO):
         logger.info("routed to %s (%.3f)", decision.model, decision.probability, extra=_fields(decision, conversation))
@@ -78,6 +87,13 @@ def _record_decision(query: Query, decision: Decision, started_ns: int) -> None:
     if conversation is not None:
         span.set_attribute("gen_ai.conversation.id", str(conversation))
     span.end(time.time_ns())
+
+
+@_harmless()
+def tell_unpriced(policy: str, models: Sequence[str]) -> None:
+    """Record that a policy needs prices and leaves out the candidates without one."""
+    few = ", ".join(models[:3]) + (f" and {len(models) - 3} more" if len(models) > 3 else "")
+    logger.warning("no price is known of %s: policy %s chooses among the others", few, policy)
 
 
 @_harmless()

@@ -85,7 +85,7 @@ def test_one_alone_is_answered_after_the_wait(scorer: FakeScorer, wait: float) -
 
 
 async def test_each_query_keeps_its_own_policy_constraints_and_error(scorer: FakeScorer) -> None:
-    router = Router(scorer, ZOO, batching=Batching(max_wait_s=20, max_size=5))
+    router = Router(scorer, ZOO, batching=Batching(max_wait_s=20, max_size=5), strict=True)
     outcomes = await asyncio.gather(
         router.aroute("1"),
         router.aroute("1", policy=CostAware(1e-6)),
@@ -108,7 +108,7 @@ async def test_a_broken_scorer_fails_those_who_waited_for_it_and_nobody_else() -
             return super().score(instructions, capabilities)
 
     scorer = Flaky(by_parity)
-    router = Router(scorer, ZOO, batching=Batching(max_wait_s=20, max_size=2))
+    router = Router(scorer, ZOO, batching=Batching(max_wait_s=20, max_size=2), strict=True)
     outcomes = await asyncio.gather(router.aroute("1"), router.aroute("2"), return_exceptions=True)
     assert list(map(type, outcomes)) == [OSError, OSError]
     scorer.broken = False
@@ -200,7 +200,7 @@ def test_a_batching_router_pickles() -> None:
 
 
 def test_many_queries_are_one_call_each_with_its_own_settings(scorer: FakeScorer) -> None:
-    router = Router(scorer, ZOO)
+    router = Router(scorer, ZOO, strict=True)
     outcomes = router.decide_each(
         [
             Query("1"),
@@ -242,7 +242,7 @@ async def test_a_named_candidate_is_chosen_whatever_the_policy_but_not_against_c
 
 
 async def test_who_a_policy_leaves_without_a_candidate_costs_the_others_nothing() -> None:
-    router = Router(FakeScorer({"unpriced": 0.5}), [Candidate(id="unpriced")])
+    router = Router(FakeScorer({"unpriced": 0.5}), [Candidate(id="unpriced")], strict=True)
     bad, good = await router.adecide_each([Query("q", policy=CostAware(1.0)), Query("q", policy=Best())])
     assert isinstance(bad, NoCandidate)
     assert good.model == "unpriced"  # type: ignore[union-attr]

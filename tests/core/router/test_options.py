@@ -162,3 +162,34 @@ def test_an_option_that_would_be_ignored_is_refused_without_its_value() -> None:
         check_options({"temprature": SECRET}, Chat)
     assert SECRET not in str(raised.value)
     check_options({"temprature": 1}, Open)
+
+
+async def test_every_door_takes_a_policy_and_a_store_as_the_command_line_writes_them(sqlite_url: str) -> None:
+    with CapabilityStore(sqlite_url) as store:
+        store.add_candidates([Candidate(id="a", price_in=1, price_out=1)])
+    for router in (
+        Router.from_store(sqlite_url, policy="cost:0.01"),
+        Router.from_models(["openai:gpt-5"], store=sqlite_url, policy="cost:0.01"),
+        Router.from_pretrained(policy="cost:0.01"),
+        Router(FakeScorer({"a": 0.5}), [Candidate(id="a")], policy="cost:0.01"),
+    ):
+        assert router.policy == CostAware(0.01)
+    assert as_router(sqlite_url).candidates[0].id == "a"
+    decision = router.route("q", policy="best", constraints={"deny": []})  # type: ignore[arg-type]
+    assert decision.policy == "best"
+    with pytest.raises(InvalidInput, match=r"store is 'zoo\.db'; it must be a CapabilityStore, the address of one"):
+        Router.from_models(["openai:gpt-5"], store="zoo.db")
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ("openai:gpt-5", "pass a list of models"),
+        (3, "models is 3; pass a list"),
+        ([], "at least one model"),
+        ([3], "a model is 3; it must be a name such as 'openai:gpt-5-mini', or a Candidate"),
+    ],
+)
+def test_what_is_no_list_of_names_is_refused_at_once(models: Any, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        Router.from_models(models)

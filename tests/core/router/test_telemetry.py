@@ -81,12 +81,25 @@ async def test_every_way_to_route_tells_once(router: Router, caplog: pytest.LogC
         await router.aroute_many(["q", "r"])
         router.decide(Query("q", conversation=conversation))
         await router.adecide(Query("q"))
-        router.decide_each([Query("q"), Query(""), Query("q")])
+        router.decide_each([Query("q"), Query("", strict=True), Query("q")])
         batching.route("q")
         await batching.aroute("q")
     assert len(caplog.records) == 12
     assert len({record.cit_decision for record in caplog.records}) == 12  # type: ignore[attr-defined]
     assert [r.cit_conversation for r in caplog.records if r.cit_conversation] == ["thread-1"]  # type: ignore[attr-defined]
+
+
+def test_a_text_that_was_cut_is_a_warning_in_each_decision_and_once_in_the_log(
+    router: Router, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = "Who wrote Emma? " * 2000
+    cut = [router.route(long).warnings[0] for _ in range(3)]
+    assert [record.getMessage() for record in caplog.records] == cut[:1]
+    assert "characters that ask were read to decide" in cut[0]
+    assert "Emma" not in cut[0]
+    router.route("")
+    router.route("")
+    assert len(caplog.records) == 3, "what could not be decided is logged each time"
 
 
 def test_a_failure_is_a_warning_that_names_the_next(router: Router, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,6 +16,7 @@ from cit_core.evaluate.setting import Setting
 from cit_core.evaluate.zoos import described
 from cit_core.outcomes import random_zoos
 from cit_core.router import Scorer
+from cit_core.router.question import characters_read, find_question
 
 __all__ = ["EDITS", "robustness"]
 
@@ -30,6 +31,16 @@ CONVERSATION = (
 CODE = (
     "```python\ndef lookup(rows, key):\n    for row in rows:\n        if row[0] == key:\n            return row\n```\n"
 )
+
+PARAGRAPHS = tuple(
+    f"Section {n}. In the spring of {1900 + n} the river rose by {n % 7 + 1} metres, and the council had the height "
+    f"cut into the wall of mill number {n % 5 + 1}. Farmers moved {30 + 3 * n} cattle to the hill, where a barn "
+    f"of {4 + n % 9} rooms stood empty. The ledger lists what was lost, and who paid for the repair of the bridge."
+    for n in range(1, 23)
+)
+"""About 6,400 characters, or 1,600 tokens, of documents that have nothing to do with any question."""
+CONTEXT = "\n\n".join(PARAGRAPHS)
+BEFORE, AFTER = "\n\n".join(PARAGRAPHS[:11]), "\n\n".join(PARAGRAPHS[11:])
 
 
 def _typos(text: str) -> str:
@@ -60,11 +71,29 @@ EDITS: Mapping[str, Callable[[str], str]] = {
     "after 4,000 characters of something else": lambda text: (
         "The meeting was moved to the following week. " * 89 + text
     ),
+    "context before": lambda text: f"{CONTEXT}\n\n{text}",
+    "context after": lambda text: f"{text}\n\n{CONTEXT}",
+    "context around": lambda text: f"{BEFORE}\n\n{text}\n\n{AFTER}",
+    "retrieval prompt, question last": lambda text: (
+        f"Answer from the documents alone, and say so if they do not hold the answer.\n\n{CONTEXT}\n\n"
+        f"Question: {text}\nHelpful Answer:"
+    ),
+    "retrieval prompt, question first": lambda text: (
+        "You answer questions with the help of retrieved documents. Be brief; say that you do not know if you do not.\n"
+        f"Question: {text} \nContext: {CONTEXT} \nAnswer:"
+    ),
+    "retrieval prompt of LlamaIndex": lambda text: (
+        f"Here are the documents.\n---------------------\n{CONTEXT}\n---------------------\n"
+        f"Use them, and nothing else that you know, for the query.\nQuery: {text}\nAnswer: "
+    ),
+    "retrieval prompt with tags": lambda text: (
+        f"<documents>\n{CONTEXT}\n</documents>\n\n<question>\n{text}\n</question>\n\nAnswer in one paragraph."
+    ),
 }
 
 
 def robustness(setting: Setting, name: str, scorer: Scorer, questions: int = 300) -> Table:
-    """Route questions as they are and edited, in zoos of similar strength.
+    """Route questions as they are and edited, in zoos of similar strength; of a long one what a router reads of it.
 
     Args:
         setting: The setting with questions and candidates.
@@ -74,10 +103,16 @@ def robustness(setting: Setting, name: str, scorer: Scorer, questions: int = 300
     """
     zoos, texts = random_zoos(setting.aptitude), setting.instructions[:questions]
     correct, capabilities = setting.correct_NK[:questions], setting.capabilities
-    before = scorer.score(texts, capabilities)
+    most = characters_read(scorer)
+
+    def read(text: str) -> str:
+        """Return what a router reads of a query."""
+        return find_question(text, most).text
+
+    before = scorer.score([read(text) for text in texts], capabilities)
     rows = []
     for edited, edit in EDITS.items():
-        after = scorer.score([edit(text) for text in texts], capabilities)
+        after = scorer.score([read(edit(text)) for text in texts], capabilities)
         flips, lost = _flips(before, after, zoos), _lost(before, after, correct, zoos)
         rows.append(
             (edited, paired_interval(100 * flips), paired_interval(100 * lost), float(np.abs(after - before).mean()))

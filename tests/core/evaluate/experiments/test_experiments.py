@@ -257,6 +257,27 @@ class Sees:
         return np.array([[0.9, 0.2] if self.looks_for(text) else [0.1, 0.2] for text in instructions])
 
 
+class Short:
+    """Takes the second candidate where the text has what it looks for; reads a few tokens."""
+
+    name = "short"
+    max_tokens = 30
+
+    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> Any:
+        return np.array(
+            [[0.1, 0.9] if "prime" in text and "river" not in text else [0.9, 0.1] for text in instructions]
+        )
+
+
+def test_context_and_templates_around_a_question_flip_no_decision_for_its_question_is_found() -> None:
+    texts = [f"Which of {n} and {n + 1} is a prime?" for n in range(6)]
+    setting = setting_of(np.tile([1.0, 0.0], (6, 1)), candidates_of(7.0, 8.0), [0.5, 0.5], texts)
+    found = rows_of(robustness(setting, "short", Short()))
+    around = [edit for edit in EDITS if "context" in edit or "retrieval" in edit]
+    assert len(around) == 7
+    assert {edit: found[edit][0] for edit in around} == dict.fromkeys(around, 0.0)
+
+
 def test_a_scorer_that_looks_at_case_alone_flips_in_upper_case_alone(tmp_path: Path) -> None:
     setting = setting_of(np.tile([1.0, 0.0], (12, 1)), candidates_of(7.0, 8.0), [0.5, 0.5], MIXED_CASE)
     table = robustness(setting, "sees", Sees(str.isupper))
