@@ -130,7 +130,7 @@ class Candidate(Record):
     price_cached: Amount | None = None
     """USD per 1M prompt tokens that the provider has cached."""
     reasoning: bool | None = None
-    """Whether it thinks before it answers."""
+    """True if it reasons before it answers."""
     effort: Identifier | None = None
     """Reasoning effort that it is asked with."""
     deprecated: date | None = None
@@ -138,7 +138,7 @@ class Candidate(Record):
     successor: Identifier | None = None
     """Model that its maker recommends in its place."""
     source: str | None = None
-    """Where these facts come from, and of which day."""
+    """Source of these facts, and their date."""
     notes: str = ""
     """Free text about the model, part of its capability text, which the shipped `mini` does not read."""
 

@@ -35,7 +35,7 @@ def list_(
     provider: Annotated[
         str | None, typer.Option("--provider", metavar="NAME", help="Only of this maker: openai, google, ...")
     ] = None,
-    open_: Annotated[bool, typer.Option("--open", help="Only models whose weights are published.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Only models with published weights.")] = False,
     max_price: Annotated[
         float | None,
         typer.Option("--max-price", metavar="USD", min=0.0, help="Only with at most this price per 1M answer tokens."),
@@ -44,7 +44,7 @@ def list_(
         str | None, typer.Option("--since", metavar="YYYY-MM-DD", help="Only released on this day or later.")
     ] = None,
     all_: Annotated[
-        bool, typer.Option("--all", help="List also the models of the catalogue that nobody has scored.")
+        bool, typer.Option("--all", help="List also the models of the catalogue without published scores.")
     ] = False,
     json_: JsonOption = False,
 ) -> None:
@@ -59,7 +59,7 @@ def list_(
     if shown:
         _output.show(models_table(f"{len(shown)} models in {where}", shown))
     if len(fits) > len(shown):
-        _output.note(f"{len(fits) - len(shown)} more that nobody has scored: cit models list --all")
+        _output.note(f"{len(fits) - len(shown)} more without published scores: cit models list --all")
     if shown and reads_catalogue(store):
         _output.note("accuracy: on the core tasks; linked: from published scores; 2024: of an older test, kept for it")
     elif not found:

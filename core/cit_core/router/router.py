@@ -137,7 +137,7 @@ class Router(Decider):
 
         Args:
             models: Names as you call them (`openai:gpt-5-mini`, `anthropic:claude-sonnet-4-5@high`, a Bedrock ARN ...),
-                or candidates, whose own prices and limits go before public ones.
+                or candidates; their own prices and limits go before public ones.
             store: Outcomes of your own, and where feedback goes; a store or its address, where one is made if need be.
             checkpoint: Name of a shipped checkpoint, or a folder.
             known_as: For ids of your own making, the name of the model: `{"fast": "gpt-5-mini"}`.

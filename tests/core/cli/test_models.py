@@ -189,7 +189,7 @@ def test_the_catalogue_lists_todays_models_first_and_marks_those_of_2024(cit):
     assert linked == sorted(linked, reverse=True)
     assert len(json.loads(cit("models", "list", "--all", "--json").stdout)) >= 400
     result = cit("models", "list")
-    assert "more that nobody has scored: cit models list --all" in result.stderr
+    assert "more without published scores: cit models list --all" in result.stderr
     assert "2024: of an older test" in result.stderr
 
 
