@@ -245,7 +245,7 @@ EVIDENCE_GOALS = (
         "points",
     ),
 )
-"""Of evidence; told where the results have them."""
+"""Goals of evidence; reported where the results have them."""
 SPEED_GOALS = tuple(
     _Goal(
         f"{row[0].upper()}{row[1:].partition(' / ')[0]}, in forwards of the bare trunk",

@@ -42,7 +42,7 @@ class ConfigCalls(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AIMessage:
-        """As `invoke`; the decision is made in a worker thread."""
+        """Invoke asynchronously; the decision is made in a worker thread."""
         given = {**self._set_by(config), **kwargs}
         with ahead(await self._adecide_ahead(input, given)):
             return await super().ainvoke(input, config, stop=stop, **given)
@@ -55,7 +55,7 @@ class ConfigCalls(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
-        """As `invoke`, in pieces; the next-best is asked before the first piece only."""
+        """Stream the answer; a fallback is possible before the first piece only."""
         given = {**self._set_by(config), **kwargs}
         return self._begun(input, given, super().stream(input, config, stop=stop, **given))
 
@@ -67,7 +67,7 @@ class ConfigCalls(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
-        """As `stream`; the decision is made in a worker thread."""
+        """Stream asynchronously; the decision is made in a worker thread."""
         given = {**self._set_by(config), **kwargs}
         return self._abegun(input, given, super().astream(input, config, stop=stop, **given))
 
@@ -79,7 +79,7 @@ class ConfigCalls(BaseChatModel):
         version: Literal["v1", "v2", "v3"] = "v2",
         **kwargs: Any,
     ) -> Any:
-        """As any chat model; only `v3` does not go through `stream`, which reads the config."""
+        """Stream events; the config is read here for `v3`, which does not go through `stream`."""
         given = self._set_by(config) if version == "v3" else {}
         return super().stream_events(input, config, version=version, **{**given, **kwargs})
 
@@ -91,7 +91,7 @@ class ConfigCalls(BaseChatModel):
         version: Literal["v1", "v2", "v3"] = "v2",
         **kwargs: Any,
     ) -> Any:
-        """As `stream_events`."""
+        """Stream events asynchronously; see `stream_events`."""
         given = self._set_by(config) if version == "v3" else {}
         return super().astream_events(input, config, version=version, **{**given, **kwargs})
 
@@ -101,7 +101,7 @@ class ConfigCalls(BaseChatModel):
 
     @abstractmethod
     async def _adecide_ahead(self, value: LanguageModelInput, kwargs: Mapping[str, Any]) -> Ahead | None:
-        """As `_decide_ahead`; the event loop is never blocked."""
+        """Decide without blocking the event loop; see `_decide_ahead`."""
 
     def _begun(
         self, value: LanguageModelInput, kwargs: Mapping[str, Any], chunks: Iterator[AIMessageChunk]

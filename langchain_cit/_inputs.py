@@ -183,7 +183,7 @@ class Asking:
 
     @property
     def is_strict(self) -> bool:
-        """Whether what cannot be decided is an error."""
+        """True if an undecidable input is an error."""
         return self.router.strict if self.strict is None else self.strict
 
     def attempts(self, decision: Decision) -> Attempts:
@@ -249,7 +249,7 @@ class Asking:
         return self.finished(decision, config)
 
     def finished(self, decision: Decision, config: RunnableConfig) -> Decision:
-        """Return a decision that shows who is cooling down, and warns where stickiness is asked for and off."""
+        """Return a decision that shows cool-downs, and warns where stickiness is asked for and off."""
         decision = self.fallback.with_cool_downs(decision)
         if self.sticky is None or thread_of(config) is not None or NO_CONVERSATION in decision.warnings:
             return decision

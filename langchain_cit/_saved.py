@@ -13,7 +13,7 @@ __all__ = ["Saved"]
 
 
 class Saved(Serializable):
-    """What LangChain writes of `RunnableRouter` and `ChatCIT`."""
+    """LangChain's serialized form of `RunnableRouter` and `ChatCIT`."""
 
     @classmethod
     def is_lc_serializable(cls) -> bool:

@@ -1,4 +1,4 @@
-"""How long a text is for a model that is many: a limit that is kept by this count is kept for every candidate."""
+"""Count tokens for a routed model: a limit that is kept by this count is kept for every candidate."""
 
 from __future__ import annotations
 

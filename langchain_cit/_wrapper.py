@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Wrapper:
-    """What stands around a candidate's model.
+    """The wrapper around a candidate's model.
 
     Attributes:
         kwargs: Options that were bound; those of a call go before them.
@@ -35,7 +35,7 @@ class Wrapper:
         return call() if self.retry is None else self.retry._sync_retrying(reraise=True)(call)
 
     async def acall(self, function: Callable[..., Awaitable[T]], kwargs: Mapping[str, Any]) -> T:
-        """As `call`."""
+        """Call asynchronously; see `call`."""
         call = partial(function, kwargs={**self.kwargs, **kwargs})
         if self.retry is None:
             return await call()

@@ -82,7 +82,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
             skipped.
         failover: An earlier name of `fallback`.
-        default: The model that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+        default: The model that answers what cannot be decided (an empty or unreadable input, none left, a failed
             scorer): its id or the model itself. The router's own choice if not given.
         strict: Raise an error in such a case; as the router does if not given.
         annotate: Whether messages carry the metadata above; if not, they are as the candidate made them.

@@ -220,7 +220,7 @@ class CITCallMiddleware(_Routing):
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
             skipped. The first token has a limit of its own where the agent is streamed token by token.
         failover: An earlier name of `fallback`.
-        default: The model that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+        default: The model that answers what cannot be decided (an empty or unreadable input, none left, a failed
             scorer): its id or the model itself. The router's own choice if not given.
         strict: Raise an error in such a case; as the router does if not given.
 
@@ -264,7 +264,7 @@ class CITRunMiddleware(_Routing):
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
             skipped. The first token has a limit of its own where the agent is streamed token by token.
         failover: An earlier name of `fallback`.
-        default: The model that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+        default: The model that answers what cannot be decided (an empty or unreadable input, none left, a failed
             scorer): its id or the model itself. The router's own choice if not given.
         strict: Raise an error in such a case; as the router does if not given.
 
@@ -330,7 +330,7 @@ class CITRunMiddleware(_Routing):
         return decision.model_copy(update={**best, "ranking": ranking, "excluded": excluded})
 
     def _anyway(self, decision: Decision, query: Query, problem: NoCandidate) -> Decision:
-        """Return the run's decision where nobody can take this call, among those that are not forbidden."""
+        """Return the run's decision if no candidate can take this call, among those that are not forbidden."""
         limits = query.constraints or self.router.constraints
         ranking = tuple(r for r in decision.ranking if limits.among([r.model]).allow and r.model not in limits.deny)
         if not ranking or self._asking().is_strict:

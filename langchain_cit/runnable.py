@@ -52,7 +52,7 @@ class RunnableRouter(Saved, RoutedCalls):
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
             skipped.
         failover: An earlier name of `fallback`.
-        default: The route that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+        default: The route that answers what cannot be decided (an empty or unreadable input, none left, a failed
             scorer): its id or the route itself. The router's own choice if not given.
         strict: Raise an error in such a case; as the router does if not given.
         unable: Why candidates without a route have none, for decisions.

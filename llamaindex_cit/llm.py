@@ -70,7 +70,7 @@ class CITLLM(Templates):
         sticky: Keeps a conversation with the candidate that it began with: a `Sticky`, or `conversation` for one with
             its defaults; every call is decided anew if not given. A conversation is known by its name,
             `with llm.conversation(NAME)`, or else by the user's first message.
-        default: The LLM that answers what cannot be decided (an empty or unreadable input, nobody left, a failed
+        default: The LLM that answers what cannot be decided (an empty or unreadable input, none left, a failed
             scorer): its id or the LLM itself. The router's own choice if not given.
         strict: Raise an error in such a case; as the router does if not given.
         options: Options of every LlamaIndex LLM: `system_prompt`, `callback_manager`, `output_parser`, ...

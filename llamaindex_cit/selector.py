@@ -164,7 +164,7 @@ class CITSingleSelector(_CITSelector):
         mapping: Tool name or index of a choice to candidate id.
         fallback: Selector for choices none of which is a candidate, such as engines over different texts; its result is
             returned as it is. Without one, such choices are an error.
-        default: Id of the candidate that answers what cannot be decided: an empty query, nobody left, a scorer that
+        default: Id of the candidate that answers what cannot be decided: an empty query, none left, a scorer that
             fails. The router's own choice if not given.
         strict: Raise an error in such a case; as the router does if not given.
 

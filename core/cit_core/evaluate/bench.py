@@ -70,7 +70,7 @@ QUICKLY_FITTED = (SINGLE_BEST, "k nearest neighbours", "clusters", "ridge")
 HALVED = ("mmlu-pro", "llmrouter", "zeroeval", "korbench", "bfcl2024", "reasoninggym", "medagents")
 """Tables that are halved, where they are there; else all logs are."""
 FEW = ("llmrouter", "reasoninggym", "korbench", "medagents")
-"""Those that a few questions are drawn of."""
+"""Settings from which a few questions are drawn."""
 MOST = 5_500
 """Items of a table that is halved, about."""
 ONLY_ZOOS = ("known-models-held-out-categories", "all-models-held-out-categories")

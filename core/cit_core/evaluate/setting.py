@@ -43,7 +43,7 @@ class Setting:
     known_questions: frozenset[str]
     """The same without their answer options, where the source tells them apart."""
     log: Log | None = None
-    """What a store holds without these questions, where its router is judged; else evidence reads `known`."""
+    """Content of a store without these questions, if its router is judged; else evidence reads `known`."""
 
     @property
     def candidates(self) -> tuple[str, ...]:

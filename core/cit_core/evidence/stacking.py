@@ -69,7 +69,7 @@ def fit_weights(
 
 
 class Scaled(NamedTuple):
-    """How far ways may move log-odds."""
+    """Scale of the ways' part in log-odds, and its gain."""
 
     scale: float
     gain: tuple[float, float] = (0.0, 0.0)

@@ -37,7 +37,7 @@ class DefaultRoute:
         excludes everybody gives way: those that break no limit of a person come first.
 
         Returns:
-            Nothing if nobody may be asked.
+            Nothing if no candidate may be asked.
         """
         left = [c for c in self.capabilities if c.candidate.id not in excluded]
         if not left:

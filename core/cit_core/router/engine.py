@@ -246,7 +246,7 @@ class Engine:
         return self._by_default(asked, outcome)
 
     def _by_default(self, asked: _Asked, problem: CITError) -> Decision | CITError:
-        """Return the default route; the error where nobody may be asked at all, or the one that the call names."""
+        """Return the default route; the error if no candidate may be asked at all, or the one that the call names."""
         if asked.query.model is not None and asked.query.model in asked.excluded:
             return problem
         default = DefaultRoute(self.capabilities, asked.query.default or self.default)
@@ -278,7 +278,7 @@ class Engine:
         taking_part = tuple(c for c in self.capabilities if c.candidate.id in ids)
         try:
             scores_NK, vectors_ND = self._score([one.reading.text for one in asked], taking_part)
-        except Exception as error:  # a scorer may be anybody's: no query fails for what it raises
+        except Exception as error:  # a scorer may be foreign code: no query fails for what it raises
             if any(self._is_strict(one.query) for one in asked):
                 raise
             if len(asked) > 1:  # what one query does to the scorer costs the others nothing

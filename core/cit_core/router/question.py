@@ -12,7 +12,7 @@ from typing import NamedTuple
 __all__ = ["MAX_CHARACTERS", "Reading", "characters_read", "find_question"]
 
 CHARACTERS_PER_TOKEN_READ = 3.5
-"""Of the word pieces that a network reads, for texts that are dense with them."""
+"""Number of characters of a token, in texts that are dense with word pieces."""
 MAX_CHARACTERS = 20_000
 """Characters of a query that a scorer is given at most, so that a megabyte costs no more than a page."""
 LABEL = (

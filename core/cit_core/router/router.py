@@ -56,7 +56,7 @@ class Router(Decider):
         excluded: Candidates that are out of every decision, id to reason.
         feedback: Where `feedback` goes; a router that has none refuses it.
         batching: Score calls that coincide together; each call by itself if not given.
-        default: Id of the candidate that answers what cannot be decided: an empty or unreadable query, nobody left, a
+        default: Id of the candidate that answers what cannot be decided: an empty or unreadable query, none left, a
             scorer that fails. The best by level if not given: the highest mean accuracy, the first where none is known.
         strict: Raise an error for such a query instead.
 
@@ -66,7 +66,7 @@ class Router(Decider):
     """
 
     origin: Origin | None = None
-    """Where it was opened; None for one that was put together by hand."""
+    """Arguments that open it again; None for a router that was assembled by hand."""
 
     @classmethod
     def from_pretrained(

@@ -1,4 +1,4 @@
-"""From a handful: what a few random questions, answered by every model, are worth."""
+"""Experiment: the gain from a few random questions that every model has answered."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def profiles(table: OutcomeMatrix, rows: NDArray[np.intp]) -> tuple[Capability, 
 def known_rows(
     one: Halved, rows: NDArray[np.intp], validation_I: NDArray[np.bool_], capabilities: tuple[Capability, ...]
 ) -> BaselineData:
-    """What a baseline may look at."""
+    """Return the data of a baseline."""
     return BaselineData(
         vectors_ID=one.vectors_ID[rows],
         tasks_I=tuple(one.table.tasks[row] for row in rows),

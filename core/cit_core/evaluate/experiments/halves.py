@@ -48,7 +48,7 @@ def halves(
 
     Args:
         tables: Halved.
-        baselines: Whom evidence is compared with.
+        baselines: Baselines for comparison with evidence.
         tell: Told what is being done.
     """
     scores = {}
