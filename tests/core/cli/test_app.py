@@ -46,6 +46,7 @@ def test_the_verbs() -> None:
         "import",
         "models",
         "route",
+        "serve",
         "store",
         "train",
     }
