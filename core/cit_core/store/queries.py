@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import CTE, ColumnElement, Connection, Integer, Select, Table, column, func, select, text
+from sqlalchemy import CTE, ColumnElement, Connection, Integer, Select, Table, bindparam, column, func, select, text
 
 from cit_core.capability import capability_from_results
 from cit_core.errors import UnknownCandidate
@@ -59,8 +59,19 @@ def constants(rows: Iterable[tuple[int, ...]]) -> CTE:
     return text(f"VALUES {values}").columns(*columns).cte("constants")
 
 
+KEY_OF = {
+    table.name: select(table.c.key).where(table.c.id == bindparam("one"))
+    for table in (candidates, items, sources, tasks)
+}
+"""Statements that are compiled once."""
+
+
 def keys_of(connection: Connection, table: Table, ids: Iterable[str]) -> dict[str, int]:
     """Return id to key, for the ids that the table has."""
+    ids = list(ids)
+    if len(ids) == 1:  # feedback comes one outcome at a time, and other writers wait
+        key = connection.scalar(KEY_OF[table.name], {"one": ids[0]})
+        return {} if key is None else {ids[0]: key}
     return {
         row.id: row.key
         for chunk in in_batches(ids, LOOKUP)

@@ -44,6 +44,15 @@ KEPT = "kept item"
 FEW = 8
 """Maximum number of outcomes that are looked up one by one."""
 
+ANY_LOAD = select(loads.c.key).limit(1)
+LAST_VERSION = select(func.max(versions.c.number))
+STORED = select(outcomes.c.correct, outcomes.c.when).where(
+    outcomes.c.candidate_key == bindparam("candidate"),
+    outcomes.c.item_key == bindparam("item"),
+    outcomes.c.source_key == bindparam("source"),
+)
+"""Statements that are compiled once: other writers wait."""
+
 Identity = tuple[int, int, int]
 """Keys of the candidate, the item and the source."""
 
@@ -265,7 +274,7 @@ class Writer:
 
     def _loads_run(self) -> bool:
         """Return whether there are bulk loads which have not ended, this one aside."""
-        return self._connection.scalar(select(loads.c.key).limit(1)) is not None
+        return self._connection.scalar(ANY_LOAD) is not None
 
     def _claim_candidates(self, keys: Iterable[int]) -> None:
         """Show candidates to readers at once which a bulk load has added."""
@@ -368,15 +377,9 @@ class Writer:
 
     def _stored_few(self, identities: Sequence[Identity]) -> dict[Identity, Any]:
         """Look up one by one, with a statement that is compiled once: feedback comes one outcome at a time."""
-        table = outcomes.c
-        query = select(table.correct, table.when).where(
-            table.candidate_key == bindparam("candidate"),
-            table.item_key == bindparam("item"),
-            table.source_key == bindparam("source"),
-        )
         found = {}
         for candidate, item, source in identities:
-            row = self._connection.execute(query, {"candidate": candidate, "item": item, "source": source}).first()
+            row = self._connection.execute(STORED, {"candidate": candidate, "item": item, "source": source}).first()
             if row is not None:
                 found[candidate, item, source] = row
         return found
@@ -385,7 +388,7 @@ class Writer:
         """Add a row to the versions if something was changed; the store calls it before it commits."""
         changes = [f"{count} {what}" for what, count in self._changes.items() if count]
         if changes:
-            number = (self._connection.scalar(select(func.max(versions.c.number))) or 0) + 1
+            number = (self._connection.scalar(LAST_VERSION) or 0) + 1
             row = {"number": number, "when": datetime.now(timezone.utc), "what": ", ".join(changes)}
             self._connection.execute(insert(versions), row)
             fitted = [{"version": number, "name": name, "value": value} for name, value in self._settings.items()]

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, text
 from store_records import LAW, outcome, seed
 
 from cit_core.errors import InvalidInput, UnknownCandidate
-from cit_core.records import Candidate, Item, Task
+from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.store import CapabilityStore
 
 
@@ -150,3 +150,15 @@ def test_holding_counts_a_version_only_if_it_changes_something(seeded: Capabilit
     assert seeded.version == version
     seeded.release("test")
     assert seeded.version == version + 1
+
+
+def test_ids_are_data_whatever_they_say(seeded: CapabilityStore) -> None:
+    evil = "x'; DROP TABLE outcomes; --\" :name %s %(a)s ?"
+    seeded.add_candidates([Candidate(id=evil)])
+    seeded.add_items([Item(id=evil, task=seeded.tasks()[0].id)])
+    seeded.add_outcomes([Outcome(candidate=evil, item=evil, correct=1.0, source=evil)])
+    assert [(o.candidate, o.item, o.source) for o in seeded.outcomes(candidate=evil, source=evil)] == [(evil,) * 3]
+    assert seeded.measured(evil) == {evil}
+    seeded.remove_source(evil)
+    seeded.remove_candidate(evil)
+    assert seeded.outcome_count() == 0

@@ -40,6 +40,8 @@ def write(folder: Path, lines: Sequence[Mapping[str, Any]], name: str = f"sample
     path = folder / name
     if path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    elif path.suffix == ".json":  # before version 0.4.3
+        path.write_text(json.dumps(list(lines), indent=2), encoding="utf-8")
     else:
         arrow = pytest.importorskip("pyarrow", reason="pip install 'cit-router[data]'")
         pytest.importorskip("pyarrow.parquet").write_table(
@@ -52,7 +54,7 @@ def outcomes(store: CapabilityStore, model: str = "org/model") -> dict[str, floa
     return {result.task.id: result.accuracy for result in store.capability(model).results}
 
 
-@pytest.mark.parametrize("end", ["jsonl", "parquet"])
+@pytest.mark.parametrize("end", ["jsonl", "json", "parquet"])
 def test_samples_become_outcomes(store: CapabilityStore, tmp_path: Path, end: str) -> None:
     path = write(tmp_path / "org__model", [sample(1, 1.0), sample(2, 0.0)], f"samples_gsm8k_{TIME}.{end}")
     assert import_lm_eval([path], store).new == 2
