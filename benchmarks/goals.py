@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cit_core.evaluate.comparison import BEST_PER_GROUP, HINDSIGHT
+from cit_core.evaluate.comparison import BEST_PER_GROUP, BLIND, HINDSIGHT
 from cit_core.evaluate.experiments.baselines import CONTROLS, OURS, SHUFFLED
 from cit_core.evaluate.experiments.cost import MIXED
+from cit_core.evaluate.experiments.few import EVIDENCE as CORRECTOR
+from cit_core.evaluate.experiments.halves import MEAN
 from cit_core.evaluate.figures import write_figures
 from cit_core.evaluate.metrics import Interval
 from cit_core.evaluate.predictions import EVIDENCE, NETWORK
@@ -21,6 +23,11 @@ __all__ = ["goals"]
 NEW = "Models that were in no training run ("
 NEW_CATEGORIES = "Models that were in no training run on categories"
 LOG = "Models with a log: llmrouter ("
+HALVES, HELD_OUT_LOG = "Halves of ", "Held-out datasets: "
+BEFORE = {"llmrouter": 0.782, "korbench": 0.776, "bfcl2024": 0.709}
+"""AUROC of the evidence that shipped before, by docs/lab-notes.md of 2026-11-28."""
+ROOM = ("llmrouter", "reasoninggym")
+"""Logs in which choosing a model for each task gains."""
 GAIN, BEYOND, AUROC = "above best by aptitude", "above best baseline", "AUROC"
 
 
@@ -57,9 +64,31 @@ class _Results:
         """The mean of one cell."""
         return _interval(self.cell(experiment, begins, row, column)).mean
 
+    def column(self, experiment: str, begins: str, column: str) -> dict[str, Cell]:
+        """Cells of a column by the names of their rows."""
+        table = self.table(experiment, begins)
+        place = [heading.name for heading in table.columns].index(column)
+        return {str(cells[0]): cells[place] for cells in table.rows}
+
+    def held_out_kinds(self) -> list[Interval]:
+        """Points above the best by aptitude on tasks of logs that are held out."""
+        titles = [table.title for table in self._tables["baselines"]]
+        of_logs = [title for title in titles if title.startswith(HELD_OUT_LOG) and " to " not in title]
+        return [_interval(self.cell("baselines", title, EVIDENCE, GAIN)) for title in of_logs]
+
+    def handfuls(self, tables: Sequence[str] | None = None, least: int = 0) -> list[Interval]:
+        """Points of the corrector above the mean of a few questions, for each table and number of them."""
+        found = []
+        for table in self._tables["few"]:
+            if tables is None or table.title.partition(":")[0] in tables:
+                (ours,) = [cells for cells in table.rows if cells[0] == CORRECTOR]
+                numbers = [int(heading.name.split()[0]) for heading in table.columns[1:]]
+                found += [_interval(cell) for cell, n in zip(ours[1:], numbers, strict=True) if n >= least]
+        return found
+
     def best_baseline(self, begins: str, column: str) -> float:
         """The highest mean of a column among what is not ours, no control and no hindsight."""
-        others = {*OURS, *CONTROLS, SHUFFLED, *HINDSIGHT}
+        others = {*OURS, *CONTROLS, SHUFFLED, *HINDSIGHT, *map(BLIND.format, OURS)}
         names = [str(cells[0]) for cells in self.table("baselines", begins).rows if cells[0] not in others]
         return max(self.mean("baselines", begins, name, column) for name in names)
 
@@ -147,6 +176,99 @@ GOALS = (
 )
 
 
+def _of_tables(results: _Results, column: str) -> dict[str, float]:
+    """Cells of the halved tables, without their mean."""
+    cells = results.column("halves", HALVES, column)
+    return {name: _interval(cell).mean for name, cell in cells.items() if name != MEAN}
+
+
+def _above_before(results: _Results) -> float:
+    now = _of_tables(results, AUROC)
+    return sum(now[name] - before for name, before in BEFORE.items()) / len(BEFORE)
+
+
+EVIDENCE_GOALS = (
+    _Goal(
+        "Half of a log, mean of seven: points above the best baseline",
+        "interval above 0",
+        lambda results: results.cell("halves", HALVES, MEAN, "above it"),
+        lambda found: found.low > 0.0,
+        "points",
+    ),
+    _Goal(
+        "Half of a log: points above the best baseline, the worst table",
+        "-0.3 or more",
+        lambda results: min(_of_tables(results, "above it").values()),
+        lambda found: found.mean >= -0.3,
+        "points",
+    ),
+    _Goal(
+        "Half of a log: AUROC above the evidence before, mean of three",
+        "+0.050 or more",
+        _above_before,
+        lambda found: found.mean >= 0.05,
+        "signed",
+    ),
+    _Goal(
+        "Half of a log, mean of seven: the worst zoo, points above the level",
+        "-0.5 or more",
+        lambda results: results.cell("halves", HALVES, MEAN, "worst zoo"),
+        lambda found: found.mean >= -0.5,
+        "points",
+    ),
+    _Goal(
+        "Half of a log: expected calibration error, the worst table",
+        "0.05 or less",
+        lambda results: max(_of_tables(results, "ECE").values()),
+        lambda found: found.mean <= 0.05,
+        "precise",
+    ),
+    _Goal(
+        "Logs, held-out kinds: points above the best by aptitude, the worst log",
+        "-0.3 or more",
+        lambda results: min(results.held_out_kinds(), key=lambda found: found.mean),
+        lambda found: found.mean >= -0.3,
+        "points",
+    ),
+    _Goal(
+        "From a handful: points above the best by its mean, the worst of tables and numbers",
+        "0 or more",
+        lambda results: min(results.handfuls(), key=lambda found: found.mean),
+        lambda found: found.mean >= 0.0,
+        "points",
+    ),
+    _Goal(
+        "From 32 questions (llmrouter, reasoninggym): the same, the lowest interval",
+        "interval above 0",
+        lambda results: min(results.handfuls(ROOM, 32), key=lambda found: found.low),
+        lambda found: found.low > 0.0,
+        "points",
+    ),
+)
+"""Of evidence; told where the results have them."""
+SPEED_GOALS = tuple(
+    _Goal(
+        f"{row[0].upper()}{row[1:].partition(' / ')[0]}, in forwards of the bare trunk",
+        f"{needed} or less",
+        lambda results, row=row: results.cell("decision", "Ratios", row, "measured"),  # type: ignore[misc]
+        lambda found, needed=needed: found.mean <= needed,  # type: ignore[misc]
+        "ratio",
+    )
+    for row, needed in (
+        ("the default router among 16 / the bare trunk", 1.25),
+        ("100,000 stored items / the bare trunk", 1.5),
+        ("1,000,000 stored items / the bare trunk", 2.5),
+    )
+)
+RECALL_GOAL = _Goal(
+    "Recall of the nearest 400 among 1,000,000",
+    "0.95 or more",
+    lambda results: results.cell("decision", "Recall", "of the nearest 400 among 1,000,000", "share"),
+    lambda found: found.mean >= 0.95,
+    "precise",
+)
+
+
 def goals(results: Sequence[Result]) -> Table | None:
     """Return every goal, the measurement, and the verdict; None without the needed results."""
     found = _Results(results)
@@ -157,7 +279,12 @@ def goals(results: Sequence[Result]) -> Table | None:
     }
     if not all(found.has(experiment, begins) for experiment, tables in wanted.items() for begins in tables):
         return None
-    rows = [_row(goal, goal.measured(found)) for goal in GOALS]
+    told = [*GOALS]
+    if found.has("halves", HALVES) and found.has("few", "llmrouter"):
+        told += EVIDENCE_GOALS
+    if found.has("decision", "Recall"):
+        told += (*SPEED_GOALS, RECALL_GOAL)
+    rows = [_row(goal, goal.measured(found)) for goal in told]
     return Table(
         title=f"Goals: {sum(row[-1] == 'yes' for row in rows)} of {len(rows)} are reached",
         columns=(Column("what"), Column("needed"), Column("measured"), Column("reached")),

@@ -14,12 +14,14 @@ import typer
 from cit_core.cli import _output
 from cit_core.cli._options import DEFAULT_STORE, CheckpointOption, JsonOption, open_store, reads_catalogue, settings
 from cit_core.cli._whole_file import write_whole
-from cit_core.errors import InvalidInput
+from cit_core.errors import InvalidInput, StoreError
 
 if TYPE_CHECKING:
+    from cit_core.aptitude.evidence_sources import Log
     from cit_core.evaluate import Bench, Result
     from cit_core.outcomes import OutcomeMatrix, Split
     from cit_core.records import Capability
+    from cit_core.router.loading import Network
 
 __all__ = ["bench"]
 
@@ -33,7 +35,8 @@ def bench(
         typer.Option(
             "--data",
             metavar="FOLDER",
-            help="Folder of items-NAME.parquet and outcomes-NAME.parquet: mmlu-pro, and any others as logs.",
+            help="Folder of items-NAME.parquet and outcomes-NAME.parquet: mmlu-pro, and any others as logs; "
+            "halves and few also read its subfolder more/.",
         ),
     ] = None,
     store: Annotated[
@@ -107,22 +110,26 @@ def _open(
 
     split = Split()
     catalogue, logs = (None, []) if data is None else _tables(data)
+    more = [] if data is None else _more(data / "more")
     told: dict[str, Capability] = {}
+    scorer, stored = open_scorer(checkpoint), None
     if store is not None:
-        log, told = _stored(store)
+        log, told, stored = _stored(store, scorer)
         logs.append(log)
     learnt = _learnt_from(checkpoint, split, catalogue, logs)
     if quick:
         catalogue = None if catalogue is None else thin(catalogue, split)
         logs = [thin(log, split) for log in logs]
-    scorer = open_scorer(checkpoint)
+        more = [thin(table, split) for table in more]
     if checkpoint != "mini":
         _output.note(f"rows named `mini` show {scorer.name}")
     return Bench(
         catalogue=catalogue,
         logs=logs,
+        more=more,
         scorer=scorer,
         command=shlex.join(["cit", *sys.argv[1:]]),
+        stored=stored,
         told=told,
         learnt=learnt,
         folder=work,
@@ -153,12 +160,28 @@ def _tables(data: Path) -> tuple[OutcomeMatrix, list[OutcomeMatrix]]:
     return read_outcomes(data, CATALOGUE), [read_outcomes(data, name) for name in names if name != CATALOGUE]
 
 
-def _stored(url: str) -> tuple[OutcomeMatrix, dict[str, Capability]]:
+def _more(folder: Path) -> list[OutcomeMatrix]:
+    """Return the tables there that experiments know by name."""
+    from cit_core.evaluate.bench import HALVED
+    from cit_core.outcomes import read_outcomes
+
+    return [read_outcomes(folder, name) for name in HALVED if (folder / f"outcomes-{name}.parquet").is_file()]
+
+
+def _stored(url: str, scorer: Network) -> tuple[OutcomeMatrix, dict[str, Capability], Log]:
+    """Read a store as its router would: questions without vectors get theirs, where the store can be written."""
+    from cit_core.aptitude.evidence_sources import log_of, with_texts
+    from cit_core.aptitude.item_vectors import encode_items
     from cit_core.evaluate.log_settings import stored_outcomes
 
     with open_store(url) as opened:
         told = {capability.candidate.id: capability for capability in opened.capabilities()}
-        return stored_outcomes(opened), told
+        table = stored_outcomes(opened)
+        try:
+            encode_items(opened, scorer)
+        except StoreError as error:
+            _output.note(f"questions without a vector are not known to evidence: {error}")
+        return table, told, with_texts(opened, log_of(opened, scorer))
 
 
 @contextmanager

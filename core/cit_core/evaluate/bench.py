@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cit_core.aptitude.evidence_sources import Log
 from cit_core.catalogue import catalogue_capabilities, core_suite
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.baselines import Baseline
@@ -29,12 +30,14 @@ from cit_core.evaluate.catalogue_settings import (
 from cit_core.evaluate.comparison import SINGLE_BEST
 from cit_core.evaluate.experiments.baselines import OURS, baselines
 from cit_core.evaluate.experiments.cost import cost, prices_of
+from cit_core.evaluate.experiments.few import SEEDS, Halved, few
+from cit_core.evaluate.experiments.halves import halves
 from cit_core.evaluate.experiments.onboarding import ASKED, LOGGED, onboarding
 from cit_core.evaluate.experiments.overhead import overhead
 from cit_core.evaluate.experiments.releases import coverage, releases
 from cit_core.evaluate.experiments.robustness import robustness
 from cit_core.evaluate.experiments.zoos import zoos
-from cit_core.evaluate.log_settings import measured_alike, own_tasks_setting, tasks_held_out
+from cit_core.evaluate.log_settings import as_stored, measured_alike, own_tasks_setting, tasks_held_out
 from cit_core.evaluate.predictions import (
     EVIDENCE,
     NETWORK,
@@ -62,6 +65,12 @@ OF_THE_CATALOGUE = ("zoos", "releases", "coverage", "onboarding")
 """Experiments that want sizes, release dates and answers to the core set."""
 QUICKLY_FITTED = (SINGLE_BEST, "k nearest neighbours", "clusters", "ridge")
 """Baselines of onboarding."""
+HALVED = ("mmlu-pro", "llmrouter", "zeroeval", "korbench", "bfcl2024", "reasoninggym", "medagents")
+"""Tables that are halved, where they are there; else all logs are."""
+FEW = ("llmrouter", "reasoninggym", "korbench", "medagents")
+"""Those that a few questions are drawn of."""
+MOST = 5_500
+"""Items of a table that is halved, about."""
 ONLY_ZOOS = ("known-models-held-out-categories", "all-models-held-out-categories")
 """Settings that have no table among the baselines: they say there what others say."""
 
@@ -80,6 +89,10 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "baselines": Experiment(
         "Every scorer on the same outcomes", "Which way to choose is right most often, from the same knowledge?"
     ),
+    "halves": Experiment(
+        "Half of a log routes the other half", "What does evidence add on logs of other people, beside every baseline?"
+    ),
+    "few": Experiment("From a handful", "What are 8, 16, 32, 64 and 256 questions worth that every model answered?"),
     "zoos": Experiment("Zoos by size and date", "What is routing worth in small, mixed and strong zoos?"),
     "releases": Experiment("Models join in order of release", "Does it keep up without being trained again?"),
     "coverage": Experiment("What small models cover", "How much of what the best model answers do small ones answer?"),
@@ -99,6 +112,8 @@ class Bench:
         logs: Tables with tasks of their own.
         scorer: The network under test.
         command: How this was called, for the record.
+        more: Tables for `halves` and `few` alone.
+        stored: All that a store holds, if the log `store` is its outcomes.
         told: What is known of models of the logs besides their outcomes.
         learnt: Logs that the network has learnt from: of these, questions alone can be held out.
         folder: Keeps vectors and scores; nothing is kept if not given.
@@ -112,6 +127,8 @@ class Bench:
     logs: Sequence[OutcomeMatrix]
     scorer: Network
     command: str
+    more: Sequence[OutcomeMatrix] = ()
+    stored: Log | None = None
     told: Mapping[str, Capability] = field(default_factory=dict)
     learnt: Collection[str] = ()
     folder: Path | None = None
@@ -144,6 +161,8 @@ class Bench:
     def _possible(self) -> list[str]:
         """Experiments that the tables allow."""
         lacking = set() if self.catalogue is not None else set(OF_THE_CATALOGUE)
+        named = {table.name for table in (*self._tables, *self.more)}
+        lacking |= {name for name, wanted in (("halves", HALVED), ("few", FEW)) if not named & {*wanted}}
         if prices_of(self._everyone.setting.capabilities) is None:
             lacking.add("cost")
         return [name for name in EXPERIMENTS if name not in lacking]
@@ -152,6 +171,8 @@ class Bench:
     def _parts(self) -> Mapping[str, Callable[[], Parts]]:
         return {
             "baselines": self._baselines,
+            "halves": lambda: halves(self._halved(HALVED), self.tell),
+            "few": lambda: few(self._halved(FEW), seeds=2 if self.quick else SEEDS, tell=self.tell),
             "zoos": self._zoos,
             "releases": lambda: _one(releases(self._everyone.setting, self._everyone.scores())),
             "coverage": lambda: _one(coverage(self._everyone.setting)),
@@ -172,7 +193,7 @@ class Bench:
             figures=figures,
             facts=facts(
                 self.command,
-                data={table.name: table.digest() for table in self._tables},
+                data={table.name: table.digest() for table in self._used(name)},
                 split=asdict(self.split),
                 checkpoint=self.scorer.name,
                 seed=self.split.seed,
@@ -183,6 +204,20 @@ class Bench:
     @property
     def _tables(self) -> list[OutcomeMatrix]:
         return ([] if self.catalogue is None else [self.catalogue]) + list(self.logs)
+
+    def _used(self, name: str) -> list[OutcomeMatrix]:
+        """Tables that an experiment's numbers come from."""
+        return self._named({"halves": HALVED, "few": FEW}[name]) if name in ("halves", "few") else self._tables
+
+    def _named(self, names: Collection[str]) -> list[OutcomeMatrix]:
+        """Tables of these names, thinned; all logs where there is none."""
+        found = [_at_most(table, self.split, MOST) for table in (*self._tables, *self.more) if table.name in names]
+        return found or list(self.logs)
+
+    def _halved(self, names: Collection[str]) -> list[Halved]:
+        place = {name: at for at, name in enumerate(names)}
+        tables = sorted(self._named(names), key=lambda table: place.get(table.name, 0))
+        return [Halved(table, self._encoded(table), self.split) for table in tables]
 
     # -- what is slow: vectors and scores -----------------------------------------------------------------------------
 
@@ -269,6 +304,8 @@ class Bench:
                 choices.append(tasks_held_out(table, self.split))
             for hidden in choices:
                 setting = own_tasks_setting(table, vectors, self.split, hidden=hidden, told=self.told, learnt=learnt)
+                if self.stored is not None and log.name == "store":
+                    setting = as_stored(setting, self.stored, self.split, hidden)
                 found.append(_Compared(setting, partial(self._scores, setting)))
         return found
 
@@ -344,3 +381,11 @@ def thin(table: OutcomeMatrix, split: Split, share: float = QUICK) -> OutcomeMat
     core = set(core_suite().item_ids)
     kept = [row for row, id_ in enumerate(table.item_ids) if id_ in core or split.fraction(f"quick:{id_}") < share]
     return table.rows(kept)
+
+
+def _at_most(table: OutcomeMatrix, split: Split, number: int) -> OutcomeMatrix:
+    """About so many items of a table, by a seeded hash of their ids."""
+    if len(table.item_ids) <= number:
+        return table
+    share = number / len(table.item_ids)
+    return table.rows([row for row, id_ in enumerate(table.item_ids) if split.fraction(f"most:{id_}") < share])

@@ -15,9 +15,23 @@ from numpy.typing import NDArray
 
 from cit_core.evaluate.metrics import Interval, auroc, bootstrap, brier, calibration_error, paired_interval, routed
 
-__all__ = ["HINDSIGHT", "ORACLE", "SINGLE_BEST", "Judged", "Zoo", "hindsight", "judge", "values_of"]
+__all__ = [
+    "BLIND",
+    "HINDSIGHT",
+    "ORACLE",
+    "SINGLE_BEST",
+    "Judged",
+    "Zoo",
+    "blind_values_of",
+    "content_blind",
+    "hindsight",
+    "judge",
+    "values_of",
+]
 
 SINGLE_BEST = "single best by aptitude"
+BLIND = "{}, content-blind"
+"""The control of a router: its shares of models, drawn without a look at the query."""
 BEST_IN_HINDSIGHT = "single best in hindsight"
 BEST_PER_GROUP = "best per dataset in hindsight"
 ORACLE = "oracle"
@@ -47,6 +61,18 @@ class Judged:
 def values_of(scores_NK: Array, correct_NK: Array, zoos: Sequence[Zoo]) -> Array:
     """Return the outcome of the highest score for each zoo and item, (Z, N)."""
     return np.stack([routed(scores_NK[:, list(zoo)], correct_NK[:, list(zoo)]) for zoo in zoos])
+
+
+def content_blind(scores_NK: Array, correct_NK: Array) -> Array:
+    """Expected outcome (N,) where models are drawn as often as the highest score takes them, whatever the query."""
+    best_NK = scores_NK == scores_NK.max(axis=1, keepdims=True)
+    share_K = (best_NK / best_NK.sum(axis=1, keepdims=True)).mean(axis=0)
+    return np.asarray(correct_NK @ share_K)
+
+
+def blind_values_of(scores_NK: Array, correct_NK: Array, zoos: Sequence[Zoo]) -> Array:
+    """Outcomes of the content-blind control, (Z, N)."""
+    return np.stack([content_blind(scores_NK[:, list(zoo)], correct_NK[:, list(zoo)]) for zoo in zoos])
 
 
 def hindsight(correct_NK: Array, groups: Sequence[str], zoos: Sequence[Zoo]) -> dict[str, Array]:

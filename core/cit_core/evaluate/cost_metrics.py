@@ -10,7 +10,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Curve", "aiq", "apgr", "arena_score", "call_share_for", "cost_at_quality", "cost_curve", "two_model_curve"]
+__all__ = [
+    "Curve",
+    "aiq",
+    "apgr",
+    "arena_score",
+    "call_share_for",
+    "cost_at_quality",
+    "cost_curve",
+    "hull_mixture",
+    "two_model_curve",
+]
 
 Array = NDArray[np.float64]
 ARENA_COSTS = 0.0044, 200.0
@@ -51,6 +61,23 @@ def aiq(curve: Curve, low: float, high: float) -> float:
     grid = np.linspace(low, high, 1001)
     heights = np.interp(grid, cost, quality, left=0.0)
     return float(np.trapezoid(heights, grid) / (high - low)) if high > low else float(heights[-1])
+
+
+def hull_mixture(singles: Curve, cost: float) -> Array:
+    """Shares (P,) of the points whose mixture is the hull's height at a cost; the dearest of the hull beyond it.
+
+    Below the cheapest point there is no mixture: that point is taken.
+    """
+    hull = _hull(singles)
+    place = [
+        int(np.flatnonzero((singles.cost_P == c) & (singles.quality_P == q))[0]) for c, q in zip(*hull, strict=True)
+    ]
+    heights = np.interp(cost, hull.cost_P, np.arange(len(place)))
+    below, above = int(np.floor(heights)), int(np.ceil(heights))
+    share_P = np.zeros(len(singles.cost_P))
+    share_P[place[below]] += 1.0 - (heights - below)
+    share_P[place[above]] += heights - below
+    return share_P
 
 
 def _hull(curve: Curve) -> Curve:

@@ -6,10 +6,12 @@ Profiles and evidence come from a part of the log, its other questions are route
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cit_core.aptitude.evidence_sources import Log
 from cit_core.catalogue import known_tasks
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.baselines import BaselineData
@@ -18,7 +20,7 @@ from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate, Capability, Task
 from cit_core.store import CapabilityStore
 
-__all__ = ["measured_alike", "own_tasks_setting", "stored_outcomes", "tasks_held_out"]
+__all__ = ["as_stored", "measured_alike", "own_tasks_setting", "stored_outcomes", "tasks_held_out"]
 
 HELD_OUT_TASKS = 0.3
 """Share of a log's tasks that are hidden where tasks are held out, those with the lowest hashes."""
@@ -133,6 +135,31 @@ def own_tasks_setting(
         known_instructions=tuple(table.instructions[row] for row in seen),
         known_questions=frozenset(known),
     )
+
+
+def as_stored(setting: Setting, log: Log, split: Split, hidden: Collection[str] = ()) -> Setting:
+    """The same questions for the router that the store gives without them: its profiles, its evidence, its order.
+
+    Args:
+        setting: Of a store's outcomes.
+        log: All that the store holds.
+        split: Which items are held out.
+        hidden: Tasks of which nothing is known.
+    """
+    outcomes, routed = log.outcomes, set(setting.instructions)
+    out_I = np.isin(outcomes.tasks, list(hidden)) | np.isin(
+        np.arange(len(outcomes.item_ids)), split.items(outcomes.item_ids)["test"]
+    )
+    out_I |= np.array([text in routed for text in outcomes.instructions], bool)
+    usage = {capability.candidate.id: capability.usage for capability in setting.capabilities}
+    profiles = tuple(
+        capability.model_copy(update={"usage": usage.get(capability.candidate.id, capability.usage)})
+        for capability in log.capabilities_without(np.flatnonzero(out_I))
+    )
+    by_id = {capability.candidate.id: capability for capability in profiles}
+    of_zoo = tuple(by_id[id_] for id_ in setting.candidates)
+    kept = log._replace(outcomes=outcomes.rows(np.flatnonzero(~out_I)), capabilities=profiles)
+    return replace(setting, capabilities=of_zoo, known=replace(setting.known, capabilities=of_zoo), log=kept)
 
 
 def _tasks(of_items: Sequence[str]) -> list[Task]:

@@ -165,8 +165,8 @@ def tasks_shuffled(capability: Capability) -> Capability:
 
 def with_evidence(setting: Setting, scorer: Network) -> Scorer:
     """Return the network corrected by the known outcomes, as `Router.from_store` corrects it on a store with these."""
-    log = log_of(setting)
-    evidence = Evidence(log.outcomes, fit_log(log, scorer))
+    log = setting.log or log_of(setting)
+    evidence = Evidence(log.outcomes, fit_log(log, scorer), profiles=log.profiles)
     return EvidenceScorer(scorer, evidence, mean_profile(log.capabilities))
 
 
@@ -193,6 +193,10 @@ def _digest(setting: Setting, method: Method) -> str:
     told.update(_code())
     for part in (known.correct_IM, known.vectors_ID, known.validation_I, known.trained_M):
         told.update(part.tobytes())
+    if setting.log is not None:
+        told.update("\n".join((*setting.log.outcomes.item_ids, *setting.log.outcomes.tasks)).encode())
+        told.update("\n".join(capability.fingerprint for capability in setting.log.capabilities).encode())
+        told.update(setting.log.outcomes.correct_IK.tobytes())
     return told.hexdigest()[:12]
 
 

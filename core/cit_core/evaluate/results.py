@@ -49,6 +49,8 @@ __all__ = [
 
 ORDER = (
     "baselines",
+    "halves",
+    "few",
     "zoos",
     "releases",
     "coverage",

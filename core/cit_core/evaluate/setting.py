@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cit_core.aptitude.evidence_sources import Log
 from cit_core.capability import capability_from_outcomes
 from cit_core.evaluate.baselines import BaselineData
 from cit_core.outcomes import OutcomeMatrix, Split
@@ -41,6 +42,8 @@ class Setting:
     """Texts of the I known items."""
     known_questions: frozenset[str]
     """The same without their answer options, where the source tells them apart."""
+    log: Log | None = None
+    """What a store holds without these questions, where its router is judged; else evidence reads `known`."""
 
     @property
     def candidates(self) -> tuple[str, ...]:

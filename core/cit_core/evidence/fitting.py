@@ -2,7 +2,8 @@
 
 Weights are fitted twice: on questions left out alone, and on whole groups of tasks left out, which is what a question
 of a new kind meets. A gate says which of the two a query is. Ways of candidates are then scaled down as far as routing
-on questions left out asks for: by log-loss alone, the noise of many candidates would choose.
+on questions left out asks for: by log-loss alone, the noise of many candidates would choose. Against them stand all
+ways at weight 1, which a handful of questions is better served by.
 
 Axes: I stored questions, S questions that weights are fitted on, K candidates, T targets, F features, P parts.
 """
@@ -20,7 +21,7 @@ from cit_core.evidence.left_out import LeftOut, Parted, kinds
 from cit_core.evidence.parts import PARTS, Regression
 from cit_core.evidence.profiles import Profiles, profile_ways
 from cit_core.evidence.regression import Ridge
-from cit_core.evidence.stacking import fit_gate, fit_weights, way_scale
+from cit_core.evidence.stacking import TRUSTED, fit_gate, fit_weights, way_scale
 from cit_core.evidence.text_features import BUCKETS, COUNTS, TextFeatures
 from cit_core.outcomes import OutcomeMatrix
 
@@ -164,8 +165,14 @@ def _weighed(
         weight_P, shift = fit_weights(base_SK, parts_PSK, correct_SK)
         spread_SK = base_SK + weight_P[0] * parts_PSK[0]
         way_SK = np.tensordot(weight_P[FROM_WAY:], parts_PSK[FROM_WAY:], 1)
-        scale, gain = way_scale(spread_SK, way_SK, correct_SK, unit_S)
-        weight_P[FROM_WAY:] *= scale
+        fitted = way_scale(spread_SK, way_SK, correct_SK, unit_S)
+        weight_P[FROM_WAY:] *= fitted.scale
+        gain = fitted.gain
+        if unit_S is None:
+            alike_SK = parts_PSK[FROM_WAY:].sum(axis=0)
+            alike = way_scale(spread_SK, alike_SK, correct_SK, scales=(1.0,), trusted=TRUSTED)
+            if alike.worth > fitted.worth:
+                weight_P[FROM_WAY:], gain = alike.scale, alike.gain
         found.append((weight_P, shift, gain))
     (known_P, shift, gain), (new_P, shift_of_new, _) = found
     return Weights(known_P, new_P, (shift, shift_of_new), fit_gate(known.gate_SG, new.gate_SG)), gain
@@ -187,7 +194,7 @@ def _with_network(
     easiness_NK = np.broadcast_to((network.reference_S[mine] - mean)[:, None], way_NK.shape)
     base_NK = level_K + weights.shift[0] + np.tensordot(weights.known_P, known.parts_PSK[:, chosen], 1)
     weight_P, _ = fit_weights(base_NK, np.stack([easiness_NK, way_NK - mean_K]), correct_SK[chosen])
-    scale, _ = way_scale(base_NK, weight_P[1] * (way_NK - mean_K), correct_SK[chosen])
+    scale = way_scale(base_NK, weight_P[1] * (way_NK - mean_K), correct_SK[chosen]).scale
     return weights._replace(
         network=(float(weight_P[0]), float(weight_P[1] * scale)), network_mean=mean, network_mean_K=mean_K
     )

@@ -7,13 +7,16 @@ Axes: N questions, K candidates, P parts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
 from cit_core.evidence.effects import Array
 
-__all__ = ["fit_gate", "fit_weights", "way_scale"]
+__all__ = ["Scaled", "fit_gate", "fit_weights", "way_scale"]
 
 WEIGHT_RIDGE, SHIFT_RIDGE = 3.0, 1.0
 """OutcomeMatrix that speak for a weight, or a shift, of 0."""
@@ -26,6 +29,9 @@ CAUTION, CAUTION_OF_KINDS = 0.5, 2.0
 DOUBTED, ENOUGH = 8.0, 64
 """Questions, half of them won and half lost, that are added to those on which ways route; questions from which on a
 scale is taken that changes no choice among them."""
+TRUSTED = 8.0
+"""Questions that all ways at weight 1 are taken to have won before any was seen: no fit tells from a handful how good
+ways are, and on other logs they were."""
 GATE_RIDGE = 1.0
 IN_THE_LOG = 1.0
 """Prior odds that a query is of a kind that the log has."""
@@ -62,36 +68,55 @@ def fit_weights(
     return weight_P[:-1] / size_P, float(weight_P[-1])
 
 
+class Scaled(NamedTuple):
+    """How far ways may move log-odds."""
+
+    scale: float
+    gain: tuple[float, float] = (0.0, 0.0)
+    """Accuracy of routing above the plain level, and its standard error."""
+    worth: float = 0.0
+    """The gain, in doubt and in hand."""
+
+
 def way_scale(
     base_NK: NDArray[np.floating],
     way_NK: NDArray[np.floating],
     correct_NK: NDArray[np.floating],
     kind_N: NDArray[np.integer] | None = None,
-) -> tuple[float, tuple[float, float]]:
+    *,
+    scales: Sequence[float] = SCALES,
+    trusted: float = 0.0,
+) -> Scaled:
     """Choose the scale of ways: the one in [0, 1] that routes best, in accuracy above `base_NK` alone.
 
-    Returns:
-        The scale, and the gain of routing with its standard error.
+    Args:
+        base_NK: Log-odds without ways.
+        way_NK: What is scaled.
+        correct_NK: Outcomes; NaN where a candidate was not measured.
+        kind_N: Kinds of which the log has few, so that the gain is surer than it looks.
+        scales: To choose from, beside 0.
+        trusted: Questions that ways are taken to have won in advance, in place of doubt.
     """
     known_N = (~np.isnan(correct_NK)).sum(axis=1) > 1
     base_NK = np.where(np.isnan(correct_NK), -np.inf, base_NK)  # chosen among those that were asked
     base_NK, way_NK, correct_NK = base_NK[known_N], way_NK[known_N], correct_NK[known_N]
-    best, scale, gain = 0.0, 0.0, (0.0, 0.0)
+    best = Scaled(0.0)
     if len(base_NK) < 2 or not way_NK.any():
-        return scale, gain
+        return best
     place_N = np.arange(len(base_NK))
     caution = CAUTION if kind_N is None else CAUTION_OF_KINDS
     group_N = place_N if kind_N is None else np.unique(kind_N[known_N], return_inverse=True)[1]
     plain_N = correct_NK[place_N, base_NK.argmax(axis=1)]
-    for tried in SCALES:
-        gained_N = correct_NK[place_N, (base_NK + tried * way_NK).argmax(axis=1)] - plain_N
-        mean = float(gained_N.sum() / (len(gained_N) + DOUBTED))
-        error = float(np.sqrt((np.bincount(group_N, gained_N - mean) ** 2).sum() + DOUBTED) / len(gained_N))
+    doubted = 0.0 if trusted else DOUBTED
+    for scale in scales:
+        gained_N = correct_NK[place_N, (base_NK + scale * way_NK).argmax(axis=1)] - plain_N
+        mean = float((gained_N.sum() + trusted) / (len(gained_N) + doubted))
+        error = float(np.sqrt((np.bincount(group_N, gained_N - mean) ** 2).sum() + doubted) / len(gained_N))
         unmoved = len(gained_N) >= ENOUGH and not gained_N.any()  # it changes no choice: probabilities gain
-        worth = 0.0 if unmoved else mean - caution * error
-        if worth >= best and (unmoved or worth > 0.0):
-            best, scale, gain = worth, tried, (mean, error)
-    return scale, gain
+        worth = 0.0 if unmoved and not trusted else mean - caution * error
+        if worth >= best.worth and (unmoved or worth > 0.0):
+            best = Scaled(scale, (mean, error), worth)
+    return best
 
 
 def fit_gate(known_SG: NDArray[np.floating], new_SG: NDArray[np.floating]) -> Array:

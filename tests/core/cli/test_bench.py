@@ -19,9 +19,11 @@ from outcome_tables import write_table
 from cit_core.evaluate import EXPERIMENTS, Bench
 from cit_core.evaluate.baselines import baselines, quick_baselines
 from cit_core.evaluate.bench import QUICK, thin
+from cit_core.evaluate.predictions import with_evidence
 from cit_core.evaluate.results import read_result
 from cit_core.outcomes import Split, read_outcomes
 from cit_core.records import Candidate, Item, Outcome, Task
+from cit_core.router import Router
 from cit_core.runtime import load_scorer
 from cit_core.store import CapabilityStore
 
@@ -264,6 +266,29 @@ def test_a_store_is_a_log_with_prices(cit: Cit, filled: str, opened: list[Bench]
         "c": 3.0,
         "d": 4.0,
     }
+
+
+def test_a_store_is_judged_by_the_router_that_it_gives(
+    cit: Cit, filled: str, opened: list[Bench], network: StubNetwork, tmp_path: Path
+) -> None:
+    """The same store without the held-out questions: `Router.from_store` takes the decisions that the bench counts."""
+    assert cit("bench", "--store", filled).exit_code == 0
+    for compared in opened[0]._of_logs:
+        setting = compared.setting
+        assert setting.log is not None
+        scores = with_evidence(setting, network).score(setting.instructions, setting.capabilities)
+        without = f"sqlite:///{tmp_path}/without-{setting.name}.db"
+        known = set(setting.known_instructions)
+        with CapabilityStore(filled) as whole, CapabilityStore(without) as store:
+            items = [item for item in whole.items() if item.instruction in known]
+            store.add_candidates(whole.candidates())
+            store.add_tasks(whole.tasks())
+            store.add_items([Item(id=i.id, task=i.task, instruction=i.instruction) for i in items])
+            ids = {item.id for item in items}
+            store.add_outcomes(o for o in whole.outcomes() if o.item in ids and o.source == "log")
+            router = Router.from_store(store, scorer=network)
+            chosen = [decision.model for decision in router.route_many(list(setting.instructions))]
+        assert [setting.candidates[best] for best in scores.argmax(axis=1)] == chosen
 
 
 def test_a_store_runs_all_that_it_allows(cit: Cit, filled: str, network: StubNetwork) -> None:

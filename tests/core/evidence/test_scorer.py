@@ -98,7 +98,7 @@ def test_where_questions_say_nothing_the_plain_level_routes(seed: int) -> None:
     assert (Evidence(log).log_odds(vectors, texts).argmax(axis=1) == best).mean() > 0.97
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 5, 8, 16])
+@pytest.mark.parametrize("number", [0, 1, 2, 5, 7])
 def test_a_handful_of_answers_is_enough_to_route_by_the_level(number: int) -> None:
     log = unrelated(number)
     _, vectors, texts = asked(20, 3)

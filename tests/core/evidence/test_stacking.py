@@ -39,13 +39,22 @@ def test_a_part_that_says_next_to_nothing_has_no_large_weight() -> None:
 def test_ways_that_route_better_are_kept_and_those_that_do_not_are_scaled_to_nothing() -> None:
     base, way = np.array([0.2, 0.0]), np.where(np.arange(400)[:, None] % 2 == [0, 1], 1.0, -1.0)
     helps = (DRAW.random(way.shape) < sigmoid(base + way)).astype(float)
-    scale, (gain, error) = way_scale(base, way, helps)
+    scale, (gain, error), _ = way_scale(base, way, helps)
     assert scale > 0.0
     assert gain > 2 * error > 0.0
     better = np.stack([np.ones(400), np.zeros(400)], axis=1)  # the first is always right
-    scale, (gain, _) = way_scale(base, way, better)
+    scale, (gain, _), _ = way_scale(base, way, better)
     assert (base + scale * way).argmax(axis=1).max() == 0, "nothing that would choose the second"
     assert gain == 0.0
+
+
+def test_a_handful_of_questions_does_not_take_trusted_ways_away_and_many_do() -> None:
+    base = np.array([0.2, 0.0])
+    way = np.tile([0.0, 1.0], (300, 1))
+    worse = np.tile([1.0, 0.0], (300, 1))
+    assert way_scale(base, way[:4], worse[:4], scales=(1.0,), trusted=8.0).scale == 1.0
+    assert way_scale(base, way[:4], worse[:4]).scale == 0.0
+    assert way_scale(base, way, worse, scales=(1.0,), trusted=8.0).scale == 0.0
 
 
 def test_whole_kinds_count_as_one_observation_each() -> None:

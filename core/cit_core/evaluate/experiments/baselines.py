@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cit_core.evaluate.comparison import (
+    BLIND,
     HINDSIGHT,
     SINGLE_BEST,
     Judged,
+    blind_values_of,
     hindsight,
     judge,
     probabilities,
@@ -67,6 +69,8 @@ def table_of(setting: Setting, scores: Mapping[str, Scores], uses: Mapping[str, 
     zoos = random_zoos(setting.aptitude)
     correct = setting.correct_NK
     values = {name: values_of(given, correct, zoos) for name, given in scores.items()}
+    for name in OURS:
+        values[BLIND.format(name)] = blind_values_of(scores[name], correct, zoos)
     values[SHUFFLED] = _changed_hands(scores[NETWORK], correct, zoos)
     values |= hindsight(correct, setting.groups, zoos)
     judged = {row.name: row for row in judge(values, baselines_of(scores))}

@@ -18,9 +18,11 @@ from cit_core.evaluate.cost_metrics import (
     call_share_for,
     cost_at_quality,
     cost_curve,
+    hull_mixture,
     two_model_curve,
 )
 from cit_core.evaluate.experiments.baselines import OURS
+from cit_core.evaluate.metrics import Interval, paired_interval, routed
 from cit_core.evaluate.predictions import Scores
 from cit_core.evaluate.results import Cell, Column, Figure, Series, Table
 from cit_core.evaluate.setting import Setting
@@ -38,6 +40,10 @@ KNOBS = np.concatenate([[0.0], np.geomspace(1e-6, 10.0, 100)])
 """Value of a correct answer [USD]."""
 SINGLES = "single models, mixed at random"
 MIXED = ("smaller-mixed", "middle-mixed", "larger-mixed", "all")
+HULL = (
+    "The last column is the accuracy of the highest probability above the convex hull of single models at the same "
+    "mean cost: what a coin that knows no query would get for that money, its models chosen in hindsight."
+)
 TOLD = "A query costs what was measured, or list prices times what was measured of its tokens."
 ASSUMED = (
     f"Prices are not known for all of these models, so every model is taken to cost {USD_PER_B} USD per billion "
@@ -121,6 +127,7 @@ def _mixed(
                 100.0 * aiq(curve, low, high),
                 100.0 * same / spent if np.isfinite(same) and spent else None,
                 100.0 * arena,
+                _above_hull(scores[method][:, columns], correct, price) if method in scores else None,
             )
         )
     table = Table(
@@ -130,9 +137,10 @@ def _mixed(
             Column("AIQ", "percent"),
             Column("cost at the best single's quality, %", "percent"),
             Column("RouterArena score, the knob chosen in hindsight", "percent"),
+            Column("above the hull of single models", "points"),
         ),
         rows=tuple(rows),
-        note=prices.note,
+        note=f"{prices.note} {HULL}",
         emphasis=tuple(place for place, method in enumerate(curves) if method in OURS),
     )
     figure = Figure(
@@ -144,6 +152,15 @@ def _mixed(
         x_log=low > 0.0,
     )
     return table, figure
+
+
+def _above_hull(
+    scores_NK: NDArray[np.float64], correct_NK: NDArray[np.float64], price_K: NDArray[np.float64]
+) -> Interval:
+    """Points of the choice by the highest score above mixed single models at the same cost."""
+    spent = float(routed(scores_NK, np.broadcast_to(price_K, scores_NK.shape)).mean())
+    share_K = hull_mixture(Curve(price_K, correct_NK.mean(axis=0)), spent)
+    return paired_interval(100.0 * (routed(scores_NK, correct_NK) - correct_NK @ share_K))
 
 
 def _series(method: str, curve: Curve) -> Series:

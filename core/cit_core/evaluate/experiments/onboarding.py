@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cit_core.evaluate.comparison import Judged, Zoo, hindsight, judge, values_of
+from cit_core.evaluate.comparison import BLIND, Judged, Zoo, blind_values_of, hindsight, judge, values_of
 from cit_core.evaluate.experiments.baselines import OURS
 from cit_core.evaluate.predictions import Scores
 from cit_core.evaluate.results import Cell, Column, Figure, Series, Table
@@ -53,7 +53,9 @@ def onboarding(
 def _measured(
     setting: Setting, score: Callable[[Setting, str], Scores], zoos: Sequence[Zoo], names: Sequence[str]
 ) -> dict[str, Judged]:
-    values = {name: values_of(score(setting, name), setting.correct_NK, zoos) for name in names}
+    scores = {name: score(setting, name) for name in names}
+    values = {name: values_of(given, setting.correct_NK, zoos) for name, given in scores.items()}
+    values |= {BLIND.format(n): blind_values_of(scores[n], setting.correct_NK, zoos) for n in OURS if n in scores}
     values |= hindsight(setting.correct_NK, setting.groups, zoos)
     return {row.name: row for row in judge(values, [name for name in names if name not in OURS])}
 
@@ -70,7 +72,7 @@ def _table(title: str, what: str, found: dict[int, dict[str, Judged]], names: Se
     rows: list[tuple[Cell, ...]] = [
         (number, name, row[name].accuracy, row[name].above_single_best, row[name].above_best_baseline)
         for number, row in found.items()
-        for name in names
+        for name in (*names, *(BLIND.format(name) for name in OURS if name in names))
     ]
     ours = tuple(place for place, row in enumerate(rows) if row[1] in OURS)
     return Table(title=title, columns=columns, rows=tuple(rows), emphasis=ours)

@@ -7,7 +7,7 @@ from datetime import date
 
 import numpy as np
 
-from cit_core.evaluate.comparison import ORACLE, SINGLE_BEST, Zoo, hindsight, judge, values_of
+from cit_core.evaluate.comparison import BLIND, ORACLE, SINGLE_BEST, Zoo, blind_values_of, hindsight, judge, values_of
 from cit_core.evaluate.experiments.baselines import OURS, baselines_of
 from cit_core.evaluate.metrics import Interval, paired_interval
 from cit_core.evaluate.predictions import Scores
@@ -35,9 +35,11 @@ def releases(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Fig
         before = sorted(order[: last - 1], key=lambda k: -setting.aptitude[k])[:BEST_SO_FAR]
         steps.append(tuple(sorted({*before, order[last - 1]})))
     values = {name: values_of(given, setting.correct_NK, steps) for name, given in scores.items()}
+    values |= {BLIND.format(n): blind_values_of(scores[n], setting.correct_NK, steps) for n in OURS if n in scores}
     values |= hindsight(setting.correct_NK, setting.groups, steps)
     judged = {row.name: row for row in judge(values, baselines_of(scores))}
-    shown = [name for name in (*SHOWN, ORACLE) if name in judged]
+    drawn = [name for name in (*SHOWN, ORACLE) if name in judged]
+    shown = [name for name in (*SHOWN, *map(BLIND.format, OURS), ORACLE) if name in judged]
     table = Table(
         title=f"Mean over {len(steps)} steps",
         columns=(
@@ -70,7 +72,7 @@ def releases(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Fig
                 ours=name in OURS,
                 labels=names if name == SINGLE_BEST else None,
             )
-            for name in shown
+            for name in drawn
         ),
         kind="step",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cit_core.evaluate.comparison import HINDSIGHT, Judged, hindsight, judge, values_of
+from cit_core.evaluate.comparison import BLIND, HINDSIGHT, Judged, blind_values_of, hindsight, judge, values_of
 from cit_core.evaluate.experiments.baselines import OURS, baselines_of
 from cit_core.evaluate.predictions import Scores
 from cit_core.evaluate.results import Column, Table
@@ -28,6 +28,7 @@ def zoos(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Table, 
     judged: dict[str, dict[str, Judged]] = {}
     for family, members in families.items():
         values = {name: values_of(given, setting.correct_NK, members) for name, given in scores.items()}
+        values |= {BLIND.format(n): blind_values_of(scores[n], setting.correct_NK, members) for n in OURS}
         values |= hindsight(setting.correct_NK, setting.groups, members)
         judged[family] = {row.name: row for row in judge(values, baselines_of(scores))}
     last = judged["50 of similar strength"]

@@ -20,7 +20,7 @@ from cit_core.capability import capability_from_results
 from cit_core.catalogue import known_tasks
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.baselines import BaselineData
-from cit_core.evaluate.comparison import HINDSIGHT, SINGLE_BEST
+from cit_core.evaluate.comparison import BLIND, HINDSIGHT, SINGLE_BEST
 from cit_core.evaluate.cost_metrics import arena_score
 from cit_core.evaluate.experiments import overhead as overhead_module
 from cit_core.evaluate.experiments.baselines import SHUFFLED, _changed_hands, baselines, reliability_figure, table_of
@@ -190,7 +190,10 @@ def test_cost_on_two_models_by_hand(tmp_path: Path) -> None:
     mixed = (3 * weak + strong) / 4
     area = (mixed - weak) * (0.5 + 0.75) / 2 + (strong - mixed) * 0.75
     arena = 100 * max(arena_score(0.5, 1000 * weak), arena_score(0.75, 1000 * mixed))
-    assert found[NETWORK] == pytest.approx([100 * area / (strong - weak), 100 * mixed / strong, arena], rel=1e-3)
+    above_hull = 75.0 - (50.0 + 25.0 * (3 * 0.5 + 1) / 4)  # three questions are a tie: half of them go to the dear one
+    expected = [100 * area / (strong - weak), 100 * mixed / strong, arena, above_hull]
+    assert found[NETWORK] == pytest.approx(expected, rel=1e-3)
+    assert found["blind"][3] == pytest.approx(0.0), "a coin stands on the hull"
     assert found["single models, mixed at random"][:2] == pytest.approx([62.5, 100.0], rel=1e-3)
     assert found["blind"][:2] == [pytest.approx(50.0), None], "it takes the cheaper one, and never gets there"
     assert rows_of(tables[2]) == {
@@ -357,7 +360,9 @@ def test_onboarding_asks_for_what_is_known_and_draws_what_it_is_worth(tmp_path: 
     names = (SINGLE_BEST, "baseline", NETWORK, EVIDENCE)
     tables, figures = onboarding(setting_for, score, [(0, 1)], names, (100, 500), (0, 50))
     assert asked_for == [(100, 0), (500, 0), (ASKED[-1], 0), (ASKED[-1], 50)]
-    assert [numbers(row) for row in tables[0].rows] == [
+    rows = [row for row in tables[0].rows if str(row[1]) in names]
+    assert len(rows) == len(tables[0].rows) - 4, "and the content-blind controls"
+    assert [numbers(row) for row in rows] == [
         [100, SINGLE_BEST, 0.0, 0.0, None],
         [100, "baseline", 50.0, 50.0, None],
         [100, NETWORK, 5.0, 5.0, -45.0],
@@ -413,7 +418,8 @@ def test_every_method_stands_in_every_zoo(tmp_path: Path) -> None:
         "50 of similar strength",
     ]
     found, gained = rows_of(accuracy), rows_of(above)
-    assert set(found) == {*scores, *HINDSIGHT}
+    blind = {BLIND.format(name) for name in (NETWORK, EVIDENCE)}
+    assert set(found) == {*scores, *blind, *HINDSIGHT}
     whole = headings.index("all") - 1
     assert found[SINGLE_BEST][whole] == pytest.approx(100 * setting.correct_NK[:, 5].mean())
     assert found["oracle"][whole] == pytest.approx(100 * setting.correct_NK.max(axis=1).mean())
@@ -440,7 +446,9 @@ def test_the_table_of_baselines_is_in_order_and_compares_ours_alone(tmp_path: Pa
     accuracy = {name: row["accuracy %"].mean for name, row in cells.items()}
     assert competing == sorted(competing, key=accuracy.__getitem__)
     assert list(cells)[: len(competing)] == competing
-    assert set(cells) == {*scores, SHUFFLED, *HINDSIGHT}
+    blind = [BLIND.format(name) for name in (NETWORK, EVIDENCE)]
+    assert set(cells) == {*scores, *blind, SHUFFLED, *HINDSIGHT}
+    assert all(accuracy[name] < accuracy[EVIDENCE] - 10.0 for name in blind), "nothing but shares of models"
     assert cells[EVIDENCE]["sees of a model"] == "responses"
     assert cells["oracle"]["sees of a model"] == cells[SHUFFLED]["sees of a model"] == "–"
     for name in ("random", SINGLE_BEST, "baseline", *HINDSIGHT):
