@@ -30,7 +30,9 @@ from cit_core.evaluate.catalogue_settings import (
 from cit_core.evaluate.comparison import SINGLE_BEST
 from cit_core.evaluate.experiments.baselines import OURS, baselines
 from cit_core.evaluate.experiments.cost import cost, prices_of
-from cit_core.evaluate.experiments.few import SEEDS, Halved, few
+from cit_core.evaluate.experiments.few import KNOWN, SEEDS, Halved, few
+from cit_core.evaluate.experiments.halves import BASELINES as HALVED_BY
+from cit_core.evaluate.experiments.halves import QUICK as QUICKLY_HALVED
 from cit_core.evaluate.experiments.halves import halves
 from cit_core.evaluate.experiments.onboarding import ASKED, LOGGED, onboarding
 from cit_core.evaluate.experiments.overhead import overhead
@@ -171,8 +173,10 @@ class Bench:
     def _parts(self) -> Mapping[str, Callable[[], Parts]]:
         return {
             "baselines": self._baselines,
-            "halves": lambda: halves(self._halved(HALVED), self.tell),
-            "few": lambda: few(self._halved(FEW), seeds=2 if self.quick else SEEDS, tell=self.tell),
+            "halves": lambda: halves(self._halved(HALVED), QUICKLY_HALVED if self.quick else HALVED_BY, self.tell),
+            "few": lambda: few(
+                self._halved(FEW), KNOWN[::2] if self.quick else KNOWN, 2 if self.quick else SEEDS, self.tell
+            ),
             "zoos": self._zoos,
             "releases": lambda: _one(releases(self._everyone.setting, self._everyone.scores())),
             "coverage": lambda: _one(coverage(self._everyone.setting)),

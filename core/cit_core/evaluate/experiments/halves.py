@@ -14,11 +14,12 @@ from cit_core.evaluate.metrics import Interval, auroc, calibration_error, routed
 from cit_core.evaluate.results import Cell, Column, Figure, Table
 from cit_core.outcomes import random_zoos
 
-__all__ = ["MEAN", "halves"]
+__all__ = ["BASELINES", "MEAN", "QUICK", "halves"]
 
 EVIDENCE, BLIND, MEAN = "evidence", "content-blind", "mean"
 OTHERS = (KNearest(), Clusters(), Ridge(), Forest((80,), trees=30), MatrixFactorisation((4,), (100.0, 300.0)))
 BASELINES: tuple[Baseline, ...] = (*OTHERS, IRT((4,), (100.0, 300.0)))
+QUICK: tuple[Baseline, ...] = (KNearest((40,)), Ridge((30.0,)))
 RESAMPLES = 2000
 COLUMNS = (
     Column("table"),
@@ -39,25 +40,29 @@ Array = NDArray[np.float64]
 
 
 def halves(
-    tables: Sequence[Halved], tell: Callable[[str], None] | None = None
+    tables: Sequence[Halved],
+    baselines: Sequence[Baseline] = BASELINES,
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
     """A row for each table and their mean; and what evidence is above each baseline, in the mean.
 
     Args:
         tables: Halved.
+        baselines: Whom evidence is compared with.
         tell: Told what is being done.
     """
     scores = {}
     for one in tables:
         if tell is not None:
             tell(f"{one.table.name}: halves")
-        scores[one.table.name] = _scores(one)
+        scores[one.table.name] = _scores(one, baselines)
     correct = {one.table.name: one.table.correct_IK[one.routed] for one in tables}
     values = {name: {who: routed(given, correct[name]) for who, given in of.items()} for name, of in scores.items()}
     for name, of in scores.items():
         values[name][BLIND] = content_blind(of[EVIDENCE], correct[name])
-    rows = [_row(one, scores[one.table.name], values[one.table.name]) for one in tables]
-    names = [LEVEL, BLIND, *(baseline.name for baseline in BASELINES)]
+    others = [baseline.name for baseline in baselines]
+    rows = [_row(one, scores[one.table.name], values[one.table.name], others) for one in tables]
+    names = [LEVEL, BLIND, *others]
     of_all = Table(
         title="Evidence above each other way, mean over the tables",
         columns=(Column("router"), Column("accuracy %", "percent"), Column("evidence above it", "points")),
@@ -68,28 +73,30 @@ def halves(
         "against the best by level, 50 zoos of similar strength. Content-blind: evidence's shares of models, drawn "
         "without a look at the question. Evidence without the network."
     )
-    mean = _mean_row(rows, values)
+    mean = _mean_row(rows, values, others)
     title = f"Halves of {len(rows)} tables"
     table = Table(title=title, columns=COLUMNS, rows=(*rows, mean), note=note, emphasis=(len(rows),))
     return (table, of_all), ()
 
 
-def _scores(one: Halved) -> dict[str, Array]:
+def _scores(one: Halved, baselines: Sequence[Baseline]) -> dict[str, Array]:
     rows, texts = one.pool, one.texts(one.routed)
     capabilities = profiles(one.table, rows)
     validation_I = np.random.default_rng(0).random(len(rows)) < 0.2
     known = known_rows(one, rows, validation_I, capabilities)
     level_K = one.table.correct_IK[rows].mean(axis=0)
     found = {LEVEL: np.tile(level_K, (len(texts), 1))}
-    for baseline in BASELINES:
+    for baseline in baselines:
         found[baseline.name] = np.asarray(baseline.fit(known, one.encode).score(texts, capabilities), np.float64)
     found[EVIDENCE] = evidence_scores(one, rows, one.routed)
     return found
 
 
-def _row(one: Halved, scores: Mapping[str, Array], values: Mapping[str, Array]) -> tuple[Cell, ...]:
+def _row(
+    one: Halved, scores: Mapping[str, Array], values: Mapping[str, Array], others: Sequence[str]
+) -> tuple[Cell, ...]:
     correct = one.table.correct_IK[one.routed]
-    best = max((baseline.name for baseline in BASELINES), key=lambda name: float(values[name].mean()))
+    best = max(others, key=lambda name: float(values[name].mean()))
     zoos = random_zoos(scores[LEVEL][0])
     worst = min(
         float(
@@ -106,16 +113,18 @@ def _row(one: Halved, scores: Mapping[str, Array], values: Mapping[str, Array]) 
         _mean(own, EVIDENCE, best),
         100.0 * worst,
         auroc(scores[LEVEL], correct),
-        max(auroc(scores[baseline.name], correct) for baseline in BASELINES),
+        max(auroc(scores[name], correct) for name in others),
         auroc(scores[EVIDENCE], correct),
         calibration_error(scores[EVIDENCE], correct),
     )
 
 
-def _mean_row(rows: Sequence[tuple[Cell, ...]], values: Mapping[str, Mapping[str, Array]]) -> tuple[Cell, ...]:
+def _mean_row(
+    rows: Sequence[tuple[Cell, ...]], values: Mapping[str, Mapping[str, Array]], others: Sequence[str]
+) -> tuple[Cell, ...]:
     """Means of columns; against the baseline that is best in the mean."""
     best = max(
-        (baseline.name for baseline in BASELINES),
+        others,
         key=lambda name: float(np.mean([of[name].mean() for of in values.values()])),
     )
     intervals = {4: _mean(values, EVIDENCE, LEVEL), 6: _mean(values, EVIDENCE, best)}
