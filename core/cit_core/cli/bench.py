@@ -169,7 +169,7 @@ def _more(folder: Path) -> list[OutcomeMatrix]:
 
 
 def _stored(url: str, scorer: Network) -> tuple[OutcomeMatrix, dict[str, Capability], Log]:
-    """Read a store as its router would: questions without vectors get theirs, where the store can be written."""
+    """Read a store as its router does: questions without vectors get them, if the store can be written."""
     from cit_core.aptitude.evidence_sources import log_of, with_texts
     from cit_core.aptitude.item_vectors import encode_items
     from cit_core.evaluate.log_settings import stored_outcomes

@@ -210,11 +210,11 @@ class Bench:
         return ([] if self.catalogue is None else [self.catalogue]) + list(self.logs)
 
     def _used(self, name: str) -> list[OutcomeMatrix]:
-        """Tables that an experiment's numbers come from."""
+        """Return the tables that an experiment uses."""
         return self._named({"halves": HALVED, "few": FEW}[name]) if name in ("halves", "few") else self._tables
 
     def _named(self, names: Collection[str]) -> list[OutcomeMatrix]:
-        """Tables of these names, thinned; all logs where there is none."""
+        """Return the tables with these names, thinned; all logs if there is none."""
         found = [_at_most(table, self.split, MOST) for table in (*self._tables, *self.more) if table.name in names]
         return found or list(self.logs)
 
@@ -388,7 +388,7 @@ def thin(table: OutcomeMatrix, split: Split, share: float = QUICK) -> OutcomeMat
 
 
 def _at_most(table: OutcomeMatrix, split: Split, number: int) -> OutcomeMatrix:
-    """About so many items of a table, by a seeded hash of their ids."""
+    """Return a table with about this many items, chosen by a seeded hash of their ids."""
     if len(table.item_ids) <= number:
         return table
     share = number / len(table.item_ids)

@@ -64,14 +64,14 @@ def values_of(scores_NK: Array, correct_NK: Array, zoos: Sequence[Zoo]) -> Array
 
 
 def content_blind(scores_NK: Array, correct_NK: Array) -> Array:
-    """Expected outcome (N,) where models are drawn as often as the highest score takes them, whatever the query."""
+    """Return the expected outcome (N,) if models are drawn with the shares of the highest scores, without the query."""
     best_NK = scores_NK == scores_NK.max(axis=1, keepdims=True)
     share_K = (best_NK / best_NK.sum(axis=1, keepdims=True)).mean(axis=0)
     return np.asarray(correct_NK @ share_K)
 
 
 def blind_values_of(scores_NK: Array, correct_NK: Array, zoos: Sequence[Zoo]) -> Array:
-    """Outcomes of the content-blind control, (Z, N)."""
+    """Return the outcomes of the content-blind control, (Z, N)."""
     return np.stack([content_blind(scores_NK[:, list(zoo)], correct_NK[:, list(zoo)]) for zoo in zoos])
 
 

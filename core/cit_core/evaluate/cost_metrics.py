@@ -64,7 +64,7 @@ def aiq(curve: Curve, low: float, high: float) -> float:
 
 
 def hull_mixture(singles: Curve, cost: float) -> Array:
-    """Shares (P,) of the points whose mixture is the hull's height at a cost; the dearest of the hull beyond it.
+    """Return the shares (P,) of the points whose mixture is the hull at a cost; beyond it, its most expensive point.
 
     Below the cheapest point there is no mixture: that point is taken.
     """

@@ -138,7 +138,7 @@ def own_tasks_setting(
 
 
 def as_stored(setting: Setting, log: Log, split: Split, hidden: Collection[str] = ()) -> Setting:
-    """The same questions for the router that the store gives without them: its profiles, its evidence, its order.
+    """Return the setting for the router of the same store without the routed questions: its profiles and evidence.
 
     Args:
         setting: Of a store's outcomes.

@@ -97,29 +97,6 @@ def test_of_a_log_that_the_network_has_learnt_from_questions_alone_are_held_out(
     assert "the network has learnt from it too" in said[1]
 
 
-def test_a_handful_of_questions_routes_a_log_that_is_asked_for() -> None:
-    (result,) = bench(logs=(log_table(items=240),))[0].run(["few"])
-    (table,), (figure,) = result.tables, result.figures
-    assert table.title.startswith("log: 4 models, ")
-    assert [column.name for column in table.columns[1:]] == ["8 known", "32 known"]
-    assert {"best by the mean", "k nearest neighbours", "ridge", "multidimensional IRT", "evidence"} <= {
-        row[0] for row in table.rows
-    }
-    assert result.facts.data.keys() == {"log"}
-    assert {series.name for series in figure.series} == {row[0] for row in table.rows}
-
-
-def test_halves_say_what_the_content_blind_control_is_worth(results: dict[str, Result]) -> None:
-    whole, others = results["halves"].tables
-    assert [row[0] for row in whole.rows] == ["mmlu-pro", "mean"]
-    headings = [column.name for column in whole.columns]
-    level, blind, ours = (headings.index(name) for name in ("level, %", "content-blind, %", "evidence, %"))
-    assert whole.rows[0][blind] < whole.rows[0][ours] - 5.0, "shares of models alone do not gain that much"
-    assert whole.rows[0][level] < whole.rows[0][ours]
-    assert whole.rows[1][ours] == whole.rows[0][ours], "the mean of one table"
-    assert {"best by the mean", "content-blind", "ridge"} <= {row[0] for row in others.rows}
-
-
 def test_onboarding_asks_little_and_much_and_is_the_same_where_both_are_all(results: dict[str, Result]) -> None:
     questions, answers = results["onboarding"].tables
     others = len(CATALOGUE.item_ids) - len(Split().items(CATALOGUE.item_ids)["test"])

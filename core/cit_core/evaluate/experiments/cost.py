@@ -157,7 +157,7 @@ def _mixed(
 def _above_hull(
     scores_NK: NDArray[np.float64], correct_NK: NDArray[np.float64], price_K: NDArray[np.float64]
 ) -> Interval:
-    """Points of the choice by the highest score above mixed single models at the same cost."""
+    """Return how far the choice by the highest score is above mixed single models at the same cost, in points."""
     spent = float(routed(scores_NK, np.broadcast_to(price_K, scores_NK.shape)).mean())
     share_K = hull_mixture(Curve(price_K, correct_NK.mean(axis=0)), spent)
     return paired_interval(100.0 * (routed(scores_NK, correct_NK) - correct_NK @ share_K))

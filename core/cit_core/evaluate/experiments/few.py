@@ -1,4 +1,4 @@
-"""From a handful: what a few random questions, answered by every model, are worth."""
+"""Routing from few questions: accuracy after 8 to 256 random questions that every model has answered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
 from cit_core.errors import InvalidInput
-from cit_core.evaluate.baselines import IRT, Baseline, KNearest, Known, Ridge
+from cit_core.evaluate.baselines import IRT, Baseline, BaselineData, KNearest, Ridge
 from cit_core.evaluate.baselines.protocol import one_thread
 from cit_core.evaluate.log_settings import measured_alike
 from cit_core.evaluate.metrics import Interval, routed
@@ -43,7 +43,7 @@ Array = NDArray[np.float64]
 
 
 class Halved:
-    """A table in which everyone was measured on everything, one half of it to learn from and one to route.
+    """A table without gaps in two halves: one to learn from and one to route.
 
     Args:
         table: Outcomes.
@@ -63,15 +63,15 @@ class Halved:
         self._rows = {text: row for row, text in enumerate(self.table.instructions)}
 
     def drawn(self, number: int, seed: int) -> NDArray[np.intp]:
-        """Random rows of the first half; a larger number holds the smaller one."""
+        """Draw random rows of the first half; a larger number includes the smaller one."""
         return self.pool[np.random.default_rng(seed).permutation(len(self.pool))[:number]]
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of its questions."""
+        """Look up the vectors of its questions."""
         return self.vectors_ID[[self._rows[text] for text in texts]]
 
     def texts(self, rows: NDArray[np.intp]) -> list[str]:
-        """Instructions of some rows."""
+        """Return the instructions of some rows."""
         return [self.table.instructions[row] for row in rows]
 
 
@@ -81,7 +81,7 @@ def few(
     seeds: int = SEEDS,
     tell: Callable[[str], None] | None = None,
 ) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    """Accuracy above the best by the mean of the same questions, for each table and number of questions.
+    """Measure accuracy above the best model by the mean of the same questions, for each table and number of them.
 
     Args:
         tables: Where questions are drawn and routed.
@@ -105,7 +105,7 @@ def few(
 
 
 def _values(one: Halved, rows: NDArray[np.intp]) -> dict[str, Array]:
-    """Outcome of every way to choose, on each question that is routed."""
+    """Return the outcome of every router on each routed question."""
     asked = one.routed[:ROUTED]
     correct_NK, correct_IK = one.table.correct_IK[asked], one.table.correct_IK[rows]
     level_K = correct_IK.mean(axis=0)
@@ -120,7 +120,7 @@ def _values(one: Halved, rows: NDArray[np.intp]) -> dict[str, Array]:
 
 
 def evidence_scores(one: Halved, rows: NDArray[np.intp], asked: NDArray[np.intp]) -> Array:
-    """Probabilities of our corrector without the network, which reads nothing here but these same answers.
+    """Score with evidence alone, without the network.
 
     Args:
         one: The table.
@@ -139,7 +139,7 @@ def _learnt(
     rows: NDArray[np.intp],
     asked: NDArray[np.intp],
 ) -> Array | None:
-    """Scores of a baseline; None where a third of the questions tells nothing to choose by."""
+    """Score with a baseline; None where a third of the questions does not suffice to choose its settings."""
     capabilities = profiles(one.table, rows)
     last = np.arange(len(rows)) >= len(rows) - len(rows) // 3
     try:
@@ -152,7 +152,7 @@ def _learnt(
 
 
 def profiles(table: OutcomeMatrix, rows: NDArray[np.intp]) -> tuple[Capability, ...]:
-    """Capabilities by the outcomes of some rows."""
+    """Compute capabilities from the outcomes of some rows."""
     of_items = [table.tasks[row] for row in rows]
     tasks = [Task(id=id_, keywords=(id_,)) for id_ in sorted({*of_items})]
     return tuple(
@@ -163,9 +163,9 @@ def profiles(table: OutcomeMatrix, rows: NDArray[np.intp]) -> tuple[Capability, 
 
 def known_rows(
     one: Halved, rows: NDArray[np.intp], validation_I: NDArray[np.bool_], capabilities: tuple[Capability, ...]
-) -> Known:
-    """What a baseline may look at."""
-    return Known(
+) -> BaselineData:
+    """Return the data that a baseline may use."""
+    return BaselineData(
         vectors_ID=one.vectors_ID[rows],
         tasks_I=tuple(one.table.tasks[row] for row in rows),
         correct_IM=one.table.correct_IK[rows],
@@ -176,7 +176,7 @@ def known_rows(
 
 
 def _saverouter(one: Halved, rows: NDArray[np.intp], asked: NDArray[np.intp]) -> Array:
-    """SAVERouter (MIT) with every answer known, its settings for LLMRouterBench, and our vectors."""
+    """Score with SAVERouter (MIT): every answer known, its settings for LLMRouterBench, and our vectors."""
     data, grouping, router = (importlib.import_module(f"saverouter.{part}") for part in ("data", "grouping", "router"))
     correct_IK, vectors_ID = one.table.correct_IK[rows], one.vectors_ID[rows].astype(np.float64)
     items, models = correct_IK.shape
@@ -193,7 +193,7 @@ def _saverouter(one: Halved, rows: NDArray[np.intp], asked: NDArray[np.intp]) ->
 
 
 def _interval(gain_SN: Array) -> Interval:
-    """Mean in points, by a bootstrap of both draws and questions."""
+    """Return the mean in points, with an interval by a bootstrap of both draws and questions."""
     draw = np.random.default_rng(0)
     seeds, items = gain_SN.shape
     of_seeds = draw.multinomial(seeds, np.full(seeds, 1.0 / seeds), size=RESAMPLES) / seeds

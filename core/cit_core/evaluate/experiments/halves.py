@@ -1,4 +1,4 @@
-"""One half of a log learns, the other is routed among everyone: every table beside the others, and their mean."""
+"""Half of a log is known, the other half is routed among all its models: results of every table, and their mean."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def halves(
     baselines: Sequence[Baseline] = BASELINES,
     tell: Callable[[str], None] | None = None,
 ) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    """A row for each table and their mean; and what evidence is above each baseline, in the mean.
+    """Compare evidence with every baseline: a row for each table and for their mean.
 
     Args:
         tables: Halved.
@@ -122,7 +122,7 @@ def _row(
 def _mean_row(
     rows: Sequence[tuple[Cell, ...]], values: Mapping[str, Mapping[str, Array]], others: Sequence[str]
 ) -> tuple[Cell, ...]:
-    """Means of columns; against the baseline that is best in the mean."""
+    """Return the means of columns; the best baseline is the one with the highest mean accuracy."""
     best = max(
         others,
         key=lambda name: float(np.mean([of[name].mean() for of in values.values()])),
@@ -140,7 +140,7 @@ def _mean_row(
 
 
 def _mean(values: Mapping[str, Mapping[str, Array]], name: str, less: str | None) -> Interval:
-    """Mean over tables, in points, by a bootstrap of the questions of each."""
+    """Return the mean over tables in points, with an interval by a bootstrap of the questions of each."""
     draw = np.random.default_rng(0)
     means, drawn = [], np.zeros(RESAMPLES)
     for of in values.values():
