@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "app"]
 
+UPDATES_SHOWN = 20
 app = typer.Typer(no_args_is_help=True, help="Show, add and remove the LLMs that may be chosen.")
 
 
@@ -136,6 +137,25 @@ def remove(id_: IdArgument, store: StoreOption = None, json_: JsonOption = False
         url = opened.url
     _output.as_json({"done": "removed", "id": id_, "store": url}) if json_ else _output.say(
         f"removed: {id_} from {url}"
+    )
+
+
+@app.command()
+def update(json_: JsonOption = False) -> None:
+    """Refresh prices, limits and end of service from installed `genai-prices` or litellm. Opens no connection."""
+    from cit_core.catalogue.refresh import refresh_facts
+
+    done = refresh_facts()
+    if json_:
+        _output.as_json({"models": done.models, "sources": done.sources, "file": str(done.file)})
+        return
+    for name, facts in list(done.models.items())[:UPDATES_SHOWN]:
+        told = ", ".join(f"{fact} {value}" for fact, value in facts.items() if fact not in ("source", "as_of"))
+        _output.say(f"{name}: {told}")
+    if len(done.models) > UPDATES_SHOWN:
+        _output.say(f"… and {len(done.models) - UPDATES_SHOWN} more")
+    _output.say(
+        f"{len(done.models)} models differ from the shipped facts, by {' and '.join(done.sources)}: {done.file}"
     )
 
 
