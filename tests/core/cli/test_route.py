@@ -98,6 +98,19 @@ def test_bad_input_is_one_line_and_exit_code_2(cit, arguments, says):
     assert result.stdout == ""
 
 
+def test_limits_narrow_the_choice(cit):
+    """Prices, abilities and ids, above those of the settings; what is not known never excludes a model."""
+    excluded = lambda *more: json.loads(cit("route", "Hello?", *more, "--json").stdout)["excluded"]  # noqa: E731
+    assert excluded("--max-price-out", "1", "--deny", "small") == {
+        "large": "price_out 30.0 is above 1.0 USD per 1M tokens",
+        "small": "denied",
+    }
+    assert excluded("--needs", "tools", "--needs", "image", "--max-latency", "1", "--max-price-in", "99") == {}
+    refused = cit("route", "Hello?", "--needs", "smell")
+    assert (refused.exit_code, "there are tools, structured-output, image" in refused.stderr) == (2, True)
+    assert "no candidate 'smal'" in cit("route", "Hello?", "--deny", "smal").stderr
+
+
 def test_nobody_left_is_refused_with_reasons_and_exit_code_1(cit):
     result = cit("route", "Hello?", "--models", "free [beta]", "--policy", "cost:1")
     assert result.exit_code == 1

@@ -327,9 +327,9 @@ def test_a_run_that_is_cancelled_finishes_what_it_is_writing(
 ) -> None:
     """Eight answers are there and wait for the store, one after the other; the run is cancelled after the first."""
 
-    def add(ledger: Ledger, outcome: Outcome) -> bool:
+    def add(ledger: Ledger, outcome: Outcome, *costs: tuple[float, float]) -> bool:
         time.sleep(0.05)
-        return at_once(ledger, outcome)
+        return at_once(ledger, outcome, *costs)
 
     async def main() -> None:
         running = asyncio.ensure_future(arun_aptitude(client, SUITE, ITEMS, sqlite, options=RunOptions(8)))
