@@ -202,6 +202,10 @@ def add(
     ] = None,
     price_in: Annotated[float | None, typer.Option(metavar="USD", help="USD per 1M prompt tokens.")] = None,
     price_out: Annotated[float | None, typer.Option(metavar="USD", help="USD per 1M completion tokens.")] = None,
+    price_cached: Annotated[
+        float | None, typer.Option(metavar="USD", help="USD per 1M prompt tokens that the provider has cached.")
+    ] = None,
+    max_output: Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens.")] = None,
     params_b: Annotated[
         float | None, typer.Option(metavar="N", help="Total number of parameters, in billions.")
     ] = None,
@@ -209,6 +213,9 @@ def add(
     tools: Annotated[bool | None, typer.Option(help="Whether the model can call tools.", show_default=False)] = None,
     structured_output: Annotated[
         bool | None, typer.Option(help="Whether the model can be bound to a JSON schema.", show_default=False)
+    ] = None,
+    reasoning: Annotated[
+        bool | None, typer.Option(help="Whether the model thinks before it answers.", show_default=False)
     ] = None,
     modality: Annotated[
         list[str] | None,
@@ -232,6 +239,9 @@ def add(
         "context_window": context_window,
         "price_in": price_in,
         "price_out": price_out,
+        "price_cached": price_cached,
+        "max_output": max_output,
+        "reasoning": reasoning,
         "params_b": params_b,
         "released": released,
         "tools": tools,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
@@ -103,16 +103,15 @@ def _narrowed(
     if unknown:
         known = ", ".join(need.replace("_", "-") for need in (*ABILITIES, *KINDS))
         raise InvalidInput(f"--needs {min(unknown)!r} is nothing that a model may need; there are {known}")
-    abilities = {name: True for name in ABILITIES if name in kinds}
-    given = {name: value for name, value in limits.items() if value is not None}
-    modalities = own.modalities | (kinds & {*KINDS})
-    return replace(own, **given, **abilities, deny=own.deny | denied, modalities=modalities)
+    given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
+    given |= {name: True for name in ABILITIES if name in kinds}
+    return replace(own, **given, deny=own.deny | denied, modalities=own.modalities | (kinds & {*KINDS}))
 
 
 def _ids(router: Router, text: str | None) -> frozenset[str]:
     """Return the ids of `--deny`, which must be candidates: a typing error would deny nobody."""
     known = [candidate.id for candidate in router.candidates]
-    ids = split_ids(text) or []
+    ids = split_ids(text, "--deny") or []
     for id_ in ids:
         if id_ not in known:
             raise UnknownCandidate(id_, known, "the router")

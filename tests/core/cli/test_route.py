@@ -451,12 +451,16 @@ def test_a_terminal_that_cannot_show_a_character_gets_a_question_mark(start):
 # -- the router that is opened where no test brings its own ----------------------------------------------------------
 
 
-def test_without_a_store_the_catalogue_and_the_shipped_checkpoint_decide(cit):
+def test_without_a_store_the_catalogue_and_the_shipped_checkpoint_decide(cit, monkeypatch):
     record = json.loads(cit("route", "Why is the sky blue?", "--json", open_router=None).stdout)
     assert set(record["scores"]) == {candidate.id for candidate in catalogue_candidates()}
     explained = cit("route", "Why is the sky blue?", open_router=None).stdout
     assert explained.startswith(f"{record['model']}: ")
     assert "(policy best, mini@" in explained
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = cit("route", "Why is the sky blue?", "--policy", "cost:0.01", open_router=None).stdout.splitlines()
+    assert len(lines) < 12, "reasons of one kind are folded"
+    assert all(len(line) <= 80 or "`cit " in line for line in lines)
 
 
 def test_with_a_store_its_candidates_are_chosen_among(cit):

@@ -105,7 +105,7 @@ def test_facts_of_the_candidate_come_from_who_knows_them(sqlite: CapabilityStore
     run(FakeClient(skilled({})), sqlite, suite=suite, candidate=Candidate(id="fake", price_out=2.0))
     assert sqlite.candidate("fake") == Candidate(id="fake", context_window=1000, price_in=1.0, price_out=2.0)
     client = FakeClient(skilled({}))
-    with pytest.raises(InvalidInput, match=r"price_in 1\.0 in the store and 5\.0 came; `cit models add --replace`"):
+    with pytest.raises(InvalidInput, match=r"1\.0 in the store and 5\.0 came; `cit models add fake --replace`"):
         run(client, sqlite, suite=suite, candidate=Candidate(id="fake", price_in=5.0))
     assert client.calls == []
     known = catalogue_candidates()[0]
