@@ -59,6 +59,13 @@ def _line(listed: Listed) -> list[str]:
     ]
 
 
+def _tokens(number: int | None) -> str:
+    """Format a window in thousands or millions of tokens."""
+    if number is None:
+        return "–"
+    return f"{number / 1e6:.2g}M" if number >= MILLION else f"{number / 1e3:.3g}k"
+
+
 def source_summary(source: Source) -> dict[str, Any]:
     """Return a source as a JSON object."""
     dates = {"since": source.since, "until": source.until}
