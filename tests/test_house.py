@@ -82,8 +82,6 @@ TESTED_WITH = {
     "cit_core/evaluate/baselines/protocol.py": "core/evaluate/baselines/test_baselines.py",
     "cit_core/evaluate/experiments/baselines.py": "core/evaluate/experiments/test_experiments.py",
     "cit_core/evaluate/experiments/cost.py": "core/evaluate/experiments/test_experiments.py",
-    "cit_core/evaluate/experiments/few.py": "core/evaluate/test_bench.py",
-    "cit_core/evaluate/experiments/halves.py": "core/evaluate/test_bench.py",
     "cit_core/evaluate/experiments/onboarding.py": "core/evaluate/experiments/test_experiments.py",
     "cit_core/evaluate/experiments/overhead.py": "core/evaluate/experiments/test_experiments.py",
     "cit_core/evaluate/experiments/releases.py": "core/evaluate/experiments/test_experiments.py",

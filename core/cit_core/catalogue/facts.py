@@ -8,16 +8,30 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+import platformdirs
 
 from cit_core.catalogue.aliases import effort_of, normalised, spellings, undated
 from cit_core.errors import InvalidInput
 
-__all__ = ["AmbiguousModel", "Model", "current_models", "facts_as_of", "find_model", "maker_of", "similar_names"]
+__all__ = [
+    "AmbiguousModel",
+    "Model",
+    "current_models",
+    "facts_as_of",
+    "find_model",
+    "maker_of",
+    "refreshed_file",
+    "reread",
+    "shipped_models",
+    "similar_names",
+]
 
 PROVIDERS = {
     "google_genai": "google",
@@ -35,6 +49,7 @@ PROVIDERS = {
     "z-ai": "zai",
     "zhipuai": "zai",
     "deepseek-ai": "deepseek",
+    "cohere_chat": "cohere",
 }
 """Names that frameworks and resellers give to a maker."""
 TAILS = re.compile(r"(-\d{4})?-preview$|(-instruct|-it)?(-fp8)?$")
@@ -90,10 +105,45 @@ class Model:
     agree: bool = True
     source: str = ""
     url: str | None = None
+    as_of: str = ""
+    """Day on which the source was read, YYYY-MM-DD; that of the shipped facts if empty."""
 
 
 @cache
 def current_models() -> tuple[Model, ...]:
+    """List every model with facts, by provider and id; what `cit models update` found goes before what is shipped."""
+    newer = _refreshed()
+    return tuple(
+        replace(model, **newer[name]) if (name := f"{model.provider}:{model.id}") in newer else model
+        for model in shipped_models()
+    )
+
+
+def refreshed_file() -> Path:
+    """Return the file of what `cit models update` has found."""
+    return platformdirs.user_data_path("cit-router", appauthor=False) / "facts.json"
+
+
+def reread() -> None:
+    """Read the facts again when they are next asked for."""
+    for cached in (current_models, _index):
+        cached.cache_clear()
+
+
+def _refreshed() -> dict[str, dict[str, Any]]:
+    """Read the facts that are newer than the shipped ones; none if they cannot be read: nothing may fail for them."""
+    try:
+        read = json.loads(refreshed_file().read_text(encoding="utf-8"))
+        if str(read["as_of"]) <= facts_as_of():
+            return {}
+        names = {field.name for field in fields(Model)} - {"id", "provider", "aliases"}
+        return {model: {k: v for k, v in facts.items() if k in names} for model, facts in read["models"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+@cache
+def shipped_models() -> tuple[Model, ...]:
     """Return every model with facts, by provider and id."""
     return tuple(
         Model(**{**entry, "aliases": tuple(entry.get("aliases", ())), "modalities": tuple(entry["modalities"])})

@@ -215,7 +215,7 @@ def _candidate(name: str, model: Model) -> Candidate:
         effort=effort_of(name)[1],
         deprecated=_day(model.deprecated),
         successor=model.successor,
-        source=f"{model.source}, {facts_as_of()}",
+        source=f"{model.source}, {model.as_of or facts_as_of()}",
     )
 
 

@@ -180,7 +180,7 @@ def sqlite_file(url: str | None) -> Path | None:
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 
-def split_ids(text: str | None) -> list[str] | None:
+def split_ids(text: str | None, option: str = "--models") -> list[str] | None:
     """Return the ids in `a,b`, or None without `--models`.
 
     Raises:
@@ -192,5 +192,5 @@ def split_ids(text: str | None) -> list[str] | None:
         return None
     ids = [id_ for part in text.split(",") if (id_ := part.strip())]
     if not ids:
-        raise InvalidInput(f"--models {text!r} names no model; give ids as in a,b (`cit models list` shows them)")
+        raise InvalidInput(f"{option} {text!r} names no model; give ids as in a,b (`cit models list` shows them)")
     return ids

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import date
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from cit_core.cli._options import CheckpointOption, JsonOption, StoreOption
 from cit_core.errors import CITError
 
 if TYPE_CHECKING:
+    from cit_core.catalogue.facts import Model
     from cit_core.router import Scorer
 
 __all__ = ["Check", "doctor"]
@@ -29,9 +32,12 @@ OPTIONAL = {
     "torch": "train",
     "transformers": "train",
     "psycopg": "postgres",
+    "genai-prices": "prices",
 }
 """Distribution to the extra of cit-router that installs it."""
 REINSTALL = "pip install --force-reinstall cit-router"
+STALE_DAYS = 90
+"""Age from which facts are stale."""
 TIMED = 20
 """Decisions that are timed."""
 
@@ -50,7 +56,7 @@ def doctor(store: StoreOption = None, checkpoint: CheckpointOption = "mini", jso
     """Check what is installed, the checkpoint, the catalogue, the store and the time of a decision."""
     checks = [*_installed(), *_works(checkpoint), _guarded("settings", _settings)]
     if not checks[-1].broken:  # they say which store
-        checks += [_store(store), *_evidence(store, checkpoint)]
+        checks += [_store(store), *_evidence(store, checkpoint), *_facts(store, date.today())]
     if json_:
         _output.as_json([asdict(check) for check in checks])
     else:
@@ -119,6 +125,39 @@ def _catalogue() -> Check:
     candidates = catalogue_candidates()
     priced = sum(candidate.price_in is not None for candidate in candidates)
     return Check("catalogue", f"{len(candidates)} models ({priced} with a price), suite {suite.name} {suite.version}")
+
+
+def _facts(store: str | None, today: date) -> Iterator[Check]:
+    """Say how old the facts are, and which models of the settings and the store are no longer served."""
+    from cit_core.catalogue.facts import current_models, facts_as_of
+
+    day = max([facts_as_of(), *(model.as_of for model in current_models())])
+    old = (today - date.fromisoformat(day)).days > STALE_DAYS
+    yield Check("facts", f"prices and limits of {day}", "`cit models update`, or a newer cit-router" if old else None)
+    for id_, model in sorted(_in_use(store).items()):
+        if model.deprecated is not None and model.deprecated <= today.isoformat():
+            said = f"{id_}: no longer served since {model.deprecated}"
+            remedy = (
+                f"its maker recommends {model.successor}" if model.successor else "choose another: `cit models list`"
+            )
+            yield Check("stale model", said, remedy)
+
+
+def _in_use(store: str | None) -> dict[str, Model]:
+    """Return the public models behind the ids in the settings and the store."""
+    from cit_core.catalogue.facts import AmbiguousModel, find_model
+    from cit_core.cli._options import open_store, reads_catalogue, settings
+
+    names = {model.id: model.model or model.id for model in settings().models}
+    with suppress(CITError):  # told by the check of the store
+        if not reads_catalogue(store):
+            with open_store(store) as opened:
+                names |= {candidate.id: candidate.id for candidate in opened.candidates()}
+    found = {}
+    for id_, name in names.items():
+        with suppress(AmbiguousModel):
+            found[id_] = find_model(name)
+    return {id_: model for id_, model in found.items() if model is not None}
 
 
 def _decision(scorer: Scorer) -> Check:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "app"]
 
+UPDATES_SHOWN = 20
 app = typer.Typer(no_args_is_help=True, help="Show, add and remove the LLMs that may be chosen.")
 
 
@@ -140,6 +141,25 @@ def remove(id_: IdArgument, store: StoreOption = None, json_: JsonOption = False
 
 
 @app.command()
+def update(json_: JsonOption = False) -> None:
+    """Refresh prices, limits and end of service from installed `genai-prices` or litellm. Opens no connection."""
+    from cit_core.catalogue.refresh import refresh_facts
+
+    done = refresh_facts()
+    if json_:
+        _output.as_json({"models": done.models, "sources": done.sources, "file": str(done.file)})
+        return
+    for name, facts in list(done.models.items())[:UPDATES_SHOWN]:
+        told = ", ".join(f"{fact} {value}" for fact, value in facts.items() if fact not in ("source", "as_of"))
+        _output.say(f"{name}: {told}")
+    if len(done.models) > UPDATES_SHOWN:
+        _output.say(f"… and {len(done.models) - UPDATES_SHOWN} more")
+    _output.say(
+        f"{len(done.models)} models differ from the shipped facts, by {' and '.join(done.sources)}: {done.file}"
+    )
+
+
+@app.command()
 def sources(
     store: StoreOption = None,
     remove_: Annotated[
@@ -182,6 +202,10 @@ def add(
     ] = None,
     price_in: Annotated[float | None, typer.Option(metavar="USD", help="USD per 1M prompt tokens.")] = None,
     price_out: Annotated[float | None, typer.Option(metavar="USD", help="USD per 1M completion tokens.")] = None,
+    price_cached: Annotated[
+        float | None, typer.Option(metavar="USD", help="USD per 1M prompt tokens that the provider has cached.")
+    ] = None,
+    max_output: Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens.")] = None,
     params_b: Annotated[
         float | None, typer.Option(metavar="N", help="Total number of parameters, in billions.")
     ] = None,
@@ -189,6 +213,9 @@ def add(
     tools: Annotated[bool | None, typer.Option(help="Whether the model can call tools.", show_default=False)] = None,
     structured_output: Annotated[
         bool | None, typer.Option(help="Whether the model can be bound to a JSON schema.", show_default=False)
+    ] = None,
+    reasoning: Annotated[
+        bool | None, typer.Option(help="Whether the model thinks before it answers.", show_default=False)
     ] = None,
     modality: Annotated[
         list[str] | None,
@@ -212,6 +239,9 @@ def add(
         "context_window": context_window,
         "price_in": price_in,
         "price_out": price_out,
+        "price_cached": price_cached,
+        "max_output": max_output,
+        "reasoning": reasoning,
         "params_b": params_b,
         "released": released,
         "tools": tools,

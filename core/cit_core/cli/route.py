@@ -6,23 +6,27 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
 from cit_core.cli import _output
 from cit_core.cli._lock import lock
 from cit_core.cli._options import CheckpointOption, JsonOption, StoreOption, open_router, settings, split_ids
-from cit_core.errors import InvalidInput
+from cit_core.errors import InvalidInput, UnknownCandidate
 
 if TYPE_CHECKING:
     from cit_core.cli._decision_file import Tally
+    from cit_core.policy import Constraints
     from cit_core.router import Router
 
 __all__ = ["route"]
 
 PIPE = Path("-")
+ABILITIES = ("tools", "structured_output")
+KINDS = ("image", "audio", "video", "pdf")
 
 
 def route(
@@ -51,6 +55,22 @@ def route(
             "Default: the settings' policy, else best.",
         ),
     ] = None,
+    max_price_in: Annotated[
+        float | None, typer.Option(metavar="USD", min=0.0, help="Only with at most this price per 1M prompt tokens.")
+    ] = None,
+    max_price_out: Annotated[
+        float | None, typer.Option(metavar="USD", min=0.0, help="Only with at most this price per 1M answer tokens.")
+    ] = None,
+    max_latency: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0.0, help="Only where answers took at most this on average.")
+    ] = None,
+    needs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT", help="Only with tools, structured-output, image, audio, video or pdf. Repeatable."
+        ),
+    ] = None,
+    deny: Annotated[str | None, typer.Option(metavar="ID,ID", help="Never these models.")] = None,
     checkpoint: CheckpointOption = "mini",
     json_: JsonOption = False,
 ) -> None:
@@ -65,11 +85,37 @@ def route(
             raise InvalidInput(f"--output {target} needs --input FILE; the decision of a single TEXT is printed")
         require_text(text, "the query")
     router = (ctx.obj or open_router)(checkpoint, store, split_ids(models), parse_policy(policy or settings().policy))
+    limits = {"max_price_in": max_price_in, "max_price_out": max_price_out, "max_latency_s": max_latency}
+    router.constraints = _narrowed(router.constraints, limits, needs or [], _ids(router, deny))
     if text is not None:
         decision = router.route(text)
         _output.as_json(_output.decision_record(decision)) if json_ else _output.say(decision.explain())
     elif source is not None:
         _report(_route_file(router, source, target), target, json_=json_)
+
+
+def _narrowed(
+    own: Constraints, limits: dict[str, float | None], needs: list[str], denied: frozenset[str]
+) -> Constraints:
+    """Add the limits of this command to those of the settings; a limit that is given goes before theirs."""
+    kinds = {need.replace("-", "_") for need in needs}
+    unknown = kinds - {*ABILITIES, *KINDS}
+    if unknown:
+        known = ", ".join(need.replace("_", "-") for need in (*ABILITIES, *KINDS))
+        raise InvalidInput(f"--needs {min(unknown)!r} is nothing that a model may need; there are {known}")
+    given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
+    given |= {name: True for name in ABILITIES if name in kinds}
+    return replace(own, **given, deny=own.deny | denied, modalities=own.modalities | (kinds & {*KINDS}))
+
+
+def _ids(router: Router, text: str | None) -> frozenset[str]:
+    """Return the ids of `--deny`, which must be candidates: a typing error would deny nobody."""
+    known = [candidate.id for candidate in router.candidates]
+    ids = split_ids(text, "--deny") or []
+    for id_ in ids:
+        if id_ not in known:
+            raise UnknownCandidate(id_, known, "the router")
+    return frozenset(ids)
 
 
 def _route_file(router: Router, source: Path, target: Path) -> Tally:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
@@ -238,7 +239,7 @@ def _unmeasured(capabilities: Sequence[Capability], with_outcomes: Collection[st
     """Return candidates without outcomes where others have some, id to reason: a guess must not beat a measurement."""
     known = {capability.candidate.id for capability in capabilities if capability.results} | {*with_outcomes}
     silent = [c.candidate.id for c in capabilities if c.candidate.id not in known] if known else []
-    return {id_: f"not measured yet: `cit aptitude run ... --as {id_}`, or `cit import`" for id_ in silent}
+    return {id_: f"not measured yet: `cit aptitude run MODEL --as {quote(id_)}`, or `cit import`" for id_ in silent}
 
 
 def core_outcomes() -> OutcomeMatrix:

@@ -107,3 +107,21 @@ def test_it_says_whether_a_stores_evidence_is_fitted_and_what_helps(cit):
     assert found["remedy"].startswith("cit calibrate --store sqlite:///")
     assert cit(*found["remedy"].split()[1:]).exit_code == 0, "the remedy works"
     assert checks(cit("doctor", "--store", URL, "--json"))["evidence"]["found"].startswith("fitted on 1 questions")
+
+
+def test_a_model_that_is_no_longer_served_and_old_facts_are_named(cit, monkeypatch):
+    from cit_core.cli import doctor
+
+    class InTenYears(doctor.date):
+        @classmethod
+        def today(cls):
+            return cls(2036, 1, 1)
+
+    monkeypatch.setattr(doctor, "date", InTenYears)
+    Path("cit.toml").write_text('[[models]]\nid = "cheap"\nmodel = "gpt-5-mini"\n[[models]]\nid = "mine"')
+    found = json.loads(cit("doctor", "--json").stdout)
+    stale = [check for check in found if check["what"] == "stale model"]
+    assert [check["found"].split(":")[0] for check in stale] == ["cheap"]
+    assert "no longer served since 20" in stale[0]["found"]
+    assert "recommends gpt-" in stale[0]["remedy"]
+    assert "cit models update" in next(check for check in found if check["what"] == "facts")["remedy"]

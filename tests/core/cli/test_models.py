@@ -89,6 +89,7 @@ def test_add_with_every_fact_makes_the_store(cit):
         *("models", "add", "mine [v1]", *STORE, "--context-window", "8192", "--price-in", "0.5", "--price-out", "1.5"),
         *("--params-b", "7", "--released", "2024-05-13", "--tools", "--no-structured-output", "--modality", "text"),
         *("--modality", "image", "--license", "MIT", "--notes", "tuned on our tickets"),
+        *("--price-cached", "0.05", "--max-output", "1024", "--no-reasoning"),
     )
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"added: mine [v1] in {absolute(URL)}\n"
@@ -105,10 +106,14 @@ def test_add_with_every_fact_makes_the_store(cit):
             modalities=("text", "image"),
             license="MIT",
             notes="tuned on our tickets",
+            price_cached=0.05,
+            max_output=1024,
+            reasoning=False,
         )
     shown = cit("models", "show", "mine [v1]", *STORE).stdout
     for fact in (
         "8,192 tokens",
+        "1,024 tokens",
         "0.5 USD per 1M tokens",
         "text, image",
         "2024-05-13",

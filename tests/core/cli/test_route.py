@@ -98,6 +98,19 @@ def test_bad_input_is_one_line_and_exit_code_2(cit, arguments, says):
     assert result.stdout == ""
 
 
+def test_limits_narrow_the_choice(cit):
+    """Prices, abilities and ids, above those of the settings; what is not known never excludes a model."""
+    excluded = lambda *more: json.loads(cit("route", "Hello?", *more, "--json").stdout)["excluded"]  # noqa: E731
+    assert excluded("--max-price-out", "1", "--deny", "small") == {
+        "large": "price_out 30.0 is above 1.0 USD per 1M tokens",
+        "small": "denied",
+    }
+    assert excluded("--needs", "tools", "--needs", "image", "--max-latency", "1", "--max-price-in", "99") == {}
+    refused = cit("route", "Hello?", "--needs", "smell")
+    assert (refused.exit_code, "there are tools, structured-output, image" in refused.stderr) == (2, True)
+    assert "no candidate 'smal'" in cit("route", "Hello?", "--deny", "smal").stderr
+
+
 def test_nobody_left_is_refused_with_reasons_and_exit_code_1(cit):
     result = cit("route", "Hello?", "--models", "free [beta]", "--policy", "cost:1")
     assert result.exit_code == 1
@@ -438,12 +451,16 @@ def test_a_terminal_that_cannot_show_a_character_gets_a_question_mark(start):
 # -- the router that is opened where no test brings its own ----------------------------------------------------------
 
 
-def test_without_a_store_the_catalogue_and_the_shipped_checkpoint_decide(cit):
+def test_without_a_store_the_catalogue_and_the_shipped_checkpoint_decide(cit, monkeypatch):
     record = json.loads(cit("route", "Why is the sky blue?", "--json", open_router=None).stdout)
     assert set(record["scores"]) == {candidate.id for candidate in catalogue_candidates()}
     explained = cit("route", "Why is the sky blue?", open_router=None).stdout
     assert explained.startswith(f"{record['model']}: ")
     assert "(policy best, mini@" in explained
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = cit("route", "Why is the sky blue?", "--policy", "cost:0.01", open_router=None).stdout.splitlines()
+    assert len(lines) < 12, "reasons of one kind are folded"
+    assert all(len(line) <= 80 or "`cit " in line for line in lines)
 
 
 def test_with_a_store_its_candidates_are_chosen_among(cit):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -52,3 +53,39 @@ def test_a_suggested_command_exists_with_its_options(source: str, command: str) 
 
 def test_there_are_some() -> None:
     assert len(SUGGESTED) > 30
+
+
+def said() -> Iterator[tuple[str, str]]:
+    """Yield the commands in texts that the code says, with 1 for every value that is put in: what a user can paste."""
+    for path in SOURCES:
+        if path.suffix != ".py":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+        inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in ast.walk(tree):
+            if id(node) not in silent | inside and isinstance(node, ast.Constant | ast.JoinedStr):
+                for command in PASTED.findall(_text(node)):
+                    yield str(path.relative_to(ROOT)), " ".join("".join(command).split())
+
+
+def _text(node: ast.Constant | ast.JoinedStr) -> str:
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "1" for part in node.values)
+
+
+PASTED = re.compile(r"`(cit [^`]+)`|(?<=: )(cit [a-z][^`;()]*)")
+NAMED = {"cit train --preset paper", "cit train --preset mini", "cit train --config"}
+"""A preset or an option that a message names, no command."""
+SAID = sorted(set(said()))
+
+
+@pytest.mark.parametrize(("source", "command"), SAID, ids=lambda text: text.replace("/", "."))
+def test_a_command_that_a_message_says_can_be_pasted(source: str, command: str) -> None:
+    words = shlex.split(command.replace("…", ""))[1:]
+    here: Any = typer.main.get_command(app)
+    while words and hasattr(here, "commands") and not words[0].startswith("-"):
+        here = here.commands[words.pop(0)]
+    if words and command not in NAMED:  # a verb alone is a name
+        here.make_context("cit", words)

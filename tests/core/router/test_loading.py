@@ -86,7 +86,7 @@ def test_who_was_not_measured_does_not_win_against_who_was(scorer: FakeScorer, s
         store.add_outcomes([Outcome(candidate="large", item="i", correct=1.0, source="test")])
         decision = Router.from_store(store, scorer).route("q")
         assert decision.model == "small"
-        assert "not measured yet: `cit aptitude run ... --as large`" in decision.excluded["large"]
+        assert "not measured yet: `cit aptitude run MODEL --as large`" in decision.excluded["large"]
         assert Router.from_store(store, scorer, models=["large"]).route("q").model == "large", "it is asked for alone"
         store.release("test")
         assert Router.from_store(store, scorer).route("q").model == "large"

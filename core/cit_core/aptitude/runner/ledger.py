@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from shlex import quote
 from typing import Any
 
 from cit_core.aptitude.runner.plan import AptitudeTest, Question
@@ -215,7 +216,7 @@ def settled_candidate(given: str | Candidate, stored: Iterable[Candidate]) -> Ca
         if before not in (value, getattr(nothing, name)):
             raise InvalidInput(
                 f"{facts.id!r} has {name} {before!r} in the store and {value!r} came; "
-                "`cit models add --replace` changes what is stored"
+                f"`cit models add {quote(facts.id)} --replace` with the fact changes what is stored"
             )
     return there.model_copy(update=stated)
 

@@ -105,7 +105,7 @@ def test_facts_of_the_candidate_come_from_who_knows_them(sqlite: CapabilityStore
     run(FakeClient(skilled({})), sqlite, suite=suite, candidate=Candidate(id="fake", price_out=2.0))
     assert sqlite.candidate("fake") == Candidate(id="fake", context_window=1000, price_in=1.0, price_out=2.0)
     client = FakeClient(skilled({}))
-    with pytest.raises(InvalidInput, match=r"price_in 1\.0 in the store and 5\.0 came; `cit models add --replace`"):
+    with pytest.raises(InvalidInput, match=r"1\.0 in the store and 5\.0 came; `cit models add fake --replace`"):
         run(client, sqlite, suite=suite, candidate=Candidate(id="fake", price_in=5.0))
     assert client.calls == []
     known = catalogue_candidates()[0]
@@ -327,9 +327,9 @@ def test_a_run_that_is_cancelled_finishes_what_it_is_writing(
 ) -> None:
     """Eight answers are there and wait for the store, one after the other; the run is cancelled after the first."""
 
-    def add(ledger: Ledger, outcome: Outcome) -> bool:
+    def add(ledger: Ledger, outcome: Outcome, *costs: tuple[float, float]) -> bool:
         time.sleep(0.05)
-        return at_once(ledger, outcome)
+        return at_once(ledger, outcome, *costs)
 
     async def main() -> None:
         running = asyncio.ensure_future(arun_aptitude(client, SUITE, ITEMS, sqlite, options=RunOptions(8)))
