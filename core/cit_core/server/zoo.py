@@ -123,7 +123,6 @@ class Zoo:
             model,
             None if conversation is None else self.sticky.conversation(conversation),
             foreign,
-            strict=True,  # a client is told what is wrong with its request, as by any provider
         )
         return self.fallback.with_cool_downs(await self.router.adecide(query))
 

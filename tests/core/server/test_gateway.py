@@ -211,7 +211,6 @@ def test_nobody_is_there(tmp_path: Path) -> None:
         (b"[1]", "no JSON object"),
         (b'{"messages": []}', "needs a model"),
         (b'{"model": 3}', "needs a model"),
-        (b'{"model": "cit", "messages": []}', "empty"),
         (b'{"model": "cit", "x": ' + b"[" * 100_000, "nested too deeply"),
         (b'{"model": "cit", "x": ' + b"1" * 5_000 + b"}", "a number is too long"),
         (b'{"model": "\xff"}', "not UTF-8"),
@@ -222,6 +221,14 @@ def test_bodies_that_cannot_be_read(tmp_path: Path, content: bytes, said: str) -
         answer = httpx.post(f"{url}/v1/chat/completions", content=content)
     assert answer.status_code == 400
     assert said in answer.json()["error"]["message"]
+
+
+def test_a_picture_alone_goes_to_the_default_route(provider: ScriptedProvider, tmp_path: Path) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    body = {"model": "cit", "messages": [{"role": "user", "content": [picture]}]}
+    with gateway(tmp_path, provider.url, {"a": "ok", "b": "ok"}) as url:
+        answer = httpx.post(f"{url}/v1/chat/completions", json=body)
+    assert (answer.status_code, answer.headers["x-cit-reason"]) == (200, "default route")
 
 
 def test_a_preview_and_its_outcome_ask_nobody(provider: ScriptedProvider, tmp_path: Path) -> None:
