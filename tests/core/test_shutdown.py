@@ -34,7 +34,7 @@ def test_a_process_ends_in_order_while_daemon_threads_route(batching: str) -> No
         router = Router.from_pretrained(batching={batching})
         def work(n):
             while True:
-                router.route("word " * 200 + str(n))
+                router.route("word " * 150 + str(n))
         for n in range(16): threading.Thread(target=work, args=(n,), daemon=True).start()
         time.sleep(0.3)
         """

@@ -77,7 +77,7 @@ async def test_the_guard_guards(guarded: BlockBuster, tmp_path: Path) -> None:
         (tmp_path / "x").write_text("x")
         return 0.5
 
-    router = Router(FakeScorer(read), [Candidate(id="a")])
+    router = Router(FakeScorer(read), [Candidate(id="a")], strict=True)
     with pytest.raises(BlockingError):
         router.route("q")
     assert (await router.aroute("q")).model == "a"

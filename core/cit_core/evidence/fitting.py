@@ -21,7 +21,7 @@ from cit_core.evidence.left_out import LeftOut, Parted, kinds
 from cit_core.evidence.parts import PARTS, Regression
 from cit_core.evidence.profiles import Profiles, profile_ways
 from cit_core.evidence.regression import Ridge
-from cit_core.evidence.stacking import TRUSTED, fit_gate, fit_weights, way_scale
+from cit_core.evidence.stacking import ENOUGH, TRUSTED, fit_gate, fit_weights, way_scale
 from cit_core.evidence.text_features import BUCKETS, COUNTS, TextFeatures
 from cit_core.outcomes import OutcomeMatrix
 
@@ -168,7 +168,7 @@ def _weighed(
         fitted = way_scale(spread_SK, way_SK, correct_SK, unit_S)
         weight_P[FROM_WAY:] *= fitted.scale
         gain = fitted.gain
-        if unit_S is None:
+        if unit_S is None and len(correct_SK) < ENOUGH:
             alike_SK = parts_PSK[FROM_WAY:].sum(axis=0)
             alike = way_scale(spread_SK, alike_SK, correct_SK, scales=(1.0,), trusted=TRUSTED)
             if alike.worth > fitted.worth:

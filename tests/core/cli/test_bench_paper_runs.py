@@ -141,7 +141,7 @@ def test_a_run_routes_and_is_checked(cit: Cit, run: Path) -> None:
     assert " ms among 22 models" in found["decision"]["found"]
     done = cit("demo", "--checkpoint", str(run), "--json")
     assert done.exit_code == 0, done.stderr
-    assert len(json.loads(done.stdout)[0]["scores"]) == 22
+    assert len(json.loads(done.stdout)[0]["scores"]) == 9
     assert name != load_scorer("mini").name
 
 

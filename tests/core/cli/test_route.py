@@ -112,9 +112,9 @@ def test_limits_narrow_the_choice(cit):
 
 
 def test_nobody_left_is_refused_with_reasons_and_exit_code_1(cit):
-    result = cit("route", "Hello?", "--models", "free [beta]", "--policy", "cost:1")
+    result = cit("route", "Hello?", "--models", "free [beta]", "--deny", "free [beta]")
     assert result.exit_code == 1
-    assert "error: all 1 candidates are excluded:\n  free [beta]: no price is known" in result.stderr
+    assert "error: all 1 candidates are excluded:\n  free [beta]: denied" in result.stderr
 
 
 def test_a_file_is_decided_line_by_line(cit):
