@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Strict, TypeAdapter
 
-from cit_core.catalogue.resolve import Resolved
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.lazy import cached_property
 from cit_core.policy import Best, Constraints, Policy, QueryFacts, Scored, as_constraints, as_policy, rank
@@ -24,6 +23,9 @@ from cit_core.router.scorer import Scorer
 from cit_core.router.telemetry import Caller, tell_unpriced
 from cit_core.shutdown import uninterrupted
 from cit_core.validation import AtLeast0, each, validated
+
+if TYPE_CHECKING:
+    from cit_core.catalogue.resolve import Resolved
 
 __all__ = ["MAX_CHARACTERS", "Engine"]
 

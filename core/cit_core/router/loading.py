@@ -14,13 +14,10 @@ from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
 from cit_core.errors import CheckpointError, InvalidInput, UnknownCandidate
-from cit_core.evidence.scorer import Reader
 from cit_core.fork import renew_after_fork
 from cit_core.messages import shown
 from cit_core.records import Candidate, Capability, Suite
 from cit_core.router.scorer import Scorer
-from cit_core.runtime.checkpoint import shipped_checkpoints
-from cit_core.settings import CATALOGUE
 
 if TYPE_CHECKING:
     from cit_core.outcomes import OutcomeMatrix
@@ -160,6 +157,7 @@ def settled_store(setting: str | None) -> CapabilityStore | None:
     Raises:
         StoreError: If it cannot be opened.
     """
+    from cit_core.settings import CATALOGUE
     from cit_core.store import CapabilityStore
     from cit_core.store.url import default_file
 
@@ -279,8 +277,21 @@ def pick_candidates(capabilities: Iterable[Capability], models: Iterable[str] | 
     return [known[id_] for id_ in wanted]
 
 
-class Network(Scorer, Reader, Protocol):
-    """A scorer that evidence can correct and that gives vectors to what evidence is made of; `OnnxScorer` for one."""
+class Network(Scorer, Protocol):
+    """A scorer that evidence can correct and that gives vectors to what evidence is made of; `OnnxScorer` for one.
+
+    A `cit_core.evidence.scorer.Reader`, without importing that: a program that only imports us waits for no numerics.
+    """
+
+    name: str
+    max_tokens: int
+    encoder: str
+
+    def read(
+        self, instructions: Sequence[str], capabilities: Sequence[Capability]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return calibrated log-odds (N, K) and unit vectors (N, D), in one pass over the texts."""
+        ...
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors of texts, (len(texts), D)."""
@@ -338,6 +349,8 @@ class RunScorer:
 def is_run(checkpoint: str | Path) -> bool:
     """Return True for the folder of a finished paper-style run: an exported checkpoint has no model.json."""
     there = (_is_file(Path(checkpoint, name)) for name in ("model.json", "calibration.json"))
+    from cit_core.runtime.checkpoint import shipped_checkpoints
+
     return str(checkpoint) not in shipped_checkpoints() and all(there)
 
 

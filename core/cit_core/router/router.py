@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cit_core.catalogue.facts import facts_as_of
-from cit_core.catalogue.resolve import resolve_models
 from cit_core.errors import InvalidInput
 from cit_core.fork import no_fork
 from cit_core.messages import shown
@@ -33,9 +31,9 @@ from cit_core.router.loading import (
 )
 from cit_core.router.query import policy_or_none, queries_of, query_of
 from cit_core.router.scorer import Scorer
-from cit_core.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from cit_core.settings import Settings
     from cit_core.store import CapabilityStore
 
 __all__ = ["Router"]
@@ -152,6 +150,9 @@ class Router(Decider):
             NoCandidate: If no model is given.
             CheckpointError: If the checkpoint is missing or damaged.
         """
+        from cit_core.catalogue.facts import facts_as_of
+        from cit_core.catalogue.resolve import resolve_models
+
         given = named_candidates(models)
         opened, scorer, feedback = None, open_scorer(checkpoint), None
         if store is not None:
@@ -263,6 +264,8 @@ class Router(Decider):
             InvalidInput: If a setting cannot be used.
             StoreError: If the store cannot be opened.
         """
+        from cit_core.settings import Settings, read_settings
+
         settings = config if isinstance(config, Settings) else read_settings(config)
         limits: dict[str, Any] = {
             "policy": settings.policy if policy is None else policy,
