@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.capability import capability_from_outcomes
+from cit_core.capability import capability_from_results
 from cit_core.errors import UnknownCandidate
 from cit_core.records import Candidate, Capability, Suite, Task
 
@@ -107,19 +107,25 @@ def core_evidence() -> Any:
 def catalogue_capabilities() -> tuple[Capability, ...]:
     """Return every model in the catalogue with its profile, computed from its core responses."""
     suite, responses = core_suite(), core_responses()
-    task_of = {item: task.id for task in suite.tasks for item in suite.items[task.id]}
+    place = {item: number for number, task in enumerate(suite.tasks) for item in suite.items[task.id]}
+    task_I = np.array([place[item] for item in suite.item_ids])
     return tuple(
-        capability_from_outcomes(
-            candidate,
-            suite.tasks,
-            (
-                (task_of[item], float(mark))
-                for item, mark in zip(suite.item_ids, responses[candidate.id], strict=True)
-                if not np.isnan(mark)
-            ),
+        capability_from_results(
+            candidate, suite.tasks, _means(suite.tasks, task_I, np.asarray(responses[candidate.id]))
         )
         for candidate in catalogue_candidates()
     )
+
+
+def _means(
+    tasks: Sequence[Task], task_I: NDArray[np.intp], marks_I: NDArray[np.floating]
+) -> dict[str, tuple[float, int]]:
+    """Return task id to the mean of a model's known marks and their number."""
+    known_I = ~np.isnan(marks_I)
+    counts_T = np.bincount(task_I[known_I], minlength=len(tasks))
+    sums_T = np.bincount(task_I[known_I], weights=marks_I[known_I], minlength=len(tasks))
+    found = zip(tasks, sums_T.tolist(), counts_T.tolist(), strict=True)
+    return {task.id: (total / count, count) for task, total, count in found if count}
 
 
 def catalogue_profiles(models: Sequence[str]) -> list[Capability]:
