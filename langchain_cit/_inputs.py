@@ -256,6 +256,10 @@ class Asking:
         self.sticky.tell_off()
         return decision.model_copy(update={"warnings": (*decision.warnings, NO_CONVERSATION)})
 
+    def for_batch(self, return_exceptions: bool) -> Asking:
+        """Return what asks for a batch: a caller that takes errors as results gets that of what cannot be decided."""
+        return replace(self, strict=True) if return_exceptions and self.strict is None else self
+
     def decide_each(
         self, values: Sequence[Any], kwargs: Mapping[str, Any], configs: Sequence[RunnableConfig]
     ) -> list[Decision | CITError]:

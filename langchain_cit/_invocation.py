@@ -225,7 +225,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         config: list[RunnableConfig],
         **kwargs: Any,
     ) -> list[Any]:
-        asking = self.asking
+        asking = self.asking.for_batch(return_exceptions)
         with Batch(asking, asking.decide_each(inputs, kwargs, config), return_exceptions) as batch:
             for place, decision in batch.decisions.items():
                 dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
@@ -262,7 +262,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         config: list[RunnableConfig],
         **kwargs: Any,
     ) -> list[Any]:
-        asking = self.asking
+        asking = self.asking.for_batch(return_exceptions)
         with Batch(asking, await asking.adecide_each(inputs, kwargs, config), return_exceptions) as batch:
             for place, decision in batch.decisions.items():
                 await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
