@@ -39,8 +39,12 @@ class Body:
         return "".join([*parts, self.text[place:]]).encode("utf-8", "surrogatepass")
 
 
-def read_body(raw: bytes) -> Body:
+def read_body(raw: bytes, *, model: str | None = None) -> Body:
     """Read a JSON object.
+
+    Args:
+        raw: The bytes of the body.
+        model: The `model` of a body that names none; such a body is refused if not given.
 
     Raises:
         InvalidInput: If it is not one, is nested too deeply, or has no `model`.
@@ -52,6 +56,8 @@ def read_body(raw: bytes) -> Body:
         raise InvalidInput("the body is nested too deeply") from None
     except ValueError as error:  # no UTF-8, no JSON, a number of thousands of digits
         raise InvalidInput(f"the body is no JSON object: {_place(error)}") from None
+    if model is not None and "model" not in body.fields:
+        return Body(text, {**body.fields, "model": model}, ())
     if not isinstance(body.fields.get("model"), str):
         raise InvalidInput('the body needs a model: "cit" routes, an id of /v1/models asks for that one')
     return body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
@@ -21,6 +22,7 @@ from cit_core.provider_errors import classify
 from cit_core.records import Decision
 from cit_core.router import Router, Sticky
 from cit_core.router.concurrency import aside
+from cit_core.router.fallback import Attempts
 from cit_core.server.bodies import read_body
 from cit_core.server.meters import Meters
 from cit_core.server.prompts import read_prompt
@@ -28,7 +30,7 @@ from cit_core.server.protocols import RESPONSES, EventReader, Protocol
 from cit_core.server.relay import Answer, EmptyAnswer, ask
 from cit_core.server.traffic import Traffic
 from cit_core.server.upstreams import UpstreamError, returned
-from cit_core.server.zoo import Zoo
+from cit_core.server.zoo import ROUTED, Zoo
 from cit_core.settings import Settings
 
 __all__ = ["Gateway"]
@@ -83,64 +85,74 @@ class Gateway:
             raw: Its body.
             key: Name of its key.
         """
-        stack = AsyncExitStack()
-        zoo = stack.enter_context(self.zoo.in_use())
         began_s = time.perf_counter()
-        try:
-            body = read_body(raw)
-            prompt = read_prompt(body.fields)
-            name, conversation = self._pinned(body.fields, zoo), request.headers.get("x-cit-conversation")
-            decision = await zoo.decide(name, prompt, protocol.api, conversation)
+        async with AsyncExitStack() as stack:
+            zoo = stack.enter_context(self.zoo.in_use())
+            try:
+                body = read_body(raw)
+                name, conversation = self._pinned(body.fields, zoo), request.headers.get("x-cit-conversation")
+                decision = await zoo.decide(name, read_prompt(body.fields), protocol.api, conversation)
+            except CITError as error:
+                return _refusal(protocol, error)
             self.meters.decided(decision)
-            answer = await ask(zoo, protocol, body, request.headers, decision, stack)
-        except CITError as error:
-            await stack.aclose()
-            return _refusal(protocol, error)
-        except EmptyAnswer as error:
-            await stack.aclose()
-            return Response(error.raw, headers=returned(error.headers))
-        except UpstreamError as error:
-            await stack.aclose()
-            return _passed_on(protocol, error)
-        except (httpx.HTTPError, TimeoutError) as error:
-            await stack.aclose()
-            return _unreachable(protocol, error)
-        except BaseException:  # the caller has left: the provider is left too
-            await stack.aclose()
-            raise
+            attempts = zoo.fallback.attempts(decision, zoo.windows())
+            try:
+                answer = await ask(zoo, protocol, body, request.headers, attempts, stack)
+            except EmptyAnswer as error:
+                return Response(error.raw, headers=returned(error.headers))
+            except UpstreamError as error:
+                return _passed_on(protocol, error)
+            except (httpx.HTTPError, TimeoutError) as error:
+                return _unreachable(protocol, error)
+            finally:
+                self.meters.failed(attempts)
+                self.traffic.failed(attempts)
+            return self._begun(zoo, protocol, decision, answer, began_s, key, stack)
+
+    def _begun(
+        self,
+        zoo: Zoo,
+        protocol: Protocol,
+        decision: Decision,
+        answer: Answer,
+        began_s: float,
+        key: str,
+        stack: AsyncExitStack,
+    ) -> Response:
+        """Count an answer that has begun, and return it; a stream keeps what is in the stack."""
+        trail = _trail(decision, answer.attempts)
         self.meters.opened(answer.attempts, time.perf_counter() - began_s)
-        self._remember(protocol, answer)
+        self.traffic.opened(decision, answer.attempts, trail["x-cit-reason"])
+        self._remember(protocol, decision, answer)
         done = partial(self._done, zoo, answer, began_s, key)
-        trail = _trail(answer)
-        self.traffic.opened(answer.decision, answer.attempts, trail["x-cit-reason"])
         headers = returned(answer.headers) | trail
-        if answer.pieces is None:
-            done()
-            await stack.aclose()
-            return Response(answer.held, headers=headers)
-        return _Relay(answer, stack, done, headers)
+        if answer.pieces is not None:
+            return _Relay(answer, stack.pop_all(), done, headers)
+        done()
+        return Response(answer.held, headers=headers)
 
     def _pinned(self, fields: Mapping[str, Any], zoo: Zoo) -> str:
         """Return the model that a request names; where it goes on from a response, the one that has given it."""
         kept = self._responses.get(str(fields.get("previous_response_id")))
         return kept if kept in zoo.upstreams else str(fields["model"])
 
-    def _remember(self, protocol: Protocol, answer: Answer) -> None:
-        _keep(self._decisions, answer.decision.id, (answer.decision, answer.attempts.model))
+    def _remember(self, protocol: Protocol, decision: Decision, answer: Answer) -> None:
+        _keep(self._decisions, decision.id, (decision, answer.attempts.model))
         if protocol is RESPONSES and (id_ := _response_id(answer.held)) is not None:
             _keep(self._responses, id_, answer.attempts.model)
 
     def _done(self, zoo: Zoo, answer: Answer, began_s: float, key: str) -> None:
         candidate, took_s = zoo.candidate(answer.attempts.model), time.perf_counter() - began_s
-        self.meters.answered(candidate, answer.usage, took_s, key)
-        self.traffic.answered(candidate.id, zoo.router.candidates, answer.usage, took_s)
+        usage = answer.usage()
+        self.meters.answered(candidate, usage, took_s, key)
+        self.traffic.answered(candidate.id, zoo.router.candidates, usage, took_s)
 
     # -- decisions ----------------------------------------------------------------------------------------------------
 
     async def preview(self, raw: bytes) -> Response:
         """Decide on a request of any protocol, or on `{"input": TEXT}`, without asking a candidate."""
         with self.zoo.in_use() as zoo:
-            body = read_body(raw if b'"model"' in raw else raw.replace(b"{", b'{"model":"cit",', 1))
+            body = read_body(raw, model=ROUTED)
             decision = await zoo.decide(str(body.fields["model"]), read_prompt(body.fields), None, None)
             _keep(self._decisions, decision.id, (decision, decision.model))
             record = decision.model_dump(mode="json")
@@ -227,8 +239,6 @@ def _keep(memory: OrderedDict[str, Any], name: str, value: object) -> None:
 
 def _response_id(held: bytes) -> str | None:
     """Return the id of an answer of `/responses`, complete or begun."""
-    import json
-
     for text in (held.decode("utf-8", "replace"), *EventReader().feed(held)):
         try:
             fields = json.loads(text)
@@ -240,9 +250,8 @@ def _response_id(held: bytes) -> str | None:
     return None
 
 
-def _trail(answer: Answer) -> dict[str, str]:
+def _trail(decision: Decision, attempts: Attempts) -> dict[str, str]:
     """Return the headers with the answering candidate, and the reason."""
-    decision, attempts = answer.decision, answer.attempts
     ranked = next(one for one in decision.ranking if one.model == attempts.model)
     said = WHY.get(decision.chosen_by, f"policy {decision.policy}")
     failed = [f"{failure.model} failed: {failure.reason or failure.error}" for failure in attempts.failures]

@@ -68,10 +68,9 @@ class Meters:
         self._first_s.labels(attempts.model).observe(seconds)
         if attempts.fell_back:
             self._fallbacks.labels(attempts.model).inc()
-        self.failed(attempts)
 
     def failed(self, attempts: Attempts) -> None:
-        """Count the candidates that failed before."""
+        """Count the candidates that failed, whether another answered or not."""
         for failure in attempts.failures:
             self._failures.labels(failure.model, failure.reason or failure.error).inc()
 

@@ -7,14 +7,13 @@ caller nothing but time: the next-best is asked (`cit_core.router.fallback`).
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import httpx
 
-from cit_core.records import Decision
 from cit_core.router.fallback import Attempts
 from cit_core.router.time_limits import acall_within, aiterate_within
 from cit_core.server.bodies import Body
@@ -36,20 +35,18 @@ class Answer:
     """An answer that has begun.
 
     Attributes:
-        decision: The decision, with the order of candidates.
         attempts: Candidates that were asked, and those which failed.
         headers: Headers of the provider's response.
         held: The received part; all of it if it is not a stream.
         pieces: The rest; None if it is not a stream.
-        usage: Tokens, once they are known.
+        usage: Returns the tokens that are known so far.
     """
 
-    decision: Decision
     attempts: Attempts
     headers: Mapping[str, str]
     held: bytes
     pieces: AsyncIterator[bytes] | None
-    usage: Usage = field(default_factory=Usage)
+    usage: Callable[[], Usage]
 
 
 class _Stream:
@@ -115,7 +112,12 @@ class _Stream:
 
 
 async def ask(
-    zoo: Zoo, protocol: Protocol, body: Body, headers: Mapping[str, str], decision: Decision, stack: AsyncExitStack
+    zoo: Zoo,
+    protocol: Protocol,
+    body: Body,
+    headers: Mapping[str, str],
+    attempts: Attempts,
+    stack: AsyncExitStack,
 ) -> Answer:
     """Ask the candidates in order of the decision, until one answers.
 
@@ -124,7 +126,7 @@ async def ask(
         protocol: Protocol of the request.
         body: The request.
         headers: Headers of the request.
-        decision: The decision, with the order of candidates.
+        attempts: The attempts at this answer, which know the failures afterwards.
         stack: Holds the connection of a stream open.
 
     Raises:
@@ -132,7 +134,6 @@ async def ask(
         httpx.TransportError: The same, where no response came.
         TimeoutError: If the time is up.
     """
-    attempts = zoo.fallback.attempts(decision, zoo.windows())
     streamed = body.fields.get("stream") is True
     while True:
         with attempts.opening():
@@ -146,31 +147,28 @@ async def ask(
                     raw = await acall_within(attempts.seconds_left, response.aread())
                     usage = _check(protocol, raw, response)
                     attempts.answered()
-                    return Answer(decision, attempts, response.headers, raw, None, usage)
+                    return Answer(attempts, response.headers, raw, None, partial(Usage, *usage))
                 stream = _Stream(protocol, response, attempts)
                 held = await stream.open()
                 await stack.enter_async_context(turn.pop_all())
-                answer = Answer(decision, attempts, response.headers, held, None, stream.usage)
-                answer.pieces = _rest(stream, answer, protocol)
-                return answer
+                rest = _rest(stream, attempts, protocol)
+                return Answer(attempts, response.headers, held, rest, partial(getattr, stream, "usage"))
 
 
-async def _rest(stream: _Stream, answer: Answer, protocol: Protocol) -> AsyncIterator[bytes]:
+async def _rest(stream: _Stream, attempts: Attempts, protocol: Protocol) -> AsyncIterator[bytes]:
     """Yield the rest of a stream; where it breaks off, an error in the words of the protocol ends it."""
     try:
         async for piece in stream.rest():
             yield piece
     except (UpstreamError, httpx.TransportError, TimeoutError) as error:
-        answer.attempts.failed(error)
+        attempts.failed(error)
         if not getattr(error, "raw", b""):  # an error of the provider's own was passed on
             yield b"data: " + json.dumps(protocol.error("upstream_error", BROKEN)).encode() + b"\n\n"
     except BaseException as error:  # the caller has left: nothing was learned but that it began
-        answer.attempts.failed(error)
+        attempts.failed(error)
         raise
     else:
-        answer.attempts.answered()
-    finally:
-        answer.usage = stream.usage
+        attempts.answered()
 
 
 def _check(protocol: Protocol, raw: bytes, response: httpx.Response) -> Usage:

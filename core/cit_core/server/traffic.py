@@ -53,7 +53,6 @@ class Traffic:
     def opened(self, decision: Decision, attempts: Attempts, reason: str) -> None:
         """Note an answer that has begun."""
         self._answers[attempts.model] += 1
-        self._failures.update(failure.model for failure in attempts.failures)
         self.fallbacks += attempts.fell_back
         self._decision_ms.append(decision.latency_ms)
         costs = {one.model: one.expected_cost_usd for one in decision.ranking if one.expected_cost_usd is not None}
@@ -72,6 +71,10 @@ class Traffic:
                 "reason": reason,
             }
         )
+
+    def failed(self, attempts: Attempts) -> None:
+        """Note the candidates that failed, whether another answered or not."""
+        self._failures.update(failure.model for failure in attempts.failures)
 
     def answered(self, model: str, candidates: Sequence[Candidate], usage: Usage, seconds: float) -> None:
         """Note a complete answer: what it cost, and what every other candidate would have for as many tokens."""

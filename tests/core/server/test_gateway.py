@@ -184,6 +184,9 @@ def test_the_last_error_is_passed_on(provider: ScriptedProvider, tmp_path: Path)
         with pytest.raises(openai.APIStatusError) as refused:
             sdk.chat.completions.create(model="a", messages=ASK)
         assert refused.value.status_code == 401
+        metrics = httpx.get(f"{url}/metrics").text
+    for line in ('model="a",reason="key refused, HTTP 401"} 2.0', 'model="b",reason="rate limit, HTTP 429"} 1.0'):
+        assert f"cit_failures_total{{{line}" in metrics
     assert provider.hits["rate-limit"] == 1
 
 
@@ -235,6 +238,8 @@ def test_a_preview_and_its_outcome_ask_nobody(provider: ScriptedProvider, tmp_pa
     with gateway(tmp_path, provider.url, {"a": "ok", "b": "ok"}) as url:
         decision = httpx.post(f"{url}/v1/route", json={"input": "What is 7 times 8?"}).json()
         assert (decision["model"], [one["model"] for one in decision["ranking"]]) == ("a", ["a", "b"])
+        inner = httpx.post(f"{url}/v1/route", json={"input": "Which?", "metadata": {"model": "x"}})
+        assert inner.json()["model"] == "a"
         chat = httpx.post(f"{url}/v1/route", json={"model": "cit:best", "messages": ASK}).json()
         assert chat["policy"] == "best"
         outcome = httpx.post(f"{url}/v1/outcomes", json={"decision": decision["id"], "correct": 1})
