@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 
-__all__ = ["Calibration", "fit_calibration", "log_odds", "sigmoid"]
+__all__ = ["Calibration", "fit_calibration", "log_loss", "log_odds", "sigmoid"]
 
 Floating = TypeVar("Floating", bound=np.floating)
 EDGE = 1e-3
@@ -77,7 +77,7 @@ def fit_calibration(odds: NDArray[np.floating], correct: NDArray[np.floating]) -
         p = sigmoid(design @ weights)
         hessian = (design * (p * (1.0 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
         step = np.linalg.solve(hessian, design.T @ (y - p))
-        while _log_loss(design @ (weights + step), y) > _log_loss(design @ weights, y) and np.abs(step).max() > 1e-10:
+        while log_loss(design @ (weights + step), y) > log_loss(design @ weights, y) and np.abs(step).max() > 1e-10:
             step /= 2.0
         weights += step
         if np.abs(step).max() <= 1e-10:
@@ -85,5 +85,6 @@ def fit_calibration(odds: NDArray[np.floating], correct: NDArray[np.floating]) -
     return Calibration(slope=float(weights[0]), intercept=float(weights[1]))
 
 
-def _log_loss(z: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+def log_loss(z: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Return the negative log-likelihood of outcomes y in [0, 1] under log-odds z [nats], summed."""
     return float((np.logaddexp(0.0, z) - y * z).sum())

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cit_core.calibration import log_loss
 from cit_core.evidence.effects import Array, fit_effects
 from cit_core.evidence.left_out import LeftOut, Parted, kinds
 from cit_core.evidence.parts import PARTS, Regression
@@ -37,6 +38,8 @@ PROFILE_WAY = 1.0
 """Weight of the nearest profile tasks where there are too few questions to fit any."""
 FROM_WAY = 4
 """Parts from this one on are ways."""
+WORTH_READING = 0.005
+"""Share of the log-loss that the network must save: its own layers take a third of a decision's time."""
 
 Floats = NDArray[np.float32]
 
@@ -193,8 +196,23 @@ def _with_network(
     mean, mean_K = float(network.reference_S[mine].mean()), way_NK.mean(axis=0)
     easiness_NK = np.broadcast_to((network.reference_S[mine] - mean)[:, None], way_NK.shape)
     base_NK = level_K + weights.shift[0] + np.tensordot(weights.known_P, known.parts_PSK[:, chosen], 1)
-    weight_P, _ = fit_weights(base_NK, np.stack([easiness_NK, way_NK - mean_K]), correct_SK[chosen])
-    scale = way_scale(base_NK, weight_P[1] * (way_NK - mean_K), correct_SK[chosen]).scale
-    return weights._replace(
-        network=(float(weight_P[0]), float(weight_P[1] * scale)), network_mean=mean, network_mean_K=mean_K
-    )
+    both_2NK, correct_NK = np.stack([easiness_NK, way_NK - mean_K]), correct_SK[chosen]
+    if not _is_worth_reading(base_NK, both_2NK, correct_NK):
+        return weights
+    (easy, way), _ = fit_weights(base_NK, both_2NK, correct_NK)
+    way *= way_scale(base_NK, way * both_2NK[1], correct_NK).scale
+    return weights._replace(network=(float(easy), float(way)), network_mean=mean, network_mean_K=mean_K)
+
+
+def _is_worth_reading(base_NK: Array, both_2NK: Array, correct_NK: Array) -> bool:
+    """Return True if the network saves enough of the log-loss on questions that its weights were not fitted on."""
+    known_NK, half_N = ~np.isnan(correct_NK), np.arange(len(base_NK)) % 2
+    alone = together = 0.0
+    for half in (0, 1):
+        there, other = half_N == half, half_N != half
+        weight_2, _ = fit_weights(base_NK[other], both_2NK[:, other], correct_NK[other])
+        read_NK = base_NK[there] + np.tensordot(weight_2, both_2NK[:, there], 1)
+        known, y = known_NK[there], correct_NK[there][known_NK[there]]
+        alone += log_loss(base_NK[there][known], y)
+        together += log_loss(read_NK[known], y)
+    return alone - together >= WORTH_READING * alone

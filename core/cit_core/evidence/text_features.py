@@ -94,26 +94,16 @@ def _n_grams(text: str) -> NDArray[np.uint64]:
         edges = np.flatnonzero(np.diff(_IN_WORD[bytes_L], prepend=False, append=False))
         begin_W, end_W = edges[::2], edges[1::2]
         length = len(bytes_L)
-        found = [
-            _segments(prefix_L, np.arange(length - n + 1), np.arange(n, length + 1), n)
-            for n in CHARACTERS
-            if length >= n
-        ]
-        found += [
-            _segments(prefix_L, begin_W[: len(begin_W) - n + 1], end_W[n - 1 :], 1000 + n)
-            for n in WORDS
-            if len(begin_W) >= n
-        ]
-    return np.concatenate(found) if found else np.zeros(0, np.uint64)
-
-
-def _segments(
-    prefix_L: NDArray[np.uint64], begin_G: NDArray[np.intp], end_G: NDArray[np.intp], kind: int
-) -> NDArray[np.uint64]:
-    """Return hashes of the bytes between two places: the polynomial shifted to one exponent, and its bits stirred."""
-    hashes_G = (prefix_L[end_G] - prefix_L[begin_G]) * _POWERS[READ - begin_G] + np.uint64(kind)
-    hashes_G = (hashes_G ^ (hashes_G >> np.uint64(32))) * _MIXER
-    return np.asarray(hashes_G ^ (hashes_G >> np.uint64(32)))
+        spans = [(np.arange(length - n + 1), np.arange(n, length + 1), n) for n in CHARACTERS if length >= n]
+        spans += [(begin_W[: len(begin_W) - n + 1], end_W[n - 1 :], 1000 + n) for n in WORDS if len(begin_W) >= n]
+        if not spans:
+            return np.zeros(0, np.uint64)
+        # the polynomial of each span, shifted to one exponent, and its bits stirred
+        begin_G, end_G = (np.concatenate([span[side] for span in spans]) for side in (0, 1))
+        kind_G = np.repeat(np.array([kind for *_, kind in spans], np.uint64), [len(begin) for begin, *_ in spans])
+        hashes_G = (prefix_L[end_G] - prefix_L[begin_G]) * _POWERS[READ - begin_G] + kind_G
+        hashes_G = (hashes_G ^ (hashes_G >> np.uint64(32))) * _MIXER
+        return np.asarray(hashes_G ^ (hashes_G >> np.uint64(32)))
 
 
 def _counts(text: str) -> NDArray[np.float64]:

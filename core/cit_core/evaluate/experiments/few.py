@@ -14,6 +14,7 @@ from cit_core.calibration import sigmoid
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.baselines import IRT, Baseline, BaselineData, KNearest, Ridge
 from cit_core.evaluate.baselines.protocol import one_thread
+from cit_core.evaluate.comparison import content_blind
 from cit_core.evaluate.log_settings import measured_alike
 from cit_core.evaluate.metrics import Interval, routed
 from cit_core.evaluate.results import Cell, Column, Figure, Series, Table
@@ -22,7 +23,7 @@ from cit_core.evidence import Evidence
 from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate, Capability, Task
 
-__all__ = ["KNOWN", "LEVEL", "Halved", "evidence_scores", "few", "known_rows", "profiles"]
+__all__ = ["BLIND", "KNOWN", "LEVEL", "Halved", "evidence_scores", "few", "known_rows", "profiles"]
 
 KNOWN = (8, 16, 32, 64, 256)
 """Questions that all models have answered."""
@@ -31,7 +32,7 @@ ROUTED = 500
 """Questions of a table that are routed at most, the same for every draw."""
 NOT_OFFLINE = "RouteFM is not drawn: its package installs, its weights are fetched from a network that is not there."
 RESAMPLES = 2000
-LEVEL, EVIDENCE, SAVE = "best by the mean", "evidence", "SAVERouter"
+LEVEL, EVIDENCE, SAVE, BLIND = "best by the mean", "evidence", "SAVERouter", "content-blind"
 LEARNT: tuple[tuple[Baseline, Callable[[Mapping[str, Any]], Baseline]], ...] = (
     (KNearest((4, 8, 16, 32, 64)), lambda found: KNearest((found["neighbours"],))),
     (Ridge(), lambda found: Ridge((found["alpha"],))),
@@ -116,7 +117,8 @@ def _values(one: Halved, rows: NDArray[np.intp]) -> dict[str, Array]:
     if importlib.util.find_spec("saverouter") is not None:
         found[SAVE] = _saverouter(one, rows, asked)
     found[EVIDENCE] = evidence_scores(one, rows, asked)
-    return {name: routed(scores_NK, correct_NK) for name, scores_NK in found.items()}
+    values = {name: routed(scores_NK, correct_NK) for name, scores_NK in found.items()}
+    return {**values, BLIND: content_blind(found[EVIDENCE], correct_NK)}
 
 
 def evidence_scores(one: Halved, rows: NDArray[np.intp], asked: NDArray[np.intp]) -> Array:
@@ -214,8 +216,8 @@ def _table(one: Halved, values: Mapping[str, Mapping[int, Array]], seeds: int) -
         columns=(Column("router"), *(Column(f"{number} known", "points") for number in numbers)),
         rows=tuple(rows),
         note=f"First row: accuracy, %. Others: points above it. {seeds} draws; intervals over draws and questions. "
-        f"Evidence without the network. {NOT_OFFLINE}"
-        + ("" if SAVE in values else " SAVERouter is drawn where its package is installed."),
+        f"Evidence without the network. Content-blind: its shares of models, drawn without a look at the question. "
+        f"{NOT_OFFLINE}" + ("" if SAVE in values else " SAVERouter is drawn where its package is installed."),
         emphasis=tuple(place for place, row in enumerate(rows) if row[0] == EVIDENCE),
     )
 

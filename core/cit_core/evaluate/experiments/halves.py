@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from cit_core.evaluate.baselines import IRT, Baseline, Clusters, Forest, KNearest, MatrixFactorisation, Ridge
 from cit_core.evaluate.comparison import content_blind
-from cit_core.evaluate.experiments.few import LEVEL, Halved, evidence_scores, known_rows, profiles
+from cit_core.evaluate.experiments.few import BLIND, LEVEL, Halved, evidence_scores, known_rows, profiles
 from cit_core.evaluate.metrics import Interval, auroc, calibration_error, routed
 from cit_core.evaluate.results import Cell, Column, Figure, Table
 from cit_core.outcomes import random_zoos
 
 __all__ = ["BASELINES", "MEAN", "QUICK", "halves"]
 
-EVIDENCE, BLIND, MEAN = "evidence", "content-blind", "mean"
+EVIDENCE, MEAN = "evidence", "mean"
 OTHERS = (KNearest(), Clusters(), Ridge(), Forest((80,), trees=30), MatrixFactorisation((4,), (100.0, 300.0)))
 BASELINES: tuple[Baseline, ...] = (*OTHERS, IRT((4,), (100.0, 300.0)))
 QUICK: tuple[Baseline, ...] = (KNearest((40,)), Ridge((30.0,)))

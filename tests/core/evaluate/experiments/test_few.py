@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from bench_tables import log_table, text_vectors
 
-from cit_core.evaluate.experiments.few import EVIDENCE, LEVEL, Halved, evidence_scores, few
+from cit_core.evaluate.experiments.few import BLIND, EVIDENCE, LEVEL, Halved, evidence_scores, few
 from cit_core.evidence import Evidence
 from cit_core.outcomes import Split
 
@@ -29,7 +29,7 @@ def test_every_router_is_compared_with_the_best_by_the_mean_of_the_same_question
     assert table.title == "log: 4 models, 120 questions"
     assert [column.name for column in table.columns[1:]] == ["8 known", "32 known"], "there are no 256"
     names = [row[0] for row in table.rows]
-    assert {LEVEL, "k nearest neighbours", "ridge", "multidimensional IRT", EVIDENCE} <= {*names}
+    assert {LEVEL, "k nearest neighbours", "ridge", "multidimensional IRT", EVIDENCE, BLIND} <= {*names}
     assert [table.rows[place][0] for place in table.emphasis] == [EVIDENCE]
     drawn = {series.name: series.y for series in figure.series}
     rows = {row[0]: [cell.mean for cell in row[1:]] for row in table.rows}  # type: ignore[union-attr]
