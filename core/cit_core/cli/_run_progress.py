@@ -83,14 +83,14 @@ def tell_run(report: RunReport, url: str, command: str, options: RunOptions, *, 
     if json_:
         _output.as_json(_run_record(report, url))
         return
-    missing = report.total - report.known - report.answered
+    missing = max(0, report.total - report.known - report.answered)
     if report.failed:
         reasons = "; ".join(f"{count:,} × {reason}" for reason, count in report.reasons.items())
         _output.note(f"{len(report.failed):,} of {report.total:,} questions failed: {reasons}")
     if report.stopped is not None:
         _output.note(f"stopped: {report.stopped}")
-    if not report.asked and not missing:
-        _output.note(f"nothing to do: {report.candidate!r} has answered all {report.total:,} questions")
+    if not report.asked and (not missing or (report.published and report.error is not None)):
+        _output.note(f"nothing to do: {report.candidate!r} has answered {_asked(report)}")
     _output.say(_result(report))
     if not report.published:
         limit = "" if report.stopped is not None else f", more than the {options.max_failed:.0%} that may fail"
@@ -105,8 +105,20 @@ def _result(report: RunReport) -> str:
     if report.mean_accuracy is None:
         return f"{report.candidate}: none of {report.total:,} questions answered"
     answered = f"{report.known + report.answered:,} of {report.total:,} questions, {len(report.tasks)} tasks"
-    spent = f", {_output.usd(report.cost_usd)} spent" if report.cost_usd else ""
-    return f"{report.candidate}: {_output.percent(report.mean_accuracy)} right in {answered}{spent}"
+    if report.error is not None:
+        answered = f"estimated from {answered}, ± {_output.percent(1.96 * report.error)}"
+        return f"{report.candidate}: {_output.percent(report.mean_accuracy)} right, {answered}{_spent(report)}"
+    return f"{report.candidate}: {_output.percent(report.mean_accuracy)} right in {answered}{_spent(report)}"
+
+
+def _asked(report: RunReport) -> str:
+    return (
+        f"all {report.total:,} questions" if report.error is None else f"{report.known:,} questions, which tell enough"
+    )
+
+
+def _spent(report: RunReport) -> str:
+    return f", {_output.usd(report.cost_usd)} spent" if report.cost_usd else ""
 
 
 def _run_record(report: RunReport, url: str) -> dict[str, Any]:
@@ -124,7 +136,14 @@ def _run_record(report: RunReport, url: str) -> dict[str, Any]:
     )
     failed = [{"item": item, "reason": reason} for item, reason in report.failed]
     facts = {name: getattr(report, name) for name in names}
-    return {**facts, "accuracy": report.mean_accuracy, "tasks": report.right, "failed": failed, "store": url}
+    return {
+        **facts,
+        "accuracy": report.mean_accuracy,
+        "error": report.error,
+        "tasks": report.right,
+        "failed": failed,
+        "store": url,
+    }
 
 
 def tell_estimate(found: Estimate, *, json_: bool) -> None:
@@ -148,3 +167,5 @@ def tell_estimate(found: Estimate, *, json_: bool) -> None:
         if found.minutes is None
         else f"time    about {found.minutes:.1f} min"
     )
+    price = "" if found.adaptive_cost_usd is None else f", about ${found.adaptive_cost_usd:.4f}"
+    _output.say(f"with --adaptive: {found.adaptive_calls:,} calls at most{price}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -136,6 +137,17 @@ def run(
     retest: Annotated[
         bool, typer.Option("--retest", help="Ask every question again; earlier answers to this test are removed first.")
     ] = False,
+    adaptive: Annotated[
+        bool,
+        typer.Option(
+            "--adaptive",
+            help="Ask only the questions that tell most, and estimate the accuracies on the whole suite from them.",
+        ),
+    ] = False,
+    precision: Annotated[
+        float, typer.Option(metavar="ERROR", help="Standard error of the accuracy at which an adaptive test ends.")
+    ] = 0.02,
+    most: Annotated[int, typer.Option(metavar="N", help="Maximum number of questions of an adaptive test.")] = 100,
     json_: JsonOption = False,
 ) -> None:
     """Ask a model every question of a suite that it has not answered yet, and store each answer as it comes."""
@@ -145,6 +157,7 @@ def run(
     from cit_core.runtime import load_scorer
 
     options = RunOptions(concurrency, per_minute, timeout, attempts, max_cost_usd, max_failed, circle, retest)
+    options = replace(options, adaptive=adaptive, precision=precision, most=most)
     asked, items = suite_and_items(suite, texts, questions)
     settings = {"temperature": temperature, "max_tokens": max_tokens, "system": system, "effort": effort}
     client, candidate = _client(model, timeout, base_url=base_url, api_key_env=api_key_env, **settings)
@@ -166,6 +179,7 @@ def run(
         again = ["cit", "aptitude", "run", model, "--as", candidate.id]
         again += ["--suite", suite] if questions is None else ["--questions", str(questions)]
         again += ["--texts", texts] if texts else []
+        again += ["--adaptive"] if adaptive else []
         typed = typed_store(store)
         _run_progress.tell_run(report, opened.url, shlex.join(again), options, typed=typed, json_=json_)
     if not report.published or report.stopped is not None:

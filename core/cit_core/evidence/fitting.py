@@ -38,7 +38,7 @@ PROFILE_WAY = 1.0
 """Weight of the nearest profile tasks where there are too few questions to fit any."""
 FROM_WAY = 4
 """Parts from this one on are ways."""
-WORTH_READING = 0.005
+WORTH_READING = 0.002
 """Share of the log-loss that the network must save: its own layers take a third of a decision's time."""
 
 Floats = NDArray[np.float32]

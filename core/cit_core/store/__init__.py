@@ -18,7 +18,7 @@ wait and never see half a transaction, and each transaction that changed somethi
 from cit_core.store.bulk_load import BulkLoad
 from cit_core.store.capability_store import CapabilityStore, Snapshot
 from cit_core.store.item_merge import merge_items
-from cit_core.store.queries import ASKED, UNASSIGNED, in_batches
+from cit_core.store.queries import ADAPTIVE, ASKED, UNASSIGNED, estimate_of, in_batches
 from cit_core.store.sources import Source
 from cit_core.store.writer import (
     REFUSED_SHOWN,
@@ -29,6 +29,7 @@ from cit_core.store.writer import (
 )
 
 __all__ = [
+    "ADAPTIVE",
     "ASKED",
     "REFUSED_SHOWN",
     "UNASSIGNED",
@@ -40,6 +41,7 @@ __all__ = [
     "Snapshot",
     "Source",
     "Writer",
+    "estimate_of",
     "in_batches",
     "merge_items",
 ]

@@ -12,9 +12,10 @@ from cit_core.capability import capability_from_results
 from cit_core.errors import UnknownCandidate
 from cit_core.outcomes import UNASSIGNED
 from cit_core.records import Candidate, Capability, Item, Suite, Task, Usage
-from cit_core.store.schema import candidates, items, outcomes, sources, staged, tasks
+from cit_core.store.schema import candidates, items, outcomes, settings, sources, staged, tasks
 
 __all__ = [
+    "ADAPTIVE",
     "ASKED",
     "LOOKUP",
     "UNASSIGNED",
@@ -22,6 +23,7 @@ __all__ = [
     "candidate_key_of",
     "constants",
     "counted",
+    "estimate_of",
     "in_batches",
     "is_shown",
     "keys_of",
@@ -36,6 +38,9 @@ LOOKUP = 5_000
 """Rows asked for in one query: SQLite takes 32,766 parameters and a million characters in a statement."""
 DECIMALS = 9
 """Decimals of an accuracy: far above what the order of a sum can change, far below what can be measured."""
+ADAPTIVE = "aptitude-adaptive:"
+"""Begin of the sources of adaptive tests. Their questions are no fair draw of a task's: what counts in a capability is
+the accuracy that such a test estimates, kept as a setting of the store."""
 ASKED = "asked:"
 """Prefix of the ids of items that only feedback knows."""
 UNCACHED = {"compiled_cache": None}
@@ -159,6 +164,11 @@ def read_capabilities(
             continue
         before, already = results[candidate].get(reported[task].id, (0.0, 0))
         results[candidate][reported[task].id] = (before + total, already + count)
+    keys, ids = {candidate.id: key for key, candidate in wanted.items()}, {task.id for task in reported.values()}
+    for id_, task_id, accuracy, count in _estimates(connection, suite):
+        if id_ in keys and task_id in ids:
+            before, already = results[keys[id_]].get(task_id, (0.0, 0))
+            results[keys[id_]][task_id] = (before + accuracy * count, already + count)
     usage = _usage(connection, candidate_key)
     return [
         capability_from_results(
@@ -166,6 +176,28 @@ def read_capabilities(
         )
         for key, candidate in wanted.items()
     ]
+
+
+def estimate_of(source: str) -> str:
+    """Return the name of the setting with the accuracies that an adaptive test has estimated."""
+    return f"estimate of {source}"
+
+
+def _estimates(connection: Connection, suite: Suite | None) -> Iterator[tuple[str, str, float, int]]:
+    """Yield candidate, task, accuracy and count of every adaptive test that counts."""
+    of_suite = ADAPTIVE if suite is None else f"{ADAPTIVE}{suite.name}@{suite.version}:"
+    fair = ~_is_adaptive() | sources.c.held | sources.c.load_key.is_not(None)
+    for source in connection.scalars(select(sources.c.id).where(~fair).order_by(sources.c.id)).all():
+        if not source.startswith(of_suite):
+            continue
+        kept = select(settings.c.value).where(settings.c.name == estimate_of(source))
+        value = connection.scalar(kept.order_by(settings.c.version.desc()).limit(1)) or {}
+        for task, (accuracy, count) in value.get("tasks", {}).items():
+            yield value["candidate"], task, accuracy, count
+
+
+def _is_adaptive() -> ColumnElement[bool]:
+    return sources.c.id.like(f"{ADAPTIVE}%")
 
 
 def _usage(connection: Connection, candidate_key: int | None) -> dict[int, Usage]:
@@ -206,7 +238,9 @@ def _totals(candidate_key: int | None, assigned: CTE | None = None) -> Select[An
     With `assigned`, of (item key, task's place in the suite), only its items count, under its tasks.
     """
     table = outcomes.c
-    query = select(table.candidate_key, table.item_key, func.avg(table.correct).label("correct")).where(counted())
+    query = select(table.candidate_key, table.item_key, func.avg(table.correct).label("correct")).where(
+        counted(), table.source_key.not_in(select(sources.c.key).where(_is_adaptive()))
+    )
     if candidate_key is not None:
         query = query.where(table.candidate_key == candidate_key)
     if assigned is not None:

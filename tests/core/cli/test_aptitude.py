@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -69,6 +70,16 @@ def test_a_run_finds_out_what_a_model_knows_and_makes_it_routable(cit: Callable[
     assert accuracies() == RIGHT
     routed = cit("route", "What is 7 times 8?", "--store", URL, "--json", open_router=None)
     assert json.loads(routed.stdout)["model"] == "sly-1"
+
+
+def test_an_adaptive_run_says_that_it_estimates(cit: Callable[..., Any]) -> None:
+    with ScriptedLLM(skilled(SKILL)) as llm:
+        result = cit(*arguments(llm.base_url, "--adaptive", "--most", "12"))
+        again = cit(*arguments(llm.base_url, "--adaptive", "--most", "12"))
+        assert len(llm.requests) == 12
+    assert result.exit_code == 0, result.stderr
+    assert re.fullmatch(r"sly-1: [\d.]+% right, estimated from 12 of 12 questions, 3 tasks, ± [\d.]+%\n", result.stdout)
+    assert "nothing to do: 'sly-1' has answered 12 questions, which tell enough" in again.stderr
 
 
 def test_my_model_on_my_questions_as_the_settings_name_it(cit: Callable[..., Any], monkeypatch: Any) -> None:

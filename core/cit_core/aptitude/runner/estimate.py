@@ -37,6 +37,10 @@ class Estimate:
     """None if the prices are not known."""
     minutes: float | None
     """None if no latency was measured and no rate is set."""
+    adaptive_calls: int
+    """Maximum number of calls of an adaptive test of the same suite."""
+    adaptive_cost_usd: float | None
+    """Cost of these calls; None if the prices are not known."""
 
 
 def estimate(
@@ -60,7 +64,7 @@ def estimate(
         InvalidInput: If the items are not the suite's, one cannot be asked or graded, or the store knows other facts.
     """
     known = settled_candidate(candidate, () if store is None else store.candidates())
-    test = AptitudeTest(known.id, suite, tuple(items), options.circle)
+    test = AptitudeTest(known.id, suite, tuple(items), options.circle, options.adaptive)
     test.check()
     ledger, usage = Ledger(test, store), measured_usage(known.id, store)
     prices = Prices(known, usage.completion_tokens)
@@ -71,6 +75,8 @@ def estimate(
     missing = ledger.missing()
     questions = [q for item in missing for q in test.questions(item) if ledger.find(q) is None]
     costs = [prices.expected(question.prompt) for question in questions]
+    every = [prices.expected(question.prompt) for item in test.items for question in test.questions(item)[:1]]
+    most, of_one = min(options.most, len(every)), [cost for cost in every if cost is not None]
     return Estimate(
         candidate=known.id,
         source=test.source,
@@ -82,6 +88,8 @@ def estimate(
         measured=prices.measured,
         cost_usd=sum(cost for cost in costs if cost is not None) if prices.known else None,
         minutes=_minutes(len(questions), latencies, options),
+        adaptive_calls=most,
+        adaptive_cost_usd=most * fmean(of_one) if prices.known else None,
     )
 
 

@@ -16,7 +16,7 @@ from cit_core.aptitude.runner.plan import AptitudeTest, Question
 from cit_core.catalogue.resolve import public_candidate
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Usage
-from cit_core.store import CapabilityStore, Writer
+from cit_core.store import CapabilityStore, Writer, estimate_of
 
 __all__ = ["Ledger", "forget", "measured_usage", "settled_candidate"]
 
@@ -104,14 +104,14 @@ class Ledger:
                     "candidate= in Python)"
                 )
 
-    def open(self, candidate: str | Candidate, max_failed: float) -> None:
+    def open(self, candidate: str | Candidate, allowed: float) -> None:
         """Add the candidate, tasks and items of the outcomes to the store, and hold the sources, in one transaction.
 
-        A published test stays published while no more items are missing than may fail.
+        A published test stays published while no more items are missing than may be.
 
         Args:
             candidate: Facts that are given are added to the stored ones.
-            max_failed: Share of the items that may fail.
+            allowed: Number of items that may lack an outcome.
 
         Raises:
             InvalidInput: If the store knows other facts of the candidate or an item.
@@ -129,7 +129,7 @@ class Ledger:
                 writer.set_setting(self._name, self._note)
             for source in self._test.turn_sources:
                 writer.hold(source)
-            if not started or missing > max_failed * len(self._test.items):
+            if not started or missing > allowed:
                 writer.hold(self._test.source)
 
     def add(self, outcome: Outcome, costs: tuple[float, float] = (0.0, 0.0)) -> bool:
@@ -147,17 +147,23 @@ class Ledger:
         self._kept[outcome.source, outcome.item] = outcome
         return bool(new)
 
-    def close(self, *, stopped: bool, max_failed: float) -> bool:
+    def close(self, *, allowed: float, estimates: Mapping[str, tuple[float, int]] | None = None) -> bool:
         """Let the outcomes count if enough of them are there; returns whether they count.
 
         Args:
-            stopped: The run ended before it had tried every item: nothing new is published.
-            max_failed: Share of the items that may lack an outcome.
+            allowed: Number of items that may lack an outcome.
+            estimates: Task to accuracy and count, which count in place of the outcomes of an adaptive test.
         """
         assert self._store is not None
-        missing, items = len(self.missing()), len(self._test.items)
-        if not missing if stopped else missing <= max_failed * items:
-            self._store.release(self._test.source)
+        if len(self.missing()) <= allowed:
+            with self._store.transaction() as writer:
+                if estimates is not None:
+                    kept = {
+                        "candidate": self._test.candidate,
+                        "tasks": {task: [*told] for task, told in estimates.items()},
+                    }
+                    writer.set_setting(estimate_of(self._test.source), kept, replace=True)
+                writer.release(self._test.source)
         return self._test.source not in self._store.held()
 
 

@@ -17,6 +17,7 @@ from statistics import fmean
 from cit_core.aptitude.grading import grade, prompt, rotated
 from cit_core.errors import InvalidInput
 from cit_core.records import Item, Outcome, Suite, require_unique
+from cit_core.store import ADAPTIVE
 
 __all__ = ["AptitudeTest", "Question", "settle"]
 
@@ -54,11 +55,16 @@ class AptitudeTest:
     """Items of the suite, with texts and answers."""
     circle: int = 0
     """Rotations of each multiple-choice item; 0 asks it once."""
+    adaptive: bool = False
+    """True if only the questions that tell most are asked."""
 
     @property
     def source(self) -> str:
         """Source of the items' outcomes."""
-        plain = f"aptitude:{self.suite.name}@{self.suite.version}:{self.candidate}"
+        named = f"{self.suite.name}@{self.suite.version}:{self.candidate}"
+        if self.adaptive:
+            return f"{ADAPTIVE}{named}"
+        plain = f"aptitude:{named}"
         return f"{plain}:circle{self.circle}" if self.circle else plain
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
@@ -18,6 +18,7 @@ from types import MappingProxyType
 from cit_core.aptitude.clients import Client
 from cit_core.aptitude.clients._daemon_threads import DaemonThreads
 from cit_core.aptitude.grading import grade
+from cit_core.aptitude.runner.adaptive import AdaptiveTest, answers_of_others
 from cit_core.aptitude.runner.brake import Brake, Halted
 from cit_core.aptitude.runner.budget import Budget, Prices, require_prices
 from cit_core.aptitude.runner.ledger import Ledger, forget, measured_usage, settled_candidate
@@ -96,7 +97,7 @@ async def arun_aptitude(
     """
     candidate = client.name if candidate is None else candidate
     known = settled_candidate(candidate, store.candidates())
-    test = AptitudeTest(known.id, suite, tuple(items), options.circle)
+    test = AptitudeTest(known.id, suite, tuple(items), options.circle, options.adaptive)
     test.check()
     prices = Prices(known, measured_usage(known.id, store).completion_tokens)
     if options.max_cost_usd is not None:
@@ -105,10 +106,27 @@ async def arun_aptitude(
         forget(test, store)
     ledger = Ledger(test, store)
     ledger.check_settings(getattr(client, "settings", None) or {})
-    ledger.open(candidate, options.max_failed)
+    adaptive = _adaptive(test, ledger, store, options) if options.adaptive else None
+    allowed = options.max_failed * len(items) if adaptive is None else len(items) if adaptive.ended else -1
+    ledger.open(candidate, allowed)
     with ThreadPoolExecutor(1, "cit-store") as writer:  # its own: a client may fill the loop's default threads
-        run = _Run(client, test, ledger, prices, options, writer, progress)
+        run = _Run(client, test, ledger, prices, options, writer, progress, adaptive)
         return await run.whole()
+
+
+def _adaptive(test: AptitudeTest, ledger: Ledger, store: CapabilityStore, options: RunOptions) -> AdaptiveTest:
+    """Return the choice of questions, with the answers that are there already."""
+    chosen = AdaptiveTest(
+        [item.id for item in test.items],
+        [item.task for item in test.items],
+        answers_of_others(test.items, store, test.candidate),
+        precision=options.precision,
+        most=options.most,
+    )
+    for item in test.items:
+        if (outcome := ledger.outcome(item)) is not None:
+            chosen.learn(item.id, outcome.correct)
+    return chosen
 
 
 @dataclass
@@ -122,6 +140,7 @@ class _Run:
     options: RunOptions
     writer: Executor
     progress: Callable[[Progress], None] | None
+    adaptive: AdaptiveTest | None = None
     failed: list[tuple[str, str]] = field(default_factory=list)
     tasks: dict[str, Tally] = field(default_factory=dict)
     answered: int = 0
@@ -145,8 +164,8 @@ class _Run:
         )  # fmt: skip
 
     async def whole(self) -> RunReport:
-        """Ask every missing item, with as many workers as may ask at once."""
-        missing = self.test.in_turn(self.ledger.missing())
+        """Ask every missing item, or those that tell most, with as many workers as may ask at once."""
+        missing = self._most_telling() if self.adaptive else self.test.in_turn(self.ledger.missing())
         self._show()
 
         async def work() -> None:
@@ -167,6 +186,17 @@ class _Run:
             self.writer.submit(self.ledger.note_costs, self.failed_cost).result()  # after those that wait
         return self._report()
 
+    def _most_telling(self) -> Iterator[Item]:
+        assert self.adaptive is not None
+        items = {item.id: item for item in self.test.items}
+        while (chosen := self.adaptive.next()) is not None:
+            yield items[chosen]
+
+    @property
+    def total(self) -> int:
+        """Number of items that are asked at most."""
+        return min(self.options.most, len(self.test.items)) if self.adaptive else len(self.test.items)
+
     async def _measure(self, item: Item) -> None:
         try:
             await self._decide(item)
@@ -181,11 +211,13 @@ class _Run:
         else:
             self.answered += 1
             self._count(item)
+            if self.adaptive is not None and (outcome := self.ledger.outcome(item)) is not None:
+                self.adaptive.learn(item.id, outcome.correct)
         self._show()
 
     def _stop_if_too_many_failed(self) -> None:
         """Stop a run that can no longer be published: each further answer would be paid for nothing."""
-        items, allowed = len(self.test.items), self.options.max_failed
+        items, allowed = self.total, self.options.max_failed
         if len(self.failed) > allowed * items:
             reason, times = Counter(why for _, why in self.failed).most_common(1)[0]
             self.brake.pull(
@@ -275,7 +307,7 @@ class _Run:
 
     def _show(self) -> None:
         if self.progress is not None:
-            total, done = len(self.test.items), self.known + self.answered
+            total, done = self.total, self.known + self.answered
             tasks = MappingProxyType(dict(self.tasks))
             self.progress(
                 Progress(
@@ -292,13 +324,21 @@ class _Run:
             )
 
     def _report(self) -> RunReport:
-        stopped = self.brake.reason if self.ledger.missing() else None
-        published = self.ledger.close(stopped=stopped is not None, max_failed=self.options.max_failed)
+        if self.adaptive is None:
+            stopped = self.brake.reason if self.ledger.missing() else None
+            published = self.ledger.close(allowed=0 if stopped else self.options.max_failed * self.total)
+        else:
+            through, estimates = self._is_through(self.adaptive), self.adaptive.estimates()
+            stopped = None if through else self.brake.reason
+            published = self.ledger.close(allowed=len(self.test.items) if through else -1, estimates=estimates)
+            self.tasks = {
+                task: Tally(told.accuracy * told.questions, told.questions) for task, told in estimates.items()
+            }
         reported = {task.id: self.tasks[task.id] for task in self.test.suite.tasks if task.id in self.tasks}
         return RunReport(
             candidate=self.test.candidate,
             source=self.test.source,
-            total=len(self.test.items),
+            total=self.total,
             known=self.known,
             answered=self.answered,
             failed=tuple(self.failed),
@@ -307,7 +347,14 @@ class _Run:
             retries=self.retries,
             stopped=stopped,
             published=published,
+            error=self.adaptive.error if self.adaptive else None,
         )
+
+    def _is_through(self, adaptive: AdaptiveTest) -> bool:
+        """Return True if an adaptive test has ended, but for the few questions that may fail."""
+        tried = self.known + self.answered + len(self.failed)
+        allowed = self.options.max_failed * self.total
+        return adaptive.ended or (tried >= self.total and len(self.failed) <= allowed)
 
 
 def _storable(text: str) -> str:

@@ -41,6 +41,12 @@ class RunOptions:
     """Rotations in which a multiple-choice item is asked; all must be right. 0 asks it once, as it is."""
     retest: bool = False
     """Ask every item again: what this test gave before is removed first."""
+    adaptive: bool = False
+    """Ask only the questions that tell most, chosen by the answers so far."""
+    precision: float = 0.02
+    """Standard error of the accuracy on the suite at which an adaptive test ends."""
+    most: int = 100
+    """Maximum number of questions of an adaptive test."""
 
     def __post_init__(self) -> None:
         _require(self.concurrency >= 1, "concurrency", self.concurrency, "1 or more")
@@ -50,6 +56,9 @@ class RunOptions:
         _require(self.max_cost_usd is None or self.max_cost_usd >= 0, "max_cost_usd", self.max_cost_usd, "0 or more")
         _require(0 <= self.max_failed < 1, "max_failed", self.max_failed, "a share: 0 or more and below 1")
         _require(self.circle >= 0, "circle", self.circle, "0 or more")
+        _require(0 < self.precision < 1, "precision", self.precision, "a standard error: above 0 and below 1")
+        _require(self.most >= 1, "most", self.most, "1 or more")
+        _require(not (self.adaptive and self.circle), "circle", self.circle, "0 in an adaptive test")
 
 
 DEFAULTS = RunOptions()
@@ -76,7 +85,7 @@ class Progress:
     """Progress of a run."""
 
     total: int
-    """Number of items in the suite."""
+    """Number of items of the test, the most that are asked where it is adaptive."""
     done: int
     """Number of items with an outcome, from this run or an earlier one."""
     answered: int
@@ -102,7 +111,7 @@ class RunReport:
     source: str
     """Source of the outcomes in the store."""
     total: int
-    """Number of items in the suite."""
+    """Number of items of the test, the most that are asked where it is adaptive."""
     known: int
     """Number of items that had an outcome before this run."""
     answered: int
@@ -110,7 +119,8 @@ class RunReport:
     failed: tuple[tuple[str, str], ...]
     """(Item, reason) of each item that this run could not answer."""
     tasks: Mapping[str, Tally]
-    """Result of every task that has an answer, earlier runs included."""
+    """Result of every task that has an answer, earlier runs included. Of an adaptive test they are estimates for all of
+    a task's items, with the number of random ones that would tell as much."""
     cost_usd: float
     """Cost of this test, earlier runs included; an answer without a known price counts 0."""
     retries: int
@@ -118,6 +128,8 @@ class RunReport:
     """Reason if not every item was tried, else None."""
     published: bool
     """True if the outcomes count in the candidate's capability."""
+    error: float | None = None
+    """Standard error of the accuracy on the suite, of an adaptive test."""
 
     @property
     def asked(self) -> int:
