@@ -212,6 +212,7 @@ _OWN: Mapping[str, tuple[str, ...]] = {
     "moonshotai": ("kimi", "moonshot"),
     "zai": ("glm",),
     "mistral": ("mistral", "ministral", "magistral", "codestral", "devstral", "pixtral", "voxtral", "open-mi"),
+    "minimax": ("minimax",),
     "tencent": ("hy", "hunyuan"),
     "meta": ("llama", "muse"),
 }

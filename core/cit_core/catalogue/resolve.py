@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 from cit_core.catalogue.aliases import effort_of
+from cit_core.catalogue.default_zoo import DEFAULT_ZOO
 from cit_core.catalogue.facts import AmbiguousModel, Model, current_models, facts_as_of, find_model, similar_names
 from cit_core.catalogue.linked import Linked, average_for_price, linked, linked_capability
 from cit_core.catalogue.profiles import catalogue_capabilities
-from cit_core.errors import InvalidInput
+from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import shown
 from cit_core.records import Candidate, Capability, require_unique
 
@@ -24,6 +25,7 @@ __all__ = [
     "list_stored",
     "public_candidate",
     "public_models",
+    "public_names",
     "resolve_models",
 ]
 
@@ -115,6 +117,22 @@ def public_candidate(name: str) -> Candidate | None:
     except AmbiguousModel:
         return None
     return None if model is None else _candidate(name, model)
+
+
+def public_names(models: Sequence[str] | None) -> Sequence[str] | None:
+    """Return the names of public models, the default zoo if none are given; None if the core test measured all of them.
+
+    Raises:
+        UnknownCandidate: If a name is not known; the message names the closest.
+    """
+    if models is None:
+        return DEFAULT_ZOO
+    measured = [capability.candidate.id for capability in catalogue_capabilities()]
+    others = [name for name in models if name not in measured]
+    for name in others:
+        if not isinstance(name, str) or find_model(name) is None:
+            raise UnknownCandidate(name, [*measured, *(model.id for model in current_models())], "the catalogue")
+    return models if others else None
 
 
 def resolve_models(

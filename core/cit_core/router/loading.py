@@ -35,6 +35,7 @@ __all__ = [
     "is_network",
     "is_run",
     "is_store",
+    "listed_ids",
     "listed_models",
     "named_candidates",
     "notes_of",
@@ -264,17 +265,28 @@ def pick_candidates(capabilities: Iterable[Capability], models: Iterable[str] | 
         InvalidInput: If it is not a list of ids.
     """
     known = {capability.candidate.id: capability for capability in capabilities}
-    if models is None:
+    wanted = listed_ids(models)
+    if wanted is None:
         return list(known.values())
-    if isinstance(models, str):
-        raise InvalidInput(f"models is one text, {shown(models)}; it must be a list of ids: [{shown(models)}]")
-    if not isinstance(models, Iterable):
-        raise InvalidInput(f"models is {shown(models)}; it must be a list of ids")
-    wanted = list(models)
     for id_ in wanted:
         if not isinstance(id_, str) or id_ not in known:
             raise UnknownCandidate(id_, known, where)
     return [known[id_] for id_ in wanted]
+
+
+def listed_ids(models: object) -> list[str] | None:
+    """Return the ids that `models=` was given, or None.
+
+    Raises:
+        InvalidInput: If it is no list.
+    """
+    if models is None:
+        return None
+    if isinstance(models, str):
+        raise InvalidInput(f"models is one text, {shown(models)}; it must be a list of ids: [{shown(models)}]")
+    if not isinstance(models, Iterable):
+        raise InvalidInput(f"models is {shown(models)}; it must be a list of ids")
+    return list(models)
 
 
 class Network(Scorer, Protocol):
