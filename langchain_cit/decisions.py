@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field
 
-from cit_core.catalogue.aliases import spellings
+from cit_core.catalogue.aliases import find_id
 from cit_core.errors import CITError, InvalidInput, UnknownCandidate
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
@@ -180,15 +180,11 @@ def _candidate(label: str, given: Any, candidates: Sequence[Candidate]) -> str:
     model = _meant(given)
     names = [model] if isinstance(model, str) else [getattr(model, name, None) for name in ("model_name", "model")]
     texts = [name for name in names if isinstance(name, str) and name]
-    known = {candidate.id: {written for _, written in spellings(candidate.id)} for candidate in candidates}
-    for text in texts:
-        if text in known:
-            return text
-        for _, written in spellings(text):  # the nearest to what was given first
-            fit = [id_ for id_, all_ in known.items() if written in all_]
-            if len(fit) == 1:
-                return fit[0]
-    raise UnknownCandidate(texts[0] if texts else label, known, "the router (in labels)")
+    found = next((id_ for text in texts if (id_ := find_id(text, candidates))), None)
+    if found is None:
+        known = [candidate.id for candidate in candidates]
+        raise UnknownCandidate(texts[0] if texts else label, known, "the router (in labels)")
+    return found
 
 
 def _meant(given: Any) -> Any:

@@ -116,13 +116,16 @@ def _from_elsewhere(ids: Sequence[str], found: Settings, store: CapabilityStore 
         UnknownCandidate: If a model is not known: on a command line, that is a typing error.
     """
     from cit_core.catalogue import catalogue_candidates
+    from cit_core.catalogue.aliases import find_id
     from cit_core.catalogue.facts import current_models, find_model
     from cit_core.errors import UnknownCandidate
 
-    measured = [candidate.id for candidate in catalogue_candidates()]
-    known = measured if store is None else [candidate.id for candidate in store.candidates()]
+    candidates = catalogue_candidates() if store is None else store.candidates()
+    measured, known = [candidate.id for candidate in catalogue_candidates()], [one.id for one in candidates]
     for id_ in ids:
-        if id_ not in {*known, *measured} and found.find(id_) is None and find_model(id_) is None:
+        if id_ in {*known, *measured} or found.find(id_) is not None:
+            continue
+        if find_id(id_, candidates) is None and find_model(id_) is None:
             where = "the catalogue" if store is None else f"{store.url} and the catalogue"
             raise UnknownCandidate(id_, {*known, *measured, *(model.id for model in current_models())}, where)
     return any(map(found.find, ids)) or not {*ids} <= {*known}

@@ -25,12 +25,12 @@ from cit_core.router.loading import (
     from_catalogue,
     from_store,
     listed_ids,
-    named_candidates,
     open_scorer,
     open_store,
     pick_candidates,
     settled_store,
 )
+from cit_core.router.public_models import open_public
 from cit_core.router.query import policy_or_none, queries_of, query_of
 from cit_core.router.scorer import Scorer
 
@@ -151,32 +151,20 @@ class Router(Decider):
             NoCandidate: If no model is given.
             CheckpointError: If the checkpoint is missing or damaged.
         """
-        from cit_core.catalogue.facts import facts_as_of
-        from cit_core.catalogue.resolve import resolve_models
-
-        given = named_candidates(models)
-        opened, scorer, feedback = None, open_scorer(checkpoint), None
-        if store is not None:
-            store = open_store(store, create=True)
-            opened = from_store(store, scorer, None, evidence=True)
-            feedback = Feedback(store, opened.network)
-        measured = {} if opened is None else {c.candidate.id: c for c in opened.capabilities if c.results}
-        found = resolve_models(given, measured=measured, known_as=known_as, strict=strict)
+        opened = open_public(models, store, checkpoint, known_as, strict=strict)
         router = cls(
-            scorer if opened is None else opened.scorer,
-            [one.capability for one in found],
+            opened.scorer,
+            [one.capability for one in opened.found],
             policy=policy,
             constraints=constraints,
-            store_version=f"catalogue:{facts_as_of()}" if opened is None else opened.version,
-            feedback=feedback,
+            store_version=opened.version,
+            feedback=opened.feedback,
             batching=batching,
             default=default,
             strict=strict,
         )
-        router.basis = {one.capability.candidate.id: one for one in found}
-        router.notes = () if opened is None else opened.notes
-        address = None if store is None else store.url
-        router.origin = Origin(checkpoint=str(checkpoint), store=address, public=True)
+        router.basis = {one.capability.candidate.id: one for one in opened.found}
+        router.notes, router.origin = opened.notes, opened.origin
         return router
 
     @classmethod

@@ -476,6 +476,14 @@ def test_without_settings_todays_models_and_the_shipped_checkpoint_decide(cit, m
     assert "no models are named" not in result.stderr
 
 
+def test_a_model_of_the_store_has_several_names(cit):
+    cit("models", "add", "openai:gpt-5-mini", "--store", URL)
+    cit("models", "add", "vllm:ours", "--store", URL, "--price-in", "0.1", "--price-out", "0.2")
+    result = cit("route", "Why?", "--store", URL, "--models", "gpt-5-mini,ours", "--json", open_router=None)
+    assert set(json.loads(result.stdout)["scores"]) == {"gpt-5-mini", "ours"}, result.stderr
+    assert json.loads(cit("models", "show", "ours", "--store", URL, "--json").stdout)["id"] == "vllm:ours"
+
+
 def test_with_a_store_its_candidates_are_chosen_among(cit):
     models = [candidate.id for candidate in catalogue_candidates()[:2]]
     for id_ in models:
