@@ -13,7 +13,7 @@
 PYTHON ?= python3
 DATA ?= ../shared/data
 CASES ?= ../shared/cases
-SUITES ?= core agents-middleware agents-model llamaindex
+SUITES ?= core agents-middleware agents-model decisions llamaindex
 VENV := .venv
 DEMO_VENV := .venv-demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -153,7 +153,9 @@ def measure(scorer: OnnxScorer, repeats: int, items: Sequence[int]) -> Result:
     base = process_seconds("from langchain_core.runnables import RunnableSerializable")
     router = process_seconds("from langchain_cit import RunnableRouter")
     cold = process_seconds(
-        f"import cit_core; cit_core.Router.from_pretrained({str(scorer.checkpoint.folder)!r}).route('Prove that 2.')"
+        "import cit_core; from cit_core.catalogue import catalogue_candidates; "
+        f"cit_core.Router.from_pretrained({str(scorer.checkpoint.folder)!r}, "
+        "models=[c.id for c in catalogue_candidates()]).route('Prove that 2.')"
     )
     ratios = {
         "a decision among 16 / the bare trunk": took["route among 16"] / took["bare trunk"],

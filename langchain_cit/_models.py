@@ -18,7 +18,7 @@ from cit_core.router.options import named_models, split_effort
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
 
-__all__ = ["Models", "open_models"]
+__all__ = ["Models", "model_name", "open_models", "router_among"]
 
 Route = Runnable[Any, Any] | Callable[[Any], Any]
 Models = Iterable[str | BaseChatModel] | Mapping[str, str | Route]
@@ -56,13 +56,30 @@ def open_models(
         InvalidInput: If there is none, or one is neither of these.
         MissingExtra: If a string is given and langchain is not installed.
     """
-    named = named_models(models, _name)
+    named = named_models(models, model_name)
     routes = {name: _opened(model) if isinstance(model, str) else model for name, model in named.items()}
-    candidates = [_candidate(name, route) for name, route in routes.items()]
-    return routes, Router.from_models(candidates, store=store, strict=strict, policy=policy, constraints=constraints)
+    return routes, router_among(routes, policy, constraints, store, strict=strict)
 
 
-def _name(model: object) -> str:
+def router_among(
+    named: Mapping[str, Any],
+    policy: Policy | str | None,
+    constraints: Constraints | Mapping[str, Any] | None,
+    store: CapabilityStore | str | None,
+    *,
+    strict: bool,
+) -> Router:
+    """Return a router among models by name, none of which is opened; the other args as for `open_models`."""
+    candidates = [_candidate(name, model) for name, model in named.items()]
+    return Router.from_models(candidates, store=store, strict=strict, policy=policy, constraints=constraints)
+
+
+def model_name(model: object) -> str:
+    """Return `provider:model` as a chat model tells it.
+
+    Raises:
+        InvalidInput: If it is none, or does not tell.
+    """
     if not isinstance(model, BaseChatModel):
         raise InvalidInput(
             f"a model is {shown(model)}; it must be a 'provider:model' string or a chat model, or have a name: "

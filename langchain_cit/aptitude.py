@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from cit_core.records import Candidate
     from cit_core.store import CapabilityStore
 
-__all__ = ["ChatModelClient", "aptitude_test", "from_string"]
+__all__ = ["ChatModelClient", "aaptitude_test", "aptitude_test", "from_string"]
 
 
 class ChatModelClient:
@@ -103,7 +104,7 @@ def aptitude_test(
 
     Args:
         model: The chat model to measure.
-        store: Store of the outcomes, or its address; a test that was cut off is resumed.
+        store: Store of the outcomes, its address, or `default` for this user's own; a test that was cut off is resumed.
         suite: Name or file of a suite.
         texts: File or dataset with the suite's texts; `cit-basics` generates its own.
         candidate: Id in the store, or a record with facts; the model's name if not given.
@@ -113,10 +114,24 @@ def aptitude_test(
         InvalidInput: If the suite, the texts or an option cannot be used.
     """
     from cit_core.aptitude.measure import measure
+    from cit_core.router.loading import opened_store
+
+    asked = ChatModelClient(model)
+    with opened_store(store, create=True) as opened:
+        return measure(asked, store=opened, suite=suite, texts=texts, candidate=candidate, **options)
+
+
+async def aaptitude_test(model: BaseChatModel, *, store: CapabilityStore | str, **options: Any) -> RunReport:
+    """Measure as `aptitude_test` does, with its arguments; the event loop is never blocked."""
+    from cit_core.aptitude.measure import ameasure
     from cit_core.router.loading import open_store
 
-    opened = open_store(store, create=True)
-    return measure(ChatModelClient(model), store=opened, suite=suite, texts=texts, candidate=candidate, **options)
+    asked, opened = ChatModelClient(model), await asyncio.to_thread(open_store, store, create=True)
+    try:
+        return await ameasure(asked, store=opened, **options)
+    finally:
+        if opened is not store:
+            await asyncio.to_thread(opened.close)
 
 
 def _name(model: BaseChatModel) -> str:

@@ -5,20 +5,23 @@ Needs langchain-core 1.8 or newer, where decision models are beta.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field
 
-from cit_core.catalogue.aliases import spellings
+from cit_core.catalogue.aliases import find_id
 from cit_core.errors import CITError, InvalidInput, UnknownCandidate
 from cit_core.messages import shown
+from cit_core.policy import Constraints, Policy
 from cit_core.records import Candidate, Decision
 from cit_core.router import Query, Router
-from cit_core.router.options import as_router
+from cit_core.router.loading import listed_models
+from cit_core.router.options import as_router, named_models
 from langchain_cit._content import texts_of
 from langchain_cit._inputs import read_query
+from langchain_cit._models import model_name, router_among
 
 try:
     from langchain_core.decisions import BaseDecisionModel, Choice, ClassifierResponse
@@ -27,6 +30,9 @@ except ImportError as error:
         "CITDecisionModel needs langchain-core 1.8 or newer, which has decision models: "
         "pip install 'langchain-core>=1.8'"
     ) from error
+
+if TYPE_CHECKING:
+    from cit_core.store import CapabilityStore
 
 __all__ = ["CITDecisionModel"]
 
@@ -51,7 +57,7 @@ class CITDecisionModel(BaseDecisionModel):
 
     Example:
         choices = {"fast": ModelChoice("openai:gpt-5-mini", "easy"), "powerful": ModelChoice(large_model, "hard")}
-        ModelRouterMiddleware(choices=choices, instructions="", classifier=CITDecisionModel(router, labels=choices))
+        ModelRouterMiddleware(choices=choices, instructions="", classifier=CITDecisionModel.from_models(choices))
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -66,6 +72,36 @@ class CITDecisionModel(BaseDecisionModel):
             raise InvalidInput(f"labels is {shown(labels)}; it must be a dict: label to candidate")
         known = {label: _candidate(label, given, decides.candidates) for label, given in (labels or {}).items()}
         super().__init__(router=decides, labels=known, model=model)
+
+    @classmethod
+    def from_models(
+        cls,
+        models: Iterable[Any] | Mapping[str, Any],
+        *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
+        store: CapabilityStore | str | None = None,
+        strict: bool = False,
+        model: str = "cit-router",
+    ) -> CITDecisionModel:
+        """Decide among models that are named, with what is publicly known of them (`Router.from_models`); open none.
+
+        Args:
+            models: `provider:model` strings, chat models or `ModelChoice`s; a mapping's keys are the labels.
+            policy: What to maximise.
+            constraints: Limits on which candidates may be chosen.
+            store: Outcomes of one's own; a store or its address.
+            strict: Refuse a model of which nothing is known, and a text that cannot be decided.
+            model: Name of this model in traces.
+
+        Raises:
+            InvalidInput: If there is none, or one tells no name.
+        """
+        given = [_meant(one) for one in listed_models(models.values() if isinstance(models, Mapping) else models)]
+        named = named_models(given, model_name)
+        router = router_among(named, policy, constraints, store, strict=strict)
+        labels = dict(zip(models, named, strict=True)) if isinstance(models, Mapping) else None
+        return cls(router, labels=labels, model=model)
 
     @property
     def _provider(self) -> str:
@@ -141,15 +177,16 @@ def _conversation(state: Any) -> Any:
 
 def _candidate(label: str, given: Any, candidates: Sequence[Candidate]) -> str:
     """Return the id of the candidate that is meant by an id, a name, a chat model or a `ModelChoice`."""
-    model = getattr(given, "model", given) if hasattr(given, "criteria") else given
+    model = _meant(given)
     names = [model] if isinstance(model, str) else [getattr(model, name, None) for name in ("model_name", "model")]
     texts = [name for name in names if isinstance(name, str) and name]
-    known = {candidate.id: {written for _, written in spellings(candidate.id)} for candidate in candidates}
-    for text in texts:
-        if text in known:
-            return text
-        for _, written in spellings(text):  # the nearest to what was given first
-            fit = [id_ for id_, all_ in known.items() if written in all_]
-            if len(fit) == 1:
-                return fit[0]
-    raise UnknownCandidate(texts[0] if texts else label, known, "the router (in labels)")
+    found = next((id_ for text in texts if (id_ := find_id(text, candidates))), None)
+    if found is None:
+        known = [candidate.id for candidate in candidates]
+        raise UnknownCandidate(texts[0] if texts else label, known, "the router (in labels)")
+    return found
+
+
+def _meant(given: Any) -> Any:
+    """Return the model of a `ModelChoice`, and anything else as it is."""
+    return getattr(given, "model", given) if hasattr(given, "criteria") else given

@@ -72,7 +72,6 @@ TESTED_WITH = {
     "cit_core/server/relay.py": "core/server/test_gateway.py",
     "cit_core/server/zoo.py": "core/server/test_gateway.py",
     "cit_core/aptitude/suites/shipped.py": "core/catalogue/test_catalogue.py",
-    "cit_core/catalogue/aliases.py": "core/catalogue/test_facts.py",
     "cit_core/catalogue/profiles.py": "core/catalogue/test_catalogue.py",
     "cit_core/catalogue/score_tables.py": "core/catalogue/test_linked.py",
     "cit_core/evaluate/baselines/baseline_data.py": "core/evaluate/baselines/test_arithmetic.py",

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no reader of TOML")
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 DECLARED = [
     Requirement(text)
@@ -44,6 +45,25 @@ def test_a_private_module_has_an_upper_bound(name: str) -> None:
         specifier.operator == "<" for found in DECLARED if found.name == name for specifier in found.specifier
     )
     assert bounded or not used
+
+
+def test_where_we_work_decision_models_are_there() -> None:
+    """Their tests would be skipped with an older langchain-core."""
+    pins = dict(line.split(";")[0].strip().split("==") for line in CONSTRAINTS.splitlines() if "==" in line[:60])
+    assert [int(part) for part in pins["langchain-core"].split(".")[:2]] >= [1, 8]
+
+
+def test_without_decision_models_all_but_their_router_works() -> None:
+    """They came with langchain-core 1.8; here their module is hidden."""
+    code = (
+        "import sys; sys.modules['langchain_core.decisions'] = None\n"
+        "from langchain_cit import ChatCIT, RunnableRouter\n"
+        "print(ChatCIT.__name__, RunnableRouter.__name__)\n"
+        "from langchain_cit import CITDecisionModel\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.stdout, done.returncode) == ("ChatCIT RunnableRouter\n", 1)
+    assert done.stderr.strip().endswith("has decision models: pip install 'langchain-core>=1.8'")
 
 
 def test_no_extra_is_empty() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cit_core import Candidate, CapabilityStore, Router
+from cit_core.catalogue.default_zoo import DEFAULT_ZOO
 from cit_core.errors import InvalidInput
 from cit_core.settings import read_settings
 
@@ -104,9 +105,13 @@ def test_a_router_is_opened_as_the_settings_say() -> None:
     assert Router.from_config(policy="best").policy.name == "best"
 
 
-def test_without_models_the_store_is_routed_among_and_without_one_the_catalogue() -> None:
+def test_without_models_the_store_is_routed_among_and_without_one_what_the_keys_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with CapabilityStore() as store:  # this user's own
         store.add_candidates([Candidate(id="mine")])
     assert [candidate.id for candidate in Router.from_config().candidates] == ["mine"]
     Path("cit.toml").write_text('[router]\nstore = "catalogue"')
-    assert len(Router.from_config().candidates) == 22
+    assert [candidate.id for candidate in Router.from_config().candidates] == list(DEFAULT_ZOO)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "x")
+    assert {c.id.partition(":")[0] for c in Router.from_config().candidates} == {"anthropic"}

@@ -36,7 +36,7 @@ from cit_core.errors import InvalidInput, MissingExtra, Refused, Transient
 from cit_core.records import Suite, Task
 from cit_core.router import FakeScorer, Router
 from cit_core.store import CapabilityStore
-from langchain_cit.aptitude import ChatModelClient, aptitude_test, from_string
+from langchain_cit.aptitude import ChatModelClient, aaptitude_test, aptitude_test, from_string
 
 
 class Scripted(BaseChatModel):
@@ -269,3 +269,25 @@ async def test_models_are_usable_before_between_and_after_their_aptitude_tests(t
         for model in models:
             model.root_client.close()
             await model.root_async_client.close()
+
+
+@pytest.mark.parametrize("at", ["default", "sqlite:///mine.db"])
+async def test_its_store_may_be_named_and_waited_for(
+    suite_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """`default` is the store that the command line and `Router.from_config` read."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    where: dict[str, Any] = {"suite": str(suite_file), "texts": suite_file.with_name("texts.jsonl"), "store": at}
+    seen: list[int] = []
+    model = FakeListChatModel(responses=["Answer: 2"])
+    report = await aaptitude_test(model, candidate="one", progress=lambda now: seen.append(now.done), **where)
+    assert (report.published, seen[-1]) == (True, 2)
+    await asyncio.to_thread(aptitude_test, model, candidate="two", **where)
+    with CapabilityStore(None if at == "default" else at) as store:
+        assert ([candidate.id for candidate in store.candidates()], store.outcome_count()) == (["one", "two"], 4)
+    if at == "default":
+        found = await asyncio.to_thread(Router.from_config)
+        assert [candidate.id for candidate in found.candidates] == ["one", "two"]
+    with pytest.raises(InvalidInput, match="store is 7; it must be a CapabilityStore, the address of one"):
+        await aaptitude_test(model, **(where | {"store": 7}))

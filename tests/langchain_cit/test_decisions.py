@@ -1,11 +1,15 @@
 """A decision model of LangChain over a router: in its own terms, and inside LangChain's own middleware."""
 
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
 from scripted import Scripted
+from scripted_llm import ScriptedLLM
+from scripted_provider import ScriptedProvider
 
 from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.policy import Constraints
@@ -81,6 +85,21 @@ def test_a_label_may_mean_a_candidate_by_its_name_or_model(means: Any) -> None:
     assert (answer.choice, answer.probabilities) == ("powerful", {"fast": 0.6, "powerful": 0.8})
 
 
+def test_it_is_made_of_names_alone() -> None:
+    """With what the catalogue knows; no model is opened, so no key is needed."""
+    names = ["openai:gpt-5-nano", "google_genai:gemini-3-pro-preview"]
+    labelled = {"fast": Choosing(names[0]), "powerful": names[1]}
+    for models, labels in ((names, names), (labelled, list(labelled))):
+        model = CITDecisionModel.from_models(models, policy="threshold:0.8")
+        answer = model.invoke({"state": "What is 2 + 2?", "questions": {"route": choice(*labels)}}).choices["route"]
+        assert answer.choice == labels[0]
+        assert set(answer.probabilities) == set(labels)
+    known = CITDecisionModel.from_models([Scripted(model_name="gpt-5-mini")]).router.candidates[0]
+    assert known.price_out is not None
+    with pytest.raises(InvalidInput, match="a model is 3"):
+        CITDecisionModel.from_models([3])
+
+
 def test_a_candidate_that_may_not_be_chosen_has_no_chance() -> None:
     model = CITDecisionModel(zoo(constraints=Constraints(deny=frozenset({"gpt-5-large"}))))
     answer = model.invoke({"state": "q", "questions": {"route": choice("small", "gpt-5-large")}}).choices["route"]
@@ -116,3 +135,17 @@ async def test_it_is_the_classifier_of_langchains_own_middleware(how: str) -> No
     asked = {"messages": [HumanMessage("hi")]}
     found = agent.invoke(asked) if how == "invoke" else await agent.ainvoke(asked)
     assert found["messages"][-1].text == "gpt-5-large says: hi"
+
+
+def test_the_page_about_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LangChain's own agent and middleware, the real SDKs, and providers on loopback."""
+    page = (Path(__file__).parents[2] / "docs" / "langchain.md").read_text("utf-8")
+    (block,) = re.findall(r"```python no-run: it calls[^\n]*test_decisions[^\n]*\n(.*?)```", page, re.S)
+    names: dict[str, Any] = {}
+    with ScriptedLLM(lambda _: "391") as openai, ScriptedProvider() as anthropic:
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        monkeypatch.setenv("OPENAI_BASE_URL", openai.base_url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", f"{anthropic.url}/ok")
+        exec(compile(block, "langchain.md", "exec"), names)
+    assert (names["result"]["messages"][-1].text, names["result"]["model_route"].choice) == ("391", "fast")

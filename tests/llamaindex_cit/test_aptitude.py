@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from cit_core.errors import InvalidInput, Refused, Transient
 from cit_core.records import Suite, Task
 from cit_core.router import FakeScorer, Router
 from cit_core.store import CapabilityStore
-from llamaindex_cit.aptitude import LLMClient, aptitude_test, from_string
+from llamaindex_cit.aptitude import LLMClient, aaptitude_test, aptitude_test, from_string
 
 
 class Scripted(CustomLLM):
@@ -195,3 +196,25 @@ def test_one_line_measures_an_llm_and_a_router_may_choose_it(suite_file: Path, t
         )
         [capability] = Router.from_store(store, FakeScorer({"scripted-7b": 0.9})).capabilities
     assert capability.mean_accuracy == 0.5
+
+
+@pytest.mark.parametrize("at", ["default", "sqlite:///mine.db"])
+async def test_its_store_may_be_named_and_waited_for(
+    suite_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """`default` is the store that the command line and `Router.from_config` read."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    where: dict[str, Any] = {"suite": str(suite_file), "texts": suite_file.with_name("texts.jsonl"), "store": at}
+    seen: list[int] = []
+    model = Scripted(gives=response("Answer: 2"))
+    report = await aaptitude_test(model, candidate="one", progress=lambda now: seen.append(now.done), **where)
+    assert (report.published, seen[-1]) == (True, 2)
+    await asyncio.to_thread(aptitude_test, model, candidate="two", **where)
+    with CapabilityStore(None if at == "default" else at) as store:
+        assert ([candidate.id for candidate in store.candidates()], store.outcome_count()) == (["one", "two"], 4)
+    if at == "default":
+        found = await asyncio.to_thread(Router.from_config)
+        assert [candidate.id for candidate in found.candidates] == ["one", "two"]
+    with pytest.raises(InvalidInput, match="store is 7; it must be a CapabilityStore, the address of one"):
+        await aaptitude_test(model, **(where | {"store": 7}))

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 
-__all__ = ["effort_of", "normalised", "spellings", "undated"]
+from cit_core.errors import InvalidInput
+from cit_core.records import Candidate
+
+__all__ = ["AmbiguousModel", "effort_of", "find_id", "normalised", "spellings", "undated"]
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """Reasoning efforts that a name may end with, as in `gpt-5-mini@low`."""
@@ -17,6 +22,10 @@ BEDROCK_MAKER = re.compile(
 )
 BEDROCK_VERSION = re.compile(r"-v\d+(?::\d+)?$|:\d+$")
 DATE = re.compile(r"-(?:20\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])|(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))$")
+
+
+class AmbiguousModel(InvalidInput):
+    """A name that several models have, with the choices."""
 
 
 def effort_of(name: str) -> tuple[str, str | None]:
@@ -48,28 +57,75 @@ def spellings(name: str) -> list[tuple[str | None, str]]:
         Pairs of provider, None where the name does not say, and normalised name.
     """
     found: list[tuple[str | None, str]] = []
-
-    def add(provider: str | None, written: str) -> None:
+    for provider, written in _readings(name):
         short = normalised(written)
         for form in (short, undated(short)):
             if form and (provider, form) not in found:
                 found.append((provider, form))
+    return found
 
-    add(None, name)
+
+def find_id(name: str, candidates: Iterable[Candidate]) -> str | None:
+    """Find the candidate of the model and effort that a name means.
+
+    Args:
+        name: Name in an application, as `spellings` reads it. `openai:gpt-5-mini` means the candidate `gpt-5-mini`, and
+            the reverse; two snapshots with different dates are different models.
+        candidates: Candidates of a store or a router; each is known by its id and its aliases.
+
+    Returns:
+        The id; None if no candidate has this name.
+
+    Raises:
+        AmbiguousModel: If several have it, and the name does not say whose is meant.
+    """
+    known = list(candidates)
+    if any(candidate.id == name for candidate in known):
+        return name
+    model, effort = effort_of(name)
+    literal, forms = _forms(model)
+    found = {}
+    for candidate in known:
+        own_effort = candidate.effort or effort_of(candidate.id)[1]
+        for other in (candidate.id, *candidate.aliases):
+            theirs, its_effort = effort_of(other)
+            their_literal, their_forms = _forms(theirs)
+            if effort == (its_effort or own_effort) and (literal & their_forms or forms & their_literal):
+                found[candidate.id] = _provider(candidate.id)
+    if len(found) > 1 and (provider := _provider(model)):
+        found = {id_: its for id_, its in found.items() if its == provider} or found
+    if len(found) > 1:
+        raise AmbiguousModel(f"{name!r} may be one of {', '.join(sorted(found))}; write the one that is meant")
+    return next(iter(found), None)
+
+
+@lru_cache(maxsize=4096)
+def _forms(name: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the normalised readings of a name, as written and also without their dates."""
+    literal = frozenset(normalised(written) for _, written in _readings(name)) - {""}
+    return literal, literal | {undated(form) for form in literal}
+
+
+def _provider(name: str) -> str | None:
+    """Return the provider that a name says last: the maker behind a reseller."""
+    return next((provider for provider, _ in reversed(_readings(name)) if provider), None)
+
+
+def _readings(name: str) -> list[tuple[str | None, str]]:
+    """List pairs of provider and name, the most literal first."""
+    found: list[tuple[str | None, str]] = [(None, name)]
     bare = name.strip()
     head, colon, rest = bare.partition(":")
     provider = None
     if colon and "/" not in head and "." not in head and not head.startswith("arn") and rest:
         provider, bare = head.lower(), rest
-        add(provider, bare)
+        found.append((provider, bare))
     bare = _unwrapped(bare)
     if "/" in bare:
         *makers, bare = bare.split("/")
         provider = makers[-1].lower()
-        add(provider, bare)
-    add(provider, re.sub(r"@(?:\d+|default|latest)$", "", bare))
-    add(None, bare)
-    return found
+        found.append((provider, bare))
+    return [*found, (provider, re.sub(r"@(?:\d+|default|latest)$", "", bare)), (None, bare)]
 
 
 def _unwrapped(name: str) -> str:

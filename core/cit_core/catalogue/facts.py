@@ -17,8 +17,7 @@ from typing import Any
 
 import platformdirs
 
-from cit_core.catalogue.aliases import effort_of, normalised, spellings, undated
-from cit_core.errors import InvalidInput
+from cit_core.catalogue.aliases import AmbiguousModel, effort_of, normalised, spellings, undated
 
 __all__ = [
     "AmbiguousModel",
@@ -54,10 +53,6 @@ PROVIDERS = {
 """Names that frameworks and resellers give to a maker."""
 TAILS = re.compile(r"(-\d{4})?-preview$|(-instruct|-it)?(-fp8)?$")
 CLAUDE = re.compile(r"^claude-(\d(?:-\d)?)-(haiku|sonnet|opus)$")
-
-
-class AmbiguousModel(InvalidInput):
-    """A name that several models have, with the choices."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +207,7 @@ _OWN: Mapping[str, tuple[str, ...]] = {
     "moonshotai": ("kimi", "moonshot"),
     "zai": ("glm",),
     "mistral": ("mistral", "ministral", "magistral", "codestral", "devstral", "pixtral", "voxtral", "open-mi"),
+    "minimax": ("minimax",),
     "tencent": ("hy", "hunyuan"),
     "meta": ("llama", "muse"),
 }

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from cit_core.catalogue.aliases import effort_of
+from cit_core.catalogue.aliases import effort_of, find_id
+from cit_core.catalogue.default_zoo import DEFAULT_ZOO
 from cit_core.catalogue.facts import AmbiguousModel, Model, current_models, facts_as_of, find_model, similar_names
 from cit_core.catalogue.linked import Linked, average_for_price, linked, linked_capability
 from cit_core.catalogue.profiles import catalogue_capabilities
-from cit_core.errors import InvalidInput
+from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import shown
 from cit_core.records import Candidate, Capability, require_unique
 
@@ -24,6 +25,7 @@ __all__ = [
     "list_stored",
     "public_candidate",
     "public_models",
+    "public_names",
     "resolve_models",
 ]
 
@@ -40,11 +42,13 @@ class Resolved:
         basis: `measured` by questions that it answered, `linked` from published scores, or the `average` of models of
             its price.
         because: Source of the profile, in words.
+        stored: Id under which the store knows it; None if it does not.
     """
 
     capability: Capability
     basis: Basis
     because: str
+    stored: str | None = None
 
 
 @dataclass(frozen=True)
@@ -117,10 +121,26 @@ def public_candidate(name: str) -> Candidate | None:
     return None if model is None else _candidate(name, model)
 
 
+def public_names(models: Sequence[str] | None) -> Sequence[str] | None:
+    """Return the names of public models, the default zoo if none are given; None if the core test measured all of them.
+
+    Raises:
+        UnknownCandidate: If a name is not known; the message names the closest.
+    """
+    if models is None:
+        return DEFAULT_ZOO
+    measured = [capability.candidate.id for capability in catalogue_capabilities()]
+    others = [name for name in models if name not in measured]
+    for name in others:
+        if not isinstance(name, str) or find_model(name) is None:
+            raise UnknownCandidate(name, [*measured, *(model.id for model in current_models())], "the catalogue")
+    return models if others else None
+
+
 def resolve_models(
     models: Iterable[str | Candidate],
     *,
-    measured: Mapping[str, Capability] | None = None,
+    stored: Iterable[Capability] = (),
     known_as: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> list[Resolved]:
@@ -129,7 +149,8 @@ def resolve_models(
     Args:
         models: Names as an application writes them (`cit_core.catalogue.aliases`), with an effort where one is meant:
             `openai:gpt-5-mini@low`; or candidates; their own facts go before public ones.
-        measured: Profiles of one's own by id; they go before anything that is publicly known.
+        stored: Profiles and facts of one's own, under these ids or other names of the same models; they go before
+            anything that is publicly known.
         known_as: For ids of one's own making, the name of the model: `{"fast": "gpt-5-mini"}`.
         strict: Refuse a model that is not known at all; otherwise it counts as an average model of its price.
 
@@ -141,26 +162,33 @@ def resolve_models(
     """
     given = [Candidate(id=model) if isinstance(model, str) else model for model in models]
     require_unique((candidate.id for candidate in given), "models")
-    own, names = measured or {}, known_as or {}
+    own, names = {capability.candidate.id: capability for capability in stored}, known_as or {}
     public = {capability.candidate.id: capability for capability in catalogue_capabilities()}
-    return [
-        _own(own[candidate.id])
-        if candidate.id in own
-        else _with_facts(_public(names.get(candidate.id, candidate.id), public, strict), candidate)
-        for candidate in given
-    ]
+    found = []
+    for candidate in given:
+        name = names.get(candidate.id, candidate.id)
+        id_ = candidate.id if candidate.id in own else find_id(name, (one.candidate for one in own.values()))
+        known = _public(name, public, strict) if id_ is None else _stored(name, own[id_], public)
+        found.append(_with_facts(known, candidate))
+    return found
+
+
+def _stored(name: str, own: Capability, public: Mapping[str, Capability]) -> Resolved:
+    """Return a model of the store: its profile if it was measured, and its facts before public ones."""
+    questions = sum(result.count for result in own.results)
+    if questions:
+        profile = own.model_copy(update={"candidate": public_candidate(name) or Candidate(id=name)})
+        found = Resolved(profile, "measured", f"{questions:,} answers in the store")
+    else:
+        found = _public(name, public, strict=False)
+    return replace(_with_facts(found, own.candidate), stored=own.candidate.id)
 
 
 def _with_facts(found: Resolved, given: Candidate) -> Resolved:
-    """Let the facts that were given go before public ones."""
-    facts = given.model_dump(include=given.model_fields_set, exclude_none=True)
+    """Let the facts that were given go before others."""
+    facts = given.model_dump(include=given.model_fields_set, exclude_defaults=True)
     candidate = found.capability.candidate.model_copy(update=facts)
     return replace(found, capability=found.capability.model_copy(update={"candidate": candidate}))
-
-
-def _own(capability: Capability) -> Resolved:
-    questions = sum(result.count for result in capability.results)
-    return Resolved(capability, "measured", f"{questions:,} answers in the store")
 
 
 def _public(name: str, public: Mapping[str, Capability], strict: bool) -> Resolved:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -69,12 +70,13 @@ def settings() -> Settings:
 
 
 def open_router(checkpoint: str, store: str | None, models: Sequence[str] | None, policy: Policy) -> Router:
-    """Build the router of `cit route`: among the models that are named, those of a store, or the shipped catalogue.
+    """Build the router of `cit route`: among the models that are named, those of a store, or today's of the catalogue.
 
     Raises:
         UnknownCandidate: If a model is not known at all.
         NoCandidate: If the store holds no candidate.
     """
+    from cit_core.catalogue.default_zoo import zoo_for
     from cit_core.router import Router
     from cit_core.router.loading import open_scorer
 
@@ -85,8 +87,26 @@ def open_router(checkpoint: str, store: str | None, models: Sequence[str] | None
         if wanted is not None and _from_elsewhere(wanted, found, opened):
             return Router.from_config(found.among(wanted), store=opened, checkpoint=checkpoint, **limits)
         if opened is None:
-            return Router.from_pretrained(checkpoint, models=wanted, **limits)
+            zoo = zoo_for(os.environ) if wanted is None else wanted
+            router = Router.from_pretrained(checkpoint, models=zoo, **limits)
+            if wanted is None:
+                _name_default_zoo(len(zoo))
+            return router
         return Router.from_store(opened, open_scorer(checkpoint), models=wanted, **limits)
+
+
+def _name_default_zoo(number: int) -> None:
+    """Say on stderr which models stand in for those that nobody named."""
+    from cit_core.catalogue.default_zoo import keys_of
+    from cit_core.cli import _output
+    from cit_core.settings import FILE
+
+    keys = " and ".join(keys_of(os.environ).values())
+    which = f"for which there is {keys}" if keys else "that people call today"
+    _output.note(
+        f"no models are named: routed among {number} {which}; name yours with --models, CIT_MODELS or [[models]] in "
+        f"{FILE}"
+    )
 
 
 def _from_elsewhere(ids: Sequence[str], found: Settings, store: CapabilityStore | None) -> bool:
@@ -96,13 +116,16 @@ def _from_elsewhere(ids: Sequence[str], found: Settings, store: CapabilityStore 
         UnknownCandidate: If a model is not known: on a command line, that is a typing error.
     """
     from cit_core.catalogue import catalogue_candidates
+    from cit_core.catalogue.aliases import find_id
     from cit_core.catalogue.facts import current_models, find_model
     from cit_core.errors import UnknownCandidate
 
-    measured = [candidate.id for candidate in catalogue_candidates()]
-    known = measured if store is None else [candidate.id for candidate in store.candidates()]
+    candidates = catalogue_candidates() if store is None else store.candidates()
+    measured, known = [candidate.id for candidate in catalogue_candidates()], [one.id for one in candidates]
     for id_ in ids:
-        if id_ not in {*known, *measured} and found.find(id_) is None and find_model(id_) is None:
+        if id_ in {*known, *measured} or found.find(id_) is not None:
+            continue
+        if find_id(id_, candidates) is None and find_model(id_) is None:
             where = "the catalogue" if store is None else f"{store.url} and the catalogue"
             raise UnknownCandidate(id_, {*known, *measured, *(model.id for model in current_models())}, where)
     return any(map(found.find, ids)) or not {*ids} <= {*known}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
+from cit_core.catalogue.default_zoo import DEFAULT_ZOO
 from cit_core.cli import _output
 from cit_core.cli._options import CheckpointOption, JsonOption
 
@@ -15,19 +16,8 @@ if TYPE_CHECKING:
     from cit_core.records import Decision, Ranked
     from cit_core.router import Router
 
-__all__ = ["MODELS", "POLICY", "QUESTIONS", "demo"]
+__all__ = ["POLICY", "QUESTIONS", "demo"]
 
-MODELS = (
-    "gpt-5-nano",
-    "gpt-5-mini",
-    "gpt-5.1",
-    "claude-haiku-4-5",
-    "claude-sonnet-4-5",
-    "claude-opus-4-5",
-    "gemini-2.5-flash",
-    "gemini-3-pro-preview",
-    "deepseek-v3.2",
-)
 QUESTIONS = (
     "What is the capital of Australia?",
     "What is 17 times 23?",
@@ -39,8 +29,8 @@ QUESTIONS = (
     "Is there a contract at common law, and when was it formed?",
     "Compute the integral of x^2 e^{-x^3} from 0 to infinity and justify each step.",
 )
-POLICY = "threshold:0.8"
-"""The cheapest model with P of 80 % or more; the best one if none has it."""
+POLICY = "threshold:0.85"
+"""The cheapest model with P of 85 % or more; the best one if none has it."""
 POLICIES = ("best", POLICY, "cost:0.05")
 """`cost:0.05`: a correct answer is worth five cents."""
 
@@ -49,14 +39,14 @@ def demo(checkpoint: CheckpointOption = "mini", json_: JsonOption = False) -> No
     """Route eight questions among models that people call today: offline, on the CPU, without a key."""
     from cit_core.router import Router
 
-    router = Router.from_models(MODELS, checkpoint=checkpoint, policy=POLICY)
+    router = Router.from_models(DEFAULT_ZOO, checkpoint=checkpoint, policy=POLICY)
     router.route(QUESTIONS[0])  # warm up: the first decision also reads all capabilities
     decisions = [router.route(question) for question in QUESTIONS]
     if json_:
         records = [_output.decision_record(decision, place) for place, decision in enumerate(decisions, start=1)]
         _output.as_json([{"question": text, **record} for text, record in zip(QUESTIONS, records, strict=True)])
         return
-    title = f"{len(QUESTIONS)} questions among {len(MODELS)} models: the cheapest with P of 80 % ({POLICY})"
+    title = f"{len(QUESTIONS)} questions among {len(DEFAULT_ZOO)} models: the cheapest with P of 85 % ({POLICY})"
     _output.show(_decisions_table(decisions, title))
     _output.show(_policy_table(router))
     hardest = min(decisions, key=lambda decision: decision.probability)
@@ -64,7 +54,7 @@ def demo(checkpoint: CheckpointOption = "mini", json_: JsonOption = False) -> No
     milliseconds = median(decision.latency_ms for decision in decisions)
     _output.say(f"{milliseconds:.1f} ms for a decision, no LLM called. P is the probability of a correct answer.\n")
     _output.say("Next: cit models list")
-    _output.say(f"      cit route 'a question of yours' --models {MODELS[1]},{MODELS[3]}")
+    _output.say(f"      cit route 'a question of yours' --policy {POLICY}")
 
 
 def _decisions_table(decisions: Sequence[Decision], title: str) -> Table:
@@ -79,8 +69,8 @@ def _decisions_table(decisions: Sequence[Decision], title: str) -> Table:
 def _policy_table(router: Router) -> Table:
     """Build a table of what each policy would cost, below the best single model."""
     by_policy = {name: [d.ranking for d in router.route_many(QUESTIONS, policy=name)] for name in POLICIES}
-    single = {model: [_of(model, ranking) for ranking in by_policy["best"]] for model in MODELS}
-    best = max(MODELS, key=lambda model: _mean(single[model]))
+    single = {model: [_of(model, ranking) for ranking in by_policy["best"]] for model in DEFAULT_ZOO}
+    best = max(DEFAULT_ZOO, key=lambda model: _mean(single[model]))
     chosen = {f"always {best}": single[best]}
     chosen |= {name: [ranking[0] for ranking in rankings] for name, rankings in by_policy.items() if name != "best"}
     rows = [

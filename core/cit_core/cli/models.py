@@ -110,13 +110,14 @@ def show(
 def _find(id_: str, store: str | None) -> tuple[Listed, dict[str, str] | None]:
     """Return a model of the store, or else of the catalogue if no store was named; and its provenance there."""
     from cit_core.catalogue import catalogue_capabilities, provenance
+    from cit_core.catalogue.aliases import find_id
     from cit_core.catalogue.facts import find_model
     from cit_core.catalogue.resolve import Listed, list_model
 
     where, found = ("", []) if reads_catalogue(store) else _listed(store)
     known = {one.capability.candidate.id: one for one in found}
-    if id_ in known:
-        return known[id_], None
+    if stored := find_id(id_, [one.capability.candidate for one in found]):
+        return known[stored], None
     if store is not None and not reads_catalogue(store):
         raise UnknownCandidate(id_, known, where)
     for capability in catalogue_capabilities():

@@ -42,7 +42,11 @@ def route(
     ] = PIPE,
     models: Annotated[
         str | None,
-        typer.Option("--models", metavar="ID,ID", help="Choose among these models only. Default: all."),
+        typer.Option(
+            "--models",
+            metavar="ID,ID",
+            help="Choose among these models only. Default: all of the store, or today's models.",
+        ),
     ] = None,
     store: StoreOption = None,
     policy: Annotated[

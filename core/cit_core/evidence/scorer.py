@@ -14,7 +14,7 @@ Axes: N queries, I stored questions, K candidates of the log, C candidates of a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -175,14 +175,26 @@ class EvidenceScorer:
         scorer: The network.
         evidence: Evidence on questions with vectors by the same encoder.
         reference: The mean profile of the log's candidates.
+        names: For candidates with another id in the log, that id.
     """
 
-    def __init__(self, scorer: Reader, evidence: Evidence, reference: Capability | None = None) -> None:
+    def __init__(
+        self,
+        scorer: Reader,
+        evidence: Evidence,
+        reference: Capability | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        self.names = dict(names or {})
         self.scorer = scorer
         self.evidence = evidence
         self.reference = reference or Capability(candidate=Candidate(id="mean of the log"))
         self.name = f"{scorer.name}+evidence"
         self.max_tokens = scorer.max_tokens
+
+    def under(self, names: Mapping[str, str]) -> EvidenceScorer:
+        """Return this scorer for candidates under other names: id in a decision to id in the log."""
+        return EvidenceScorer(self.scorer, self.evidence, self.reference, names)
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
         """Return P(correct) of N queries for K candidates, (N, K)."""
@@ -192,7 +204,7 @@ class EvidenceScorer:
         self, instructions: Sequence[str], capabilities: Sequence[Capability]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Return what `score` returns and the unit vectors (N, D) of the queries, in one pass over the texts."""
-        ids = [capability.candidate.id for capability in capabilities]
+        ids = [self.names.get(capability.candidate.id, capability.candidate.id) for capability in capabilities]
         asked = self.evidence.asks(ids)  # its phi is not run where it would weigh nothing
         log_odds_NK, vectors_ND = self.scorer.read(instructions, [*capabilities, self.reference] if asked else ())
         if not asked:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from cit_core.errors import InvalidInput
 from cit_core.fork import renew_after_fork
 from cit_core.messages import shown
-from cit_core.records import Decision, Item, Outcome, QueryReference, Task, content_digest
+from cit_core.records import Candidate, Decision, Item, Outcome, QueryReference, Task, content_digest
 
 if TYPE_CHECKING:
     from cit_core.router.scorer import Scorer
@@ -39,9 +40,21 @@ class Feedback:
         store: The store for outcomes.
         scorer: If it makes vectors, they are kept beside the queries, so that feedback is evidence at once.
         keep_texts: Keep the texts of queries, in decisions and in the store.
+        names: For candidates with another id in the store, that id.
+        newcomers: Candidates that the store does not know; each is added with its first feedback.
     """
 
-    def __init__(self, store: CapabilityStore, scorer: Scorer, *, keep_texts: bool = False) -> None:
+    def __init__(
+        self,
+        store: CapabilityStore,
+        scorer: Scorer,
+        *,
+        keep_texts: bool = False,
+        names: Mapping[str, str] | None = None,
+        newcomers: Iterable[Candidate] = (),
+    ) -> None:
+        self._names = dict(names or {})
+        self._newcomers = {candidate.id: candidate for candidate in newcomers}
         self._store = store
         self._scorer: Any = scorer
         self._encodes = hasattr(scorer, "encode") and hasattr(scorer, "encoder")
@@ -54,7 +67,8 @@ class Feedback:
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _feedback, (self._store, self._scorer, self._keep_texts)  # decisions remembered stay where they are
+        parts = (self._store, self._scorer, self._keep_texts, self._names, tuple(self._newcomers.values()))
+        return _feedback, parts  # decisions remembered stay where they are
 
     @property
     def store_version(self) -> str:
@@ -91,8 +105,12 @@ class Feedback:
 
         item, vector, name = self._item(about)
         source = f"feedback:{name if key is None else key}".removesuffix(":")
-        outcome = Outcome(candidate=candidate, item=item.id, correct=correct, source=source)
+        known = self._names.get(candidate, candidate)
+        outcome = Outcome(candidate=known, item=item.id, correct=correct, source=source)
+        newcomer = self._newcomers.get(candidate)
         with self._store.transaction() as writer:
+            if newcomer is not None and all(one.id != candidate for one in writer.candidates()):
+                writer.add_candidates([newcomer])
             if item.task == UNASSIGNED:
                 writer.add_tasks([Task(id=UNASSIGNED, keywords=(UNASSIGNED,))])
             writer.add_items([item])
@@ -153,5 +171,11 @@ class Feedback:
         return vector_D
 
 
-def _feedback(store: CapabilityStore, scorer: Scorer, keep_texts: bool) -> Feedback:
-    return Feedback(store, scorer, keep_texts=keep_texts)
+def _feedback(
+    store: CapabilityStore,
+    scorer: Scorer,
+    keep_texts: bool,
+    names: Mapping[str, str],
+    newcomers: tuple[Candidate, ...],
+) -> Feedback:
+    return Feedback(store, scorer, keep_texts=keep_texts, names=names, newcomers=newcomers)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard
@@ -35,11 +36,12 @@ __all__ = [
     "is_network",
     "is_run",
     "is_store",
+    "listed_ids",
     "listed_models",
-    "named_candidates",
     "notes_of",
     "open_scorer",
     "open_store",
+    "opened_store",
     "pick_candidates",
     "settled_store",
 ]
@@ -66,6 +68,9 @@ class Origin:
         store: Address of a store; a password in it is masked.
         suite: The suite over which a store's capabilities were computed.
         evidence: True if outcomes on similar questions correct the scorer.
+        public: True if the models were looked up in the catalogue by any name, as `Router.from_models` does.
+        given: Models that came with facts of one's own.
+        known_as: Name of the model for ids of one's own making.
     """
 
     checkpoint: str | None = None
@@ -73,7 +78,8 @@ class Origin:
     suite: Suite | None = None
     evidence: bool = True
     public: bool = False
-    """True if the models were looked up in the catalogue by any name, as `Router.from_models` does."""
+    given: tuple[Candidate, ...] = ()
+    known_as: Mapping[str, str] = field(default_factory=dict)
 
 
 class Opened(NamedTuple):
@@ -121,6 +127,17 @@ def open_store(given: object, *, create: bool = False) -> CapabilityStore:
     )
 
 
+@contextmanager
+def opened_store(given: object, *, create: bool = False) -> Iterator[CapabilityStore]:
+    """Open a store as `open_store` does, and close it in the end; one that came open stays open."""
+    store = open_store(given, create=create)
+    try:
+        yield store
+    finally:
+        if store is not given:
+            store.close()
+
+
 def listed_models(given: object) -> list[Any]:
     """Return what `from_models` was given, as a list.
 
@@ -132,22 +149,6 @@ def listed_models(given: object) -> list[Any]:
     models = list(given)
     if not models:
         raise InvalidInput("from_models needs at least one model, for instance ['openai:gpt-5-mini']")
-    return models
-
-
-def named_candidates(given: object) -> list[str | Candidate]:
-    """Return the names and candidates that `Router.from_models` was given.
-
-    Raises:
-        InvalidInput: If it is no list of such.
-    """
-    models = listed_models(given)
-    for model in models:
-        if not isinstance(model, str | Candidate):
-            raise InvalidInput(
-                f"a model is {shown(model)}; it must be a name such as 'openai:gpt-5-mini', or a Candidate. "
-                "RunnableRouter, ChatCIT and CITLLM take models of their frameworks"
-            )
     return models
 
 
@@ -257,24 +258,42 @@ def core_outcomes() -> OutcomeMatrix:
 
 
 def pick_candidates(capabilities: Iterable[Capability], models: Iterable[str] | None, where: str) -> list[Capability]:
-    """Return the candidates of these ids, in this order; all of them if no ids are given.
+    """Return the candidates of these ids, or names of the same models, in this order; all if none are given.
 
     Raises:
         UnknownCandidate: If there is no such candidate.
+        AmbiguousModel: If a name may mean several.
         InvalidInput: If it is not a list of ids.
     """
+    from cit_core.catalogue.aliases import find_id
+
     known = {capability.candidate.id: capability for capability in capabilities}
-    if models is None:
+    wanted = listed_ids(models)
+    if wanted is None:
         return list(known.values())
+    candidates = [capability.candidate for capability in known.values()]
+    found = []
+    for name in wanted:
+        id_ = find_id(name, candidates) if isinstance(name, str) else None
+        if id_ is None:
+            raise UnknownCandidate(name, known, where)
+        found.append(known[id_])
+    return found
+
+
+def listed_ids(models: object) -> list[str] | None:
+    """Return the ids that `models=` was given, or None.
+
+    Raises:
+        InvalidInput: If it is no list.
+    """
+    if models is None:
+        return None
     if isinstance(models, str):
         raise InvalidInput(f"models is one text, {shown(models)}; it must be a list of ids: [{shown(models)}]")
     if not isinstance(models, Iterable):
         raise InvalidInput(f"models is {shown(models)}; it must be a list of ids")
-    wanted = list(models)
-    for id_ in wanted:
-        if not isinstance(id_, str) or id_ not in known:
-            raise UnknownCandidate(id_, known, where)
-    return [known[id_] for id_ in wanted]
+    return list(models)
 
 
 class Network(Scorer, Protocol):

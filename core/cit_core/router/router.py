@@ -5,6 +5,7 @@ Routing writes nothing and calls no LLM; `feedback` alone writes, to the store t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +24,13 @@ from cit_core.router.loading import (
     Origin,
     from_catalogue,
     from_store,
-    named_candidates,
+    listed_ids,
     open_scorer,
     open_store,
     pick_candidates,
     settled_store,
 )
+from cit_core.router.public_models import open_public
 from cit_core.router.query import policy_or_none, queries_of, query_of
 from cit_core.router.scorer import Scorer
 
@@ -79,14 +81,14 @@ class Router(Decider):
         default: str | None = None,
         strict: bool = False,
     ) -> Router:
-        """Open the shipped network over the shipped catalogue: offline, on the CPU, without a key.
+        """Open the shipped network over models of the shipped catalogue: offline, on the CPU, without a key.
 
         Args:
             checkpoint: Name of a shipped checkpoint, or a folder: one that was exported, or a paper-style run.
-            models: Ids from the catalogue; all of it if not given.
+            models: Names of public models (`from_models`); `cit_core.catalogue.default_zoo`, today's, if not given.
             policy: What to maximise.
             constraints: Limits on which candidates may be chosen.
-            evidence: Let the catalogue's answers to similar questions correct the network.
+            evidence: Among models of 2024, let their answers to similar questions correct the network.
             batching: Score calls that coincide together.
             default: Id of the candidate that answers what cannot be decided; the best by level if not given.
             strict: Raise an error for such a query instead.
@@ -98,18 +100,17 @@ class Router(Decider):
         """
         if not isinstance(checkpoint, str | Path):
             raise InvalidInput(f"checkpoint is {shown(checkpoint)}; it must be a name or a folder, for example 'mini'")
+        from cit_core.catalogue.resolve import public_names
+
+        options: dict[str, Any] = {"policy": policy, "constraints": constraints, "batching": batching}
+        options |= {"default": default, "strict": strict}
+        wanted = listed_ids(models)
+        if (public := public_names(wanted)) is not None:
+            return cls.from_models(public, checkpoint=checkpoint, **options)
         with no_fork():
             opened = from_catalogue(checkpoint, evidence=evidence)
-        router = cls(
-            opened.scorer,
-            pick_candidates(opened.capabilities, models, "the catalogue"),
-            policy=policy,
-            constraints=constraints,
-            store_version=opened.version,
-            batching=batching,
-            default=default,
-            strict=strict,
-        )
+        zoo = pick_candidates(opened.capabilities, wanted, "the catalogue")
+        router = cls(opened.scorer, zoo, store_version=opened.version, **options)
         router.notes = opened.notes
         router.origin = Origin(checkpoint=str(checkpoint), evidence=evidence)
         return router
@@ -150,32 +151,20 @@ class Router(Decider):
             NoCandidate: If no model is given.
             CheckpointError: If the checkpoint is missing or damaged.
         """
-        from cit_core.catalogue.facts import facts_as_of
-        from cit_core.catalogue.resolve import resolve_models
-
-        given = named_candidates(models)
-        opened, scorer, feedback = None, open_scorer(checkpoint), None
-        if store is not None:
-            store = open_store(store, create=True)
-            opened = from_store(store, scorer, None, evidence=True)
-            feedback = Feedback(store, opened.network)
-        measured = {} if opened is None else {c.candidate.id: c for c in opened.capabilities if c.results}
-        found = resolve_models(given, measured=measured, known_as=known_as, strict=strict)
+        opened = open_public(models, store, checkpoint, known_as, strict=strict)
         router = cls(
-            scorer if opened is None else opened.scorer,
-            [one.capability for one in found],
+            opened.scorer,
+            [one.capability for one in opened.found],
             policy=policy,
             constraints=constraints,
-            store_version=f"catalogue:{facts_as_of()}" if opened is None else opened.version,
-            feedback=feedback,
+            store_version=opened.version,
+            feedback=opened.feedback,
             batching=batching,
             default=default,
             strict=strict,
         )
-        router.basis = {one.capability.candidate.id: one for one in found}
-        router.notes = () if opened is None else opened.notes
-        address = None if store is None else store.url
-        router.origin = Origin(checkpoint=str(checkpoint), store=address, public=True)
+        router.basis = {one.capability.candidate.id: one for one in opened.found}
+        router.notes, router.origin = opened.notes, opened.origin
         return router
 
     @classmethod
@@ -252,6 +241,8 @@ class Router(Decider):
     ) -> Router:
         """Open the router that `cit.toml` describes, as the command line does.
 
+        Without models and a store it is one among those of today's that the keys in the environment open.
+
         Args:
             config: The file, or settings that were read; the file that `CIT_CONFIG` names or `cit.toml` here if not
                 given. The environment (`CIT_STORE`, `CIT_POLICY`, `CIT_MODELS`) goes before a file.
@@ -264,6 +255,7 @@ class Router(Decider):
             InvalidInput: If a setting cannot be used.
             StoreError: If the store cannot be opened.
         """
+        from cit_core.catalogue.default_zoo import zoo_for
         from cit_core.settings import Settings, read_settings
 
         settings = config if isinstance(config, Settings) else read_settings(config)
@@ -283,7 +275,7 @@ class Router(Decider):
                 **limits,
             )
         if opened is None:
-            return cls.from_pretrained(checkpoint, **limits)
+            return cls.from_pretrained(checkpoint, models=zoo_for(os.environ), **limits)
         return cls.from_store(opened, None if checkpoint == "mini" else open_scorer(checkpoint), **limits)
 
     # -- one query ----------------------------------------------------------------------------------------------------

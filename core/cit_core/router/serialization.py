@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 from cit_core.errors import CITError, InvalidInput
 from cit_core.messages import closest, shown
 from cit_core.policy import Best, Constraints, Policy, as_policy, parse_policy
-from cit_core.records import Suite
+from cit_core.records import Candidate, Suite
 from cit_core.router.batching import Batching
 from cit_core.router.fallback import Fallback
 from cit_core.router.router import Router
@@ -51,6 +51,8 @@ def router_to_config(router: Router) -> Config:
     opened: Config = {"checkpoint": origin.checkpoint} if origin.store is None else {"store": origin.store}
     if origin.public:
         opened = {"checkpoint": origin.checkpoint, "store": origin.store, "public": True}
+        opened["facts"] = {one.id: facts for one in origin.given if (facts := _facts(one))}
+        opened["known_as"] = dict(origin.known_as)
     if origin.suite is not None:
         opened["suite"] = origin.suite.model_dump(mode="json")
     return {
@@ -86,6 +88,8 @@ class _RouterConfig(BaseModel):
     constraints: Constraints = Constraints()
     batching: Batching | None = None
     public: bool = False
+    facts: Mapping[Identifier, Mapping[str, Any]] = {}
+    known_as: Mapping[Identifier, Identifier] = {}
     default: str | None = None
     strict: bool = False
 
@@ -123,7 +127,9 @@ def router_from_config(config: Mapping[str, Any], store: CapabilityStore | str |
     if read.public:
         del options["evidence"]
         address = read.store and _address(read.store)
-        return Router.from_models(checkpoint=read.checkpoint or "mini", store=store or address, **options)
+        options["models"] = [_candidate(id_, read.facts.get(id_, {})) for id_ in read.models or ()]
+        options |= {"checkpoint": read.checkpoint or "mini", "known_as": read.known_as}
+        return Router.from_models(store=store or address, **options)
     if read.checkpoint is not None:
         return Router.from_pretrained(read.checkpoint, **options)
     return Router.from_store(store if store is not None else _address(read.store), suite=read.suite, **options)
@@ -170,6 +176,19 @@ def sticky_from_config(config: Mapping[str, Any]) -> Sticky:
         InvalidInput: If they are not those of one.
     """
     return Sticky(**_options(config, Sticky))
+
+
+def _facts(candidate: Candidate) -> Config:
+    """Return the facts that were given of a model, as JSON can hold them."""
+    given = candidate.model_fields_set - {"id"}
+    return candidate.model_dump(mode="json", include=given, exclude_defaults=True)
+
+
+def _candidate(id_: str, facts: Mapping[str, Any]) -> Candidate:
+    try:
+        return Candidate(**{**facts, "id": id_})
+    except (InvalidInput, ValidationError):
+        raise InvalidInput(f"the config of a router has facts of {shown(id_)} that cannot be used") from None
 
 
 def _address(store: str | None) -> str:

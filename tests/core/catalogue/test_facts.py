@@ -21,6 +21,7 @@ from cit_core.catalogue.facts import AmbiguousModel, current_models, facts_as_of
         ("openai:gpt-5-mini", "gpt-5-mini"),
         ("openai:gpt-5-mini@low", "gpt-5-mini"),
         ("GPT-5", "gpt-5"),
+        ("minimax-m3", "MiniMax-M3"),
         ("azure/gpt-4o", "gpt-4o"),
         ("azure_openai:gpt-4o-2024-08-06", "gpt-4o"),
         ("gpt-4o-latest", "gpt-4o"),

@@ -38,9 +38,27 @@ def test_ones_own_measurements_go_first() -> None:
     own = Capability(
         candidate=Candidate(id="openai:gpt-5-mini"), results=(TaskResult(task=task, accuracy=0.5, count=40),)
     )
-    (found,) = resolve_models(["openai:gpt-5-mini"], measured={"openai:gpt-5-mini": own})
-    assert found.capability is own
+    (found,) = resolve_models(["openai:gpt-5-mini"], stored=[own])
+    assert found.capability.results == own.results
+    assert found.capability.candidate.price_out == 2.0, "what the store does not know, the catalogue does"
     assert (found.basis, found.because) == ("measured", "40 answers in the store")
+
+
+@pytest.mark.parametrize(("name", "stored"), [("openai:gpt-5-mini", "gpt-5-mini"), ("gpt-5-mini", "openai:gpt-5-mini")])
+def test_a_model_that_is_stored_under_another_name_is_found(name: str, stored: str) -> None:
+    result = TaskResult(task=Task(id="law", keywords=("law",)), accuracy=0.5, count=40)
+    own = Capability(candidate=Candidate(id=stored, price_out=3.0), results=(result,))
+    (found,) = resolve_models([name], stored=[own])
+    assert (found.basis, found.stored, found.capability.results) == ("measured", stored, (result,))
+    assert (found.capability.candidate.id, found.capability.candidate.price_out) == (name, 3.0)
+    (fast,) = resolve_models([Candidate(id="fast", price_out=4.0)], stored=[own], known_as={"fast": name})
+    assert (fast.basis, fast.stored, fast.capability.candidate.price_out) == ("measured", stored, 4.0)
+    assert resolve_models([f"{name}@low"], stored=[own])[0].basis == "linked", "another effort is another candidate"
+
+
+def test_facts_of_a_stored_model_count_before_it_is_measured() -> None:
+    (found,) = resolve_models(["vllm:ours"], stored=[Capability(candidate=Candidate(id="ours", price_out=0.2))])
+    assert (found.basis, found.stored, found.capability.candidate.price_out) == ("average", "ours", 0.2)
 
 
 def test_an_unknown_model_is_admitted_as_an_average_one_and_refused_when_asked_to() -> None:

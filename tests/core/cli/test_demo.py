@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from cit_core.cli.demo import MODELS, POLICY, QUESTIONS
+from cit_core.catalogue.default_zoo import DEFAULT_ZOO
+from cit_core.cli.demo import POLICY, QUESTIONS
 
 
 def test_the_demo_fits_80_columns_saves_money_and_says_what_to_do_next(cit, tmp_path, monkeypatch):
@@ -13,7 +14,7 @@ def test_the_demo_fits_80_columns_saves_money_and_says_what_to_do_next(cit, tmp_
     result = cit("demo")
     assert result.exit_code == 0, result.stderr
     assert max(map(len, result.stdout.splitlines())) <= 80
-    assert f"{len(QUESTIONS)} questions among {len(MODELS)} models" in result.stdout
+    assert f"{len(QUESTIONS)} questions among {len(DEFAULT_ZOO)} models" in result.stdout
     for question in QUESTIONS:
         assert question[:15] in result.stdout
     alone, *policies = re.findall(r"^  (\S.*?) +(\d) +([\d.]+)% +([\d.]+) +(\d+)%", result.stdout, re.M)
@@ -33,5 +34,5 @@ def test_the_demo_as_json(cit):
     records = json.loads(cit("demo", "--json").stdout)
     assert [record["question"] for record in records] == list(QUESTIONS)
     assert [record["id"] for record in records] == list(range(1, len(QUESTIONS) + 1))
-    assert {model for record in records for model in record["scores"]} == set(MODELS)
+    assert {model for record in records for model in record["scores"]} == set(DEFAULT_ZOO)
     assert len({record["model"] for record in records}) >= 3, f"several models win with {POLICY}"

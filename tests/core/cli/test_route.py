@@ -18,6 +18,7 @@ import pytest
 
 from cit_core import CapabilityStore, FakeScorer, Router
 from cit_core.catalogue import catalogue_candidates
+from cit_core.catalogue.default_zoo import DEFAULT_ZOO
 
 URL = "sqlite:///zoo.db"
 CONSOLE_SCRIPT = Path(sys.executable).with_name("cit")
@@ -451,9 +452,14 @@ def test_a_terminal_that_cannot_show_a_character_gets_a_question_mark(start):
 # -- the router that is opened where no test brings its own ----------------------------------------------------------
 
 
-def test_without_a_store_the_catalogue_and_the_shipped_checkpoint_decide(cit, monkeypatch):
-    record = json.loads(cit("route", "Why is the sky blue?", "--json", open_router=None).stdout)
-    assert set(record["scores"]) == {candidate.id for candidate in catalogue_candidates()}
+def test_without_settings_todays_models_and_the_shipped_checkpoint_decide(cit, monkeypatch):
+    result = cit("route", "Why is the sky blue?", "--json", open_router=None)
+    record = json.loads(result.stdout)
+    assert set(record["scores"]) == set(DEFAULT_ZOO)
+    assert result.stderr == (
+        f"no models are named: routed among {len(DEFAULT_ZOO)} that people call today; name yours with --models, "
+        "CIT_MODELS or [[models]] in cit.toml\n"
+    )
     explained = cit("route", "Why is the sky blue?", open_router=None).stdout
     assert explained.startswith(f"{record['model']}: ")
     assert "(policy best, mini@" in explained
@@ -461,6 +467,21 @@ def test_without_a_store_the_catalogue_and_the_shipped_checkpoint_decide(cit, mo
     lines = cit("route", "Why is the sky blue?", "--policy", "cost:0.01", open_router=None).stdout.splitlines()
     assert len(lines) < 12, "reasons of one kind are folded"
     assert all(len(line) <= 80 or "`cit " in line for line in lines)
+    monkeypatch.setenv("MISTRAL_API_KEY", "secret-key")
+    result = cit("route", "Why is the sky blue?", "--json", open_router=None)
+    assert {name.partition(":")[0] for name in json.loads(result.stdout)["scores"]} == {"mistralai"}
+    assert "routed among 2 for which there is MISTRAL_API_KEY;" in " ".join(result.stderr.split())
+    assert "secret-key" not in result.output
+    result = cit("route", "Why is the sky blue?", "--models", "gpt-5-mini", open_router=None)
+    assert "no models are named" not in result.stderr
+
+
+def test_a_model_of_the_store_has_several_names(cit):
+    cit("models", "add", "openai:gpt-5-mini", "--store", URL)
+    cit("models", "add", "vllm:ours", "--store", URL, "--price-in", "0.1", "--price-out", "0.2")
+    result = cit("route", "Why?", "--store", URL, "--models", "gpt-5-mini,ours", "--json", open_router=None)
+    assert set(json.loads(result.stdout)["scores"]) == {"gpt-5-mini", "ours"}, result.stderr
+    assert json.loads(cit("models", "show", "ours", "--store", URL, "--json").stdout)["id"] == "vllm:ours"
 
 
 def test_with_a_store_its_candidates_are_chosen_among(cit):

@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 
+from cit_core.catalogue import catalogue_candidates
+from cit_core.catalogue.default_zoo import DEFAULT_ZOO
 from cit_core.errors import InvalidInput, NoCandidate, StoreError, UnknownCandidate
 from cit_core.policy import Best, Constraints
 from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.router import FakeScorer, Router
+from cit_core.router.serialization import router_from_config, router_to_config
 from cit_core.store import CapabilityStore
 from cit_core.store.migrations.revisions import upgrade
 
@@ -28,8 +31,24 @@ def fake_checkpoint(monkeypatch: pytest.MonkeyPatch) -> FakeScorer:
     return scorer
 
 
-def test_the_pretrained_router_has_the_catalogue_or_the_part_that_is_asked_for(fake_checkpoint: FakeScorer) -> None:
-    everybody = Router.from_pretrained()
+MEASURED = [candidate.id for candidate in catalogue_candidates()]
+
+
+def test_the_pretrained_router_has_todays_models_or_those_that_are_asked_for(
+    fake_checkpoint: FakeScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")  # it calls nobody, so keys do not count
+    today = Router.from_pretrained(policy="cost:0.01", strict=True)
+    assert [candidate.id for candidate in today.candidates] == list(DEFAULT_ZOO)
+    assert (today.policy.name, today.strict, today.scorer) == ("cost:0.01", True, fake_checkpoint)
+    again = router_from_config(router_to_config(today))
+    assert again.candidates == today.candidates
+    named = Router.from_pretrained(models=iter(["gpt-4o", MEASURED[0]]))
+    assert [named.basis[id_].basis for id_ in ("gpt-4o", MEASURED[0])] == ["linked", "measured"]
+
+
+def test_of_the_measured_models_all_or_a_part_can_be_asked_for(fake_checkpoint: FakeScorer) -> None:
+    everybody = Router.from_pretrained(models=MEASURED)
     assert everybody.scorer is fake_checkpoint
     assert len(everybody.candidates) == 22
     assert all(capability.results for capability in everybody.capabilities)
@@ -41,9 +60,10 @@ def test_the_pretrained_router_has_the_catalogue_or_the_part_that_is_asked_for(f
 
 
 def test_an_unknown_model_names_the_closest_in_the_catalogue(fake_checkpoint: FakeScorer) -> None:
-    known = Router.from_pretrained().candidates[3].id
-    with pytest.raises(UnknownCandidate, match=f"among the 22 in the catalogue; closest: '{known}'"):
-        Router.from_pretrained(models=[known[:-1] + "_"])
+    known = MEASURED[3]
+    for wrong, closest in ((known[:-1] + "_", known), ("gpt-5-minj", "gpt-5-mini")):
+        with pytest.raises(UnknownCandidate, match=f"in the catalogue; closest: '{closest}'"):
+            Router.from_pretrained(models=[wrong])
     with pytest.raises(InvalidInput, match=f"models is one text, '{known}'; it must be a list of ids"):
         Router.from_pretrained(models=known)
     with pytest.raises(InvalidInput, match="duplicate candidate ids"):

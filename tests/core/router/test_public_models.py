@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import subprocess
 import sys
+from datetime import date
 
 import pytest
 
@@ -58,6 +61,51 @@ def test_what_a_store_has_measured_goes_before_public_scores(sqlite_url: str) ->
         router = Router.from_models(MODELS, store=store)
         assert [router.basis[id_].basis for id_ in MODELS] == ["measured", "linked", "linked"]
         assert router.basis[MODELS[0]].because == "8 answers in the store"
+
+
+@pytest.mark.parametrize(("stored", "called"), [("gpt-5-mini", MODELS[0]), (MODELS[0], "gpt-5-mini")])
+def test_a_model_that_is_stored_under_another_name_has_its_evidence_and_its_feedback(
+    sqlite_url: str, stored: str, called: str
+) -> None:
+    with CapabilityStore(sqlite_url) as store:
+        store.add_candidates([Candidate(id=stored), Candidate(id="other")])
+        store.add_tasks([Task(id="sums", keywords=("sums",))])
+        store.add_items([Item(id=f"q{n}", task="sums", instruction=f"What is {n} + {n}?") for n in range(40)])
+        store.add_outcomes(
+            Outcome(candidate=id_, item=f"q{n}", correct=float(n % every == 0), source="mine")
+            for id_, every in ((stored, 4), ("other", 2))
+            for n in range(40)
+        )
+        plain = Router.from_store(store, models=[called])  # any name of the model, too
+        assert [candidate.id for candidate in plain.candidates] == [stored]
+        named = Router.from_models([called, "openai:gpt-5-nano"], store=store)
+        question = "What is 7 + 7?"
+        assert named.route(question).scores[called] == pytest.approx(plain.route(question).scores[stored], abs=1e-3)
+        decision = named.route(question)
+        for candidate in (called, "openai:gpt-5-nano"):  # the second is new to the store
+            named.feedback(decision, candidate, 1.0)
+        assert {candidate.id for candidate in store.candidates()} == {stored, "other", "openai:gpt-5-nano"}
+        assert store.outcome_count() == 82
+        copied = pickle.loads(pickle.dumps(named))
+        copied.feedback(decision, called, 1.0, key="again")
+        assert store.outcome_count() == 83
+        store.add_candidates([Candidate(id=f"azure_openai:{stored.removeprefix('openai:')}")])
+        with pytest.raises(InvalidInput, match="'GPT-5-mini' may be one of azure_openai:gpt-5-mini,"):
+            Router.from_models(["GPT-5-mini"], store=store)
+
+
+def test_facts_and_names_of_ones_own_making_stay_when_it_is_opened_again() -> None:
+    """Here as `cit.toml` gives them: an id, and another name of the model."""
+    models = [Candidate(id="fast", price_in=7.0, released=date(2026, 1, 2)), "openai:gpt-5"]
+    router = Router.from_models(models, known_as={"fast": "gpt-5-mini"})
+    config = json.loads(json.dumps(router_to_config(router)))
+    again = router_from_config(config)
+    assert again.candidates == router.candidates
+    assert again.basis["fast"] == router.basis["fast"]
+    assert router_to_config(again) == config
+    with pytest.raises(InvalidInput, match="facts of 'fast' that cannot be used") as refused:
+        router_from_config({**config, "facts": {"fast": {"price_in": "hunter2-hunter2"}}})
+    assert "hunter2" not in str(refused.value)
 
 
 def test_it_is_opened_again_from_its_config(router: Router) -> None:

@@ -1,0 +1,78 @@
+"""Open a router's zoo from the names of models: what a store has measured, else what is publicly known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from cit_core.errors import InvalidInput
+from cit_core.messages import shown
+from cit_core.records import Candidate
+from cit_core.router.feedback import Feedback
+from cit_core.router.loading import Origin, from_store, listed_models, open_scorer, open_store
+from cit_core.router.scorer import Scorer
+
+if TYPE_CHECKING:
+    from cit_core.catalogue.resolve import Resolved
+    from cit_core.store import CapabilityStore
+
+__all__ = ["PublicModels", "named_candidates", "open_public"]
+
+
+class PublicModels(NamedTuple):
+    """A zoo of models by name; `feedback` is None where there is no store."""
+
+    scorer: Scorer
+    found: list[Resolved]
+    version: str
+    origin: Origin
+    feedback: Feedback | None = None
+    notes: tuple[str, ...] = ()
+
+
+def open_public(
+    models: object,
+    store: CapabilityStore | str | None,
+    checkpoint: str | Path,
+    known_as: Mapping[str, str] | None,
+    *,
+    strict: bool,
+) -> PublicModels:
+    """Open a zoo of models by name; args and errors as for `Router.from_models`."""
+    from cit_core.catalogue.facts import facts_as_of
+    from cit_core.catalogue.resolve import resolve_models
+
+    given, scorer, names = named_candidates(models), open_scorer(checkpoint), dict(known_as or {})
+    facts = tuple(model for model in given if isinstance(model, Candidate))
+    origin = Origin(checkpoint=str(checkpoint), public=True, given=facts, known_as=names)
+    if store is None:
+        found = resolve_models(given, known_as=names, strict=strict)
+        return PublicModels(scorer, found, f"catalogue:{facts_as_of()}", origin)
+    from cit_core.evidence import EvidenceScorer
+
+    store = open_store(store, create=True)
+    opened = from_store(store, scorer, None, evidence=True)
+    found = resolve_models(given, stored=opened.capabilities, known_as=names, strict=strict)
+    ids = {one.capability.candidate.id: one.stored for one in found if one.stored is not None}
+    newcomers = [one.capability.candidate for one in found if one.stored is None]
+    feedback = Feedback(store, opened.network, names=ids, newcomers=newcomers)
+    corrected = opened.scorer.under(ids) if isinstance(opened.scorer, EvidenceScorer) else opened.scorer
+    return PublicModels(corrected, found, opened.version, replace(origin, store=store.url), feedback, opened.notes)
+
+
+def named_candidates(given: object) -> list[str | Candidate]:
+    """Return the names and candidates that `Router.from_models` was given.
+
+    Raises:
+        InvalidInput: If it is no list of such.
+    """
+    models = listed_models(given)
+    for model in models:
+        if not isinstance(model, str | Candidate):
+            raise InvalidInput(
+                f"a model is {shown(model)}; it must be a name such as 'openai:gpt-5-mini', or a Candidate. "
+                "RunnableRouter, ChatCIT and CITLLM take models of their frameworks"
+            )
+    return models

@@ -1,0 +1,69 @@
+"""A candidate is found by any name of its model, and never by that of another."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cit_core.catalogue.aliases import AmbiguousModel, find_id
+from cit_core.records import Candidate
+
+
+def among(*ids: str) -> list[Candidate]:
+    return [Candidate(id=id_) for id_ in ids]
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("openai:gpt-5-mini", "gpt-5-mini"),
+        ("gpt-5-mini", "openai:gpt-5-mini"),
+        ("GPT-5-mini", "openai/gpt-5-mini"),
+        ("openai:gpt-5-mini-2025-08-07", "gpt-5-mini"),
+        ("gpt-5-mini", "azure_openai:gpt-5-mini-2025-08-07"),
+        ("gpt-5-mini@low", "openai:gpt-5-mini@low"),
+        ("openrouter/anthropic/claude-sonnet-4.5", "anthropic:claude-sonnet-4-5"),
+        ("anthropic:claude-sonnet-4-5", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash@001"),
+        ("mistral-large-latest", "mistralai:mistral-large"),
+        ("ours", "vllm:ours"),
+    ],
+)
+def test_a_name_finds_the_stored_model_and_the_reverse(name: str, stored: str) -> None:
+    assert find_id(name, among("another", stored)) == stored
+    assert find_id(stored, among("another", name)) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("gpt-5", "gpt-5-mini"),
+        ("gpt-5-mini@low", "gpt-5-mini"),
+        ("gpt-5-mini", "gpt-5-mini@low"),
+        ("gpt-4-1106", "gpt-4-0613"),
+        ("gpt-4o-2024-05-13", "openai:gpt-4o-2024-08-06"),
+        ("mistral-small-2506", "mistral-small-2603"),
+    ],
+)
+def test_another_model_effort_or_snapshot_is_not_found(name: str, stored: str) -> None:
+    assert find_id(name, among(stored)) is None
+
+
+def test_an_exact_id_goes_first_then_the_provider_that_is_named_and_else_the_choices_are_listed() -> None:
+    stored = among("gpt-5-mini", "openai:gpt-5-mini", "azure_openai:gpt-5-mini")
+    assert find_id("gpt-5-mini", stored) == "gpt-5-mini"
+    assert find_id("openrouter/openai/gpt-5-mini", stored) == "openai:gpt-5-mini"
+    with pytest.raises(AmbiguousModel, match="'GPT-5-mini' may be one of azure_openai:gpt-5-mini, gpt-5-mini, openai"):
+        find_id("GPT-5-mini", stored)
+
+
+def test_other_names_and_the_effort_of_a_candidate_count() -> None:
+    fast = Candidate(id="fast", aliases=("gpt-5-mini",), effort="low")
+    assert find_id("openai:gpt-5-mini@low", [fast]) == "fast"
+    assert find_id("openai:gpt-5-mini", [fast]) is None
+
+
+@given(st.text(min_size=1, max_size=40).filter(str.strip))
+def test_any_text_finds_itself_alone(name: str) -> None:
+    assert find_id(name, among("gpt-5-mini", "another")) in (None, "gpt-5-mini", "another")
