@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cit_core.errors import CITError
-from cit_core.policy import Constraints, Policy
+from cit_core.errors import CITError, InvalidInput
+from cit_core.policy import Constraints, Goal, Policy, parse_policy
 from cit_core.records import Candidate, Capability, Decision
 from cit_core.router.batching import Batcher, Batching, as_batching
 from cit_core.router.concurrency import aside
@@ -75,6 +75,32 @@ class Decider(Engine):
         """Decide as `decide_many` does, in a worker thread: the event loop is never blocked."""
         return await aside("decisions", self.decide_many, queries)
 
+    def settle(
+        self,
+        decision: Decision,
+        *,
+        model: str | None = None,
+        cost_usd: float | None = None,
+        latency_s: float | None = None,
+    ) -> None:
+        """Count what an answer cost in truth in place of what was expected, where the policy has a limit.
+
+        Args:
+            decision: The decision, of this router or another one of its store.
+            model: Candidate that answered, where it was not the chosen one.
+            cost_usd: What it cost [USD]; as expected if not given.
+            latency_s: How long it took [s]; as expected if not given.
+        """
+        goal = _goal_of(decision)
+        if goal is None:
+            return
+        ranked = {one.model: one for one in decision.ranking}
+        chosen, answered = decision.ranking[0], ranked.get(model or decision.model, decision.ranking[0])
+        cost = answered.expected_cost_usd if cost_usd is None else cost_usd
+        took = answered.expected_latency_s if latency_s is None else latency_s
+        expected = goal.amount(chosen.model, chosen.expected_cost_usd, chosen.expected_latency_s)
+        self.pacer(goal).settle(expected, goal.amount(answered.model, cost, took), decision.tenant)
+
     def decide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
         """Decide as `decide_many` does: its earlier name."""
         return self.decide_many(queries)
@@ -82,6 +108,15 @@ class Decider(Engine):
     async def adecide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
         """Decide as `adecide_many` does: its earlier name."""
         return await self.adecide_many(queries)
+
+
+def _goal_of(decision: Decision) -> Goal | None:
+    """Return the limit under which a decision was made, if there was one."""
+    try:
+        policy = parse_policy(decision.policy, files=False)
+    except InvalidInput:  # of the user's own making
+        return None
+    return policy if isinstance(policy, Goal) else None
 
 
 def or_raise(outcome: Decision | CITError) -> Decision:

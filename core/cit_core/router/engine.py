@@ -11,9 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Strict, TypeAdapter
 
+from cit_core.capability import level_deviation
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.lazy import cached_property
-from cit_core.policy import Best, Constraints, Policy, QueryFacts, Scored, as_constraints, as_policy, rank
+from cit_core.policy import (
+    Best,
+    BudgetPacer,
+    Constraints,
+    Goal,
+    Policy,
+    QueryFacts,
+    Scored,
+    as_constraints,
+    as_policy,
+    pacer_of,
+    rank,
+)
 from cit_core.records import Candidate, Capability, Decision, require_unique
 from cit_core.router.default_route import DefaultRoute, because
 from cit_core.router.feedback import Feedback
@@ -166,6 +179,12 @@ class Engine:
     @cached_property
     def _latencies(self) -> dict[str, float]:
         return {c.candidate.id: c.usage.latency_s for c in self.capabilities if c.usage.latency_s is not None}
+
+    @cached_property
+    def _deviations(self) -> dict[str, float]:
+        """Standard deviation of each candidate's level [log-odds]."""
+        inferred = {id_ for id_, found in self.basis.items() if found.basis != "measured"}
+        return {c.candidate.id: level_deviation(c, is_linked=c.candidate.id in inferred) for c in self.capabilities}
 
     def decide_many(
         self, queries: Sequence[Query], callers: Sequence[Caller] | None = None
@@ -334,14 +353,16 @@ class Engine:
                 float(score),
                 c.expected_cost(asked.facts.tokens, self.completion_tokens),
                 c.usage.latency_s,
+                float(score * (1.0 - score)) * self._deviations[c.candidate.id],
             )
             for c, score in zip(taking_part, scores_K, strict=True)
             if c.candidate.id not in asked.excluded
         ]
         self._tell_unpriced(asked.policy, scored)
+        policy, propensity, pacer = self._at_this_query(asked, scored)
         try:
-            ranking, reasons = rank(scored, asked.policy, asked.excluded)
-        except NoCandidate as error:
+            ranking, reasons = rank(scored, policy, asked.excluded)
+        except CITError as error:  # nobody is left, or a policy of the user's own fails
             return error
         decision = Decision(
             model=ranking[0].model,
@@ -352,13 +373,44 @@ class Engine:
             policy=asked.policy.name,
             scorer=self.scorer_name,
             store_version=self.store_version,
+            propensity=propensity,
+            tenant=asked.query.tenant,
             latency_ms=latency_ms,
             query=None if self._feedback is None else self._feedback.refer(asked.text, vector_D),
         )
         if (conversation := asked.query.conversation) is not None:
             decision = conversation.memory.settle(conversation.key, decision)
+        if pacer is not None:
+            taken = decision.ranking[0]
+            pacer.charge(taken.model, taken.expected_cost_usd, taken.expected_latency_s, asked.query.tenant)
         warnings = self._warnings(asked, decision.model)
         return decision.model_copy(update={"warnings": warnings}) if warnings else decision
+
+    def _at_this_query(self, asked: _Asked, scored: Sequence[Scored]) -> tuple[Policy, float, BudgetPacer | None]:
+        """Return the policy at its present multiplier, the probability of that, and what keeps its limit if it has one.
+
+        What a call names or a conversation keeps is counted too: it is paid for.
+        """
+        goal = asked.policy if asked.chosen_by == "policy" else self.policy
+        if not isinstance(goal, Goal):
+            return asked.policy, 1.0, None
+        pacer = self.pacer(goal)
+        left = [one for one in scored if one.cost is not None or not goal.needs_prices]
+        if asked.chosen_by != "policy" or not left:
+            return asked.policy, 1.0, pacer
+        policy, propensity = pacer.of_query(left, asked.query.tenant)
+        return policy, propensity, pacer
+
+    def pacer(self, goal: Goal | None = None) -> BudgetPacer:
+        """Return what keeps a limit, by default the router's own: how much of it is spent, and what was paid in truth.
+
+        Raises:
+            InvalidInput: If the router's policy has no limit.
+        """
+        chosen = self.policy if goal is None else goal
+        if not isinstance(chosen, Goal):
+            raise InvalidInput(f"policy {chosen.name} has no limit to keep; budget:20/day has one")
+        return pacer_of(chosen, None if self._feedback is None else self._feedback.store)
 
     def _tell_unpriced(self, policy: Policy, scored: Sequence[Scored]) -> None:
         """Log once for a policy that it leaves out whose price is not known."""
