@@ -75,6 +75,7 @@ TESTED_WITH = {
     "cit_core/catalogue/aliases.py": "core/catalogue/test_facts.py",
     "cit_core/catalogue/profiles.py": "core/catalogue/test_catalogue.py",
     "cit_core/catalogue/score_tables.py": "core/catalogue/test_linked.py",
+    "cit_core/cli/_policy_calibration.py": "core/cli/test_calibrate.py",
     "cit_core/evaluate/baselines/baseline_data.py": "core/evaluate/baselines/test_arithmetic.py",
     "cit_core/evaluate/baselines/latent.py": "core/evaluate/baselines/test_baselines.py",
     "cit_core/evaluate/baselines/local.py": "core/evaluate/baselines/test_arithmetic.py",
