@@ -135,6 +135,7 @@ class _RouterSettings(_Table):
     policy: Annotated[str, AfterValidator(_policy)] = "best"
     strict: bool = False
     constraints: Constraints | None = None
+    log: Annotated[str, Field(min_length=1)] | None = None
 
 
 class Settings(_RouterSettings):
@@ -146,6 +147,7 @@ class Settings(_RouterSettings):
         policy: As `--policy` takes it.
         strict: Refuse a model of which nothing is known.
         constraints: Limits on which candidates may be chosen.
+        log: File for decisions, or `store`.
         models: The candidates; every one in the store or the catalogue if there are none.
         server: The HTTP gateway.
         virtual: Names that callers of the gateway may give as `model`.
@@ -231,6 +233,8 @@ def _settings(table: Mapping[str, Any], file: Path) -> Settings:
     given: dict[str, Any] = {name: getattr(read, name) for name in read.model_fields_set}
     given["server"] = _checked(ServerSettings, table.get("server", {}), f"{file}: [server]")
     given["virtual"] = _virtual(table.get("virtual", {}), file, {entry.id for entry in entries})
+    if read.log not in (None, "store"):
+        given["log"] = str((file.parent / str(read.log)).absolute())
     if read.store is not None:
         given["store"] = _beside(read.store, file)
     return Settings(**given, path=file).model_copy(update={"models": entries})

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.cost_metrics import Curve, hull_mixture
-from cit_core.evaluate.metrics import Interval, paired_interval
+from cit_core.evaluate.metrics import Interval, mean_interval, ratio_interval
 from cit_core.evaluate.results import Figure, Series
 from cit_core.messages import closest, shown
 from cit_core.policy import Budget, Policy, Quality, Share
@@ -165,10 +165,10 @@ def calibrate_policy(outlook: Outlook, policy: Policy) -> Calibrated:
         found,
         knob,
         value,
-        paired_interval(cost_N),
-        paired_interval(quality_N),
-        _ratio(quality_N, best_quality_N),
-        _ratio(cost_N, best_cost_N),
+        mean_interval(cost_N),
+        mean_interval(quality_N),
+        ratio_interval(quality_N, best_quality_N),
+        ratio_interval(cost_N, best_cost_N),
         _held_out(outlook, policy),
         {id_: float((chosen_N == place).mean()) for place, id_ in enumerate(outlook.ids)},
         (float(best_cost_N.mean()), float(best_quality_N.mean())),
@@ -232,14 +232,6 @@ def _values(outlook: Outlook) -> Array:
     return np.unique(np.concatenate([[edges[0] / 2.0], grid, [edges[-1] * 2.0]]))
 
 
-def _ratio(top_N: Array, bottom_N: Array) -> Interval:
-    draw = np.random.default_rng(0)
-    count = draw.multinomial(len(top_N), np.full(len(top_N), 1.0 / len(top_N)), size=1000)
-    ratios = (count @ top_N) / np.maximum(count @ bottom_N, 1e-300)
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    return Interval(float(top_N.mean() / max(bottom_N.mean(), 1e-300)), float(low), float(high))
-
-
 def _held_out(outlook: Outlook, policy: Policy) -> tuple[float, float]:
     """Return (quality kept, cost of a query), each half with the knob of the other."""
     half_N = np.random.default_rng(0).permutation(len(outlook)) % 2 == 0
@@ -266,7 +258,7 @@ def curve_figure(outlook: Outlook, found: Calibrated, name: str = "calibration")
     points = []
     for value in _values(outlook)[:: max(1, KNOBS // 40)]:
         chosen_N = outlook.at_value(float(value))
-        quality = paired_interval(outlook.of(outlook.quality_NK, chosen_N), resamples=300)
+        quality = mean_interval(outlook.of(outlook.quality_NK, chosen_N))
         points.append((1e3 * float(outlook.of(outlook.cost_NK, chosen_N).mean()), quality))
     points.sort(key=lambda point: point[0])
     mean_K, quality_K = 1e3 * outlook.cost_NK.mean(axis=0), outlook.quality_NK.mean(axis=0)

@@ -161,9 +161,9 @@ class BudgetPacer:
             account.clock += 1.0
             if account.aim > 0.0:
                 account.age += min(EVERY, int(amount / account.aim / 4.0))  # a dear answer is looked at early
-            if account.found is not None and account.found.is_inner:
-                account.aimed += account.aim - account.aimed / MEMORY
-                account.taken += amount - account.taken / MEMORY
+            is_inner = account.found is not None and account.found.is_inner
+            account.aimed += account.aim - account.aimed / MEMORY
+            account.taken += (amount if is_inner else account.aim) - account.taken / MEMORY  # else nothing is learned
         self._sync_soon()
 
     def settle(self, expected: float, actual: float, tenant: str | None = None) -> None:
@@ -215,6 +215,8 @@ class BudgetPacer:
     def _aim(self, account: _Account) -> None:
         now, window = self._now(account), account.window
         aim = window.level(now) if self.goal.is_exact else window.goal(now)
+        if account.aimed <= 0.0:  # what is not known yet is taken to be right
+            account.aimed = account.taken = aim * MEMORY / 4.0
         account.aim = aim / account.correction
         account.found = self._recent.multiplier(account.aim, is_exact=self.goal.is_exact)
         account.age = 0

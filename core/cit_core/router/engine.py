@@ -28,6 +28,7 @@ from cit_core.policy import (
     rank,
 )
 from cit_core.records import Candidate, Capability, Decision, require_unique
+from cit_core.router.decision_log import DecisionLog, as_log
 from cit_core.router.default_route import DefaultRoute, because
 from cit_core.router.feedback import Feedback
 from cit_core.router.query import Query, check_text, estimate_tokens, whole_characters
@@ -38,7 +39,10 @@ from cit_core.shutdown import uninterrupted
 from cit_core.validation import AtLeast0, each, validated
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cit_core.catalogue.resolve import Resolved
+    from cit_core.store import CapabilityStore
 
 __all__ = ["MAX_CHARACTERS", "Engine"]
 
@@ -113,6 +117,7 @@ class Engine:
         feedback: Where feedback goes, so that decisions carry what it needs.
         default: Id of the candidate that answers what cannot be decided; the best by level if not given.
         strict: Have an error for what cannot be decided.
+        log: Where decisions are logged: a `DecisionLog`, the path of a file, a store, or `store` for the router's own.
 
     Raises:
         NoCandidate: If the zoo is empty.
@@ -132,6 +137,7 @@ class Engine:
         feedback: Feedback | None = None,
         default: str | None = None,
         strict: bool = False,
+        log: DecisionLog | CapabilityStore | str | Path | None = None,
     ) -> None:
         self.capabilities = validated(_ZOO, candidates, "candidates")
         if not self.capabilities:
@@ -152,6 +158,7 @@ class Engine:
         require_unique((c.candidate.id for c in self.capabilities), "candidate ids")
         self.default = self._known(default, "the router (in default=)")
         self.strict = validated(_STRICT, strict, "strict")
+        self.log = as_log(log, None if feedback is None else feedback.store)
         self._told: frozenset[str] = frozenset()
         """What was logged once: policies whose prices are missing, texts that were cut."""
 
@@ -209,6 +216,8 @@ class Engine:
                     if self._feedback is not None:
                         self._feedback.remember(outcome)
                     caller.record(query, outcome, self._to_log(outcome))
+                    if self.log is not None:
+                        self.log.decision(outcome, query.text, query.known_facts.tokens)
             return outcomes
 
     def _to_log(self, decision: Decision) -> list[str]:
