@@ -11,7 +11,7 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import closest, shown
-from cit_core.policy import Constraints, CostAware, Policy, as_constraints, as_policy
+from cit_core.policy import Constraints, CostAware, Policy, as_constraints, as_policy, parse_policy
 
 __all__ = ["KNOBS", "THREAD_ID", "check_keys", "constraints_of", "forced_model", "policy_of", "thread_of"]
 
@@ -76,6 +76,8 @@ def policy_of(config: RunnableConfig) -> Policy | None:
         raise InvalidInput("configurable has both cit_policy and cit_tradeoff; pass one: cit_tradeoff=V is cost:V")
     if worth is not None:
         return CostAware(_number(worth))
+    if isinstance(policy, str):
+        return parse_policy(policy, files=False)  # a config may come from a caller elsewhere
     return None if policy is None else as_policy(policy)
 
 

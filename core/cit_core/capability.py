@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import cast
@@ -10,7 +11,10 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.records import Candidate, Capability, Task, TaskResult, Usage
 
-__all__ = ["capability_from_outcomes", "capability_from_results"]
+__all__ = ["capability_from_outcomes", "capability_from_results", "level_deviation"]
+
+UNKNOWN = 1.0
+"""Standard deviation of the level of a candidate of which nothing is known [log-odds]."""
 
 
 def capability_from_outcomes(
@@ -70,6 +74,24 @@ def capability_from_results(
         if task.id in results
     )
     return Capability(candidate=candidate, results=lines, usage=usage or Usage())
+
+
+def level_deviation(capability: Capability, *, is_linked: bool = False) -> float:
+    """Return the standard deviation of a candidate's level [log-odds], from the counts of its profile.
+
+    Args:
+        capability: The profile; without results, models in general are the guess.
+        is_linked: True if all tasks were inferred from the same scores, so that their errors do not cancel.
+    """
+    lines = [(r.accuracy, r.count) for r in capability.results]
+    if not lines:
+        return UNKNOWN
+    # Laplace's rule: ten right answers of ten are not certainty
+    smooth = [((accuracy * count + 1.0) / (count + 2.0), count) for accuracy, count in lines]
+    errors = [math.sqrt(p * (1.0 - p) / count) for p, count in smooth]
+    mean = sum(p for p, _ in smooth) / len(smooth)
+    error = sum(errors) / len(errors) if is_linked else math.sqrt(sum(e * e for e in errors)) / len(errors)
+    return min(UNKNOWN, error / (mean * (1.0 - mean)))
 
 
 def _pairs(outcomes: object) -> Iterator[tuple[str, float]]:

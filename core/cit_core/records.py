@@ -348,6 +348,10 @@ class Decision(Record):
     scorer: str
     store_version: str | None = None
     """Version of the store that the capabilities were computed from."""
+    propensity: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Probability with which such a query gets this candidate: below 1 where chance had a part in the choice."""
+    tenant: Identifier | None = None
+    """Whose query it is, where budgets are kept apart."""
     latency_ms: float = 0.0
     """Time to decide [ms]; in a batch, the batch's time divided by its size."""
     warnings: tuple[str, ...] = ()

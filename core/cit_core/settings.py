@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
-from cit_core.policy import Constraints, as_constraints, parse_policy
+from cit_core.policy import HELP, Constraints, as_constraints, parse_policy
 from cit_core.records import Candidate, require_unique
 from cit_core.validation import Identifier, Positive, invalid
 
@@ -54,7 +54,7 @@ def _policy(text: str) -> str:
     try:
         return parse_policy(text).name
     except InvalidInput:
-        raise ValueError("use best, threshold:TAU (0..1) or cost:VALUE (USD)") from None
+        raise ValueError(f"use {HELP}") from None
 
 
 def _address(text: str) -> str:
@@ -135,6 +135,7 @@ class _RouterSettings(_Table):
     policy: Annotated[str, AfterValidator(_policy)] = "best"
     strict: bool = False
     constraints: Constraints | None = None
+    log: Annotated[str, Field(min_length=1)] | None = None
 
 
 class Settings(_RouterSettings):
@@ -146,6 +147,7 @@ class Settings(_RouterSettings):
         policy: As `--policy` takes it.
         strict: Refuse a model of which nothing is known.
         constraints: Limits on which candidates may be chosen.
+        log: File for decisions, or `store`.
         models: The candidates; every one in the store or the catalogue if there are none.
         server: The HTTP gateway.
         virtual: Names that callers of the gateway may give as `model`.
@@ -225,12 +227,14 @@ def _settings(table: Mapping[str, Any], file: Path) -> Settings:
     router, models = table.get("router", {}), table.get("models", [])
     if not isinstance(router, dict) or not isinstance(models, list):
         raise InvalidInput(f"{file}: the settings are in one table [router] and in tables [[models]], one a model")
-    read = _checked(_RouterSettings, router, f"{file}: [router]")
+    read = _checked(_RouterSettings, _policy_beside(router, file), f"{file}: [router]")
     entries = tuple(_model(entry, f"{file}: [[models]] {place}") for place, entry in enumerate(models, start=1))
     require_unique((entry.id for entry in entries), f"models in {file}")
     given: dict[str, Any] = {name: getattr(read, name) for name in read.model_fields_set}
     given["server"] = _checked(ServerSettings, table.get("server", {}), f"{file}: [server]")
     given["virtual"] = _virtual(table.get("virtual", {}), file, {entry.id for entry in entries})
+    if read.log not in (None, "store"):
+        given["log"] = str((file.parent / str(read.log)).absolute())
     if read.store is not None:
         given["store"] = _beside(read.store, file)
     return Settings(**given, path=file).model_copy(update={"models": entries})
@@ -239,7 +243,7 @@ def _settings(table: Mapping[str, Any], file: Path) -> Settings:
 def _virtual(tables: object, file: Path, ids: set[str]) -> dict[str, VirtualSettings]:
     found = {}
     for name, table in (tables if isinstance(tables, dict) else {"": tables}).items():
-        found[name] = _checked(VirtualSettings, table, f"{file}: [virtual.{name}]")
+        found[name] = _checked(VirtualSettings, _policy_beside(table, file), f"{file}: [virtual.{name}]")
         if unknown := [id_ for id_ in found[name].models if id_ not in ids]:
             raise InvalidInput(f"{file}: [virtual.{name}] names {shown(unknown[0])}, which has no table [[models]]")
     return found
@@ -269,6 +273,14 @@ def _model(entry: object, what: str) -> ModelSettings:
         return ModelSettings(**entry)
     except InvalidInput as error:
         raise InvalidInput(f"{what}: {error}") from None
+
+
+def _policy_beside(table: Any, file: Path) -> Any:
+    """Make the relative path of a policy file one from the file's folder."""
+    policy = table.get("policy") if isinstance(table, Mapping) else None
+    if not (isinstance(policy, str) and policy.startswith("file:")):
+        return table
+    return {**table, "policy": f"file:{file.parent / policy.removeprefix('file:')}"}
 
 
 def _beside(store: str, file: Path) -> str:

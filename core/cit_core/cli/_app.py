@@ -17,6 +17,8 @@ from cit_core.cli import (
     doctor,
     import_,
     models,
+    replay,
+    report,
     route,
     serve,
     store,
@@ -42,6 +44,8 @@ app.add_typer(aptitude.app, name="aptitude")
 app.add_typer(store.app, name="store")
 app.command("serve")(serve.serve)
 app.command("calibrate")(calibrate.calibrate)
+app.command("replay")(replay.replay)
+app.command("report")(report.report)
 app.command("train")(train.train)
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from cit_core.evaluate.log_records import Logged
     from cit_core.policy import Policy
     from cit_core.router import Router
     from cit_core.settings import Settings
@@ -24,10 +25,12 @@ __all__ = [
     "CheckpointOption",
     "IdArgument",
     "JsonOption",
+    "LogOption",
     "OpenRouter",
     "StoreOption",
     "config",
     "is_default",
+    "open_log",
     "open_router",
     "open_store",
     "reads_catalogue",
@@ -56,6 +59,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for progra
 CheckpointOption = Annotated[
     str,
     typer.Option("--checkpoint", metavar="NAME|FOLDER", help="Network: a shipped name, an export or a paper run."),
+]
+
+LogOption = Annotated[
+    str | None,
+    typer.Option(
+        "--log",
+        metavar="FILE|URL",
+        help="Log of decisions: a file, or a store. Default: the settings' log.",
+    ),
 ]
 
 OpenRouter = Callable[[str, str | None, Sequence[str] | None, "Policy"], "Router"]
@@ -165,6 +177,27 @@ def _address(url: str | None) -> str | None:
     if chosen == CATALOGUE:
         raise InvalidInput("the catalogue is read and never written; name a store, as in `cit doctor --store default`")
     return None if chosen == DEFAULT_STORE else chosen
+
+
+def open_log(given: str | None) -> list[Logged]:
+    """Read the log that `--log` or the settings name.
+
+    Raises:
+        InvalidInput: If none is named or there is none.
+        StoreError: If its store cannot be opened.
+    """
+    from cit_core.errors import InvalidInput
+    from cit_core.evaluate.log_records import read_logged
+    from cit_core.router.decision_log import read_log
+
+    found = settings()
+    chosen = given or found.log
+    if chosen is None:
+        raise InvalidInput("no log is named; give --log decisions.jsonl, or log = 'decisions.jsonl' under [router]")
+    if chosen == "store" or "://" in chosen or chosen == DEFAULT_STORE:
+        with open_store(None if chosen == "store" else chosen) as store:
+            return read_logged(read_log(store))
+    return read_logged(read_log(chosen))
 
 
 def is_default(url: str | None) -> bool:

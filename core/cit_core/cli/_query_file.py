@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from cit_core.errors import InvalidInput
@@ -18,6 +18,8 @@ class Query:
 
     id: str | int
     instruction: str
+    correct: Mapping[str, float] = field(default_factory=dict)
+    """Labels: how well a candidate answers it, 0 to 1, by its id."""
 
 
 def read_queries(lines: Iterable[bytes], name: str) -> Iterator[Query]:
@@ -69,7 +71,15 @@ def _query(record: dict[str, Any], where: str) -> Query:
             wanted = " or ".join("a text" if kind is str else "a whole number" for kind in kinds)
             raise InvalidInput(f"{where}: {name} is {type(record[name]).__name__}, it must be {wanted}; {need}")
     require_text(record["instruction"], f"{where}: the instruction")
-    return Query(record["id"], record["instruction"])
+    return Query(record["id"], record["instruction"], _labels(record.get("correct"), where))
+
+
+def _labels(given: object, where: str) -> dict[str, float]:
+    if given is None or isinstance(given, bool | int | float | str):  # a field of somebody else's
+        return {}
+    if isinstance(given, dict) and all(isinstance(one, int | float) and 0 <= one <= 1 for one in given.values()):
+        return {id_: float(one) for id_, one in given.items()}
+    raise InvalidInput(f'{where}: correct must be labels by model: {{"gpt-5-mini": 1}}, each a number from 0 to 1')
 
 
 def require_text(text: str, what: str) -> None:

@@ -1,13 +1,15 @@
-"""`cit calibrate`: fit a store's evidence again, and show its gain."""
+"""`cit calibrate`: the knob of a policy on one's own queries; or a store's evidence, fitted again."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cit_core.cli import _output
-from cit_core.cli._options import CheckpointOption, JsonOption, StoreOption, open_store
+from cit_core.cli._options import CheckpointOption, JsonOption, StoreOption, open_router, open_store, split_ids
+from cit_core.cli._policy_calibration import calibrate_file, wanted_policy
 from cit_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -17,6 +19,35 @@ __all__ = ["calibrate"]
 
 
 def calibrate(
+    ctx: typer.Context,
+    quality: Annotated[
+        float | None,
+        typer.Option("--quality", metavar="SHARE", help="Find the cheapest that keeps this share of best's quality."),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="USD/1k", help="Show what a budget for 1,000 queries brings.")
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option("--share", metavar="MODEL=PCT", help="Show what a share of queries for a model brings."),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="Queries as JSON lines with id and instruction; `correct`, labels by model, where there are any.",
+        ),
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Policy file to write, .json or .toml.")
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", metavar="FILE", help="Curve of quality against cost to draw, as SVG.")
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option("--models", metavar="ID,ID", help="Choose among these models only. Default: all.")
+    ] = None,
     store: StoreOption = None,
     checkpoint: CheckpointOption = "mini",
     questions: Annotated[
@@ -28,10 +59,19 @@ def calibrate(
     ] = True,
     json_: JsonOption = False,
 ) -> None:
-    """Fit a store's evidence again and show what each part of it weighs.
+    """Find the knob of a policy on your own queries; without one, fit a store's evidence again.
 
-    Imports, tests and feedback fit it by themselves; this shows the result.
+    Imports, tests and feedback fit evidence by themselves; this shows what each part of it weighs.
     """
+    policy = wanted_policy(quality, budget, share)
+    if policy is not None:
+        if source is None:
+            raise InvalidInput("a policy is calibrated on queries: --input FILE, JSON lines with id and instruction")
+        router = (ctx.obj or open_router)(checkpoint, store, split_ids(models), policy)
+        calibrate_file(router, policy, source, target, figure, json_=json_)
+        return
+    if source or target or figure or models:
+        raise InvalidInput("--input, --output, --figure and --models go with --quality, --budget or --share")
     from cit_core.aptitude.evidence_fit import fit_store
     from cit_core.router.loading import open_scorer
 

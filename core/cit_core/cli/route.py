@@ -56,6 +56,7 @@ def route(
             metavar="POLICY",
             help="best: the model most likely to be right. threshold:TAU: the cheapest with P(correct) of TAU or more. "
             "cost:VALUE: the highest P(correct) x VALUE - cost, VALUE being what a correct answer is worth in USD. "
+            "quality:0.98, budget:20/day, budget:1.5/1k, share:MODEL=20%, latency:SECONDS, file:PATH: docs/money.md. "
             "Default: the settings' policy, else best.",
         ),
     ] = None,

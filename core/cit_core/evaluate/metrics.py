@@ -19,12 +19,18 @@ __all__ = [
     "bootstrap",
     "brier",
     "calibration_error",
+    "mean_interval",
     "paired_interval",
     "ranking_accuracy",
+    "ratio_interval",
     "routed",
 ]
 
 Array = NDArray[np.floating]
+
+
+MANY = 500
+"""Values from which on a mean is as good as normal, however skewed."""
 
 
 class Interval(NamedTuple):
@@ -54,6 +60,32 @@ def paired_interval(values_N: Array, resamples: int = 2000, seed: int = 0) -> In
     counts = generator.multinomial(len(values), np.full(len(values), 1.0 / len(values)), size=resamples)
     low, high = np.quantile(counts @ values / len(values), [0.025, 0.975])
     return Interval(float(values.mean()), float(low), float(high))
+
+
+def mean_interval(values_N: Array) -> Interval:
+    """Return the mean with a 95 % interval: by bootstrap for few values, by its standard error for many.
+
+    Args:
+        values_N: NaN where there is none.
+
+    Raises:
+        InvalidInput: If there is no value at all.
+    """
+    values = values_N[~np.isnan(values_N)].astype(np.float64)
+    if len(values) <= MANY:
+        return paired_interval(values)
+    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+    return Interval(mean, mean - 1.96 * error, mean + 1.96 * error)
+
+
+def ratio_interval(top_N: Array, bottom_N: Array) -> Interval:
+    """Return the ratio of two means over the same items with a 95 % interval, by the delta method."""
+    base = float(bottom_N.mean())
+    if base == 0.0:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    ratio = float(top_N.mean()) / base
+    error = float((top_N - ratio * bottom_N).std() / np.sqrt(len(top_N)) / abs(base))
+    return Interval(ratio, ratio - 1.96 * error, ratio + 1.96 * error)
 
 
 def bootstrap(metric: Callable[[NDArray[np.intp]], float], items: int, resamples: int = 200, seed: int = 0) -> Interval:

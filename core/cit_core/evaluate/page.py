@@ -11,7 +11,7 @@ from cit_core.evaluate.results import Cell, Column, Figure, Result, Table
 from cit_core.evaluate.tables import HOW_TO_READ, provenance, written
 from cit_core.records import require_unique
 
-__all__ = ["html_page"]
+__all__ = ["html_page", "html_report"]
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #222; --soft: #666; --ground: #fff; --raised: #f4f4f2; --rule: #ddd;
@@ -79,6 +79,43 @@ def html_page(results: Sequence[Result], summary: Table | None = None) -> str:
 </header>
 <main>
 {_lines(_section(result) for result in results)}
+</main>
+</body>
+</html>
+"""
+
+
+def html_report(title: str, tables: Sequence[Table], figures: Sequence[Figure], advice: Sequence[str]) -> str:
+    """Format a report as one HTML file.
+
+    Args:
+        title: Heading.
+        tables: Tables, in order.
+        figures: Pictures below them.
+        advice: What to do next, before everything else.
+
+    Raises:
+        MissingExtra: If matplotlib is not installed.
+    """
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>cit-router: {_text(title)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<header>
+<h1>{_text(title)}</h1>
+<ul>
+{_lines(f"<li>{_text(line)}</li>" for line in advice)}
+</ul>
+</header>
+<main>
+{_lines(map(_table, tables))}
+{_lines(map(_figure, figures))}
 </main>
 </body>
 </html>

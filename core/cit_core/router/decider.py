@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from cit_core.errors import CITError
-from cit_core.policy import Constraints, Policy
+from cit_core.errors import CITError, InvalidInput
+from cit_core.policy import Constraints, Goal, Policy, parse_policy
 from cit_core.records import Candidate, Capability, Decision
 from cit_core.router.batching import Batcher, Batching, as_batching
 from cit_core.router.concurrency import aside
+from cit_core.router.decision_log import DecisionLog, as_log
 from cit_core.router.engine import Engine
 from cit_core.router.feedback import Feedback
 from cit_core.router.loading import notes_of
 from cit_core.router.query import Query
 from cit_core.router.scorer import Scorer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from cit_core.store import CapabilityStore
 
 __all__ = ["Decider", "or_raise"]
 
@@ -37,6 +45,7 @@ class Decider(Engine):
         batching: Batching | Mapping[str, Any] | None = None,
         default: str | None = None,
         strict: bool = False,
+        log: DecisionLog | CapabilityStore | str | Path | None = None,
     ) -> None:
         super().__init__(
             scorer,
@@ -49,6 +58,7 @@ class Decider(Engine):
             feedback=feedback,
             default=default,
             strict=strict,
+            log=log,
         )
         self.batching = as_batching(batching)
         self.notes = notes_of(scorer, self.capabilities)
@@ -75,6 +85,59 @@ class Decider(Engine):
         """Decide as `decide_many` does, in a worker thread: the event loop is never blocked."""
         return await aside("decisions", self.decide_many, queries)
 
+    def with_options(self, *, log: DecisionLog | CapabilityStore | str | Path | None = None) -> Self:
+        """Return this router with decisions logged; the parts of it are shared.
+
+        Args:
+            log: A `DecisionLog`, the path of a file, a store, or `store` for the router's own.
+        """
+        changed = copy.copy(self)
+        if log is not None:
+            changed.log = as_log(log, None if self._feedback is None else self._feedback.store)
+        if changed.batching is not None:
+            changed._batcher = Batcher(changed.batching, changed.decide_many)
+        return changed
+
+    def signal(self, decision: Decision | str, signal: str) -> None:
+        """Log an implicit signal that an answer did not serve: `retried`, `aborted` or `switched` (by hand).
+
+        Raises:
+            InvalidInput: If there is no such signal, or this router has no log.
+        """
+        if self.log is None:
+            raise InvalidInput(
+                "this router has no log; make it with Router(log='decisions.jsonl') or with_options(log=...)"
+            )
+        self.log.signal(decision if isinstance(decision, str) else decision.id, signal)
+
+    def settle(
+        self,
+        decision: Decision,
+        *,
+        model: str | None = None,
+        cost_usd: float | None = None,
+        latency_s: float | None = None,
+    ) -> None:
+        """Count what an answer cost in truth in place of what was expected: in the log, and in the policy's limit.
+
+        Args:
+            decision: The decision, of this router or another one of its store.
+            model: Candidate that answered, where it was not the chosen one.
+            cost_usd: What it cost [USD]; as expected if not given.
+            latency_s: How long it took [s]; as expected if not given.
+        """
+        if self.log is not None and not (cost_usd is None and latency_s is None):
+            self.log.usage(decision.id, model or decision.model, cost_usd, latency_s)
+        goal = _goal_of(decision)
+        if goal is None:
+            return
+        ranked = {one.model: one for one in decision.ranking}
+        chosen, answered = decision.ranking[0], ranked.get(model or decision.model, decision.ranking[0])
+        cost = answered.expected_cost_usd if cost_usd is None else cost_usd
+        took = answered.expected_latency_s if latency_s is None else latency_s
+        expected = goal.amount(chosen.model, chosen.expected_cost_usd, chosen.expected_latency_s)
+        self.pacer(goal).settle(expected, goal.amount(answered.model, cost, took), decision.tenant)
+
     def decide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
         """Decide as `decide_many` does: its earlier name."""
         return self.decide_many(queries)
@@ -82,6 +145,15 @@ class Decider(Engine):
     async def adecide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
         """Decide as `adecide_many` does: its earlier name."""
         return await self.adecide_many(queries)
+
+
+def _goal_of(decision: Decision) -> Goal | None:
+    """Return the limit under which a decision was made, if there was one."""
+    try:
+        policy = parse_policy(decision.policy, files=False)
+    except InvalidInput:  # of the user's own making
+        return None
+    return policy if isinstance(policy, Goal) else None
 
 
 def or_raise(outcome: Decision | CITError) -> Decision:

@@ -11,10 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Strict, TypeAdapter
 
+from cit_core.capability import level_deviation
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.lazy import cached_property
-from cit_core.policy import Best, Constraints, Policy, QueryFacts, Scored, as_constraints, as_policy, rank
+from cit_core.policy import (
+    Best,
+    BudgetPacer,
+    Constraints,
+    Goal,
+    Policy,
+    QueryFacts,
+    Scored,
+    as_constraints,
+    as_policy,
+    pacer_of,
+    rank,
+)
 from cit_core.records import Candidate, Capability, Decision, require_unique
+from cit_core.router.decision_log import DecisionLog, as_log
 from cit_core.router.default_route import DefaultRoute, because
 from cit_core.router.feedback import Feedback
 from cit_core.router.query import Query, check_text, estimate_tokens, whole_characters
@@ -25,7 +39,10 @@ from cit_core.shutdown import uninterrupted
 from cit_core.validation import AtLeast0, each, validated
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cit_core.catalogue.resolve import Resolved
+    from cit_core.store import CapabilityStore
 
 __all__ = ["MAX_CHARACTERS", "Engine"]
 
@@ -100,6 +117,7 @@ class Engine:
         feedback: Where feedback goes, so that decisions carry what it needs.
         default: Id of the candidate that answers what cannot be decided; the best by level if not given.
         strict: Have an error for what cannot be decided.
+        log: Where decisions are logged: a `DecisionLog`, the path of a file, a store, or `store` for the router's own.
 
     Raises:
         NoCandidate: If the zoo is empty.
@@ -119,6 +137,7 @@ class Engine:
         feedback: Feedback | None = None,
         default: str | None = None,
         strict: bool = False,
+        log: DecisionLog | CapabilityStore | str | Path | None = None,
     ) -> None:
         self.capabilities = validated(_ZOO, candidates, "candidates")
         if not self.capabilities:
@@ -139,6 +158,7 @@ class Engine:
         require_unique((c.candidate.id for c in self.capabilities), "candidate ids")
         self.default = self._known(default, "the router (in default=)")
         self.strict = validated(_STRICT, strict, "strict")
+        self.log = as_log(log, None if feedback is None else feedback.store)
         self._told: frozenset[str] = frozenset()
         """What was logged once: policies whose prices are missing, texts that were cut."""
 
@@ -167,6 +187,12 @@ class Engine:
     def _latencies(self) -> dict[str, float]:
         return {c.candidate.id: c.usage.latency_s for c in self.capabilities if c.usage.latency_s is not None}
 
+    @cached_property
+    def _deviations(self) -> dict[str, float]:
+        """Standard deviation of each candidate's level [log-odds]."""
+        inferred = {id_ for id_, found in self.basis.items() if found.basis != "measured"}
+        return {c.candidate.id: level_deviation(c, is_linked=c.candidate.id in inferred) for c in self.capabilities}
+
     def decide_many(
         self, queries: Sequence[Query], callers: Sequence[Caller] | None = None
     ) -> list[Decision | CITError]:
@@ -190,6 +216,8 @@ class Engine:
                     if self._feedback is not None:
                         self._feedback.remember(outcome)
                     caller.record(query, outcome, self._to_log(outcome))
+                    if self.log is not None:
+                        self.log.decision(outcome, query.text, query.known_facts.tokens)
             return outcomes
 
     def _to_log(self, decision: Decision) -> list[str]:
@@ -334,14 +362,16 @@ class Engine:
                 float(score),
                 c.expected_cost(asked.facts.tokens, self.completion_tokens),
                 c.usage.latency_s,
+                float(score * (1.0 - score)) * self._deviations[c.candidate.id],
             )
             for c, score in zip(taking_part, scores_K, strict=True)
             if c.candidate.id not in asked.excluded
         ]
         self._tell_unpriced(asked.policy, scored)
+        policy, propensity, pacer = self._at_this_query(asked, scored)
         try:
-            ranking, reasons = rank(scored, asked.policy, asked.excluded)
-        except NoCandidate as error:
+            ranking, reasons = rank(scored, policy, asked.excluded)
+        except CITError as error:  # nobody is left, or a policy of the user's own fails
             return error
         decision = Decision(
             model=ranking[0].model,
@@ -352,13 +382,44 @@ class Engine:
             policy=asked.policy.name,
             scorer=self.scorer_name,
             store_version=self.store_version,
+            propensity=propensity,
+            tenant=asked.query.tenant,
             latency_ms=latency_ms,
             query=None if self._feedback is None else self._feedback.refer(asked.text, vector_D),
         )
         if (conversation := asked.query.conversation) is not None:
             decision = conversation.memory.settle(conversation.key, decision)
+        if pacer is not None:
+            taken = decision.ranking[0]
+            pacer.charge(taken.model, taken.expected_cost_usd, taken.expected_latency_s, asked.query.tenant)
         warnings = self._warnings(asked, decision.model)
         return decision.model_copy(update={"warnings": warnings}) if warnings else decision
+
+    def _at_this_query(self, asked: _Asked, scored: Sequence[Scored]) -> tuple[Policy, float, BudgetPacer | None]:
+        """Return the policy at its present multiplier, the probability of that, and what keeps its limit if it has one.
+
+        What a call names or a conversation keeps is counted too: it is paid for.
+        """
+        goal = asked.policy if asked.chosen_by == "policy" else self.policy
+        if not isinstance(goal, Goal):
+            return asked.policy, 1.0, None
+        pacer = self.pacer(goal)
+        left = [one for one in scored if one.cost is not None or not goal.needs_prices]
+        if asked.chosen_by != "policy" or not left:
+            return asked.policy, 1.0, pacer
+        policy, propensity = pacer.of_query(left, asked.query.tenant)
+        return policy, propensity, pacer
+
+    def pacer(self, goal: Goal | None = None) -> BudgetPacer:
+        """Return what keeps a limit, by default the router's own: how much of it is spent, and what was paid in truth.
+
+        Raises:
+            InvalidInput: If the router's policy has no limit.
+        """
+        chosen = self.policy if goal is None else goal
+        if not isinstance(chosen, Goal):
+            raise InvalidInput(f"policy {chosen.name} has no limit to keep; budget:20/day has one")
+        return pacer_of(chosen, None if self._feedback is None else self._feedback.store)
 
     def _tell_unpriced(self, policy: Policy, scored: Sequence[Scored]) -> None:
         """Log once for a policy that it leaves out whose price is not known."""

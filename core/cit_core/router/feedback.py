@@ -71,6 +71,11 @@ class Feedback:
         return _feedback, parts  # decisions remembered stay where they are
 
     @property
+    def store(self) -> CapabilityStore:
+        """The store that outcomes go to."""
+        return self._store
+
+    @property
     def store_version(self) -> str:
         """Present version of the store, as decisions name it."""
         return f"store:{self._store.version}"

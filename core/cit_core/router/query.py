@@ -52,6 +52,7 @@ class Query:
         excluded: Candidates that are out of this decision, id to reason: an adapter's own constraints.
         default: Candidate that answers where nothing can be decided, in place of the router's own.
         strict: Whether what cannot be decided is an error, in place of the router's own.
+        tenant: Whose query it is, for budgets that every tenant has for itself.
         unreadable: Why there is no text, where an adapter found none in what it was given.
     """
 
@@ -65,6 +66,7 @@ class Query:
     default: str | None = None
     strict: bool | None = None
     unreadable: str | None = None
+    tenant: str | None = None
 
     @property
     def known_facts(self) -> QueryFacts:

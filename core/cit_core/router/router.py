@@ -59,6 +59,7 @@ class Router(Decider):
         default: Id of the candidate that answers what cannot be decided: an empty or unreadable query, none left, a
             scorer that fails. The best by level if not given: the highest mean accuracy, the first where none is known.
         strict: Raise an error for such a query instead.
+        log: Where decisions are logged: a `DecisionLog`, the path of a file, a store, or `store` for the router's own.
 
     Raises:
         NoCandidate: If the zoo is empty.
@@ -264,6 +265,13 @@ class Router(Decider):
             "constraints": settings.constraints if constraints is None else constraints,
         }
         opened = settled_store(settings.store) if store is DEFAULT else store
+        router = cls._from_settings(settings, opened, checkpoint, limits)
+        return router if settings.log is None else router.with_options(log=settings.log)
+
+    @classmethod
+    def _from_settings(
+        cls, settings: Settings, opened: CapabilityStore | str | None, checkpoint: str | Path, limits: dict[str, Any]
+    ) -> Router:
         if settings.models:
             names = {model.id: model.model for model in settings.models if model.model}
             return cls.from_models(
@@ -365,6 +373,8 @@ class Router(Decider):
     ) -> Outcome:
         """Keep how well a candidate answered, as an outcome in the store; it counts from the next snapshot on.
 
+        A router that logs its decisions logs it too, and needs no store for that.
+
         Giving the same feedback again changes nothing, from whichever process it comes.
 
         Args:
@@ -381,9 +391,16 @@ class Router(Decider):
                 [0, 1], or other feedback was given before; nothing is written.
             UnknownCandidate: If the candidate is not in the store.
         """
-        if self._feedback is None:
+        name = about.id if isinstance(about, Decision) else about
+        if self._feedback is not None:
+            outcome = self._feedback.add(about, candidate, correct, key)
+        elif self.log is not None and isinstance(name, str):
+            outcome = Outcome(candidate=candidate, item=f"decision:{name}", correct=correct, source="feedback:log")
+        else:
             raise InvalidInput("this router is of no store that could keep feedback; make it with Router.from_store")
-        return self._feedback.add(about, candidate, correct, key)
+        if self.log is not None and isinstance(name, str):
+            self.log.feedback(name, candidate, outcome.correct)
+        return outcome
 
     async def afeedback(
         self, about: Decision | str | Item, candidate: str, correct: float, *, key: str | None = None

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 
 from cit_core.errors import CITError, InvalidInput
 from cit_core.messages import closest, shown
-from cit_core.policy import Best, Constraints, Policy, as_policy, parse_policy
+from cit_core.policy import HELP, Best, Constraints, Policy, as_policy, parse_policy
 from cit_core.records import Candidate, Suite
 from cit_core.router.batching import Batching
 from cit_core.router.fallback import Fallback
@@ -71,7 +71,7 @@ def _policy(text: object) -> Policy:
     try:
         return as_policy(text)
     except InvalidInput:
-        raise ValueError("use best, threshold:TAU (0..1) or cost:VALUE (USD)") from None
+        raise ValueError(f"use {HELP}") from None
 
 
 class _RouterConfig(BaseModel):

@@ -91,7 +91,7 @@ class Gateway:
             try:
                 body = read_body(raw)
                 name, conversation = self._pinned(body.fields, zoo), request.headers.get("x-cit-conversation")
-                decision = await zoo.decide(name, read_prompt(body.fields), protocol.api, conversation)
+                decision = await zoo.decide(name, read_prompt(body.fields), protocol.api, conversation, key)
             except CITError as error:
                 return _refusal(protocol, error)
             self.meters.decided(decision)
@@ -124,7 +124,7 @@ class Gateway:
         self.meters.opened(answer.attempts, time.perf_counter() - began_s)
         self.traffic.opened(decision, answer.attempts, trail["x-cit-reason"])
         self._remember(protocol, decision, answer)
-        done = partial(self._done, zoo, answer, began_s, key)
+        done = partial(self._done, zoo, decision, answer, began_s, key)
         headers = returned(answer.headers) | trail
         if answer.pieces is not None:
             return _Relay(answer, stack.pop_all(), done, headers)
@@ -141,11 +141,18 @@ class Gateway:
         if protocol is RESPONSES and (id_ := _response_id(answer.held)) is not None:
             _keep(self._responses, id_, answer.attempts.model)
 
-    def _done(self, zoo: Zoo, answer: Answer, began_s: float, key: str) -> None:
+    def _done(
+        self, zoo: Zoo, decision: Decision, answer: Answer, began_s: float, key: str, *, left: bool = False
+    ) -> None:
+        """Count an answer that is complete, or that its caller has left."""
         candidate, took_s = zoo.candidate(answer.attempts.model), time.perf_counter() - began_s
         usage = answer.usage()
         self.meters.answered(candidate, usage, took_s, key)
         self.traffic.answered(candidate.id, zoo.router.candidates, usage, took_s)
+        cost = candidate.expected_cost(*usage) if any(usage) else None
+        zoo.router.settle(decision, model=candidate.id, cost_usd=cost, latency_s=took_s)
+        if left and zoo.router.log is not None:
+            zoo.router.signal(decision, "aborted")
 
     # -- decisions ----------------------------------------------------------------------------------------------------
 
@@ -213,9 +220,12 @@ class _Relay(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Send the stream, and listen for the caller's leaving meanwhile."""
+        left = True
 
         async def send_all() -> None:
+            nonlocal left
             await self.stream_response(send)
+            left = False
             group.cancel_scope.cancel()
 
         try:
@@ -227,7 +237,7 @@ class _Relay(StreamingResponse):
         finally:
             with anyio.CancelScope(shield=True):
                 await self._stack.aclose()
-            self._done()
+            self._done(left=left)
 
 
 def _keep(memory: OrderedDict[str, Any], name: str, value: object) -> None:

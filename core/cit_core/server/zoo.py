@@ -20,6 +20,8 @@ __all__ = ["ROUTED", "Zoo"]
 
 ROUTED = "cit"
 """The `model` that routes by the configured policy; `cit:best`, `cit:cost-0.02` and `cit:threshold-0.8` by another."""
+BY_OWNERS = ("budget", "share", "latency", "file")
+"""Policies that no request may ask for: limits and files are the owner's."""
 
 
 class Zoo:
@@ -91,7 +93,9 @@ class Zoo:
         """Return candidate id to context window [tokens]."""
         return {id_: candidate.context_window for id_, candidate in self._candidates.items()}
 
-    async def decide(self, name: str, prompt: Prompt, api: str | None, conversation: str | None) -> Decision:
+    async def decide(
+        self, name: str, prompt: Prompt, api: str | None, conversation: str | None, tenant: str | None = None
+    ) -> Decision:
         """Choose a candidate for a request.
 
         Args:
@@ -99,6 +103,7 @@ class Zoo:
             prompt: The text to route on, and facts.
             api: Only servers that speak this; any if None.
             conversation: Its name, if it is one that keeps its candidate.
+            tenant: Name of the caller's key, for budgets that every key has for itself.
 
         Raises:
             InvalidInput: If nothing has that name, or the prompt has no text.
@@ -123,6 +128,7 @@ class Zoo:
             model,
             None if conversation is None else self.sticky.conversation(conversation),
             foreign,
+            tenant=tenant,
         )
         return self.fallback.with_cool_downs(await self.router.adecide(query))
 
@@ -136,7 +142,8 @@ class Zoo:
             return None, None, None
         if name.startswith(f"{ROUTED}:"):
             kind, _, value = name.removeprefix(f"{ROUTED}:").partition("-")
-            return None, parse_policy(f"{kind}:{value}" if value else kind), None
+            if kind not in BY_OWNERS:
+                return None, parse_policy(f"{kind}:{value}" if value else kind), None
         near = ", ".join(repr(one) for one in closest(name, self.names))
         raise InvalidInput(f"no model {shown(name)}; the closest are {near}; /v1/models lists all")
 

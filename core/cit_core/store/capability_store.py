@@ -12,10 +12,12 @@ from sqlalchemy import Connection, func, or_, select
 
 from cit_core.errors import CITError, InvalidInput, StoreError
 from cit_core.outcomes import OutcomeMatrix
+from cit_core.policy import Spend
 from cit_core.records import Candidate, Capability, Item, Outcome, Suite, Task
 from cit_core.store.bulk_load import BulkLoad
 from cit_core.store.connections import TIMEOUT_S, Connections
 from cit_core.store.database_errors import damage_errors
+from cit_core.store.journal import add_log, add_spend, read_log, read_spend
 from cit_core.store.migrations.revisions import REVISIONS, revision_of, upgrade
 from cit_core.store.outcome_matrix import read_outcome_matrix
 from cit_core.store.passwords import complete_url, portable_url, remember_password
@@ -353,6 +355,26 @@ class CapabilityStore:
         query = select(settings.c.value).where(settings.c.name == name).order_by(settings.c.version.desc()).limit(1)
         with self._reading() as connection:
             return connection.scalar(query)
+
+    def add_spend(self, name: str, spends: Iterable[Spend], *, keep_from: int) -> None:
+        """Add to what a limit has taken (`cit_core.policy.BudgetPacer`), and forget buckets before `keep_from`."""
+        with self._connections.writing() as connection:
+            add_spend(connection, name, spends, keep_from)
+
+    def spend(self, name: str, tenants: Iterable[str]) -> list[Spend]:
+        """Return what a limit has taken of some tenants."""
+        with self._reading() as connection:
+            return read_spend(connection, name, tenants)
+
+    def add_log(self, records: Iterable[str], *, keep: int) -> None:
+        """Append records to the log of decisions, and forget the oldest beyond `keep`."""
+        with self._connections.writing() as connection:
+            add_log(connection, records, keep)
+
+    def log(self) -> Iterator[str]:
+        """Yield the records of the log of decisions, oldest first."""
+        with self._reading() as connection:
+            yield from read_log(connection)
 
     def outcome_count(self) -> int:
         """Return the number of outcomes, held ones included."""

@@ -27,12 +27,14 @@ from sqlalchemy import (
 
 __all__ = [
     "candidates",
+    "decision_log",
     "items",
     "loads",
     "metadata",
     "outcomes",
     "settings",
     "sources",
+    "spend",
     "staged",
     "tasks",
     "versions",
@@ -156,6 +158,24 @@ versions = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("when", Moment, nullable=False),
     Column("what", Text, nullable=False),
+)
+
+spend = Table(
+    "spend",
+    metadata,
+    Column("name", Text, primary_key=True),  # of the policy that has the limit
+    Column("tenant", Text, primary_key=True),
+    Column("bucket", BigInteger, primary_key=True, autoincrement=False),
+    Column("queries", Double, nullable=False),
+    Column("amount", Double, nullable=False),
+)
+
+decision_log = Table(
+    "decision_log",
+    metadata,
+    Column("key", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("when", Moment, nullable=False),
+    Column("record", Text, nullable=False),
 )
 
 settings = Table(

@@ -45,6 +45,8 @@ def test_the_verbs() -> None:
         "doctor",
         "import",
         "models",
+        "replay",
+        "report",
         "route",
         "serve",
         "store",

@@ -1,4 +1,4 @@
-"""`cit calibrate`, with the shipped checkpoint."""
+"""`cit calibrate`: evidence with the shipped checkpoint; knobs of policies with a fake zoo."""
 
 from __future__ import annotations
 
@@ -53,3 +53,62 @@ def test_what_it_refuses(cit: Callable[..., Any], tmp_path: Path) -> None:
     refused = cit("calibrate", "--evidence", "--store", few)
     assert refused.exit_code == 2
     assert "no outcome of a question with a text" in refused.stderr
+
+
+@pytest.fixture
+def queries(tmp_path: Path) -> Path:
+    file = tmp_path / "queries.jsonl"
+    lines = [{"id": n, "instruction": f"query {n}", "correct": {"small": n % 2} if n < 20 else None} for n in range(60)]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    return file
+
+
+@pytest.mark.parametrize("suffix", ["json", "toml"])
+def test_a_policy_is_calibrated_written_and_read(cit: Callable[..., Any], queries: Path, suffix: str) -> None:
+    target, figure = f"policy.{suffix}", "curve.svg"
+    options = ("--input", str(queries), "--output", target, "--figure", figure)
+    record = json.loads(cit("calibrate", "--quality", "0.9", *options, "--json").stdout)
+    assert record["queries"] == 60
+    assert record["labelled"] == pytest.approx(20 / 120)
+    low, high = record["expected"]["usd_per_1k"][1:]
+    assert low < record["expected"]["usd_per_1k"][0] < high
+    assert record["expected"]["quality_kept"][0] >= 0.9
+    assert record["policy"].startswith("quality:0.9,value:")
+    assert "<svg" in Path(figure).read_text()
+    routed = cit("route", "what?", "--policy", f"file:{target}", "--json")
+    assert json.loads(routed.stdout)["model"] in ("small", "large")
+    said = cit("calibrate", "--quality", "0.9", *options).stdout
+    assert f'policy = "file:{target}"' in said
+    assert "knob of the other half" in said
+
+
+def test_a_budget_and_a_share_need_no_labels(cit: Callable[..., Any], queries: Path) -> None:
+    budget = json.loads(cit("calibrate", "--budget", "3", "--input", str(queries), "--json").stdout)
+    assert budget["policy"] == "budget:3/1k"
+    assert budget["expected"]["usd_per_1k"][0] == pytest.approx(3.0, rel=0.1)
+    share = json.loads(cit("calibrate", "--share", "large=25", "--input", str(queries), "--json").stdout)
+    assert share["shares"]["large"] == pytest.approx(0.25, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--quality", "0.9", "--budget", "3"), "give one of --quality, --budget and --share"),
+        (("--quality", "0.9"), "a policy is calibrated on queries: --input FILE"),
+        (("--input", "x"), "go with --quality, --budget or --share"),
+        (("--quality", "0.9", "--input", "absent"), "--input absent cannot be opened"),
+        (("--budget", "3/day", "--input", "queries.jsonl"), "policy budget:3/day has no knob to calibrate"),
+        (("--quality", "0.9", "--input", "queries.jsonl", "--output", "p.txt"), "must end in .json or .toml"),
+    ],
+)
+def test_what_cannot_be_calibrated(cit: Callable[..., Any], queries: Path, options: tuple[str, ...], said: str) -> None:
+    done = cit("calibrate", *options)
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_labels_are_numbers_by_model(cit: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text('{"id": 1, "instruction": "a", "correct": {"small": "yes"}}')
+    done = cit("calibrate", "--quality", "0.9", "--input", "q.jsonl")
+    assert done.exit_code == 2
+    assert "q.jsonl line 1: correct must be labels by model" in done.stderr

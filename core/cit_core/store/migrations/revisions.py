@@ -22,6 +22,7 @@ STEPS = {
     "0002": "m0002_measuring",
     "0003": "m0003_loads",
     "0004": "m0004_candidate_facts",
+    "0005": "m0005_spend_and_log",
 }
 REVISIONS = tuple(STEPS)
 """Every revision this release knows, oldest first."""

@@ -7,8 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cit_core.errors import InvalidInput, NoCandidate
-from cit_core.policy import Best, Constraints, CostAware, Policy, QueryFacts, Scored, Threshold, parse_policy, rank
+from cit_core.errors import CITError, InvalidInput, NoCandidate
+from cit_core.policy import (
+    HELP,
+    Best,
+    Constraints,
+    CostAware,
+    Policy,
+    Quality,
+    QueryFacts,
+    Scored,
+    Threshold,
+    as_policy,
+    parse_policy,
+    rank,
+)
 from cit_core.records import Candidate, Ranked
 
 FULL = Candidate(
@@ -301,10 +314,10 @@ def test_the_names_are_short_where_that_is_exact() -> None:
         "0.7",
     ],
 )
-def test_what_is_no_policy_is_refused_with_the_three_that_are(text: str) -> None:
+def test_what_is_no_policy_is_refused_with_those_that_are(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_policy(text)
-    assert str(caught.value) == f"no policy {text!r}; use best, threshold:TAU (0..1) or cost:VALUE (USD)"
+    assert str(caught.value) == f"no policy {text!r}; use {HELP}"
 
 
 @pytest.mark.parametrize("tau", [-0.1, 1.1, math.nan, math.inf, "0.7", None])
@@ -325,3 +338,39 @@ def test_a_right_answer_is_worth_something_finite(value: Any) -> None:
 def test_a_number_that_cannot_be_is_refused_when_read_too(text: str) -> None:
     with pytest.raises(InvalidInput, match=f"{text.partition(':')[0]} needs"):
         parse_policy(text)
+
+
+# -- quality, risk, time, functions -----------------------------------------------------------------------------------
+
+
+def test_quality_takes_the_cheapest_that_keeps_its_share_on_every_query() -> None:
+    entries = scored(strong=(0.9, 0.01), middle=(0.885, 0.004), weak=(0.5, 0.0001))
+    assert order(entries, Quality(0.98)) == ["middle", "strong", "weak"]
+    assert order(entries, Quality(1.0))[0] == "strong"
+    assert order(entries, Quality(0.5))[0] == "weak"
+    assert order(entries, Quality(0.98, value=0.001)) == order(entries, CostAware(0.001))
+
+
+def test_risk_takes_off_what_is_not_known_of_a_level() -> None:
+    known, guessed = Candidate(id="known"), Candidate(id="guessed")
+    entries = [Scored(known, 0.70, 0.01, None, 0.01), Scored(guessed, 0.75, 0.01, None, 0.10)]
+    assert order(entries, Best()) == ["guessed", "known"]
+    assert order(entries, Best(risk=1)) == ["known", "guessed"]
+    assert order(entries, CostAware(1.0, risk=1)) == ["known", "guessed"]
+
+
+def test_time_has_a_price_and_unknown_time_is_the_mean_of_the_others() -> None:
+    fast, slow, silent = (Candidate(id=id_) for id_ in ("fast", "slow", "silent"))
+    entries = [Scored(fast, 0.7, 0.0, 1.0), Scored(slow, 0.8, 0.0, 9.0), Scored(silent, 0.72, 0.0, None)]
+    assert order(entries, CostAware(1.0)) == ["slow", "silent", "fast"]
+    assert order(entries, CostAware(1.0, time=0.1)) == ["fast", "silent", "slow"]
+
+
+def test_a_function_is_a_policy() -> None:
+    entries = scored(a=(0.9, 0.01), b=(0.8, 0.001))
+    assert order(entries, as_policy(lambda one: -one.cost)) == ["b", "a"]
+    assert order(entries, as_policy(lambda one: (1, one.probability))) == ["a", "b"]
+    with pytest.raises(CITError, match="the policy function:<lambda> returned None; it must be a number"):
+        order(entries, as_policy(lambda one: None))
+    with pytest.raises(CITError, match=r"the policy function:<lambda> failed \(ZeroDivisionError\)"):
+        order(entries, as_policy(lambda one: 1 / 0))

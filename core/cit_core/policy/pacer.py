@@ -1,0 +1,312 @@
+"""Pacing: find the multiplier of a limit from query to query, under drifting traffic, over processes.
+
+Two loops. `SlidingWindow` says how much the next queries may take on average; `RecentQueries` says at which multiplier
+the last queries would have taken that. What was taken in truth, relative to what was aimed at, corrects the aim.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import random
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from cit_core.errors import CITError
+from cit_core.fork import renew_after_fork
+from cit_core.policy.goals import Goal
+from cit_core.policy.hull import SAME, Multiplier, RecentQueries
+from cit_core.policy.rules import Scored, Tradeoff
+from cit_core.policy.window import BUCKETS, SlidingWindow
+
+__all__ = ["BudgetPacer", "Spend", "SpendBook", "pacer_of"]
+
+logger = logging.getLogger("cit_core.policy")
+
+TENANTS = 1_000
+"""Tenants of one pacer in memory; the least recently seen is forgotten, and read again from the store."""
+PACERS = 256
+"""Pacers of one process; the least recently used is forgotten."""
+EVERY = 16
+"""Queries after which the multiplier is found anew."""
+MEMORY = 256.0
+"""Queries over which what was taken is compared with what was aimed at."""
+SYNC_S = 2.0
+"""Time between two exchanges with the store [s]."""
+
+
+class Spend(NamedTuple):
+    """What the queries of a tenant in a bucket took."""
+
+    tenant: str
+    bucket: int
+    queries: float
+    amount: float
+
+
+class SpendBook(Protocol):
+    """Keeps spend for all processes; a `CapabilityStore` is one."""
+
+    def add_spend(self, name: str, spends: Iterable[Spend], *, keep_from: int) -> None:
+        """Add to what is kept, and forget buckets before `keep_from`."""
+        ...
+
+    def spend(self, name: str, tenants: Iterable[str]) -> list[Spend]:
+        """Return what is kept of some tenants."""
+        ...
+
+
+class _Account:
+    """One tenant's window, and how well its aims were met."""
+
+    def __init__(self, goal: Goal) -> None:
+        of_queries = goal.window_s is None
+        length = float(goal.window_queries) if goal.window_s is None else goal.window_s
+        self.window = SlidingWindow(goal.limit, length, of_queries=of_queries)
+        self.clock = 0.0
+        """Queries so far."""
+        self.aimed, self.taken = 0.0, 0.0
+        self.found: Multiplier | None = None
+        self.aim = 0.0
+        self.age = 0
+        self.unsent: dict[int, list[float]] = {}
+
+    @property
+    def correction(self) -> float:
+        """Return what was taken relative to what was aimed at."""
+        return min(4.0, max(0.25, self.taken / self.aimed)) if self.aimed > 0.0 else 1.0
+
+
+class BudgetPacer:
+    """Keeps one limit: of USD, of calls of a model, or of seconds. Thread-safe; bounded memory.
+
+    With a book, all processes that share it keep the limit together. They exchange every two seconds, in a thread of
+    their own; a book that fails is logged once, and the limit is kept from memory.
+
+    Args:
+        goal: The limit.
+        book: Where spend is kept; this process alone if not given.
+        clock: Time in seconds.
+        draw: Random number in [0, 1), for queries at exactly the multiplier.
+    """
+
+    def __init__(
+        self,
+        goal: Goal,
+        book: SpendBook | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self.goal = goal
+        self._book = book
+        self._time, self._draw = clock, draw
+        self._recent = RecentQueries()
+        self._accounts: OrderedDict[str, _Account] = OrderedDict()
+        self._synced = clock()
+        self._told = False
+        self._renew_after_fork()
+        renew_after_fork(self)
+        if book is not None:
+            atexit.register(_flush, weakref.ref(self))
+
+    def _renew_after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._syncing = threading.Lock()
+        for account in self._accounts.values():
+            account.unsent.clear()  # the parent's to send
+
+    def spent(self, tenant: str | None = None) -> float:
+        """Return what the window that ends now has taken of the limit."""
+        with self._lock:
+            account = self._account(self._name(tenant))
+            return account.window.spent(self._now(account))
+
+    def of_query(self, scored: Sequence[Scored], tenant: str | None = None) -> tuple[Tradeoff, float]:
+        """Return the policy of a query, and the probability with which a query like it gets this one.
+
+        Args:
+            scored: Its candidates, none of which lacks what the goal needs.
+            tenant: Whose query it is.
+        """
+        free = self.goal.at(0.0)
+        points = [(self._amount(one), free.utility(one)[0]) for one in scored]
+        with self._lock:
+            account = self._account(self._name(tenant))
+            self._recent.add(points)
+            if account.found is None or account.age >= min(EVERY, len(self._recent) // 4):
+                self._aim(account)
+            account.age += 1
+            assert account.found is not None
+            found, drawn = account.found, self._draw()
+        low, high = _just(found.value, -1.0), _just(found.value, 1.0)
+        if not found.is_inner:
+            return self.goal.at(found.value), 1.0
+        frugal, generous = self.goal.at(high), self.goal.at(low)
+        chosen, other = (generous, frugal) if drawn < found.taken else (frugal, generous)
+        if max(scored, key=chosen.utility) is max(scored, key=other.utility):
+            return chosen, 1.0
+        return chosen, found.taken if chosen is generous else 1.0 - found.taken
+
+    def charge(self, model: str, cost: float | None, latency_s: float | None, tenant: str | None = None) -> None:
+        """Count the answer that was chosen, by what is expected of it."""
+        amount = self.goal.amount(model, cost, latency_s)
+        with self._lock:
+            account = self._account(self._name(tenant))
+            self._count(account, 1.0, amount)
+            account.clock += 1.0
+            if account.aim > 0.0:
+                account.age += min(EVERY, int(amount / account.aim / 4.0))  # a dear answer is looked at early
+            is_inner = account.found is not None and account.found.is_inner
+            account.aimed += account.aim - account.aimed / MEMORY
+            account.taken += (amount if is_inner else account.aim) - account.taken / MEMORY  # else nothing is learned
+        self._sync_soon()
+
+    def settle(self, expected: float, actual: float, tenant: str | None = None) -> None:
+        """Count what an answer took in truth in place of what was expected."""
+        with self._lock:
+            account = self._account(self._name(tenant))
+            self._count(account, 0.0, actual - expected)
+            if account.found is not None and account.found.is_inner:
+                account.taken = max(0.0, account.taken + actual - expected)
+        self._sync_soon()
+
+    def flush(self) -> None:
+        """Exchange with the book now; an error of it is logged once."""
+        if self._book is None:
+            return
+        with self._syncing:
+            sent = self._take_unsent()
+            try:
+                if sent:
+                    first = min(one.bucket for one in sent) - 2 * BUCKETS
+                    self._book.add_spend(self.goal.name, sent, keep_from=first)
+                with self._lock:
+                    names = list(self._accounts)
+                kept = self._book.spend(self.goal.name, names)
+            except CITError as error:
+                self._tell(error)
+                self._put_back(sent)
+                return
+            with self._lock:
+                for name in names:
+                    self._take(name, [one for one in kept if one.tenant == name])
+
+    # -- inside the lock ----------------------------------------------------------------------------------------------
+
+    def _account(self, name: str) -> _Account:
+        account = self._accounts.get(name)
+        if account is None:
+            account = self._accounts[name] = _Account(self.goal)
+            if self._book is not None:
+                try:
+                    self._take(name, self._book.spend(self.goal.name, [name]))
+                except CITError as error:
+                    self._tell(error)
+        self._accounts.move_to_end(name)
+        while len(self._accounts) > TENANTS:
+            self._accounts.popitem(last=False)
+        return account
+
+    def _aim(self, account: _Account) -> None:
+        now, window = self._now(account), account.window
+        aim = window.level(now) if self.goal.is_exact else window.goal(now)
+        if account.aimed <= 0.0:  # what is not known yet is taken to be right
+            account.aimed = account.taken = aim * MEMORY / 4.0
+        account.aim = aim / account.correction
+        account.found = self._recent.multiplier(account.aim, is_exact=self.goal.is_exact)
+        account.age = 0
+
+    def _count(self, account: _Account, queries: float, amount: float) -> None:
+        bucket = account.window.add(self._now(account), queries, amount)
+        if self._book is not None:
+            sums = account.unsent.setdefault(bucket, [0.0, 0.0])
+            sums[0] += queries
+            sums[1] += amount
+
+    def _take(self, name: str, kept: Iterable[Spend]) -> None:
+        """Take what all processes have spent, and what this one has not sent yet on top."""
+        account = self._accounts.get(name)
+        if account is None:
+            return
+        before = account.window.total_queries
+        account.window.replace({one.bucket: (one.queries, one.amount) for one in kept})
+        for bucket, (queries, amount) in account.unsent.items():
+            account.window.add_to(bucket, queries, amount)
+        if self.goal.window_s is None:
+            others = account.window.total_queries - before
+            account.clock = max(account.clock + max(0.0, others), account.window.latest * account.window.width)
+
+    def _take_unsent(self) -> list[Spend]:
+        with self._lock:
+            sent = [
+                Spend(name, bucket, *sums)
+                for name, account in self._accounts.items()
+                for bucket, sums in account.unsent.items()
+            ]
+            for account in self._accounts.values():
+                account.unsent = {}
+            return sent
+
+    def _put_back(self, sent: Iterable[Spend]) -> None:
+        with self._lock:
+            for one in sent:
+                if one.tenant in self._accounts:
+                    sums = self._accounts[one.tenant].unsent.setdefault(one.bucket, [0.0, 0.0])
+                    sums[0] += one.queries
+                    sums[1] += one.amount
+
+    # -- details ------------------------------------------------------------------------------------------------------
+
+    def _now(self, account: _Account) -> float:
+        return account.clock if self.goal.window_s is None else self._time()
+
+    def _name(self, tenant: str | None) -> str:
+        return tenant or "" if self.goal.by_tenant else ""
+
+    def _amount(self, one: Scored) -> float:
+        return self.goal.amount(one.candidate.id, one.cost, one.latency_s)
+
+    def _tell(self, error: CITError) -> None:
+        if not self._told:
+            self._told = True
+            logger.warning("the spend of %s is kept in memory alone: %s", self.goal.name, error)
+
+    def _sync_soon(self) -> None:
+        now = self._time()
+        if self._book is None or abs(now - self._synced) < SYNC_S:
+            return
+        self._synced = now
+        threading.Thread(target=self.flush, name="cit-pacer", daemon=True).start()
+
+
+def _just(value: float, side: float) -> float:
+    """Return the multiplier just below (-1) or above (+1) a value, so that candidates tie no more."""
+    return value + side * 2.0 * SAME * max(abs(value), 1e-300)
+
+
+_pacers: OrderedDict[tuple[str, str], BudgetPacer] = OrderedDict()
+_pacers_lock = threading.Lock()
+
+
+def pacer_of(goal: Goal, book: SpendBook | None = None) -> BudgetPacer:
+    """Return the pacer of a limit: one in a process, or one for each store, however many routers share it."""
+    key = goal.name, str(getattr(book, "url", ""))
+    with _pacers_lock:
+        pacer = _pacers.get(key)
+        if pacer is None:
+            pacer = _pacers[key] = BudgetPacer(goal, book)
+        _pacers.move_to_end(key)
+        while len(_pacers) > PACERS:
+            _pacers.popitem(last=False)
+        return pacer
+
+
+def _flush(reference: weakref.ref[BudgetPacer]) -> None:
+    pacer = reference()
+    if pacer is not None:
+        pacer.flush()

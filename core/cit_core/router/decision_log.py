@@ -1,0 +1,294 @@
+"""A log of decisions and of what became of them: JSON lines in a file that rotates, or rows of a store.
+
+Opt-in. Records wait in a bounded queue and are written by a thread of its own, so no call waits or fails for it; what
+does not fit is counted and left out. Of a query its hash is kept, its text only if asked for.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import queue
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cit_core.errors import CITError, InvalidInput
+from cit_core.fork import renew_after_fork
+from cit_core.messages import shown
+from cit_core.records import Decision, content_digest
+
+if TYPE_CHECKING:
+    from cit_core.store import CapabilityStore
+
+__all__ = ["SIGNALS", "DecisionLog", "as_log", "read_log"]
+
+logger = logging.getLogger("cit_core.router")
+
+SIGNALS = ("retried", "aborted", "switched")
+"""Implicit signals that an answer did not serve: asked again, broken off, another model chosen by hand."""
+FORMAT = 1
+LINGER_S = 0.5
+"""Time for which the thread waits for more records [s]."""
+BATCH = 500
+LONGEST_TEXT = 20_000
+"""Characters of a text that are kept, where texts are."""
+CELLS = 4
+"""Random planes that tell regions of queries apart; 16 regions."""
+STALE_S = 60.0
+"""Age of a lock that a killed process left behind [s]."""
+
+
+class DecisionLog:
+    """Writes decisions, feedback, signals, costs and shadow answers. Thread-safe; several processes may share one.
+
+    Args:
+        target: Path of a file, or a store.
+        texts: Keep the texts of queries; needed to replay them with other models.
+        max_bytes: Size at which a file is rotated to FILE.1, FILE.2 and so on.
+        files: Number of rotated files that are kept.
+        keep: Rows that are kept in a store.
+        waiting: Records that may wait to be written.
+    """
+
+    def __init__(
+        self,
+        target: str | Path | CapabilityStore,
+        *,
+        texts: bool = False,
+        max_bytes: int = 50_000_000,
+        files: int = 5,
+        keep: int = 1_000_000,
+        waiting: int = 10_000,
+    ) -> None:
+        self.target: Any = Path(target).absolute() if isinstance(target, str | Path) else target
+        self.texts = texts
+        self._limits = {"max_bytes": max_bytes, "files": files, "keep": keep, "waiting": waiting}
+        self.dropped = 0
+        """Records that were left out, because too many waited or the target failed."""
+        self._told = False
+        self._renew_after_fork()
+        renew_after_fork(self)
+        atexit.register(_flush, weakref.ref(self))
+
+    def _renew_after_fork(self) -> None:
+        self._queue: queue.Queue[dict[str, Any]] = queue.Queue(self._limits["waiting"])
+        self._working = threading.Lock()
+        self._idle = threading.Condition()
+        self._unwritten = 0
+
+    def __reduce__(self) -> tuple[Callable[..., DecisionLog], tuple[Any, ...]]:
+        return _log_again, (self.target, {"texts": self.texts, **self._limits})
+
+    # -- what is written ----------------------------------------------------------------------------------------------
+
+    def decision(self, decision: Decision, text: str, tokens: int) -> None:
+        """Write a decision."""
+        record: dict[str, Any] = {
+            "id": decision.id,
+            "model": decision.model,
+            "by": decision.chosen_by,
+            "propensity": decision.propensity,
+            "policy": decision.policy,
+            "scorer": decision.scorer,
+            "version": decision.store_version,
+            "tenant": decision.tenant,
+            "digest": content_digest(text) if decision.query is None else decision.query.digest,
+            "region": _region(decision),
+            "tokens": tokens,
+            "ranking": [
+                [one.model, round(one.probability, 6), one.expected_cost_usd, one.expected_latency_s]
+                for one in decision.ranking
+            ],
+        }
+        if self.texts:
+            record["text"] = text[:LONGEST_TEXT]
+        self._put("decision", record)
+
+    def feedback(self, decision: str, model: str, correct: float) -> None:
+        """Write how well a model answered, 0 to 1."""
+        self._put("feedback", {"decision": decision, "model": model, "correct": correct})
+
+    def signal(self, decision: str, signal: str) -> None:
+        """Write an implicit signal about the answer to a decision.
+
+        Raises:
+            InvalidInput: If there is no such signal.
+        """
+        if signal not in SIGNALS:
+            raise InvalidInput(f"signal is {shown(signal)}; there are {', '.join(SIGNALS)}")
+        self._put("signal", {"decision": decision, "signal": signal})
+
+    def usage(self, decision: str, model: str, cost_usd: float | None, latency_s: float | None) -> None:
+        """Write what an answer cost and how long it took."""
+        self._put("usage", {"decision": decision, "model": model, "cost_usd": cost_usd, "latency_s": latency_s})
+
+    def shadow(self, decision: str, model: str, reference: str, score: float, cost_usd: float | None) -> None:
+        """Write how an answer did beside the reference model's: 1 better, 0.5 as good, 0 worse."""
+        fields = {"decision": decision, "model": model, "reference": reference, "score": score, "cost_usd": cost_usd}
+        self._put("shadow", fields)
+
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Wait until everything is written; return whether it is."""
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._unwritten, timeout_s)
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def _put(self, kind: str, fields: Mapping[str, Any]) -> None:
+        record = {"kind": kind, "format": FORMAT, "when": datetime.now(timezone.utc).isoformat(), **fields}
+        with self._idle:
+            try:
+                self._queue.put_nowait(record)
+            except queue.Full:
+                self.dropped += 1
+                return
+            self._unwritten += 1
+        if self._working.acquire(blocking=False):
+            threading.Thread(target=self._work, name="cit-decision-log", daemon=True).start()
+
+    def _work(self) -> None:
+        working = self._working
+        try:
+            while batch := self._collect():
+                self._write(batch)
+                with self._idle:
+                    self._unwritten -= len(batch)
+                    self._idle.notify_all()
+        finally:
+            working.release()
+        if not self._queue.empty() and self._working.acquire(blocking=False):  # came after the last look
+            threading.Thread(target=self._work, name="cit-decision-log", daemon=True).start()
+
+    def _collect(self) -> list[dict[str, Any]]:
+        batch: list[dict[str, Any]] = []
+        with suppress(queue.Empty):
+            batch.append(self._queue.get(timeout=LINGER_S))
+            while len(batch) < BATCH:
+                batch.append(self._queue.get_nowait())
+        return batch
+
+    def _write(self, batch: Iterable[Mapping[str, Any]]) -> None:
+        lines = [json.dumps(record, ensure_ascii=False) for record in batch]
+        try:
+            if isinstance(self.target, Path):
+                _append(self.target, lines)
+                _rotate(self.target, self._limits["max_bytes"], self._limits["files"])
+            else:
+                self.target.add_log(lines, keep=self._limits["keep"])
+        except (CITError, OSError, UnicodeError) as error:
+            with self._idle:
+                self.dropped += len(lines)
+            if not self._told:
+                self._told = True
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                logger.warning("decisions are not logged: %s", reason)
+
+
+def as_log(given: object, store: CapabilityStore | None = None) -> DecisionLog | None:
+    """Return a log, whether it came as one, as the path of a file, as a store, or as `store` for the router's own.
+
+    Raises:
+        InvalidInput: If it is none of these.
+    """
+    if given is None or isinstance(given, DecisionLog):
+        return given
+    if isinstance(given, str) and given == "store":
+        if store is None:
+            raise InvalidInput("log is 'store', and this router is of none; name a file, decisions.jsonl")
+        return DecisionLog(store)
+    if isinstance(given, str | Path) or hasattr(given, "add_log"):
+        return DecisionLog(given)  # type: ignore[arg-type]
+    raise InvalidInput(
+        f"log is {shown(given)}; use a path, 'store', or DecisionLog(...) of cit_core.router.decision_log"
+    )
+
+
+def read_log(source: str | Path | CapabilityStore) -> Iterator[dict[str, Any]]:
+    """Yield the records of a log, oldest first, those of rotated files included; a damaged line is passed over.
+
+    Raises:
+        InvalidInput: If there is no such file.
+    """
+    lines = _file_lines(Path(source)) if isinstance(source, str | Path) else source.log()
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict) and isinstance(record.get("kind"), str) and record.get("format") == FORMAT:
+            yield record
+
+
+def _file_lines(path: Path) -> Iterator[str]:
+    rotated = [one for one in path.parent.glob(f"{path.name}.*") if one.suffix[1:].isdigit()]
+    files = [*sorted(rotated, key=lambda one: -int(one.suffix[1:])), path]
+    found = [file for file in files if file.is_file()]
+    if not found:
+        raise InvalidInput(
+            f'there is no log {shown(str(path), 512)}; `Router(log=...)`, or log = "decisions.jsonl" under [router] in '
+            "cit.toml, writes one"
+        )
+    for file in found:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            yield from stream
+
+
+def _append(path: Path, lines: Iterable[str]) -> None:
+    """Append lines with one write, so that those of several processes do not mix."""
+    data = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as stream:
+        stream.write(data)
+
+
+def _rotate(path: Path, max_bytes: int, files: int) -> None:
+    """Move a file that is full out of the way; one process does it, the others go on."""
+    if path.stat().st_size < max_bytes:
+        return
+    lock = path.with_name(f".{path.name}.rotating")
+    try:
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        with suppress(OSError):
+            if time.time() - lock.stat().st_mtime > STALE_S:
+                lock.unlink()
+        return
+    try:
+        if path.exists() and path.stat().st_size >= max_bytes:
+            for number in range(files, 0, -1):
+                older = path if number == 1 else path.with_name(f"{path.name}.{number - 1}")
+                if older.exists():
+                    older.replace(path.with_name(f"{path.name}.{number}"))
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _region(decision: Decision) -> int | None:
+    """Return the region of a query's vector by random planes: enough to see drift, not what was asked."""
+    if decision.query is None or decision.query.vector is None:
+        return None
+    import base64
+
+    vector_D = np.frombuffer(base64.b64decode(decision.query.vector), dtype="<f2").astype(np.float64)
+    planes_CD = np.random.default_rng(0).normal(size=(CELLS, len(vector_D)))
+    return int((planes_CD @ vector_D > 0.0) @ (1 << np.arange(CELLS)))
+
+
+def _flush(reference: weakref.ref[DecisionLog]) -> None:
+    log = reference()
+    if log is not None:
+        log.flush()
+
+
+def _log_again(target: Any, options: Mapping[str, Any]) -> DecisionLog:
+    return DecisionLog(target, **options)

@@ -1,0 +1,132 @@
+"""The log: what is in it, rotation, several processes, and that no call waits or fails for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+from logs import router, write_log
+
+from cit_core.errors import InvalidInput, StoreError
+from cit_core.router.decision_log import DecisionLog, as_log, read_log
+from cit_core.settings import read_settings
+from cit_core.store import CapabilityStore
+
+
+def test_a_decision_and_what_became_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    decisions = write_log(path, 3, rated=1.0)
+    router(log=path).signal(decisions[0], "retried")
+    records = list(read_log(path))
+    assert [record["kind"] for record in records[:3]] == ["decision"] * 3
+    first = records[0]
+    assert first["id"] == decisions[0].id
+    assert first["ranking"][0][:2] == [decisions[0].model, decisions[0].probability]
+    assert (first["by"], first["propensity"], first["policy"]) == ("policy", 1.0, "cost:0.01")
+    assert "text" not in first
+    assert "easy" not in path.read_text()
+    assert "hard" not in path.read_text(), "hashes alone"
+    assert {record["kind"] for record in records} >= {"decision", "usage", "feedback"}
+
+
+def test_texts_are_kept_if_asked_for(tmp_path: Path) -> None:
+    write_log(tmp_path / "log.jsonl", 2, texts=True)
+    assert all(
+        record["text"][:4] in ("easy", "hard") for record in read_log(tmp_path / "log.jsonl") if "text" in record
+    )
+    assert any("text" in record for record in read_log(tmp_path / "log.jsonl"))
+
+
+def test_a_store_keeps_the_log_and_no_version_for_it(store: CapabilityStore) -> None:
+    log = DecisionLog(store, keep=3)
+    opened = router(log=log)
+    for n in range(5):
+        opened.route(f"easy {n}")
+        assert log.flush()
+    assert len(list(read_log(store))) == 3
+    assert store.version == 0
+
+
+def test_a_full_file_is_rotated_and_the_oldest_goes(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    log = DecisionLog(path, max_bytes=1_500, files=2)
+    for n in range(60):
+        log.signal(str(n), "retried")
+        assert log.flush()
+    names = {file.name for file in tmp_path.iterdir()}
+    assert {"log.jsonl.1", "log.jsonl.2"} <= names <= {"log.jsonl", "log.jsonl.1", "log.jsonl.2"}
+    kept = [int(record["decision"]) for record in read_log(path)] if path.exists() else []
+    assert kept == sorted(kept)
+    assert 0 not in kept
+
+
+def test_a_lock_of_a_killed_process_is_taken_away(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    lock = tmp_path / ".log.jsonl.rotating"
+    lock.touch()
+    os.utime(lock, (1, 1))
+    log = DecisionLog(path, max_bytes=10)
+    for _ in range(2):
+        log.signal("a", "retried")
+        assert log.flush()
+    assert path.with_name("log.jsonl.1").exists()
+
+
+class Gone:
+    """A store that is gone."""
+
+    def add_log(self, records: object, *, keep: int) -> None:
+        raise StoreError("gone")
+
+
+def test_a_target_that_fails_costs_no_decision(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        log = DecisionLog(Gone())  # type: ignore[arg-type]
+        opened = router(log=log)
+        for n in range(3):
+            opened.route(f"easy {n}")
+            assert log.flush()
+    assert log.dropped == 3
+    assert [record.message for record in caplog.records] == ["decisions are not logged: gone"]
+
+
+def test_what_does_not_fit_is_counted() -> None:
+    log = DecisionLog(Gone(), waiting=1)  # type: ignore[arg-type]
+    log._working.acquire()
+    for _ in range(5):
+        log.signal("a", "retried")
+    assert log.dropped == 4
+
+
+def test_a_damaged_line_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    write_log(path, 1)
+    with path.open("ab") as stream:
+        stream.write(b'{"kind": "decis\n\xff\n[]\n' + json.dumps({"kind": "decision", "format": 99}).encode())
+    assert {record["format"] for record in read_log(path)} == {1}
+
+
+def test_doors(tmp_path: Path) -> None:
+    (tmp_path / "cit.toml").write_text('[router]\nlog = "log.jsonl"\n')
+    assert read_settings(tmp_path / "cit.toml", {}).log == str(tmp_path / "log.jsonl")
+    log = as_log(str(tmp_path / "x.jsonl"))
+    assert log is not None
+    assert pickle.loads(pickle.dumps(log)).target == log.target
+    other = router().with_options(log=log)
+    assert other.log is log
+    assert router().log is None
+    with pytest.raises(InvalidInput, match="log is 'store', and this router is of none"):
+        as_log("store")
+    with pytest.raises(InvalidInput, match="log is 7"):
+        as_log(7)
+    with pytest.raises(InvalidInput, match="there is no log"):
+        list(read_log(tmp_path / "absent.jsonl"))
+    with pytest.raises(InvalidInput, match="there are retried, aborted, switched"):
+        log.signal("a", "liked")
+    with pytest.raises(InvalidInput, match="has no log"):
+        router().signal("a", "retried")
+    assert router(log=log).feedback("an id", "small", 1.0).item == "decision:an id", "and needs no store"
