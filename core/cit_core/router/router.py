@@ -256,7 +256,6 @@ class Router(Decider):
             InvalidInput: If a setting cannot be used.
             StoreError: If the store cannot be opened.
         """
-        from cit_core.catalogue.default_zoo import zoo_for
         from cit_core.settings import Settings, read_settings
 
         settings = config if isinstance(config, Settings) else read_settings(config)
@@ -272,6 +271,8 @@ class Router(Decider):
     def _from_settings(
         cls, settings: Settings, opened: CapabilityStore | str | None, checkpoint: str | Path, limits: dict[str, Any]
     ) -> Router:
+        from cit_core.catalogue.default_zoo import zoo_for
+
         if settings.models:
             names = {model.id: model.model for model in settings.models if model.model}
             return cls.from_models(
