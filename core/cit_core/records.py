@@ -337,9 +337,9 @@ class Decision(Record):
     probability: Probability
     ranking: Annotated[tuple[Ranked, ...], Field(min_length=1)]
     """Every candidate that was not excluded: the chosen one, then the others, best first."""
-    chosen_by: Literal["policy", "conversation", "caller", "default"] = "policy"
-    """`conversation`: chosen before and kept; `caller`: named by the call; `default`: nothing could be decided, as a
-    warning says, so the ranking is by level."""
+    chosen_by: Literal["policy", "exploration", "conversation", "caller", "default"] = "policy"
+    """`exploration`: tried by chance; `conversation`: chosen before and kept; `caller`: named by the call; `default`:
+    nothing could be decided, as a warning says, so the ranking is by level."""
     excluded: Mapping[str, str] = {}
     """Candidate id to the reason for its exclusion."""
     cooling_down: Mapping[str, str] = {}
@@ -371,6 +371,7 @@ class Decision(Record):
     def explain(self, top: int = 5) -> str:
         """Return the decision in words: the choice, the runners-up, the excluded and any warning."""
         why = {"policy": f"policy {self.policy}", "conversation": "kept in its conversation", "caller": "asked for"}
+        why["exploration"] = f"tried by chance, once in {1.0 / self.propensity:.0f}"
         lines = [
             f"{self.model}: the default route"
             if self.chosen_by == "default"

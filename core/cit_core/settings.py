@@ -63,6 +63,16 @@ def _address(text: str) -> str:
     raise ValueError('must be an address without a key in it, such as "https://api.openai.com/v1"')
 
 
+def _exploration(text: str) -> str:
+    from cit_core.policy.exploration import as_exploration
+
+    try:
+        as_exploration(text)
+    except InvalidInput:
+        raise ValueError("use epsilon:0.02 or thompson") from None
+    return text
+
+
 class ModelSettings(Candidate):
     """A table `[[models]]`: a model that may be chosen, its facts where they differ from the catalogue's, its server.
 
@@ -136,6 +146,7 @@ class _RouterSettings(_Table):
     strict: bool = False
     constraints: Constraints | None = None
     log: Annotated[str, Field(min_length=1)] | None = None
+    explore: Annotated[str, AfterValidator(_exploration)] | None = None
 
 
 class Settings(_RouterSettings):
@@ -148,6 +159,7 @@ class Settings(_RouterSettings):
         strict: Refuse a model of which nothing is known.
         constraints: Limits on which candidates may be chosen.
         log: File for decisions, or `store`.
+        explore: Way to try other candidates now and then: `epsilon:0.02`, `thompson`.
         models: The candidates; every one in the store or the catalogue if there are none.
         server: The HTTP gateway.
         virtual: Names that callers of the gateway may give as `model`.

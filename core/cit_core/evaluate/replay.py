@@ -115,7 +115,7 @@ def _chosen(free: Sequence[Logged], policy: Policy) -> list[Replayed | None]:
         share = 1.0
         left = [scored for scored in one.scored if scored.cost is not None or not policy.needs_prices]
         if pacer is not None and left:
-            moment, share = pacer.of_query(left, one.tenant)
+            moment, share, _ = pacer.of_query(left, one.tenant)
         try:
             chosen = rank(one.scored, moment, {})[0][0]
         except NoCandidate:

@@ -146,6 +146,7 @@ def _quality(ordered: Sequence[Logged]) -> dict[str, Interval | float]:
     compared = [one for one in ordered if one.shadow is not None]
     if len(compared) > 1:
         found["shadow"] = mean_interval(np.array([float(one.shadow or 0.0) for one in compared]))
+    found["explored"] = sum(one.by == "exploration" for one in ordered) / len(ordered)
     for signal in ("retried", "aborted", "switched"):
         found[signal] = sum(signal in one.signals for one in ordered) / len(ordered)
     return found
@@ -265,6 +266,7 @@ def _quality_table(quality: dict[str, Interval | float]) -> list[Table]:
         "best_by_doubly_robust": "always the best, by doubly robust estimate",
         "shadow": "beside the reference model: 0.5 is as good",
         "calibration_error": "gap between P(correct) and feedback (ECE)",
+        "explored": "share tried by chance",
         "retried": "share asked again within ten minutes",
         "aborted": "share broken off",
         "switched": "share in which another model was chosen by hand",

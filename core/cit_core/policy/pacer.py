@@ -39,6 +39,14 @@ SYNC_S = 2.0
 """Time between two exchanges with the store [s]."""
 
 
+class Moment(NamedTuple):
+    """A limit's policy for one query, the probability of it, and the one that chance passed over if that differs."""
+
+    policy: Tradeoff
+    propensity: float = 1.0
+    other: Tradeoff | None = None
+
+
 class Spend(NamedTuple):
     """What the queries of a tenant in a bucket took."""
 
@@ -126,7 +134,7 @@ class BudgetPacer:
             account = self._account(self._name(tenant))
             return account.window.spent(self._now(account))
 
-    def of_query(self, scored: Sequence[Scored], tenant: str | None = None) -> tuple[Tradeoff, float]:
+    def of_query(self, scored: Sequence[Scored], tenant: str | None = None) -> Moment:
         """Return the policy of a query, and the probability with which a query like it gets this one.
 
         Args:
@@ -145,12 +153,12 @@ class BudgetPacer:
             found, drawn = account.found, self._draw()
         low, high = _just(found.value, -1.0), _just(found.value, 1.0)
         if not found.is_inner:
-            return self.goal.at(found.value), 1.0
+            return Moment(self.goal.at(found.value))
         frugal, generous = self.goal.at(high), self.goal.at(low)
         chosen, other = (generous, frugal) if drawn < found.taken else (frugal, generous)
         if max(scored, key=chosen.utility) is max(scored, key=other.utility):
-            return chosen, 1.0
-        return chosen, found.taken if chosen is generous else 1.0 - found.taken
+            return Moment(chosen)
+        return Moment(chosen, found.taken if chosen is generous else 1.0 - found.taken, other)
 
     def charge(self, model: str, cost: float | None, latency_s: float | None, tenant: str | None = None) -> None:
         """Count the answer that was chosen, by what is expected of it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cit_core.errors import CITError, InvalidInput
 from cit_core.policy import Constraints, Goal, Policy, parse_policy
+from cit_core.policy.exploration import Exploration, as_exploration
 from cit_core.records import Candidate, Capability, Decision
 from cit_core.router.batching import Batcher, Batching, as_batching
 from cit_core.router.concurrency import aside
@@ -46,6 +47,7 @@ class Decider(Engine):
         default: str | None = None,
         strict: bool = False,
         log: DecisionLog | CapabilityStore | str | Path | None = None,
+        explore: Exploration | str | None = None,
     ) -> None:
         super().__init__(
             scorer,
@@ -59,6 +61,7 @@ class Decider(Engine):
             default=default,
             strict=strict,
             log=log,
+            explore=explore,
         )
         self.batching = as_batching(batching)
         self.notes = notes_of(scorer, self.capabilities)
@@ -85,15 +88,23 @@ class Decider(Engine):
         """Decide as `decide_many` does, in a worker thread: the event loop is never blocked."""
         return await aside("decisions", self.decide_many, queries)
 
-    def with_options(self, *, log: DecisionLog | CapabilityStore | str | Path | None = None) -> Self:
-        """Return this router with decisions logged; the parts of it are shared.
+    def with_options(
+        self,
+        *,
+        log: DecisionLog | CapabilityStore | str | Path | None = None,
+        explore: Exploration | str | None = None,
+    ) -> Self:
+        """Return this router with a log or with exploration; the parts of it are shared.
 
         Args:
             log: A `DecisionLog`, the path of a file, a store, or `store` for the router's own.
+            explore: Way to try other candidates now and then: `epsilon:0.02`, `thompson`, or an object.
         """
         changed = copy.copy(self)
         if log is not None:
             changed.log = as_log(log, None if self._feedback is None else self._feedback.store)
+        if explore is not None:
+            changed.explore = as_exploration(explore)
         if changed.batching is not None:
             changed._batcher = Batcher(changed.batching, changed.decide_many)
         return changed

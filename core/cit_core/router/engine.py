@@ -25,9 +25,10 @@ from cit_core.policy import (
     as_constraints,
     as_policy,
     pacer_of,
-    rank,
 )
+from cit_core.policy.exploration import Exploration, as_exploration
 from cit_core.records import Candidate, Capability, Decision, require_unique
+from cit_core.router.choice import choose
 from cit_core.router.decision_log import DecisionLog, as_log
 from cit_core.router.default_route import DefaultRoute, because
 from cit_core.router.feedback import Feedback
@@ -118,6 +119,7 @@ class Engine:
         default: Id of the candidate that answers what cannot be decided; the best by level if not given.
         strict: Have an error for what cannot be decided.
         log: Where decisions are logged: a `DecisionLog`, the path of a file, a store, or `store` for the router's own.
+        explore: Way to try other candidates now and then: `epsilon:0.02`, `thompson`, or an object; never if not given.
 
     Raises:
         NoCandidate: If the zoo is empty.
@@ -138,6 +140,7 @@ class Engine:
         default: str | None = None,
         strict: bool = False,
         log: DecisionLog | CapabilityStore | str | Path | None = None,
+        explore: Exploration | str | None = None,
     ) -> None:
         self.capabilities = validated(_ZOO, candidates, "candidates")
         if not self.capabilities:
@@ -158,6 +161,7 @@ class Engine:
         require_unique((c.candidate.id for c in self.capabilities), "candidate ids")
         self.default = self._known(default, "the router (in default=)")
         self.strict = validated(_STRICT, strict, "strict")
+        self.explore = as_exploration(explore)
         self.log = as_log(log, None if feedback is None else feedback.store)
         self._told: frozenset[str] = frozenset()
         """What was logged once: policies whose prices are missing, texts that were cut."""
@@ -368,21 +372,28 @@ class Engine:
             if c.candidate.id not in asked.excluded
         ]
         self._tell_unpriced(asked.policy, scored)
-        policy, propensity, pacer = self._at_this_query(asked, scored)
+        pacer, is_free = self._pacer_for(asked), asked.chosen_by == "policy"
         try:
-            ranking, reasons = rank(scored, policy, asked.excluded)
+            choice = choose(
+                scored,
+                asked.policy,
+                asked.excluded,
+                pacer=pacer if is_free else None,
+                tenant=asked.query.tenant,
+                exploration=self.explore if is_free and asked.query.conversation is None else None,
+            )
         except CITError as error:  # nobody is left, or a policy of the user's own fails
             return error
         decision = Decision(
-            model=ranking[0].model,
-            probability=ranking[0].probability,
-            ranking=tuple(ranking),
-            chosen_by=asked.chosen_by,
-            excluded=reasons,
+            model=choice.ranking[0].model,
+            probability=choice.ranking[0].probability,
+            ranking=choice.ranking,
+            chosen_by="exploration" if choice.explored else asked.chosen_by,
+            excluded=choice.excluded,
             policy=asked.policy.name,
             scorer=self.scorer_name,
             store_version=self.store_version,
-            propensity=propensity,
+            propensity=choice.propensity,
             tenant=asked.query.tenant,
             latency_ms=latency_ms,
             query=None if self._feedback is None else self._feedback.refer(asked.text, vector_D),
@@ -395,20 +406,10 @@ class Engine:
         warnings = self._warnings(asked, decision.model)
         return decision.model_copy(update={"warnings": warnings}) if warnings else decision
 
-    def _at_this_query(self, asked: _Asked, scored: Sequence[Scored]) -> tuple[Policy, float, BudgetPacer | None]:
-        """Return the policy at its present multiplier, the probability of that, and what keeps its limit if it has one.
-
-        What a call names or a conversation keeps is counted too: it is paid for.
-        """
+    def _pacer_for(self, asked: _Asked) -> BudgetPacer | None:
+        """Return what keeps the limit of a query; what a call names is counted too, for it is paid for."""
         goal = asked.policy if asked.chosen_by == "policy" else self.policy
-        if not isinstance(goal, Goal):
-            return asked.policy, 1.0, None
-        pacer = self.pacer(goal)
-        left = [one for one in scored if one.cost is not None or not goal.needs_prices]
-        if asked.chosen_by != "policy" or not left:
-            return asked.policy, 1.0, pacer
-        policy, propensity = pacer.of_query(left, asked.query.tenant)
-        return policy, propensity, pacer
+        return self.pacer(goal) if isinstance(goal, Goal) else None
 
     def pacer(self, goal: Goal | None = None) -> BudgetPacer:
         """Return what keeps a limit, by default the router's own: how much of it is spent, and what was paid in truth.

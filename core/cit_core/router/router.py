@@ -60,6 +60,7 @@ class Router(Decider):
             scorer that fails. The best by level if not given: the highest mean accuracy, the first where none is known.
         strict: Raise an error for such a query instead.
         log: Where decisions are logged: a `DecisionLog`, the path of a file, a store, or `store` for the router's own.
+        explore: Way to try other candidates now and then: `epsilon:0.02`, `thompson`, or an object; never if not given.
 
     Raises:
         NoCandidate: If the zoo is empty.
@@ -265,7 +266,9 @@ class Router(Decider):
         }
         opened = settled_store(settings.store) if store is DEFAULT else store
         router = cls._from_settings(settings, opened, checkpoint, limits)
-        return router if settings.log is None else router.with_options(log=settings.log)
+        if settings.log is None and settings.explore is None:
+            return router
+        return router.with_options(log=settings.log, explore=settings.explore)
 
     @classmethod
     def _from_settings(

@@ -64,6 +64,7 @@ def router_to_config(router: Router) -> Config:
         "batching": None if router.batching is None else asdict(router.batching),
         "default": router.default,
         "strict": router.strict,
+        **({} if router.explore is None else {"explore": router.explore.name}),
     }
 
 
@@ -92,6 +93,7 @@ class _RouterConfig(BaseModel):
     known_as: Mapping[Identifier, Identifier] = {}
     default: str | None = None
     strict: bool = False
+    explore: str | None = None
 
 
 def router_from_config(config: Mapping[str, Any], store: CapabilityStore | str | None = None) -> Router:
@@ -124,6 +126,11 @@ def router_from_config(config: Mapping[str, Any], store: CapabilityStore | str |
         "default": read.default,
         "strict": read.strict,
     }
+    opened = _opened(read, store, options)
+    return opened if read.explore is None else opened.with_options(explore=read.explore)
+
+
+def _opened(read: _RouterConfig, store: CapabilityStore | str | None, options: dict[str, Any]) -> Router:
     if read.public:
         del options["evidence"]
         address = read.store and _address(read.store)

@@ -146,6 +146,7 @@ def _in_front(model: str, decision: Decision) -> Decision:
         "probability": kept.probability,
         "ranking": (kept, *others),
         "chosen_by": "conversation",
+        "propensity": 1.0,
     }
     return decision.model_copy(update=changed)
 

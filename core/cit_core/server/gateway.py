@@ -37,7 +37,12 @@ __all__ = ["Gateway"]
 
 REMEMBERED = 10_000
 """Decisions that `/v1/outcomes` can name, and responses that `previous_response_id` can; the oldest are forgotten."""
-WHY = {"conversation": "kept in its conversation", "caller": "asked for", "default": "default route"}
+WHY = {
+    "exploration": "tried by chance",
+    "conversation": "kept in its conversation",
+    "caller": "asked for",
+    "default": "default route",
+}
 
 
 class Gateway:

@@ -1,0 +1,93 @@
+"""The choice among scored candidates: a policy, perhaps at the moment of a limit, perhaps with exploration."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cit_core.policy import BudgetPacer, Policy, Scored, rank
+from cit_core.policy.exploration import Exploration, choice_probabilities
+from cit_core.records import Ranked
+
+__all__ = ["Choice", "choose"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A ranking with the chosen candidate first.
+
+    Attributes:
+        ranking: The chosen one, then the others, best first.
+        excluded: Every excluded candidate with the reason.
+        propensity: Probability with which such a query gets this candidate.
+        explored: True if it is another one than the policy's.
+    """
+
+    ranking: tuple[Ranked, ...]
+    excluded: Mapping[str, str]
+    propensity: float = 1.0
+    explored: bool = False
+
+
+def choose(
+    scored: Sequence[Scored],
+    policy: Policy,
+    excluded: Mapping[str, str],
+    *,
+    pacer: BudgetPacer | None = None,
+    tenant: str | None = None,
+    exploration: Exploration | None = None,
+    draw: Callable[[], float] = random.random,
+) -> Choice:
+    """Choose for one query.
+
+    Args:
+        scored: Its candidates.
+        policy: The policy.
+        excluded: Candidates that are out, with reasons.
+        pacer: Keeps the policy's limit, if it has one.
+        tenant: Whose query it is.
+        exploration: Way to try others now and then.
+        draw: Random number in [0, 1).
+
+    Raises:
+        NoCandidate: If no candidate is left.
+        CITError: If a policy of the user's own fails.
+    """
+    left = [one for one in scored if one.cost is not None or not policy.needs_prices]
+    moments: list[tuple[Policy, float]] = [(policy, 1.0)]
+    if pacer is not None and left:
+        moment = pacer.of_query(left, tenant)
+        moments = [(moment.policy, moment.propensity)]
+        if moment.other is not None:
+            moments.append((moment.other, 1.0 - moment.propensity))
+    ranking, reasons = rank(scored, moments[0][0], excluded)
+    if exploration is None or len(ranking) < 2:
+        return Choice(tuple(ranking), reasons, moments[0][1])
+    known = {one.candidate.id: one for one in scored}
+    first = _probabilities(ranking, known, moments[0][0], exploration, draw)
+    place = min(int(np.searchsorted(np.cumsum(first), draw(), side="right")), len(ranking) - 1)
+    chosen = ranking[place]
+    propensity = moments[0][1] * float(first[place])
+    for other, share in moments[1:]:
+        again = rank(scored, other, excluded)[0]
+        second = _probabilities(again, known, other, exploration, draw)
+        propensity += share * float(second[[one.model for one in again].index(chosen.model)])
+    others = [one for one in ranking if one is not chosen]
+    return Choice((chosen, *others), reasons, min(1.0, propensity), explored=place > 0)
+
+
+def _probabilities(
+    ranking: Sequence[Ranked],
+    known: Mapping[str, Scored],
+    policy: Policy,
+    exploration: Exploration,
+    draw: Callable[[], float],
+) -> NDArray[np.float64]:
+    ordered = [known[one.model] for one in ranking]
+    moment = policy.of_query(ordered) if hasattr(policy, "of_query") else policy
+    return choice_probabilities(exploration, ordered, moment, draw)
