@@ -41,7 +41,7 @@ def settings_file(folder: Path, provider: str, models: Mapping[str, str], more: 
 def fake_router(settings: Settings) -> Router:
     """Prefer the models in order of the file."""
     scores = {model.id: 0.9 - 0.1 * place for place, model in enumerate(settings.models)}
-    return Router(FakeScorer(scores), [model.candidate for model in settings.models])
+    return Router(FakeScorer(scores), [model.candidate for model in settings.models], log=settings.log)
 
 
 @contextmanager

@@ -111,6 +111,7 @@ IN_STREAM: dict[str, list[object]] = {
     "stall": [STALL],
     "stall-after-an-empty-chunk": [*sse(ROLE), STALL],
     "cut-after-an-empty-chunk": [*sse(ROLE), CUT],
+    "stalls-later": [*sse(ROLE, openai_chunk({"content": "half"})), STALL],
     "breaks-later": [*sse(ROLE, openai_chunk({"content": "half"})), *sse(openai_error("broken", "server_error"))],
 }
 IN_BODY: dict[str, object] = {

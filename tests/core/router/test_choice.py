@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -20,6 +21,7 @@ from cit_core.policy.pacer import BudgetPacer
 from cit_core.router import FakeScorer, Query, Router, Sticky
 from cit_core.router.choice import choose
 from cit_core.router.decision_log import DecisionLog, read_log
+from cit_core.router.serialization import router_from_config, router_to_config
 
 
 @pytest.mark.parametrize("with_limit", [False, True])
@@ -104,3 +106,12 @@ def test_doors() -> None:
     assert plain.explore is None
     with pytest.raises(InvalidInput, match="explore is 'often'"):
         router("best", explore="often")
+
+
+def test_a_router_that_explores_is_written_down_and_opened_again() -> None:
+    models = ["openai:gpt-5-nano", "openai:gpt-5-mini"]
+    opened = Router.from_models(models, policy="budget:0.77/hour").with_options(explore=Epsilon(0.05))
+    config = json.loads(json.dumps(router_to_config(opened)))
+    assert config["explore"] == "epsilon:0.05"
+    again = router_from_config(config)
+    assert (again.explore, again.policy) == (Epsilon(0.05), opened.policy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,8 @@ from gateway_process import gateway
 from scripted_provider import ScriptedProvider
 
 from cit_core.errors import InvalidInput
+from cit_core.policy import Goal, pacer_of, parse_policy
+from cit_core.router.decision_log import read_log
 from cit_core.server.access import check_exposure, new_key
 from cit_core.settings import ServerSettings
 
@@ -43,6 +46,44 @@ def test_keys(tmp_path: Path) -> None:
     # one answer of 1 + 2 tokens at 1 and 4 USD per million
     assert 'cit_spend_usd_total{key="team-a",model="a"} 9e-06' in metrics
     assert 'cit_requests_total{protocol="chat",status="200"} 2.0' in metrics
+
+
+def test_every_key_has_a_budget_and_bills_are_counted_and_logged(tmp_path: Path) -> None:
+    tables, key = keys("rich", "new")
+    more = f'{tables}\n[virtual.paced]\npolicy = "budget:0.321/day/key"\n[router]\nlog = "log.jsonl"'
+    with ScriptedProvider() as provider, gateway(tmp_path, provider.url, {"a": "ok"}, more) as url:
+        for _ in range(3):
+            headers = {"x-api-key": key["rich"]}
+            answer = httpx.post(f"{url}/v1/chat/completions", json={**ASK, "model": "paced"}, headers=headers)
+            assert answer.status_code == 200
+        refused = httpx.post(f"{url}/v1/chat/completions", json={**ASK, "model": "cit:budget-9/day"}, headers=headers)
+        assert refused.status_code == 404
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "log.jsonl").exists() or len(list(read_log(tmp_path / "log.jsonl"))) < 6:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    goal = parse_policy("budget:0.321/day/tenant")
+    assert isinstance(goal, Goal)
+    assert pacer_of(goal).spent("rich") == pytest.approx(3 * 9e-06), "what was used, not what was expected"
+    assert pacer_of(goal).spent("new") == 0.0
+    records = list(read_log(tmp_path / "log.jsonl"))
+    assert {record["tenant"] for record in records if record["kind"] == "decision"} == {"rich"}
+    assert [record["cost_usd"] for record in records if record["kind"] == "usage"] == [pytest.approx(9e-06)] * 3
+
+
+def test_a_stream_that_its_caller_leaves_is_logged_as_aborted(tmp_path: Path) -> None:
+    more = '[router]\nlog = "log.jsonl"'
+    with ScriptedProvider() as provider, gateway(tmp_path, provider.url, {"a": "stalls-later"}, more) as url:
+        body = {**ASK, "stream": True}
+        with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=20) as answer:
+            next(answer.iter_bytes())
+        deadline, kinds = time.monotonic() + 20, set()
+        while "signal" not in kinds:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+            records = list(read_log(tmp_path / "log.jsonl")) if (tmp_path / "log.jsonl").exists() else []
+            kinds = {record["kind"] for record in records}
+    assert [record["signal"] for record in records if record["kind"] == "signal"] == ["aborted"]
 
 
 def test_a_key_is_kept_as_its_hash() -> None:
