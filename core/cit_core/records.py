@@ -337,9 +337,9 @@ class Decision(Record):
     probability: Probability
     ranking: Annotated[tuple[Ranked, ...], Field(min_length=1)]
     """Every candidate that was not excluded: the chosen one, then the others, best first."""
-    chosen_by: Literal["policy", "conversation", "caller", "default"] = "policy"
+    chosen_by: Literal["policy", "conversation", "caller", "default", "cascade"] = "policy"
     """`conversation`: chosen before and kept; `caller`: named by the call; `default`: nothing could be decided, as a
-    warning says, so the ranking is by level."""
+    warning says, so the ranking is by level; `cascade`: asked first, and verified."""
     excluded: Mapping[str, str] = {}
     """Candidate id to the reason for its exclusion."""
     cooling_down: Mapping[str, str] = {}
@@ -371,6 +371,7 @@ class Decision(Record):
     def explain(self, top: int = 5) -> str:
         """Return the decision in words: the choice, the runners-up, the excluded and any warning."""
         why = {"policy": f"policy {self.policy}", "conversation": "kept in its conversation", "caller": "asked for"}
+        why["cascade"] = f"first of a cascade, policy {self.policy}"
         lines = [
             f"{self.model}: the default route"
             if self.chosen_by == "default"
