@@ -20,7 +20,7 @@ from cit_core.errors import CITError, InvalidInput, UnknownCandidate
 from cit_core.messages import shown
 from cit_core.policy import Constraints, QueryFacts
 from cit_core.records import Decision
-from cit_core.router import Attempts, Fallback, Query, Router, Sticky
+from cit_core.router import Attempts, Cascade, Fallback, Query, Router, Sticky
 from cit_core.router.concurrency import aside
 from cit_core.router.sticky import NO_CONVERSATION
 from langchain_cit._configurable import check_keys, constraints_of, forced_model, policy_of, thread_of
@@ -169,6 +169,7 @@ class Asking:
         unable: Why each other candidate does not take part.
         default: Candidate that answers what cannot be decided; the router's own choice if not given.
         strict: Whether what cannot be decided is an error; as the router is if not given.
+        cascade: Plans which candidate is asked first; none if not given.
     """
 
     router: Router
@@ -180,6 +181,7 @@ class Asking:
     unable: Mapping[str, str] = field(default_factory=dict)
     default: str | None = None
     strict: bool | None = None
+    cascade: Cascade | None = None
 
     @property
     def is_strict(self) -> bool:
@@ -249,8 +251,10 @@ class Asking:
         return self.finished(decision, config)
 
     def finished(self, decision: Decision, config: RunnableConfig) -> Decision:
-        """Return a decision that shows cool-downs, and warns where stickiness is asked for and off."""
+        """Return a decision as planned, that shows cool-downs, and warns where stickiness is asked for and off."""
         decision = self.fallback.with_cool_downs(decision)
+        if self.cascade is not None:
+            decision = self.cascade.planned(decision)
         if self.sticky is None or thread_of(config) is not None or NO_CONVERSATION in decision.warnings:
             return decision
         self.sticky.tell_off()

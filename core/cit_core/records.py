@@ -142,11 +142,18 @@ class Candidate(Record):
     notes: str = ""
     """Free text about the model, part of its capability text, which the shipped `mini` does not read."""
 
-    def expected_cost(self, prompt_tokens: float, completion_tokens: float) -> float | None:
-        """Return USD for one call of this size, or None where a price is not known."""
+    def expected_cost(self, prompt_tokens: float, completion_tokens: float, cached_tokens: float = 0.0) -> float | None:
+        """Return USD for one call of this size, or None where a price is not known.
+
+        Args:
+            prompt_tokens: Tokens that are read, those in the provider's cache among them.
+            completion_tokens: Tokens that are written, hidden reasoning among them.
+            cached_tokens: Tokens read from the cache; at the full price where no other is known.
+        """
         if self.price_in is None or self.price_out is None:
             return None
-        return (self.price_in * prompt_tokens + self.price_out * completion_tokens) / 1e6
+        saved = 0.0 if self.price_cached is None else (self.price_in - self.price_cached) * cached_tokens
+        return (self.price_in * prompt_tokens - saved + self.price_out * completion_tokens) / 1e6
 
 
 class Task(Record):

@@ -22,8 +22,9 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import parse_policy
 from cit_core.records import Decision, Ranked
+from cit_core.router.fallback import Fallback
 from cit_core.router.reliability import Reliability, fit_reliability, posterior
-from cit_core.router.verifiers import ASSUMED, Verdict, Verifier
+from cit_core.router.verifiers import ASSUMED, Answer, Verdict, Verifier, averify, verify
 
 __all__ = ["Cascade", "CascadeRun", "after_verdict", "expected_cost", "expected_utility"]
 
@@ -97,6 +98,8 @@ class Cascade:
             return decision
         if decision.expected_cost_usd is None:
             told = UNPRICED.format(decision.model)
+            if told in decision.warnings:
+                return decision
             return decision.model_copy(update={"warnings": (*decision.warnings, told)})
         priced = [ranked for ranked in decision.ranking if ranked.expected_cost_usd is not None]
         p_K, cost_K, value = _probabilities(priced), _costs(priced), self._value(decision)
@@ -244,6 +247,22 @@ class CascadeRun:
         """True if there is an answer to fall back on."""
         return self._held_step >= 0
 
+    def accepts(self, question: str, answer: Answer, given: Any, cost_usd: float | None = None) -> bool:
+        """Verify an answer and note it; see `verified`.
+
+        Args:
+            question: The question, in words.
+            answer: The answer, as verifiers see it.
+            given: The same as the framework has it.
+            cost_usd: Its cost that was measured [USD].
+        """
+        return self.verified(answer.model, given, verify(self._cascade.verify, question, answer), cost_usd)
+
+    async def aaccepts(self, question: str, answer: Answer, given: Any, cost_usd: float | None = None) -> bool:
+        """Verify without blocking the event loop; see `accepts`."""
+        verdict = await averify(self._cascade.verify, question, answer)
+        return self.verified(answer.model, given, verdict, cost_usd)
+
     def verified(self, model: str, answer: Any, verdict: Verdict, cost_usd: float | None = None) -> bool:
         """Note an answer and its verdict.
 
@@ -275,9 +294,16 @@ class CascadeRun:
         self._note(model, cost_usd, None)
         self._held_step = len(self._steps) - 1
 
-    def failed(self, error: BaseException) -> None:
-        """Note that the step that was due failed; the answer that is there is accepted."""
+    def rescued(self, error: BaseException, fallback: Fallback) -> bool:
+        """Note that the step that was due failed.
+
+        Returns:
+            Whether an earlier answer is accepted in its place; if not, the error is the caller's.
+        """
+        if not self.holds_answer or not fallback.covers(error):
+            return False
         self._steps.append({"model": self.decision.model, "error": type(error).__name__})
+        return True
 
     def report(self) -> dict[str, Any]:
         """Return the steps as JSON can hold them: models, costs, verdicts; no text of an answer."""

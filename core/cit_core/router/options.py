@@ -11,6 +11,7 @@ from cit_core.messages import closest, shown
 from cit_core.policy import as_constraints, as_policy
 from cit_core.records import require_unique
 from cit_core.router.batching import as_batching
+from cit_core.router.cascade import Cascade
 from cit_core.router.fallback import Fallback
 from cit_core.router.loading import is_store, listed_models
 from cit_core.router.router import Router
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_batching",
+    "as_cascade",
     "as_constraints",
     "as_context",
     "as_fallback",
@@ -91,6 +93,20 @@ def as_fallback(given: Any) -> Fallback:
         return fallback_from_config(given)
     raise InvalidInput(
         f"fallback is {shown(given)}; use Fallback(fallback_on=..., max_attempts=...) of cit_core.router"
+    )
+
+
+def as_cascade(given: Any) -> Cascade | None:
+    """Return the cascade, if there is one.
+
+    Raises:
+        InvalidInput: If it is none.
+    """
+    if given is None or isinstance(given, Cascade):
+        return given
+    raise InvalidInput(
+        f"cascade is {shown(given)}; use Cascade(verify) of cit_core.router, "
+        "where verify is a function of a question and an Answer"
     )
 
 

@@ -244,8 +244,9 @@ class Judge:
             raise InvalidInput(f"the judge is {shown(model)}; it must be a model, or a function of a prompt")
         if "{question}" not in prompt or "{answer}" not in prompt:
             raise InvalidInput("the judge's prompt must contain {question} and {answer}")
-        acalls = (getattr(model, name, None) for name in ("ainvoke", "acomplete"))
-        self._call, self._acall = call, next(filter(callable, acalls), None)
+        amethods: list[Any] = [getattr(model, name, None) for name in ("ainvoke", "acomplete")]
+        self._call: Callable[[str], Any] = call
+        self._acall: Any = next((method for method in amethods if callable(method)), None)
         self._prompt, self.cost_usd = prompt, cost_usd
 
     def __call__(self, question: str, answer: Answer) -> Any:
@@ -260,8 +261,7 @@ class Judge:
             return self._read(await self._acall(asked))
         if inspect.iscoroutinefunction(self._call):
             return self._read(await self._call(asked))
-        said: Any = await aside("verification", self._call, asked)
-        return self._read(await said if inspect.isawaitable(said) else said)
+        return self._read(await aside("verification", self._call, asked))
 
     def _asked(self, question: str, answer: Answer) -> str:
         said = answer.text if not answer.tool_calls else f"{answer.text}\n(calls {', '.join(answer.tool_calls)})"

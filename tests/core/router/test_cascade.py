@@ -7,7 +7,7 @@ import pytest
 
 from cit_core.errors import InvalidInput
 from cit_core.records import Decision, Ranked
-from cit_core.router import Cascade, Matches, Rates, Verdict
+from cit_core.router import Cascade, Fallback, Matches, Rates, Verdict
 from cit_core.router.cascade import Reading, after_verdict, expected_cost, expected_utility
 
 YES, NO = Verdict(1.0), Verdict(0.0)
@@ -141,9 +141,10 @@ def test_no_verdict_leaves_the_probability_as_it_was():
 
 def test_a_next_step_that_fails_leaves_the_answer_that_is_there():
     run = cascade().begin(cascade().planned(decided(large=(0.9, 0.1), small=(0.7, 0.01))))
-    assert not run.holds_answer
+    assert not run.rescued(TimeoutError("nothing is there"), Fallback())
     run.verified("small", "a", NO)
-    run.failed(TimeoutError("secret"))
+    assert not run.rescued(ValueError("a mistake of ours"), Fallback())
+    assert run.rescued(TimeoutError("secret"), Fallback())
     told = run.report()
     assert (run.answer, told["model"]) == ("a", "small")
     assert told["steps"][1] == {"model": "large", "error": "TimeoutError", "accepted": False}
