@@ -39,13 +39,16 @@ class Cascade:
     """A cascade of candidates. What it does for one answer is a `CascadeRun`.
 
     What a right answer is worth comes from `value`, else from the policy (`cost:VALUE`). Where neither says it, an
-    answer is accepted once it is as likely to be right as the policy's own choice would be: the same quality for less.
+    answer is accepted once it is about as likely to be right as the policy's own choice would be: the same quality for
+    less.
 
     Attributes:
         verify: Judges an answer: a function of the question and an `Answer`, or a verifier of `cit_core.router`.
         max_steps: Most candidates that are asked for one answer.
         value: Value of a right answer [USD].
         reliability: What the verdicts are worth, as `fitted` measures it; the verifier's assumed one if not given.
+        tolerance: Where nothing says what a right answer is worth: how much less likely to be right than the policy's
+            choice an answer may be.
         dependence: Correlation of the candidates' being right, beyond their probabilities: -1 to 1.
         limit_usd: No further candidate is asked where the costs of all steps would exceed this [USD].
         any_route: Ask on even where a route may do more than answer, such as an agent that runs tools itself.
@@ -58,6 +61,7 @@ class Cascade:
     max_steps: int = 2
     value: float | None = None
     reliability: Reliability | None = None
+    tolerance: float = 0.01
     dependence: float = 0.3
     limit_usd: float | None = None
     any_route: bool = False
@@ -71,6 +75,8 @@ class Cascade:
             given = getattr(self, name)
             if given is not None and not (_is_number(given) and 0.0 < given < math.inf):
                 raise InvalidInput(f"{name} is {shown(given)}; it must be USD, above 0")
+        if not _is_number(self.tolerance) or not 0.0 <= self.tolerance < 1.0:
+            raise InvalidInput(f"tolerance is {shown(self.tolerance)}; it must be a probability, 0 or a little more")
         if not _is_number(self.dependence) or not -1.0 <= self.dependence <= 1.0:
             raise InvalidInput(f"dependence is {shown(self.dependence)}; it must be a correlation, -1 to 1")
         if self.reliability is not None and not isinstance(self.reliability, Reliability):
@@ -104,7 +110,7 @@ class Cascade:
         priced = [ranked for ranked in decision.ranking if ranked.expected_cost_usd is not None]
         p_K, cost_K, value = _probabilities(priced), _costs(priced), self._value(decision)
         if value is None:
-            gain_K = cost_K[0] - expected_cost(p_K, cost_K, 0, self._reading(cost_K))
+            gain_K = cost_K[0] - expected_cost(p_K, cost_K, 0, self._reading(cost_K), self.tolerance)
             gain_K[0] = 0.0
         else:
             direct = value * p_K[0] - cost_K[0]
@@ -180,7 +186,7 @@ def expected_utility(p_K: Array, cost_K: Array, value: float, reading: Reading, 
     return utility
 
 
-def expected_cost(p_K: Array, cost_K: Array, target: int, reading: Reading) -> Array:
+def expected_cost(p_K: Array, cost_K: Array, target: int, reading: Reading, tolerance: float = 0.0) -> Array:
     """Return the expected cost [USD] of asking each first, and the target where the answer is less likely right.
 
     Args:
@@ -188,9 +194,10 @@ def expected_cost(p_K: Array, cost_K: Array, target: int, reading: Reading) -> A
         cost_K: Cost of one answer of each [USD].
         target: Place of the candidate that is asked where the first answer is not accepted.
         reading: What verification tells and costs.
+        tolerance: How much less likely right an answer may be.
     """
     likely_KV, post_KV, other_KKV = _branches(p_K, reading)
-    refused_KV = post_KV + TINY < other_KKV[..., target, :]
+    refused_KV = post_KV + tolerance + TINY < other_KKV[..., target, :]
     spent: Array = cost_K + reading.cost_K + cost_K[target] * (likely_KV * refused_KV).sum(axis=-1)
     return spent
 
@@ -369,11 +376,12 @@ class CascadeRun:
         self, able: list[Ranked], p_K: Array, cost_K: Array, reading: Reading, steps_left: int
     ) -> tuple[bool, Ranked] | None:
         """Return the next step where nothing says what a right answer is worth: the policy's order, if it is better."""
-        target = int(np.argmax(p_K > self._held + TINY))
-        if p_K[target] <= self._held + TINY:
+        enough = self._held + self._cascade.tolerance + TINY
+        target = int(np.argmax(p_K > enough))
+        if p_K[target] <= enough:
             return None
         if steps_left > 1:
-            spent_K = expected_cost(p_K, cost_K, target, reading)
+            spent_K = expected_cost(p_K, cost_K, target, reading, self._cascade.tolerance)
             spent_K[target] = cost_K[target]
             chosen = int(spent_K.argmin())
             return chosen == target, able[chosen]

@@ -164,6 +164,7 @@ def test_bad_options():
         ({"value": -1}, "value"),
         ({"limit_usd": math.inf}, "limit_usd"),
         ({"dependence": 2}, "dependence"),
+        ({"tolerance": -0.1}, "tolerance"),
         ({"reliability": 0.9}, "reliability"),
     ):
         with pytest.raises(InvalidInput, match=told):
