@@ -284,7 +284,9 @@ class Capability(Record):
             None where neither prices nor costs are known.
         """
         measured = self.usage.completion_tokens
-        listed = self.candidate.expected_cost(prompt_tokens, completion_tokens if measured is None else measured)
+        written = completion_tokens if measured is None else measured
+        limit = self.candidate.max_output
+        listed = self.candidate.expected_cost(prompt_tokens, written if limit is None else min(written, limit))
         return self.usage.cost_usd if listed is None else listed
 
     @cached_property
