@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.output_parsers import BaseLLMOutputParser
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.prompts import BasePromptTemplate
-from langchain_core.runnables import Runnable, RunnableSequence
+from langchain_core.runnables import Runnable, RunnableSequence, RunnableWithFallbacks
 from langchain_core.runnables.base import RunnableBindingBase
 from pydantic import BaseModel
 
@@ -114,6 +114,8 @@ def _only_answers(route: object) -> bool:
         route = route.bound
     if isinstance(route, RunnableSequence):
         return all(map(_only_answers, route.steps))
+    if isinstance(route, RunnableWithFallbacks):
+        return all(map(_only_answers, route.runnables))
     return isinstance(route, BaseLanguageModel | BasePromptTemplate | BaseLLMOutputParser)
 
 

@@ -206,6 +206,8 @@ def test_a_route_that_may_do_more_than_answer_is_refused() -> None:
     with pytest.raises(InvalidInput, match=re.escape("Cascade(..., any_route=True)")):
         RunnableRouter({**speakers(), "small": agent}, zoo(), cascade=cascade())
     RunnableRouter({**speakers(), "small": agent}, zoo(), cascade=cascade(any_route=True))
+    spare = {id_: model.with_fallbacks([model.with_retry()]) for id_, model in speakers().items()}
+    RunnableRouter(spare, zoo(), cascade=cascade())
     prompt = ChatPromptTemplate.from_template("{q}")
     RunnableRouter(
         {id_: prompt | model | StrOutputParser() for id_, model in speakers().items()}, zoo(), cascade=cascade()

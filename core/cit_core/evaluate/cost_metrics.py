@@ -78,7 +78,8 @@ def nauc(curve: Curve, cost: float, quality: float) -> float:
     order = np.argsort(curve.cost_P, kind="stable")
     edge_P = np.append(np.minimum(curve.cost_P[order], cost), cost)
     height_P = np.maximum.accumulate(curve.quality_P[order])
-    return float((np.diff(edge_P) * height_P).sum() / (cost * quality))
+    area = float((np.diff(edge_P) * height_P).sum() / cost) if cost > 0.0 else float(height_P[-1])
+    return area / quality
 
 
 def hull_mixture(singles: Curve, cost: float) -> Array:

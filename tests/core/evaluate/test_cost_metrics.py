@@ -36,6 +36,7 @@ def test_nauc_is_the_area_in_shares_without_mixing() -> None:
     assert nauc(curve((1.0, 0.5), (3.0, 0.9)), 4.0, 0.9) == pytest.approx(1.9 / 3.6)
     assert nauc(curve((3.0, 0.9), (1.0, 0.5), (2.0, 0.1)), 4.0, 0.9) == pytest.approx(1.9 / 3.6)
     assert nauc(curve((0.0, 0.9)), 4.0, 0.9) == pytest.approx(1.0)
+    assert nauc(curve((0.0, 0.9), (0.0, 0.6)), 0.0, 0.9) == pytest.approx(1.0)
     assert nauc(curve((1.0, 0.9), (9.0, 1.0)), 4.0, 0.9) == pytest.approx(0.75)
 
 

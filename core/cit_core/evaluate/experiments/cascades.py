@@ -32,6 +32,8 @@ __all__ = [
     "KNOBS",
     "QUICK_AUROCS",
     "QUICK_KNOBS",
+    "ROUTING",
+    "SAME_QUALITY",
     "Played",
     "Zoo",
     "cascades",
@@ -55,6 +57,8 @@ QUICK_AUROCS, QUICK_KNOBS = (0.85,), 12
 CHUNK = 256
 """Items that are planned at once."""
 RESAMPLES = 2000
+SAME_QUALITY = "Cost at the best model's quality less 0.5 points"
+"""Beginning of the title of the table of costs."""
 BEST, BLIND, ROUTING, DEAR = "always the best", "content-blind mixture", "routing", "cascade, AUROC 0.85, dear"
 SIZE = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)[bB](?![a-zA-Z])")
 NOTE = (
@@ -326,7 +330,7 @@ def _shown(
     named = [f"{name} ({sizes[name]} models)" for name in found]
     ours = tuple(place for place, way in enumerate(ways) if way == ROUTING or way.startswith("cascade"))
     of_cost = Table(
-        title="Cost at the best model's quality less 0.5 points, % of always the best",
+        title=f"{SAME_QUALITY}, % of always the best",
         columns=(Column("way"), Column("mean", "percent"), *(Column(name, "percent") for name in named)),
         rows=tuple(rows),
         note=NOTE,

@@ -45,7 +45,7 @@ BLIND = "content-blind"
 """The same of the table of two models."""
 MIXED = ("smaller-mixed", "middle-mixed", "larger-mixed", "all")
 HULL = (
-    "The last column is the accuracy of the highest probability above the convex hull of single models at the same "
+    "Above the hull is the accuracy of the highest probability above the convex hull of single models at the same "
     "mean cost: what a coin that knows no query would get for that money, its models chosen in hindsight."
 )
 TOLD = "A query costs what was measured, or list prices times what was measured of its tokens."
@@ -129,10 +129,10 @@ def _mixed(
             (
                 method,
                 100.0 * aiq(curve, low, high),
-                nauc(curve, high, float(singles.quality_P.max())),
                 100.0 * same / spent if np.isfinite(same) and spent else None,
                 100.0 * arena,
                 _above_hull(scores[method][:, columns], correct, price) if method in scores else None,
+                nauc(curve, high, float(singles.quality_P.max())),
             )
         )
     table = Table(
@@ -140,10 +140,10 @@ def _mixed(
         columns=(
             Column("router", "text"),
             Column("AIQ", "percent"),
-            Column("nAUC", "precise"),
             Column("cost at the best single's quality, %", "percent"),
             Column("RouterArena score, the knob chosen in hindsight", "percent"),
             Column("above the hull of single models", "points"),
+            Column("nAUC", "precise"),
         ),
         rows=tuple(rows),
         note=f"{prices.note} {HULL}",
