@@ -6,6 +6,7 @@ conversation. The facts are always of the whole, because the chosen candidate is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,7 +21,7 @@ from cit_core.errors import CITError, InvalidInput, UnknownCandidate
 from cit_core.messages import shown
 from cit_core.policy import Constraints, QueryFacts
 from cit_core.records import Decision
-from cit_core.router import Attempts, Cascade, Fallback, Query, Router, Sticky
+from cit_core.router import Attempts, Cascade, Fallback, Query, Router, Sticky, estimate_tokens
 from cit_core.router.concurrency import aside
 from cit_core.router.sticky import NO_CONVERSATION
 from langchain_cit._configurable import check_keys, constraints_of, forced_model, policy_of, thread_of
@@ -77,6 +78,20 @@ def handed(route: Runnable[Any, Any], value: Any, query_key: str | None = None) 
     if isinstance(value, Mapping):
         value = _pick(value, query_key)
     return [value] if isinstance(value, BaseMessage) else value
+
+
+def _schema_tokens(kwargs: Mapping[str, Any], routes: Mapping[str, Runnable[Any, Any]]) -> int:
+    """Return what the tools and the schema of a call add to the prompt [tokens]: those passed, or bound to a route."""
+    bound = next((given for route in routes.values() if (given := getattr(route, "kwargs", {})).get("tools")), {})
+    tools = kwargs.get("tools") or bound.get("tools") or ()
+    schemas = [given for given in (*tools, kwargs.get("response_format")) if isinstance(given, Mapping)]
+    return estimate_tokens(json.dumps(schemas, default=str, ensure_ascii=False)) if schemas else 0
+
+
+def _with_tokens(query: Query, tokens: int) -> Query:
+    if not tokens or query.facts is None:
+        return query
+    return replace(query, facts=replace(query.facts, tokens=query.facts.tokens + tokens))
 
 
 def _is_model(route: Runnable[Any, Any]) -> bool:
@@ -214,6 +229,7 @@ class Asking:
         beside = isinstance(value, Mapping) and not all(map(_is_model, self.routes.values()))
         try:
             read = read_query(value, self.query_key, whole=self.whole, beside=beside, **facts)
+            read = _with_tokens(read, _schema_tokens(kwargs, self.routes))
         except InvalidInput as error:
             read = Query("", unreadable=str(error))
         thread, model = None if self.sticky is None else thread_of(config), self._forced(config)
