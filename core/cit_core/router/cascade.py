@@ -98,9 +98,9 @@ class Cascade:
     def planned(self, decision: Decision) -> Decision:
         """Return the decision with the candidate in front that is asked first; as it is where verifying does not pay.
 
-        Only a choice of the policy is changed: not one that a caller asked for or a conversation keeps.
+        Only a choice of the policy is changed: not one that a caller asked for, a conversation keeps or a draw made.
         """
-        if decision.chosen_by != "policy" or len(decision.ranking) < 2:
+        if decision.chosen_by != "policy" or decision.propensity < 1.0 or len(decision.ranking) < 2:
             return decision
         if decision.expected_cost_usd is None:
             told = UNPRICED.format(decision.model)

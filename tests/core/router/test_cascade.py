@@ -105,6 +105,8 @@ def test_a_choice_of_a_caller_or_a_conversation_stays():
     for chosen_by in ("caller", "conversation", "default"):
         found = decided(chosen_by=chosen_by, large=(0.9, 0.1), small=(0.7, 0.01))
         assert cascade().planned(found) is found
+    drawn = decided(large=(0.9, 0.1), small=(0.7, 0.01)).model_copy(update={"propensity": 0.3})
+    assert cascade().planned(drawn) is drawn
     unpriced = cascade().planned(decided(large=(0.9, None), small=(0.7, 0.01)))
     assert unpriced.model == "large"
     assert "no price is known of large" in unpriced.warnings[0]
