@@ -83,8 +83,9 @@ def handed(route: Runnable[Any, Any], value: Any, query_key: str | None = None) 
 def _schema_tokens(kwargs: Mapping[str, Any], routes: Mapping[str, Runnable[Any, Any]]) -> int:
     """Return what the tools and the schema of a call add to the prompt [tokens]: those passed, or bound to a route."""
     bound = next((given for route in routes.values() if (given := getattr(route, "kwargs", {})).get("tools")), {})
-    tools = kwargs.get("tools") or bound.get("tools") or ()
-    schemas = [given for given in (*tools, kwargs.get("response_format")) if isinstance(given, Mapping)]
+    tools = kwargs.get("tools") or bound.get("tools")
+    listed = tools if isinstance(tools, Sequence) else ()  # a middleware says only that there are some
+    schemas = [given for given in (*listed, kwargs.get("response_format")) if isinstance(given, Mapping)]
     return estimate_tokens(json.dumps(schemas, default=str, ensure_ascii=False)) if schemas else 0
 
 

@@ -160,6 +160,7 @@ def test_tools_and_schemas_fill_the_prompt_too(router: Router, models: dict[str,
     plain = asking.query("hi", {}, {}).known_facts.tokens
     passed = asking.query("hi", {"tools": [tool]}, {}).known_facts.tokens
     assert passed > plain + 150
+    assert asking.query("hi", {"tools": True, "response_format": False}, {}).known_facts.tokens == plain
     bound = RunnableRouter({id_: model.bind(tools=[tool]) for id_, model in models.items()}, router).asking
     assert bound.query("hi", {}, {}).known_facts.tokens == passed
     schema = {"response_format": {"type": "json_schema", "json_schema": {"name": "mail", "schema": tool}}}
