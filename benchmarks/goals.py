@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cit_core.evaluate.comparison import BEST_PER_GROUP, BLIND, HINDSIGHT
 from cit_core.evaluate.experiments.baselines import CONTROLS, OURS, SHUFFLED
+from cit_core.evaluate.experiments.cascades import ROUTING, SAME_QUALITY
 from cit_core.evaluate.experiments.cost import MIXED
 from cit_core.evaluate.experiments.few import EVIDENCE as CORRECTOR
 from cit_core.evaluate.experiments.halves import MEAN
@@ -269,6 +270,18 @@ RECALL_GOAL = _Goal(
 )
 
 
+MONEY_GOALS = tuple(
+    _Goal(
+        f"Cost at the best model's quality less 0.5 points, % of it, mean over tables: {way}",
+        f"{most:g} or less",
+        lambda results, way=way: results.cell("cost", SAME_QUALITY, way, "mean"),  # type: ignore[misc]
+        lambda found, most=most: found.mean <= most,  # type: ignore[misc]
+        "percent",
+    )
+    for way, most in ((ROUTING, 70.0), ("cascade, AUROC 0.85", 45.0))
+)
+
+
 def goals(results: Sequence[Result]) -> Table | None:
     """Return every goal, the measurement, and the verdict; None without the needed results."""
     found = _Results(results)
@@ -282,6 +295,8 @@ def goals(results: Sequence[Result]) -> Table | None:
     told = [*GOALS]
     if found.has("halves", HALVES) and found.has("few", "llmrouter"):
         told += EVIDENCE_GOALS
+    if found.has("cost", SAME_QUALITY):
+        told += MONEY_GOALS
     if found.has("decision", "Recall"):
         told += (*SPEED_GOALS, RECALL_GOAL)
     rows = [_row(goal, goal.measured(found)) for goal in told]

@@ -34,11 +34,14 @@ from langchain_cit._streams import closing
 __all__ = [
     "EmptyStream",
     "FirstToken",
+    "abuffered",
     "afrom_first_token",
+    "buffered",
     "followed",
     "from_first_token",
     "held_by",
     "held_one",
+    "hush",
     "is_blank",
     "require_answer",
     "watched",
@@ -142,6 +145,32 @@ async def afrom_first_token(pieces: AsyncIterator[T], attempts: Attempts) -> Asy
             yield last
 
 
+def buffered(pieces: Iterator[T], attempts: Attempts) -> Iterator[T]:
+    """Yield all pieces of an answer once it is whole: it is not handed on yet, so another may still be asked.
+
+    Raises:
+        EmptyStream: If nothing is in them.
+        TimeoutError: If a limit is over.
+    """
+    with closing_sync(iterate_within(attempts.seconds_left, pieces)) as limited:
+        held = list(limited)
+    yield from _not_empty(held, attempts)
+
+
+async def abuffered(pieces: AsyncIterator[T], attempts: Attempts) -> AsyncIterator[T]:
+    """Yield asynchronously; see `buffered`."""
+    async with closing(aiterate_within(attempts.seconds_left, pieces)) as limited:
+        held = [piece async for piece in limited]
+    for piece in _not_empty(held, attempts):
+        yield piece
+
+
+def _not_empty(held: list[T], attempts: Attempts) -> list[T]:
+    if all(map(is_blank, held)) and not _has_ended(held):
+        raise EmptyStream(held, attempts)
+    return held
+
+
 def is_blank(piece: object) -> bool:
     """Return whether a piece of a stream holds nothing of the answer yet."""
     if isinstance(piece, ChatGenerationChunk):
@@ -234,6 +263,13 @@ def followed(callbacks: Callbacks, route: object = None) -> bool:
     return any(
         _follows(handler) for given in (callbacks, getattr(route, "callbacks", None)) for handler in _each(given)
     )
+
+
+def hush(callbacks: BaseCallbackManager) -> None:
+    """Take out of a run's callbacks whatever hands its tokens on: LangGraph's messages, `astream_events`."""
+    for handlers in (callbacks.handlers, callbacks.inheritable_handlers):
+        handlers[:] = [handler for handler in handlers if not isinstance(handler, _StreamingCallbackHandler)]
+    callbacks.add_tags(["nostream"])
 
 
 def watched(

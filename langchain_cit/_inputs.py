@@ -6,6 +6,7 @@ conversation. The facts are always of the whole, because the chosen candidate is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,7 +21,7 @@ from cit_core.errors import CITError, InvalidInput, UnknownCandidate
 from cit_core.messages import shown
 from cit_core.policy import Constraints, QueryFacts
 from cit_core.records import Decision
-from cit_core.router import Attempts, Fallback, Query, Router, Sticky
+from cit_core.router import Attempts, Cascade, Fallback, Query, Router, Sticky, estimate_tokens
 from cit_core.router.concurrency import aside
 from cit_core.router.sticky import NO_CONVERSATION
 from langchain_cit._configurable import check_keys, constraints_of, forced_model, policy_of, thread_of
@@ -77,6 +78,21 @@ def handed(route: Runnable[Any, Any], value: Any, query_key: str | None = None) 
     if isinstance(value, Mapping):
         value = _pick(value, query_key)
     return [value] if isinstance(value, BaseMessage) else value
+
+
+def _schema_tokens(kwargs: Mapping[str, Any], routes: Mapping[str, Runnable[Any, Any]]) -> int:
+    """Return what the tools and the schema of a call add to the prompt [tokens]: those passed, or bound to a route."""
+    bound = next((given for route in routes.values() if (given := getattr(route, "kwargs", {})).get("tools")), {})
+    tools = kwargs.get("tools") or bound.get("tools")
+    listed = tools if isinstance(tools, Sequence) else ()  # a middleware says only that there are some
+    schemas = [given for given in (*listed, kwargs.get("response_format")) if isinstance(given, Mapping)]
+    return estimate_tokens(json.dumps(schemas, default=str, ensure_ascii=False)) if schemas else 0
+
+
+def _with_tokens(query: Query, tokens: int) -> Query:
+    if not tokens or query.facts is None:
+        return query
+    return replace(query, facts=replace(query.facts, tokens=query.facts.tokens + tokens))
 
 
 def _is_model(route: Runnable[Any, Any]) -> bool:
@@ -169,6 +185,7 @@ class Asking:
         unable: Why each other candidate does not take part.
         default: Candidate that answers what cannot be decided; the router's own choice if not given.
         strict: Whether what cannot be decided is an error; as the router is if not given.
+        cascade: Plans which candidate is asked first; none if not given.
     """
 
     router: Router
@@ -180,6 +197,7 @@ class Asking:
     unable: Mapping[str, str] = field(default_factory=dict)
     default: str | None = None
     strict: bool | None = None
+    cascade: Cascade | None = None
 
     @property
     def is_strict(self) -> bool:
@@ -212,6 +230,7 @@ class Asking:
         beside = isinstance(value, Mapping) and not all(map(_is_model, self.routes.values()))
         try:
             read = read_query(value, self.query_key, whole=self.whole, beside=beside, **facts)
+            read = _with_tokens(read, _schema_tokens(kwargs, self.routes))
         except InvalidInput as error:
             read = Query("", unreadable=str(error))
         thread, model = None if self.sticky is None else thread_of(config), self._forced(config)
@@ -249,8 +268,10 @@ class Asking:
         return self.finished(decision, config)
 
     def finished(self, decision: Decision, config: RunnableConfig) -> Decision:
-        """Return a decision that shows cool-downs, and warns where stickiness is asked for and off."""
+        """Return a decision as planned, that shows cool-downs, and warns where stickiness is asked for and off."""
         decision = self.fallback.with_cool_downs(decision)
+        if self.cascade is not None:
+            decision = self.cascade.planned(decision)
         if self.sticky is None or thread_of(config) is not None or NO_CONVERSATION in decision.warnings:
             return decision
         self.sticky.tell_off()

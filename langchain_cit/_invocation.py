@@ -6,7 +6,7 @@ router's run, and where it cannot serve the next-best, which the custom event `c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -21,12 +21,24 @@ from langchain_core.runnables.config import get_config_list, get_executor_for_co
 from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import ConfigDict, Field
 
-from cit_core.router import Fallback, Router, Sticky
+from cit_core.records import Decision
+from cit_core.router import Attempts, Cascade, Fallback, Router, Sticky
+from cit_core.router.concurrency import aside
+from cit_core.router.steps import Steps
 from langchain_cit._batch import Batch, Limited, shares_at_once
-from langchain_cit._first_token import EmptyStream, afrom_first_token, from_first_token, held_by, held_one
+from langchain_cit._cascade import Messages
+from langchain_cit._first_token import (
+    EmptyStream,
+    abuffered,
+    afrom_first_token,
+    buffered,
+    from_first_token,
+    held_by,
+    held_one,
+)
 from langchain_cit._inputs import Asking, handed
 from langchain_cit._streams import END, closing, join
-from langchain_cit._trace import CIT_FALLBACK, CIT_ROUTE, fallback_event, for_child, route_event
+from langchain_cit._trace import CIT_CASCADE, CIT_FALLBACK, CIT_ROUTE, fallback_event, for_child, route_event
 
 __all__ = ["RoutedCalls"]
 
@@ -45,6 +57,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     unable: Mapping[str, str] = {}
     default: str | None = None
     strict: bool | None = None
+    cascade: Cascade | None = Field(default=None, exclude=True)
 
     @property
     def failover(self) -> Fallback:
@@ -65,6 +78,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
             self.unable,
             self.default,
             self.strict,
+            self.cascade,
         )
 
     def _handed(self, route: Runnable[Any, Any], value: Any) -> Any:
@@ -82,14 +96,28 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         asking = self.asking
         decision = asking.decide(value, kwargs, config)
         dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
-        attempts = asking.attempts(decision)
+        steps = self._steps(asking, decision, value, config, run_manager, kwargs)
+        ask = partial(self._answer, steps, value, run_manager, config, kwargs)
+        return steps.answer(ask, partial(dispatch_custom_event, CIT_CASCADE, config=config))
+
+    def _answer(
+        self,
+        steps: Steps,
+        value: Any,
+        run_manager: CallbackManagerForChainRun,
+        config: RunnableConfig,
+        kwargs: Mapping[str, Any],
+        attempts: Attempts,
+    ) -> Any:
+        """Return the answer of the candidate that a step is for, or of the next-best."""
+        decision = steps.decision
         try:
             while True:
                 with attempts:
                     if attempts.fell_back:
                         dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
                     route = self.routes[attempts.model]
-                    child = for_child(config, run_manager, decision, attempts, listening=route)
+                    child = for_child(config, run_manager, decision, attempts, listening=route, hushed=not steps.final)
                     return Limited(route).invoke((self._handed(route, value), attempts), child, **kwargs)
         except EmptyStream as error:
             return held_one(error, attempts)
@@ -104,14 +132,27 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         asking = self.asking
         decision = await asking.adecide(value, kwargs, config)
         await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
-        attempts = asking.attempts(decision)
+        steps = self._steps(asking, decision, value, config, run_manager, kwargs)
+        ask = partial(self._aanswer, steps, value, run_manager, config, kwargs)
+        return await steps.aanswer(ask, partial(adispatch_custom_event, CIT_CASCADE, config=config))
+
+    async def _aanswer(
+        self,
+        steps: Steps,
+        value: Any,
+        run_manager: AsyncCallbackManagerForChainRun,
+        config: RunnableConfig,
+        kwargs: Mapping[str, Any],
+        attempts: Attempts,
+    ) -> Any:
+        decision = steps.decision
         try:
             while True:
                 with attempts:
                     if attempts.fell_back:
                         await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
                     route = self.routes[attempts.model]
-                    child = for_child(config, run_manager, decision, attempts, listening=route)
+                    child = for_child(config, run_manager, decision, attempts, listening=route, hushed=not steps.final)
                     return await Limited(route).ainvoke((self._handed(route, value), attempts), child, **kwargs)
         except EmptyStream as error:
             return held_one(error, attempts)
@@ -135,15 +176,31 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         asking = self.asking
         decision = asking.decide(value, kwargs, config)
         dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
-        attempts = asking.attempts(decision)
+        steps = self._steps(asking, decision, value, config, run_manager, kwargs)
+        ask = partial(self._pieces, steps, value, run_manager, config, kwargs)
+        yield from steps.stream(ask, partial(dispatch_custom_event, CIT_CASCADE, config=config))
+
+    def _pieces(
+        self,
+        steps: Steps,
+        value: Any,
+        run_manager: CallbackManagerForChainRun,
+        config: RunnableConfig,
+        kwargs: Mapping[str, Any],
+        attempts: Attempts,
+    ) -> Generator[Any, None, None]:
+        """Yield the answer for a step, from its first token on; all at once where it is verified first."""
+        decision = steps.decision
         try:
             while True:
                 with attempts:
                     if attempts.fell_back:
                         dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
                     route = self.routes[attempts.model]
-                    child = for_child(config, run_manager, decision, attempts)
-                    yield from from_first_token(route.stream(self._handed(route, value), child, **kwargs), attempts)
+                    child = for_child(config, run_manager, decision, attempts, hushed=not steps.final)
+                    pieces = route.stream(self._handed(route, value), child, **kwargs)
+                    wait = from_first_token if steps.final else buffered
+                    yield from wait(pieces, attempts)
                     return
         except EmptyStream as error:
             yield from held_by(error, attempts)  # so it is with every candidate: a chain may have nothing to say
@@ -183,17 +240,35 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         asking = self.asking
         decision = await asking.adecide(value, kwargs, config)
         await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
-        attempts = asking.attempts(decision)
+        steps = self._steps(asking, decision, value, config, run_manager, kwargs)
+        ask = partial(self._apieces, steps, value, run_manager, config, kwargs)
+        tell = partial(adispatch_custom_event, CIT_CASCADE, config=config)
+        async with closing(steps.astream(ask, tell)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _apieces(
+        self,
+        steps: Steps,
+        value: Any,
+        run_manager: AsyncCallbackManagerForChainRun,
+        config: RunnableConfig,
+        kwargs: Mapping[str, Any],
+        attempts: Attempts,
+    ) -> AsyncGenerator[Any, None]:
+        """Yield asynchronously; see `_pieces`."""
+        decision = steps.decision
         try:
             while True:
                 with attempts:
                     if attempts.fell_back:
                         await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
                     route = self.routes[attempts.model]
-                    child = for_child(config, run_manager, decision, attempts)
+                    child = for_child(config, run_manager, decision, attempts, hushed=not steps.final)
+                    wait = afrom_first_token if steps.final else abuffered
                     async with (
                         closing(route.astream(self._handed(route, value), child, **kwargs)) as pieces,
-                        closing(afrom_first_token(pieces, attempts)) as chunks,
+                        closing(wait(pieces, attempts)) as chunks,
                     ):
                         async for chunk in chunks:
                             yield chunk
@@ -201,6 +276,24 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         except EmptyStream as error:
             for chunk in held_by(error, attempts):
                 yield chunk
+
+    def _steps(
+        self,
+        asking: Asking,
+        decision: Decision,
+        value: Any,
+        config: RunnableConfig,
+        run_manager: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun,
+        kwargs: Mapping[str, Any],
+    ) -> Steps:
+        """Return the steps of an answer: one, or those of a cascade."""
+
+        def again(attempts: Attempts, asked: Decision) -> partial[Any]:
+            route = self.routes[attempts.model]
+            child = for_child(config, run_manager, asked, attempts, hushed=True)
+            return partial(_once_more, route, self._handed(route, value), child, kwargs)
+
+        return Steps(self.cascade, decision, self.fallback, Messages(asking, value, again))
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
@@ -212,7 +305,13 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[Any]:
-        """Route all inputs with one call of the scorer, then hand every candidate its share as one batch."""
+        """Route all inputs with one call of the scorer, then hand every candidate its share as one batch.
+
+        With a cascade, each input has steps of its own.
+        """
+        if self.cascade is not None:
+            decided = self._decided_each(inputs, config, kwargs)
+            return super().batch(inputs, decided, return_exceptions=return_exceptions, **kwargs)
         work = partial(self._batch, return_exceptions)
         return self._batch_with_config(work, inputs, config, return_exceptions=return_exceptions, **kwargs)
 
@@ -250,6 +349,9 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         **kwargs: Any,
     ) -> list[Any]:
         """Run a batch asynchronously; the decisions are made in a worker thread."""
+        if self.cascade is not None:
+            decided = await aside("decisions", self._decided_each, inputs, config, kwargs)
+            return await super().abatch(inputs, decided, return_exceptions=return_exceptions, **kwargs)
         work = partial(self._abatch, return_exceptions)
         return await self._abatch_with_config(work, inputs, config, return_exceptions=return_exceptions, **kwargs)
 
@@ -307,9 +409,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         **kwargs: Any,
     ) -> Iterator[tuple[int, Any]]:
         """Route all inputs with one call of the scorer, then invoke for each; gives each answer with its place."""
-        configs = get_config_list(config, len(inputs))
-        asking = self.asking
-        decided = asking.with_decisions(inputs, configs, asking.decide_each(inputs, kwargs, configs))
+        decided = self._decided_each(inputs, config, kwargs)
         work: Any = super().batch_as_completed
         yield from work(inputs, decided, return_exceptions=return_exceptions, **kwargs)
 
@@ -322,9 +422,20 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         **kwargs: Any,
     ) -> AsyncIterator[tuple[int, Any]]:
         """Run a batch asynchronously and yield as completed; the decisions are made in a worker thread."""
-        configs = get_config_list(config, len(inputs))
-        asking = self.asking
-        decided = asking.with_decisions(inputs, configs, await asking.adecide_each(inputs, kwargs, configs))
+        decided = await aside("decisions", self._decided_each, inputs, config, kwargs)
         work: Any = super().abatch_as_completed
         async for answer in work(inputs, decided, return_exceptions=return_exceptions, **kwargs):
             yield answer
+
+    def _decided_each(
+        self, inputs: Sequence[Any], config: RunnableConfig | Sequence[RunnableConfig] | None, kwargs: Mapping[str, Any]
+    ) -> list[RunnableConfig]:
+        """Return configs that carry the decisions for a batch, made with one call of the scorer."""
+        configs, asking = get_config_list(config, len(inputs)), self.asking
+        return asking.with_decisions(inputs, configs, asking.decide_each(inputs, kwargs, configs))
+
+
+def _once_more(
+    route: Runnable[Any, Any], value: Any, child: RunnableConfig, kwargs: Mapping[str, Any], *, later: bool = False
+) -> Any:
+    return route.ainvoke(value, child, **kwargs) if later else route.invoke(value, child, **kwargs)

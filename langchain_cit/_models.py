@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
+from cit_core.arms import Arm
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
 from cit_core.records import Candidate
 from cit_core.router import Router
-from cit_core.router.options import named_models, split_effort
+from cit_core.router.options import (
+    arm_options,
+    limited,
+    named_models,
+    reasoning_budget,
+    with_reasoning_effort,
+)
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -21,15 +29,41 @@ if TYPE_CHECKING:
 __all__ = ["Models", "model_name", "open_models", "router_among"]
 
 Route = Runnable[Any, Any] | Callable[[Any], Any]
-Models = Iterable[str | BaseChatModel] | Mapping[str, str | Route]
+Models = Iterable[str | Arm | BaseChatModel] | Mapping[str, str | Arm | Route]
 """Argument of `from_models`."""
 
-EFFORT_OPTIONS: Mapping[str, str] = {
-    "openai": "reasoning_effort",
-    "azure_openai": "reasoning_effort",
-    "xai": "reasoning_effort",
+BUDGETED = re.compile(r"claude-(?:3-7|haiku-4-5|sonnet-4(?:-0|-5|-20|$)|opus-4(?:-0|-1|-20|$))")
+"""Claude models that take a budget of thinking and no name of an effort."""
+
+
+def _anthropic(arm: Arm) -> dict[str, Any]:
+    """Return the options of an arm: Claude's newer models take an effort, the others a budget of tokens."""
+    if arm.effort is None:
+        return limited(arm)
+    if arm.effort != "none" and not BUDGETED.search(arm.model):
+        return {"effort": "low" if arm.effort == "minimal" else arm.effort, **limited(arm)}
+    budget, limit = reasoning_budget(arm)
+    thinking = {"type": "enabled", "budget_tokens": budget} if budget else {"type": "disabled"}
+    return {"thinking": thinking, "max_tokens": limit}
+
+
+def _google(arm: Arm) -> dict[str, Any]:
+    if arm.effort is None:
+        return limited(arm)
+    budget, limit = reasoning_budget(arm)
+    return {"thinking_budget": budget, "max_tokens": limit}
+
+
+SETTERS: Mapping[str, Callable[[Arm], dict[str, Any]]] = {
+    "openai": with_reasoning_effort,
+    "azure_openai": with_reasoning_effort,
+    "xai": with_reasoning_effort,
+    "groq": with_reasoning_effort,
+    "anthropic": _anthropic,
+    "google_genai": _google,
+    "google_vertexai": _google,
 }
-"""Providers with chat models that take an effort as written after the `@`, and the name of the option."""
+"""Provider to the options of its chat model for an arm."""
 MODALITIES = {"image_inputs": "image", "audio_inputs": "audio", "video_inputs": "video", "pdf_inputs": "pdf"}
 """Keys of LangChain's model profile, and the modality that each is about."""
 
@@ -46,7 +80,7 @@ def open_models(
 
     Args:
         models: `provider:model` strings, which `init_chat_model` opens, with an effort where one is meant
-            (`openai:gpt-5-mini@low`); chat models; or a mapping from names to strings, chat models or any chain.
+            (`openai:gpt-5-mini@low`); arms; chat models; or a mapping from names to strings, chat models or any chain.
         policy: What to maximise.
         constraints: Limits on which candidates may be chosen.
         store: Outcomes of one's own; a store or its address.
@@ -100,7 +134,7 @@ def _opened(model: str) -> BaseChatModel:
         from langchain.chat_models import init_chat_model
     except ImportError as error:
         raise MissingExtra("langchain, which opens models by name,", "agents") from error
-    name, options = split_effort(model, EFFORT_OPTIONS, "chat model")
+    name, options = arm_options(model, SETTERS, "chat model")
     open_one: Any = init_chat_model  # its overloads know no options by name
     opened: BaseChatModel = open_one(name, **options)
     return opened

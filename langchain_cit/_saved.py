@@ -34,6 +34,10 @@ class Saved(Serializable):
 
     def _settings(self) -> dict[str, Any]:
         own: Any = self
+        if own.cascade is not None:
+            raise InvalidInput(
+                "a cascade has a function to verify, which JSON cannot hold; pass cascade= when it is made"
+            )
         return {
             "router": router_to_config(own.router),
             "context": own.context,

@@ -10,9 +10,10 @@ from langchain_core.runnables.config import patch_config
 
 from cit_core.records import Decision
 from cit_core.router import Attempts
-from langchain_cit._first_token import FirstToken, followed
+from langchain_cit._first_token import FirstToken, followed, hush
 
 __all__ = [
+    "CIT_CASCADE",
     "CIT_FALLBACK",
     "CIT_MODEL",
     "CIT_ROUTE",
@@ -30,6 +31,8 @@ CIT_MODEL = "cit_model"
 """Name of a candidate's id alone: the tag (`cit_model:ID`) and the metadata entry of its run."""
 CIT_FALLBACK = "cit_fallback"
 """Name of the custom event before another candidate than the chosen one is asked."""
+CIT_CASCADE = "cit_cascade"
+"""Name of the steps of a cascade as JSON: of the custom event after each of them, and in a message's metadata."""
 OF_ONE_CALL = (CIT_MODEL, "__cit_decision")
 """Configurable entries that are about this router alone: a router within a candidate has candidates of its own."""
 
@@ -72,6 +75,7 @@ def for_child(
     attempts: Attempts,
     *,
     listening: object = None,
+    hushed: bool = False,
 ) -> RunnableConfig:
     """Return the config for a candidate's run inside the router's.
 
@@ -82,9 +86,12 @@ def for_child(
         attempts: The attempts at the answer.
         listening: The candidate, where the answer is asked for in one piece and yet may be followed token by token
             (LangGraph's `stream_mode="messages"`, `astream_events`, callbacks of its own): its first token is noticed.
+        hushed: Whether the answer is verified before it is handed on, so that nobody may follow it token by token.
     """
     callbacks = run.get_child(tag_of(attempts.model))
-    if listening is not None and followed(callbacks, listening):
+    if hushed:
+        hush(callbacks)
+    elif listening is not None and followed(callbacks, listening):
         callbacks.add_handler(FirstToken(attempts, callbacks, listening))
     child = patch_config(config, callbacks=callbacks)
     return consumed({**child, "metadata": {**child.get("metadata", {}), **metadata_of(decision, attempts)}})

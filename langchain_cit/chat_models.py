@@ -7,7 +7,7 @@ counted once; the message says which candidate answered.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,8 +25,9 @@ from cit_core.errors import CITError, InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
 from cit_core.records import Decision
-from cit_core.router import Attempts, Fallback, Router, Sticky
+from cit_core.router import Attempts, Cascade, Fallback, Router, Sticky
 from cit_core.router.options import (
+    as_cascade,
     as_context,
     as_fallback,
     as_router,
@@ -35,10 +36,20 @@ from cit_core.router.options import (
     check_options,
     pick_default,
 )
+from cit_core.router.steps import Steps
 from langchain_cit._ahead import Ahead, chosen, taken
+from langchain_cit._cascade import Messages
 from langchain_cit._config_calls import ConfigCalls
 from langchain_cit._configurable import KNOBS, THREAD_ID
-from langchain_cit._first_token import EmptyStream, afrom_first_token, from_first_token, held_by, held_one
+from langchain_cit._first_token import (
+    EmptyStream,
+    abuffered,
+    afrom_first_token,
+    buffered,
+    from_first_token,
+    held_by,
+    held_one,
+)
 from langchain_cit._inputs import Asking
 from langchain_cit._model_calls import agenerate, astream, generate, split_options, stream
 from langchain_cit._models import Models, open_models
@@ -85,6 +96,8 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         default: The model that answers what cannot be decided (an empty or unreadable input, none left, a failed
             scorer): its id or the model itself. The router's own choice if not given.
         strict: Raise an error in such a case; as the router does if not given.
+        cascade: A `Cascade` of `cit_core.router`; see `RunnableRouter`. A message's metadata has the steps, as
+            `cit_cascade`.
         annotate: Whether messages carry the metadata above; if not, they are as the candidate made them.
         options: Options of any chat model: `callbacks`, `tags`, `metadata`, `disable_streaming` and the rest.
 
@@ -102,6 +115,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
     fallback: Fallback = Field(exclude=True)
     default: str | None = None
     strict: bool | None = None
+    cascade: Cascade | None = Field(default=None, exclude=True)
     annotate: bool = True
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
     _flights: Flights = PrivateAttr(default_factory=Flights)
@@ -119,6 +133,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         failover: Fallback | None = None,
         default: str | BaseChatModel | None = None,
         strict: bool | None = None,
+        cascade: Cascade | None = None,
         annotate: bool = True,
         **options: Any,
     ) -> None:
@@ -137,6 +152,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
             fallback=after,
             default=pick_default(default, routes, router),
             strict=as_strict(strict),
+            cascade=as_cascade(cascade),
             annotate=annotate,
             **({"output_version": formats.pop()} if len(formats) == 1 else {}) | options,
         )
@@ -254,6 +270,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         from langchain_cit.runnable import RunnableRouter
 
         options: dict[str, Any] = {"default": self.default, "strict": self.strict, "fallback": self.fallback}
+        options["cascade"] = self.cascade
         each = RunnableRouter(self.routes, self.router, context=self.context, sticky=self.sticky, **options)
         return each.with_structured_output(schema, include_raw=include_raw, **kwargs)
 
@@ -269,17 +286,23 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         config, kwargs = split_options(kwargs)
         asking = self._asking(kwargs)
         decision = taken(self.routes) or asking.decide(messages, kwargs, config)
+        steps = self._steps(asking, decision, messages, stop, kwargs)
         with self._flights.follow(same_call(decision.model, self.routes, messages, stop, kwargs)):
-            attempts = asking.attempts(decision)
-            try:
-                while True:
-                    with attempts:
-                        model, wrapper = self.routes[attempts.model], self._wrappers[attempts.model]
-                        ask = partial(generate, model, attempts, messages, stop, run_manager)
-                        result = wrapper.call(ask, kwargs)
-                        return self._stamp(decision, attempts).result(result)
-            except EmptyStream as error:
-                return self._stamp(decision, attempts).result(held_one(error, attempts))
+            return steps.answer(partial(self._answer, steps, messages, stop, run_manager, kwargs))  # type: ignore[no-any-return]
+
+    def _answer(
+        self, steps: Steps, messages: list[BaseMessage], stop: Any, run_manager: Any, kwargs: Any, attempts: Attempts
+    ) -> ChatResult:
+        """Return the answer of the candidate that a step is for, or of the next-best."""
+        decision, run = steps.decision, run_manager if steps.final else None
+        try:
+            while True:
+                with attempts:
+                    model, wrapper = self.routes[attempts.model], self._wrappers[attempts.model]
+                    result = wrapper.call(partial(generate, model, attempts, messages, stop, run), kwargs)
+                    return self._stamp(decision, attempts).result(result)
+        except EmptyStream as error:
+            return self._stamp(decision, attempts).result(held_one(error, attempts))
 
     async def _agenerate(
         self,
@@ -291,17 +314,22 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         config, kwargs = split_options(kwargs)
         asking = self._asking(kwargs)
         decision = taken(self.routes) or await asking.adecide(messages, kwargs, config)
+        steps = self._steps(asking, decision, messages, stop, kwargs)
         async with self._flights.afollow(same_call(decision.model, self.routes, messages, stop, kwargs)):
-            attempts = asking.attempts(decision)
-            try:
-                while True:
-                    with attempts:
-                        model, wrapper = self.routes[attempts.model], self._wrappers[attempts.model]
-                        ask = partial(agenerate, model, attempts, messages, stop, run_manager)
-                        result = await wrapper.acall(ask, kwargs)
-                        return self._stamp(decision, attempts).result(result)
-            except EmptyStream as error:
-                return self._stamp(decision, attempts).result(held_one(error, attempts))
+            return await steps.aanswer(partial(self._aanswer, steps, messages, stop, run_manager, kwargs))  # type: ignore[no-any-return]
+
+    async def _aanswer(
+        self, steps: Steps, messages: list[BaseMessage], stop: Any, run_manager: Any, kwargs: Any, attempts: Attempts
+    ) -> ChatResult:
+        decision, run = steps.decision, run_manager if steps.final else None
+        try:
+            while True:
+                with attempts:
+                    model, wrapper = self.routes[attempts.model], self._wrappers[attempts.model]
+                    result = await wrapper.acall(partial(agenerate, model, attempts, messages, stop, run), kwargs)
+                    return self._stamp(decision, attempts).result(result)
+        except EmptyStream as error:
+            return self._stamp(decision, attempts).result(held_one(error, attempts))
 
     def _stream(
         self,
@@ -313,14 +341,22 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         config, kwargs = split_options(kwargs)
         asking = self._asking(kwargs)
         decision = taken(self.routes) or asking.decide(messages, kwargs, config)
-        attempts = asking.attempts(decision)
+        steps = self._steps(asking, decision, messages, stop, kwargs)
+        yield from steps.stream(partial(self._pieces, steps, messages, stop, run_manager, kwargs))
+
+    def _pieces(
+        self, steps: Steps, messages: list[BaseMessage], stop: Any, run_manager: Any, kwargs: Any, attempts: Attempts
+    ) -> Generator[ChatGenerationChunk, None, None]:
+        """Yield the answer for a step, from its first token on; all at once where it is verified first."""
+        decision, run = steps.decision, run_manager if steps.final else None
         try:
             while True:
                 with attempts:
                     stamp = self._stamp(decision, attempts)
-                    ask = partial(stream, self.routes[attempts.model], messages, stop, run_manager)
+                    ask = partial(stream, self.routes[attempts.model], messages, stop, run)
                     chunks = ask({**self._wrappers[attempts.model].kwargs, **kwargs})
-                    yield from map(stamp.chunk, from_first_token(chunks, attempts))
+                    wait = from_first_token if steps.final else buffered
+                    yield from map(stamp.chunk, wait(chunks, attempts))
                     yield from stamp.rest()
                     return
         except EmptyStream as error:
@@ -336,14 +372,23 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         config, kwargs = split_options(kwargs)
         asking = self._asking(kwargs)
         decision = taken(self.routes) or await asking.adecide(messages, kwargs, config)
-        attempts = asking.attempts(decision)
+        steps = self._steps(asking, decision, messages, stop, kwargs)
+        async with closing(steps.astream(partial(self._apieces, steps, messages, stop, run_manager, kwargs))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _apieces(
+        self, steps: Steps, messages: list[BaseMessage], stop: Any, run_manager: Any, kwargs: Any, attempts: Attempts
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        decision, run = steps.decision, run_manager if steps.final else None
+        wait = afrom_first_token if steps.final else abuffered
         try:
             while True:
                 with attempts:
                     stamp = self._stamp(decision, attempts)
-                    ask = partial(astream, self.routes[attempts.model], messages, stop, run_manager)
+                    ask = partial(astream, self.routes[attempts.model], messages, stop, run)
                     pieces = ask({**self._wrappers[attempts.model].kwargs, **kwargs})
-                    async with closing(pieces), closing(afrom_first_token(pieces, attempts)) as chunks:
+                    async with closing(pieces), closing(wait(pieces, attempts)) as chunks:
                         async for chunk in chunks:
                             yield stamp.chunk(chunk)
                     for chunk in stamp.rest():
@@ -352,6 +397,23 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         except EmptyStream as error:
             for chunk in held_by(error, attempts):
                 yield stamp.chunk(chunk)
+
+    def _steps(
+        self, asking: Asking, decision: Decision, messages: list[BaseMessage], stop: Any, kwargs: Mapping[str, Any]
+    ) -> Steps:
+        """Return the steps of an answer: one, or those of a cascade."""
+
+        def again(attempts: Attempts, _decision: Decision) -> Callable[..., Any]:
+            model, wrapper = self.routes[attempts.model], self._wrappers[attempts.model]
+            given = model, attempts, messages, stop, None
+
+            def ask(*, later: bool = False) -> Any:
+                once = wrapper.acall(partial(agenerate, *given), kwargs) if later else None
+                return wrapper.call(partial(generate, *given), kwargs) if once is None else once
+
+            return ask
+
+        return Steps(self.cascade, decision, self.fallback, Messages(asking, messages, again))
 
     def _decide_ahead(self, value: LanguageModelInput, kwargs: Mapping[str, Any]) -> Ahead | None:
         config, options = split_options(kwargs)
@@ -387,6 +449,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         able = {id_: model for id_, model in self.routes.items() if id_ not in unable}
         whole = self.context == "conversation"
         settings: dict[str, Any] = {"sticky": self.sticky, "default": self.default, "strict": self.strict}
+        settings["cascade"] = self.cascade
         return Asking(self.router, able, self.fallback, whole=whole, unable=unable, **settings)
 
     def _stamp(self, decision: Decision, attempts: Attempts) -> Stamp | Unstamped:

@@ -18,9 +18,10 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_con
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy, QueryFacts
-from cit_core.router import Fallback, Router, Sticky
-from cit_core.router.options import as_context, as_fallback, as_router, as_sticky, as_strict, pick_default
+from cit_core.router import Cascade, Fallback, Router, Sticky
+from cit_core.router.options import as_cascade, as_context, as_fallback, as_router, as_sticky, as_strict, pick_default
 from cit_core.router.serialization import router_from_config
+from langchain_cit._cascade import require_repeatable
 from langchain_cit._configurable import KNOBS, THREAD_ID
 from langchain_cit._invocation import RoutedCalls
 from langchain_cit._models import Models, open_models
@@ -56,6 +57,9 @@ class RunnableRouter(Saved, RoutedCalls):
             scorer): its id or the route itself. The router's own choice if not given.
         strict: Raise an error in such a case; as the router does if not given.
         unable: Why candidates without a route have none, for decisions.
+        cascade: A `Cascade` of `cit_core.router`: a cheaper candidate is asked first where that pays, its answer is
+            verified, and a better one asked if need be. Routes must be models, or chains of prompts, models and
+            parsers.
         name: Name of its runs in traces.
 
     Raises:
@@ -79,11 +83,14 @@ class RunnableRouter(Saved, RoutedCalls):
         default: str | Runnable[Any, Any] | Callable[[Any], Any] | None = None,
         strict: bool | None = None,
         unable: Mapping[str, str] | None = None,
+        cascade: Cascade | None = None,
         name: str | None = None,
     ) -> None:
         decides, after = as_router(router), as_fallback(failover if fallback is None else fallback)
+        runnables = as_routes(routes, decides)
+        require_repeatable(runnables, as_cascade(cascade))
         super().__init__(
-            routes=with_sdk_retries(as_routes(routes, decides), after),
+            routes=with_sdk_retries(runnables, after),
             router=decides,
             query_key=query_key,
             context=as_context(context),
@@ -92,6 +99,7 @@ class RunnableRouter(Saved, RoutedCalls):
             unable=dict(unable or {}),
             default=pick_default(default, routes, decides),
             strict=as_strict(strict),
+            cascade=cascade,
             name=name,
         )
 
@@ -139,7 +147,10 @@ class RunnableRouter(Saved, RoutedCalls):
 
     def as_key(self) -> RunnableSerializable[Any, dict[str, Any]]:
         """Return a Runnable that gives `{"key": candidate id, "input": input}`, as RouterRunnable takes it."""
-        return Picker(routing=self, gives="key")
+        one = (
+            self if self.cascade is None else self.model_copy(update={"cascade": None})
+        )  # whoever calls it verifies nothing
+        return Picker(routing=one, gives="key")
 
     # -- for agents and extraction ------------------------------------------------------------------------------------
 

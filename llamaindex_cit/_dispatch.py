@@ -16,8 +16,10 @@ from llama_index_instrumentation import get_dispatcher
 
 from cit_core.errors import InvalidInput
 from cit_core.records import Decision
-from cit_core.router import Attempts, Fallback, Query, Router, Sticky
+from cit_core.router import Attempts, Cascade, Fallback, Query, Router, Sticky
+from cit_core.router.steps import Steps
 from cit_core.router.time_limits import acall_within, aiterate_within, call_within, iterate_within
+from llamaindex_cit._cascade import Responses
 from llamaindex_cit._inputs import Question
 from llamaindex_cit._response_metadata import Response, stamped, stamps
 from llamaindex_cit._streams import aopened, has_content, opened, require_chunk
@@ -45,6 +47,7 @@ class Dispatch:
     """Rate limiter as LlamaIndex's LLMs have one: with `acquire` and `async_acquire`."""
     default: str | None = None
     strict: bool | None = None
+    cascade: Cascade | None = None
 
     @property
     def callers(self) -> dict[str, FunctionCallingLLM]:
@@ -73,11 +76,17 @@ class Dispatch:
         decision = self._announced(self.router.decide(self._query(question, conversation, windows)))
         if self.rate_limiter is not None:
             self.rate_limiter.acquire()
-        attempts = self.fallback.attempts(decision, windows)
+        steps = self._steps(question, decision, windows, call)
+        return cast("Response", steps.answer(partial(self._answer, steps, call)))
+
+    def _answer(self, steps: Steps, call: Callable[[LLM], Response], attempts: Attempts) -> Response:
+        """Return the answer of the candidate that a step is for, or of the next-best."""
+        decision = steps.decision
         while True:
             with attempts:
                 answer = call_within(attempts.seconds_left, partial(call, self.models[attempts.model]))
-                note(decision, attempts.model)
+                if steps.final:
+                    note(decision, attempts.model)
                 return stamped(answer, stamps(attempts.model, decision))
 
     async def aask(
@@ -88,11 +97,16 @@ class Dispatch:
         decision = self._announced(await self.router.adecide(self._query(question, conversation, windows)))
         if self.rate_limiter is not None:
             await self.rate_limiter.async_acquire()
-        attempts = self.fallback.attempts(decision, windows)
+        steps = self._steps(question, decision, windows, call)
+        return cast("Response", await steps.aanswer(partial(self._aanswer, steps, call)))
+
+    async def _aanswer(self, steps: Steps, call: Callable[[LLM], Awaitable[Response]], attempts: Attempts) -> Response:
+        decision = steps.decision
         while True:
             with attempts:
                 answer = await acall_within(attempts.seconds_left, call(self.models[attempts.model]))
-                note(decision, attempts.model)
+                if steps.final:
+                    note(decision, attempts.model)
                 return stamped(answer, stamps(attempts.model, decision))
 
     def stream(
@@ -103,9 +117,10 @@ class Dispatch:
         decision = self._announced(self.router.decide(self._query(question, conversation, windows)))
         if self.rate_limiter is not None:
             self.rate_limiter.acquire()
-        chunks = self._chunks(self.fallback.attempts(decision, windows), decision, call)
+        steps = self._steps(question, decision, windows, call)
+        chunks = steps.stream(partial(self._chunks, steps, call))
         next(chunks)
-        return cast("Generator[Response, None, None]", chunks)
+        return chunks
 
     async def astream(
         self, question: Question, conversation: str | None, call: Callable[[LLM], Awaitable[AsyncIterator[Response]]]
@@ -115,19 +130,30 @@ class Dispatch:
         decision = self._announced(await self.router.adecide(self._query(question, conversation, windows)))
         if self.rate_limiter is not None:
             await self.rate_limiter.async_acquire()
-        chunks = self._achunks(self.fallback.attempts(decision, windows), decision, call)
+        steps = self._steps(question, decision, windows, call)
+        chunks = steps.astream(partial(self._achunks, steps, call))
         await anext(chunks)
-        return cast("AsyncGenerator[Response, None]", chunks)
+        return chunks
 
     def _chunks(
-        self, attempts: Attempts, decision: Decision, call: Callable[[LLM], Iterator[Response]]
+        self, steps: Steps, call: Callable[[LLM], Iterator[Response]], attempts: Attempts
     ) -> Generator[Response | None, None, None]:
-        """Yield None once the answer has begun, then all chunks.
+        """Yield None once the answer has begun, then all chunks; once it is whole where it is verified first.
 
         Reading the None begins the generator: closed from there on, it closes the candidate's as well.
         """
+        decision = steps.decision
         while True:
             with attempts:
+                if not steps.final:
+                    with closing(
+                        iterate_within(attempts.seconds_left, opened(call, self.models[attempts.model]))
+                    ) as held:
+                        whole = list(held)
+                    require_chunk(whole, decision)
+                    yield None
+                    yield from (stamped(chunk, stamps(attempts.model, decision)) for chunk in whole)
+                    return
                 limit = partial(attempts.seconds_left, stream=True)
                 pieces = iterate_within(limit, opened(call, self.models[attempts.model]))
                 with closing(pieces) as chunks:
@@ -146,11 +172,20 @@ class Dispatch:
                 return
 
     async def _achunks(
-        self, attempts: Attempts, decision: Decision, call: Callable[[LLM], Awaitable[AsyncIterator[Response]]]
+        self, steps: Steps, call: Callable[[LLM], Awaitable[AsyncIterator[Response]]], attempts: Attempts
     ) -> AsyncGenerator[Response | None, None]:
         """Yield asynchronously; see `_chunks`."""
+        decision = steps.decision
         while True:
             with attempts:
+                if not steps.final:
+                    async with aclosing(aopened(call, self.models[attempts.model])) as pieces:
+                        whole = [chunk async for chunk in aiterate_within(attempts.seconds_left, pieces)]
+                    require_chunk(whole, decision)
+                    yield None
+                    for chunk in whole:
+                        yield stamped(chunk, stamps(attempts.model, decision))
+                    return
                 limit = partial(attempts.seconds_left, stream=True)
                 async with aclosing(aopened(call, self.models[attempts.model])) as pieces:
                     first, chunks = [], aiterate_within(limit, pieces)
@@ -168,6 +203,14 @@ class Dispatch:
                     async for chunk in chunks:
                         yield stamped(chunk, said)
                 return
+
+    def _steps(
+        self, question: Question, decision: Decision, windows: Mapping[str, int | None], call: Callable[[LLM], Any]
+    ) -> Steps:
+        """Return the steps of an answer: one, or those of a cascade."""
+        known = {candidate.id: candidate for candidate in self.router.candidates}
+        adapter = Responses(self.models, known, partial(self.fallback.attempts, windows=windows), question, call)
+        return Steps(self.cascade, decision, self.fallback, adapter)
 
     def _query(self, question: Question, conversation: str | None, windows: Mapping[str, int | None]) -> Query:
         ids = self.callers if question.facts.tools else self.models
@@ -189,6 +232,8 @@ class Dispatch:
 
     def _announced(self, decision: Decision) -> Decision:
         decision = self.fallback.with_cool_downs(decision)
+        if self.cascade is not None:
+            decision = self.cascade.planned(decision)
         dispatcher.event(CITRouteEvent(decision=decision))
         return decision
 

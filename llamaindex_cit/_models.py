@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.llms import LLM
 
+from cit_core.arms import Arm
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
 from cit_core.records import Candidate
 from cit_core.router import Router
-from cit_core.router.options import named_models, split_effort
+from cit_core.router.options import (
+    arm_options,
+    limited,
+    named_models,
+    reasoning_budget,
+    with_reasoning_effort,
+)
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
 
 __all__ = ["Models", "open_models", "router_among"]
 
-Models = Iterable[str | LLM] | Mapping[str, str | LLM]
+Models = Iterable[str | Arm | LLM] | Mapping[str, str | Arm | LLM]
 """Argument of `from_models`."""
 
 CLASSES: Mapping[str, tuple[str, str]] = {
@@ -37,8 +44,17 @@ CLASSES: Mapping[str, tuple[str, str]] = {
 }
 """Prefix of a name to the package `llama-index-llms-...` and the class that opens it."""
 
-EFFORT_OPTIONS: Mapping[str, str] = {"openai": "reasoning_effort"}
-"""Providers with LLMs that take an effort, and the name of the option."""
+
+def _anthropic(arm: Arm) -> dict[str, Any]:
+    if arm.effort is None:
+        return limited(arm)
+    budget, limit = reasoning_budget(arm)
+    thinking = {"thinking_dict": {"type": "enabled", "budget_tokens": budget}} if budget else {}
+    return {**thinking, "max_tokens": limit}
+
+
+SETTERS: Mapping[str, Callable[[Arm], dict[str, Any]]] = {"openai": with_reasoning_effort, "anthropic": _anthropic}
+"""Provider to the options of its LLM for an arm."""
 
 
 def open_models(
@@ -90,7 +106,7 @@ def _name(model: object) -> str:
 
 def _opened(model: str) -> LLM:
     """Open an LLM by its name; its key is read from the environment by the provider's own class."""
-    name, options = split_effort(model, EFFORT_OPTIONS, "LLM")
+    name, options = arm_options(model, SETTERS, "LLM")
     prefix, _, rest = name.partition(":")
     if prefix not in CLASSES or not rest:
         known = ", ".join(f"{prefix}:..." for prefix in CLASSES)

@@ -7,9 +7,21 @@ from typing import Any, TypeVar
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 
+from cit_core.aptitude.clients import token_count
 from cit_core.records import Decision
 
-__all__ = ["CIT_INNER", "CIT_MODEL", "CIT_ROUTE", "Response", "stamped", "stamps", "unstamped"]
+__all__ = [
+    "CIT_CASCADE",
+    "CIT_INNER",
+    "CIT_MODEL",
+    "CIT_ROUTE",
+    "Response",
+    "field_of",
+    "stamped",
+    "stamps",
+    "tokens_of",
+    "unstamped",
+]
 
 CIT_MODEL = "cit_model"
 """The id of the candidate that answered; after a fallback another one than the decision's."""
@@ -17,7 +29,11 @@ CIT_ROUTE = "cit_route"
 """The decision, as JSON."""
 CIT_INNER = "cit_inner"
 """Key for the inner metadata of these names, where the candidate is a routed LLM itself."""
-STAMPS = (CIT_MODEL, CIT_ROUTE, CIT_INNER)
+CIT_CASCADE = "cit_cascade"
+"""The steps of a cascade, as JSON."""
+STAMPS = (CIT_MODEL, CIT_ROUTE, CIT_INNER, CIT_CASCADE)
+TOKENS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
+"""Names that providers give to the tokens of a prompt and of an answer."""
 
 Response = TypeVar("Response", ChatResponse, CompletionResponse)
 
@@ -40,3 +56,18 @@ def unstamped(response: ChatResponse) -> ChatResponse:
     kwargs = response.additional_kwargs
     given = {name: value for name, value in kwargs.items() if name not in STAMPS}
     return response.model_copy(update={"additional_kwargs": {**given, **kwargs.get(CIT_INNER, {})}})
+
+
+def tokens_of(response: ChatResponse | CompletionResponse) -> tuple[int | None, int | None]:
+    """Return the tokens of the prompt and of the answer, as the provider counted them; None where it did not."""
+    for place in (field_of(response.raw, "usage"), response.additional_kwargs):
+        for names in TOKENS:
+            prompt_tokens, completion_tokens = (token_count(field_of(place, name)) for name in names)
+            if prompt_tokens is not None or completion_tokens is not None:
+                return prompt_tokens, completion_tokens
+    return None, None
+
+
+def field_of(holder: object, name: str) -> Any:
+    """Return an item of a mapping or an attribute of an object: raw responses are either."""
+    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.llms import LLM
 
-from cit_core.aptitude.clients import Answer, checked_answer, load_object, token_count
+from cit_core.aptitude.clients import Answer, checked_answer, load_object
 from cit_core.aptitude.clients.blocking import BlockingCalls
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.provider_errors import answering, from_library
+from llamaindex_cit._response_metadata import field_of, tokens_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LLMClient", "aaptitude_test", "aptitude_test", "from_string"]
 
-TOKENS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
-"""Names that providers give to the tokens of a prompt and of an answer."""
 UNNAMED = "unknown"
 """LlamaIndex's name of a model without a name."""
 
@@ -56,7 +55,7 @@ class LLMClient:
         """Ask the LLM once; its own retries are inside."""
         with answering(from_library):
             response = await self._calls.ask([*self._system, ChatMessage(role=MessageRole.USER, content=prompt)])
-        prompt_tokens, completion_tokens = _tokens(response)
+        prompt_tokens, completion_tokens = tokens_of(response)
         return checked_answer(
             response.message.content,
             _finish_reason(response.raw),
@@ -130,21 +129,7 @@ def _name(llm: LLM) -> str:
     return type(llm).__name__ if name in ("", UNNAMED) else name
 
 
-def _tokens(response: ChatResponse) -> tuple[int | None, int | None]:
-    for place in (_field(response.raw, "usage"), response.additional_kwargs):
-        for names in TOKENS:
-            prompt_tokens, completion_tokens = (token_count(_field(place, name)) for name in names)
-            if prompt_tokens is not None or completion_tokens is not None:
-                return prompt_tokens, completion_tokens
-    return None, None
-
-
 def _finish_reason(raw: object) -> object:
-    choices = _field(raw, "choices")
+    choices = field_of(raw, "choices")
     first = choices[0] if isinstance(choices, Sequence) and choices else None
-    return _field(first, "finish_reason") or _field(raw, "stop_reason")
-
-
-def _field(holder: object, name: str) -> Any:
-    """Return an item of a mapping or an attribute of an object: raw responses are either."""
-    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
+    return field_of(first, "finish_reason") or field_of(raw, "stop_reason")

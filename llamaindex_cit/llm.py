@@ -31,8 +31,8 @@ from pydantic import Field, PrivateAttr, ValidationError
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
-from cit_core.router import Fallback, Router, Sticky
-from cit_core.router.options import as_router, as_sticky, as_strict, pick_default
+from cit_core.router import Cascade, Fallback, Router, Sticky
+from cit_core.router.options import as_cascade, as_router, as_sticky, as_strict, pick_default
 from llamaindex_cit._callbacks import both
 from llamaindex_cit._copies import deep_copies, picklable, shallow_copies, without_listeners
 from llamaindex_cit._dispatch import Dispatch
@@ -73,6 +73,8 @@ class CITLLM(Templates):
         default: The LLM that answers what cannot be decided (an empty or unreadable input, none left, a failed
             scorer): its id or the LLM itself. The router's own choice if not given.
         strict: Raise an error in such a case; as the router does if not given.
+        cascade: A `Cascade` of `cit_core.router`: a cheaper candidate is asked first where that pays, its answer is
+            verified, and a better one asked if need be. A response says the steps, as `cit_cascade`.
         options: Options of every LlamaIndex LLM: `system_prompt`, `callback_manager`, `output_parser`, ...
 
     Raises:
@@ -89,6 +91,7 @@ class CITLLM(Templates):
     sticky: Sticky | None = Field(default=None, exclude=True)
     default: str | None = None
     strict: bool | None = None
+    cascade: Cascade | None = Field(default=None, exclude=True)
     _own_callbacks: dict[str, CallbackManager] = PrivateAttr()
     _handed_on: tuple[CallbackManager, list[Any]] | None = PrivateAttr(default=None)
 
@@ -101,6 +104,7 @@ class CITLLM(Templates):
         sticky: Literal["conversation"] | Sticky | None = None,
         default: str | LLM | None = None,
         strict: bool | None = None,
+        cascade: Cascade | None = None,
         **options: Any,
     ) -> None:
         chosen = pick_fallback(fallback, options)
@@ -108,7 +112,8 @@ class CITLLM(Templates):
         router = as_router(router)
         llms = shallow_copies(as_models(models, router))
         undecided = {"default": pick_default(default, models, router), "strict": as_strict(strict)}
-        settings = {"router": router, "fallback": chosen, "sticky": as_sticky(sticky), **undecided}
+        steps = {"fallback": chosen, "cascade": as_cascade(cascade)}
+        settings = {"router": router, "sticky": as_sticky(sticky), **undecided, **steps}
         try:
             super().__init__(models=llms, **settings, **options)
         except ValidationError as error:
@@ -188,7 +193,7 @@ class CITLLM(Templates):
     def __getstate__(self) -> dict[str, Any]:
         """Return what it is made with, as far as that pickles; without its parts there is no router to come back."""
         parts = {**self.__dict__, "models": without_listeners(self.models, self._own_callbacks)}
-        return {"__dict__": picklable(parts, ("models", "router", "fallback", "sticky"))}
+        return {"__dict__": picklable(parts, ("models", "router", "fallback", "sticky", "cascade"))}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state["__dict__"])  # type: ignore[misc]
@@ -356,7 +361,7 @@ class CITLLM(Templates):
 
     @property
     def _dispatch(self) -> Dispatch:
-        limiter, undecided = getattr(self, "rate_limiter", None), (self.default, self.strict)
+        limiter, undecided = getattr(self, "rate_limiter", None), (self.default, self.strict, self.cascade)
         return Dispatch(self.models, self.router, self.fallback, self.sticky, limiter, *undecided)
 
     @property

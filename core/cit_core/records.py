@@ -142,11 +142,18 @@ class Candidate(Record):
     notes: str = ""
     """Free text about the model, part of its capability text, which the shipped `mini` does not read."""
 
-    def expected_cost(self, prompt_tokens: float, completion_tokens: float) -> float | None:
-        """Return USD for one call of this size, or None where a price is not known."""
+    def expected_cost(self, prompt_tokens: float, completion_tokens: float, cached_tokens: float = 0.0) -> float | None:
+        """Return USD for one call of this size, or None where a price is not known.
+
+        Args:
+            prompt_tokens: Tokens that are read, those in the provider's cache among them.
+            completion_tokens: Tokens that are written, hidden reasoning among them.
+            cached_tokens: Tokens read from the cache; at the full price where no other is known.
+        """
         if self.price_in is None or self.price_out is None:
             return None
-        return (self.price_in * prompt_tokens + self.price_out * completion_tokens) / 1e6
+        saved = 0.0 if self.price_cached is None else (self.price_in - self.price_cached) * cached_tokens
+        return (self.price_in * prompt_tokens - saved + self.price_out * completion_tokens) / 1e6
 
 
 class Task(Record):
@@ -277,7 +284,9 @@ class Capability(Record):
             None where neither prices nor costs are known.
         """
         measured = self.usage.completion_tokens
-        listed = self.candidate.expected_cost(prompt_tokens, completion_tokens if measured is None else measured)
+        written = completion_tokens if measured is None else measured
+        limit = self.candidate.max_output
+        listed = self.candidate.expected_cost(prompt_tokens, written if limit is None else min(written, limit))
         return self.usage.cost_usd if listed is None else listed
 
     @cached_property
@@ -337,9 +346,9 @@ class Decision(Record):
     probability: Probability
     ranking: Annotated[tuple[Ranked, ...], Field(min_length=1)]
     """Every candidate that was not excluded: the chosen one, then the others, best first."""
-    chosen_by: Literal["policy", "exploration", "conversation", "caller", "default"] = "policy"
+    chosen_by: Literal["policy", "exploration", "conversation", "caller", "default", "cascade"] = "policy"
     """`exploration`: tried by chance; `conversation`: chosen before and kept; `caller`: named by the call; `default`:
-    nothing could be decided, as a warning says, so the ranking is by level."""
+    nothing could be decided, as a warning says, so the ranking is by level; `cascade`: asked first, and verified."""
     excluded: Mapping[str, str] = {}
     """Candidate id to the reason for its exclusion."""
     cooling_down: Mapping[str, str] = {}
@@ -372,6 +381,7 @@ class Decision(Record):
         """Return the decision in words: the choice, the runners-up, the excluded and any warning."""
         why = {"policy": f"policy {self.policy}", "conversation": "kept in its conversation", "caller": "asked for"}
         why["exploration"] = f"tried by chance, once in {1.0 / self.propensity:.0f}"
+        why["cascade"] = f"first of a cascade, policy {self.policy}"
         lines = [
             f"{self.model}: the default route"
             if self.chosen_by == "default"

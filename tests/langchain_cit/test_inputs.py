@@ -10,6 +10,8 @@ from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, System
 from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 
 from cit_core.errors import InvalidInput
+from cit_core.router import Router
+from langchain_cit import RunnableRouter
 from langchain_cit._inputs import read_query
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -149,3 +151,17 @@ def test_no_content_crashes_it(content: list[Any]) -> None:
 def test_whatever_comes_is_read_or_refused(value: Any) -> None:
     with suppress(InvalidInput):
         assert read_query(value).text
+
+
+def test_tools_and_schemas_fill_the_prompt_too(router: Router, models: dict[str, Any]) -> None:
+    """A call's tools count whether they are passed or bound, and so does the schema of an answer."""
+    tool = {"type": "function", "function": {"name": "send", "description": "Send a long mail. " * 50}}
+    asking = RunnableRouter(models, router).asking
+    plain = asking.query("hi", {}, {}).known_facts.tokens
+    passed = asking.query("hi", {"tools": [tool]}, {}).known_facts.tokens
+    assert passed > plain + 150
+    assert asking.query("hi", {"tools": True, "response_format": False}, {}).known_facts.tokens == plain
+    bound = RunnableRouter({id_: model.bind(tools=[tool]) for id_, model in models.items()}, router).asking
+    assert bound.query("hi", {}, {}).known_facts.tokens == passed
+    schema = {"response_format": {"type": "json_schema", "json_schema": {"name": "mail", "schema": tool}}}
+    assert asking.query("hi", schema, {}).known_facts.tokens > passed

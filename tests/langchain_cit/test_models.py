@@ -11,6 +11,7 @@ from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 
+from cit_core.arms import Arm
 from cit_core.errors import InvalidInput
 from langchain_cit import ChatCIT, RunnableRouter
 
@@ -56,7 +57,35 @@ def test_strings_are_opened_by_init_chat_model_with_their_effort(monkeypatch: py
     assert opened == [("openai:gpt-5-mini", {"reasoning_effort": "low"}), ("anthropic:claude-sonnet-4-5", {})]
     assert set(router.routes) == {"openai:gpt-5-mini@low", "anthropic:claude-sonnet-4-5"}
     with pytest.raises(InvalidInput, match="make the chat model yourself"):
-        RunnableRouter.from_models(["anthropic:claude-sonnet-4-5@high"])
+        RunnableRouter.from_models(["cohere:command-a@high"])
+
+
+def test_every_provider_names_an_arm_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    import langchain.chat_models
+
+    opened: dict[str, dict[str, Any]] = {}
+    open_one = lambda name, **options: opened.update({name: options}) or chat(name)  # noqa: E731
+    monkeypatch.setattr(langchain.chat_models, "init_chat_model", open_one)
+    arms = [
+        Arm("openai:gpt-5-mini", effort="low", max_tokens=500),
+        Arm("anthropic:claude-sonnet-4-5", effort="low"),
+        Arm("anthropic:claude-haiku-4-5", effort="high", max_tokens=4000),
+        Arm("anthropic:claude-opus-4-6", effort="high"),
+        Arm("anthropic:claude-opus-4-1", effort="none"),
+        Arm("google_genai:gemini-2.5-flash", effort="medium"),
+        Arm("mistralai:mistral-large", max_tokens=100),
+    ]
+    router = RunnableRouter.from_models(arms)
+    assert set(router.routes) == {arm.name for arm in arms}
+    assert list(opened.values()) == [
+        {"reasoning_effort": "low", "max_tokens": 500},
+        {"thinking": {"type": "enabled", "budget_tokens": 2048}, "max_tokens": 2048 + 4096},
+        {"thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 4000},
+        {"effort": "high"},
+        {"thinking": {"type": "disabled"}, "max_tokens": 4096},
+        {"thinking_budget": 8192, "max_tokens": 8192 + 4096},
+        {"max_tokens": 100},
+    ]
 
 
 def test_what_a_profile_says_goes_before_the_catalogue() -> None:

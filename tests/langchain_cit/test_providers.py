@@ -1,5 +1,6 @@
 """Real SDKs against a provider on loopback: a candidate that cannot serve is set aside and the next is asked."""
 
+import json
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -9,6 +10,7 @@ from langchain_core.messages import AIMessageChunk, HumanMessage
 from langchain_core.runnables import RunnableGenerator
 from scripted_provider import ANSWER, ScriptedProvider
 
+from cit_core.arms import Arm
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Fallback, Router
 from langchain_cit import ChatCIT, RunnableRouter
@@ -207,3 +209,26 @@ def test_the_bare_sdk_in_a_chain(provider, router) -> None:
     for sdk in (client, empty):
         routing = RunnableRouter({"first": asking(sdk), "second": lambda _: "second answers"}, router)
         assert "".join(routing.stream("hi")) == "second answers"
+
+
+def test_arms_reach_the_provider(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models that are opened by name send what their arm says, each in its provider's words."""
+    for name in ("OPENAI", "ANTHROPIC"):
+        monkeypatch.setenv(f"{name}_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{provider.url}/ok/v1")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", f"{provider.url}/ok")
+    arms = [
+        Arm("openai:gpt-5-mini", effort="low", max_tokens=500),
+        Arm("anthropic:claude-haiku-4-5", effort="low", max_tokens=4000),
+        Arm("anthropic:claude-opus-4-6", effort="high"),
+    ]
+    model = ChatCIT.from_models(arms)
+    sent = {}
+    for arm in arms:
+        assert model.invoke("hi", model=arm.name).text == ANSWER
+        sent[arm.model] = json.loads(provider.bodies[-1])
+    small, budgeted, named = sent.values()
+    assert (small["reasoning_effort"], small["max_completion_tokens"]) == ("low", 500)
+    assert "max_tokens" not in small
+    assert (budgeted["thinking"], budgeted["max_tokens"]) == ({"type": "enabled", "budget_tokens": 2000}, 4000)
+    assert named["output_config"] == {"effort": "high"}

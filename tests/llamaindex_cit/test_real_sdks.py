@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from llama_calls import CHATS, COMPLETIONS, WITH_TOOLS, call, drained, settled, user
 from openai_server import BEFORE_THE_FIRST_TOKEN, STATUSES, Providers
+from scripted_llm import ScriptedLLM
 from small_suite import suite_of
 
 from cit_core.aptitude.suites import save_suite
+from cit_core.arms import Arm
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Fallback, Router
 from cit_core.store import CapabilityStore
@@ -173,3 +175,16 @@ async def test_models_are_usable_before_between_and_after_their_aptitude_tests(t
         for model in models:
             model._get_client().close()
             await model._get_aclient().close()
+
+
+def test_arms_reach_the_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An LLM that is opened by name sends what its arm says, in the provider's words."""
+    pytest.importorskip("llama_index.llms.openai", reason="pip install llama-index-llms-openai")
+    with ScriptedLLM(lambda prompt: "fine") as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+        monkeypatch.setenv("OPENAI_API_BASE", server.base_url)
+        llm = CITLLM.from_models([Arm("openai:gpt-5-mini", effort="low", max_tokens=500)])
+        assert llm.complete("hi").text == "fine"
+        (asked,) = server.requests
+    assert (asked.body["reasoning_effort"], asked.body["max_completion_tokens"]) == ("low", 500)
+    assert "max_tokens" not in asked.body

@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from cit_core.arms import Arm
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
 
 __all__ = ["AmbiguousModel", "effort_of", "find_id", "normalised", "spellings", "undated"]
 
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-"""Reasoning efforts that a name may end with, as in `gpt-5-mini@low`."""
 PREFIXES = re.compile(
     r"^(?:models/|publishers/[^/]+/models/|projects/[^/]+/locations/[^/]+/publishers/[^/]+/models/|"
     r"arn:aws[^:]*:bedrock:[^/]*/|(?:us|eu|apac|ap|global|us-gov)\.(?=[a-z0-9]+\.))"
@@ -29,9 +28,9 @@ class AmbiguousModel(InvalidInput):
 
 
 def effort_of(name: str) -> tuple[str, str | None]:
-    """Split `gpt-5-mini@low` into the model and its effort; None where the name has none."""
-    model, at, effort = name.rpartition("@")
-    return (model, effort.lower()) if at and effort.lower() in EFFORTS else (name, None)
+    """Split `gpt-5-mini@low` into the model and its effort; None where the name has none. See `Arm`."""
+    arm = Arm.parse(name)
+    return (name, None) if arm is None else (arm.model, arm.effort)
 
 
 def normalised(name: str) -> str:

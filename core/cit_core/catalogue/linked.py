@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -18,10 +19,12 @@ from numpy.typing import NDArray
 from cit_core.calibration import sigmoid
 from cit_core.capability import capability_from_results
 from cit_core.catalogue.profiles import core_suite
-from cit_core.records import Candidate, Capability, Task
+from cit_core.records import Candidate, Capability, Task, TaskResult
 
-__all__ = ["Linked", "average_for_price", "linked", "linked_capability"]
+__all__ = ["Linked", "average_for_price", "effort_offset", "linked", "linked_capability", "with_effort"]
 
+LEAST_PAIRS = 5
+"""Models scored both at an effort and in general, from which its offset is taken."""
 NEIGHBOURS = 12
 """Number of models with the nearest prices that an unknown model is the average of."""
 UNKNOWN_DEVIATION = 1.0
@@ -36,7 +39,8 @@ class Linked:
         ability: On the link's scale, where models have mean about 0 and standard deviation about 1.
         deviation: Standard deviation of the ability.
         sources: Publishers of its scores; empty for an average.
-        exact: True if this effort itself was scored; otherwise the model in general was.
+        exact: True if this effort itself was scored; otherwise the model in general was, and the mean distance of the
+            effort from it was added.
     """
 
     ability: float
@@ -50,7 +54,7 @@ def linked(model: str, effort: str | None = None) -> Linked | None:
 
     Args:
         model: `provider:id`, as `find_model` gives them.
-        effort: One of `cit_core.catalogue.aliases.EFFORTS`; the model as it runs by default if not given.
+        effort: One of `cit_core.arms.EFFORTS`; the model as it runs by default if not given.
 
     Returns:
         None if fewer than two sources have scored it.
@@ -58,8 +62,45 @@ def linked(model: str, effort: str | None = None) -> Linked | None:
     arms = _arms().get(model)
     if arms is None:
         return None
-    ability, deviation, sources = arms.get(effort or "") or arms[""]
-    return Linked(ability, deviation, tuple(sources), exact=(effort or "") in arms)
+    if (effort or "") in arms:
+        ability, deviation, sources = arms[effort or ""]
+        return Linked(ability, deviation, tuple(sources))
+    ability, deviation, sources = arms[""]
+    offset, spread = effort_offset(effort)
+    return Linked(ability + offset, math.hypot(deviation, spread), tuple(sources), exact=False)
+
+
+@cache
+def effort_offset(effort: str | None) -> tuple[float, float]:
+    """Return how far models at an effort are from the same models in general, and how much that differs.
+
+    Args:
+        effort: One of `cit_core.arms.EFFORTS`; 0 for none, and for one at which too few models were scored.
+    """
+    apart = [arms[effort][0] - arms[""][0] for arms in _arms().values() if effort and effort in arms and "" in arms]
+    if len(apart) < LEAST_PAIRS:
+        return 0.0, 0.0
+    return float(np.mean(apart)), float(np.std(apart))
+
+
+def with_effort(capability: Capability, candidate: Candidate, effort: str) -> Capability:
+    """Return the measured profile of a model as that of one of its arms: moved by the offset of the effort.
+
+    Args:
+        capability: Profile of the model as it runs by default.
+        candidate: The arm.
+        effort: Its effort.
+    """
+    offset, spread = effort_offset(effort)
+    slope = float(_tasks()[1][0].mean())
+    results = []
+    for one in capability.results:
+        inside = min(max(one.accuracy, 0.5 / (one.count + 1)), 1.0 - 0.5 / (one.count + 1))
+        moved = float(sigmoid(np.array(math.log(inside / (1.0 - inside)) + slope * offset)))
+        variance = 1.0 / (one.count * moved * (1.0 - moved)) + (slope * spread) ** 2
+        count = max(1, round(1.0 / (variance * moved * (1.0 - moved))))
+        results.append(TaskResult(task=one.task, accuracy=moved, count=count))
+    return Capability(candidate=candidate, results=tuple(results))
 
 
 def average_for_price(price_out: float | None) -> Linked:

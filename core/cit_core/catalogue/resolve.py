@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from cit_core.catalogue.aliases import effort_of, find_id
+from cit_core.arms import Arm
+from cit_core.catalogue.aliases import find_id
 from cit_core.catalogue.default_zoo import DEFAULT_ZOO
 from cit_core.catalogue.facts import AmbiguousModel, Model, current_models, facts_as_of, find_model, similar_names
-from cit_core.catalogue.linked import Linked, average_for_price, linked, linked_capability
+from cit_core.catalogue.linked import Linked, average_for_price, linked, linked_capability, with_effort
 from cit_core.catalogue.profiles import catalogue_capabilities
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import shown
-from cit_core.records import Candidate, Capability, require_unique
+from cit_core.records import Candidate, Capability, Usage, require_unique
 
 __all__ = [
     "Listed",
@@ -138,7 +139,7 @@ def public_names(models: Sequence[str] | None) -> Sequence[str] | None:
 
 
 def resolve_models(
-    models: Iterable[str | Candidate],
+    models: Iterable[str | Arm | Candidate],
     *,
     stored: Iterable[Capability] = (),
     known_as: Mapping[str, str] | None = None,
@@ -148,7 +149,7 @@ def resolve_models(
 
     Args:
         models: Names as an application writes them (`cit_core.catalogue.aliases`), with an effort where one is meant:
-            `openai:gpt-5-mini@low`; or candidates; their own facts go before public ones.
+            `openai:gpt-5-mini@low`; arms; or candidates; their own facts go before public ones.
         stored: Profiles and facts of one's own, under these ids or other names of the same models; they go before
             anything that is publicly known.
         known_as: For ids of one's own making, the name of the model: `{"fast": "gpt-5-mini"}`.
@@ -160,17 +161,37 @@ def resolve_models(
     Raises:
         InvalidInput: If a name is empty, given twice, ambiguous or, with `strict`, unknown.
     """
-    given = [Candidate(id=model) if isinstance(model, str) else model for model in models]
+    names_ = (model.name if isinstance(model, Arm) else model for model in models)
+    given = [Candidate(id=model) if isinstance(model, str) else model for model in names_]
     require_unique((candidate.id for candidate in given), "models")
     own, names = {capability.candidate.id: capability for capability in stored}, known_as or {}
     public = {capability.candidate.id: capability for capability in catalogue_capabilities()}
     found = []
     for candidate in given:
         name = names.get(candidate.id, candidate.id)
-        id_ = candidate.id if candidate.id in own else find_id(name, (one.candidate for one in own.values()))
-        known = _public(name, public, strict) if id_ is None else _stored(name, own[id_], public)
+        id_ = candidate.id if candidate.id in own else None
+        if id_ is None and Arm.of(name).max_tokens is None:  # with a limit, it is not what was measured
+            id_ = find_id(name, (one.candidate for one in own.values()))
+        if id_ is not None:
+            known = _stored(name, own[id_], public)
+        else:
+            known = _moved(name, own) or _public(name, public, strict)
         found.append(_with_facts(known, candidate))
     return found
+
+
+def _moved(name: str, own: Mapping[str, Capability]) -> Resolved | None:
+    """Return an arm of a model in the store: its outcomes, moved by the arm's effort; None where there is none."""
+    arm = Arm.parse(name)
+    id_ = None if arm is None else find_id(arm.model, (one.candidate for one in own.values()))
+    if arm is None or id_ is None or not own[id_].results:
+        return None
+    because = f"{sum(result.count for result in own[id_].results):,} answers of {arm.model} in the store"
+    candidate = public_candidate(name) or _run(Candidate(id=name))
+    if arm.effort is None:
+        return Resolved(own[id_].model_copy(update={"candidate": candidate, "usage": Usage()}), "measured", because)
+    moved = with_effort(own[id_], candidate, arm.effort)
+    return Resolved(moved, "linked", f"{because}, moved by what effort {arm.effort} does to models")
 
 
 def _stored(name: str, own: Capability, public: Mapping[str, Capability]) -> Resolved:
@@ -203,7 +224,7 @@ def _public(name: str, public: Mapping[str, Capability], strict: bool) -> Resolv
             hint = f"; closest: {close}" if close else ""
             raise InvalidInput(f"no model {shown(name)} is known{hint}; `cit models list` shows all")
         found, because = average_for_price(None), "nothing is known of it: an average model"
-        return Resolved(linked_capability(Candidate(id=name), found), "average", because)
+        return Resolved(linked_capability(_run(Candidate(id=name)), found), "average", because)
     return _of_model(name, model)
 
 
@@ -212,7 +233,7 @@ def _measured(capability: Capability) -> Resolved:
 
 
 def _of_model(name: str, model: Model) -> Resolved:
-    effort = effort_of(name)[1]
+    effort = Arm.of(name).effort
     found_scores = linked(f"{model.provider}:{model.id}", effort)
     candidate = _candidate(name, model)
     if found_scores is None:
@@ -222,11 +243,22 @@ def _of_model(name: str, model: Model) -> Resolved:
 
 
 def _because(model: Model, effort: str | None, found: Linked) -> str:
-    general = "" if found.exact or effort is None else f", no source tells its effort {effort} apart"
+    general = "" if found.exact or effort is None else f", moved by what effort {effort} does to models"
     return f"scores of {model.id} by {', '.join(found.sources)} ({facts_as_of()}){general}"
 
 
 def _candidate(name: str, model: Model) -> Candidate:
+    return _run(_facts(name, model))
+
+
+def _run(candidate: Candidate) -> Candidate:
+    """Return a candidate with the effort and the limit that its name says."""
+    arm = Arm.of(candidate.id)
+    limit = min(filter(None, (candidate.max_output, arm.max_tokens)), default=None)
+    return candidate.model_copy(update={"effort": arm.effort, "max_output": limit})
+
+
+def _facts(name: str, model: Model) -> Candidate:
     return Candidate(
         id=name,
         context_window=model.context_window,
@@ -240,7 +272,6 @@ def _candidate(name: str, model: Model) -> Candidate:
         max_output=model.max_output,
         price_cached=model.price_cached,
         reasoning=model.reasoning,
-        effort=effort_of(name)[1],
         deprecated=_day(model.deprecated),
         successor=model.successor,
         source=f"{model.source}, {model.as_of or facts_as_of()}",

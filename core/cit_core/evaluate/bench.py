@@ -29,6 +29,7 @@ from cit_core.evaluate.catalogue_settings import (
 )
 from cit_core.evaluate.comparison import SINGLE_BEST
 from cit_core.evaluate.experiments.baselines import OURS, baselines
+from cit_core.evaluate.experiments.cascades import AUROCS, KNOBS, QUICK_AUROCS, QUICK_KNOBS, cascades
 from cit_core.evaluate.experiments.cost import cost, prices_of
 from cit_core.evaluate.experiments.few import KNOWN, SEEDS, Halved, few
 from cit_core.evaluate.experiments.halves import BASELINES as HALVED_BY
@@ -180,7 +181,7 @@ class Bench:
             "zoos": self._zoos,
             "releases": lambda: _one(releases(self._everyone.setting, self._everyone.scores())),
             "coverage": lambda: _one(coverage(self._everyone.setting)),
-            "cost": lambda: cost(self._everyone.setting, self._everyone.scores(), self._shown),
+            "cost": self._cost,
             "onboarding": self._onboarding,
             "overhead": lambda: overhead(self.scorer, catalogue_capabilities(), repeats=3 if self.quick else 30),
             "robustness": self._robustness,
@@ -211,7 +212,12 @@ class Bench:
 
     def _used(self, name: str) -> list[OutcomeMatrix]:
         """Tables that an experiment's numbers come from."""
-        return self._named({"halves": HALVED, "few": FEW}[name]) if name in ("halves", "few") else self._tables
+        own = {"halves": HALVED, "few": FEW, "cost": HALVED}
+        found = self._named(own[name]) if name in own else []
+        if name in ("halves", "few"):
+            return found
+        there = {table.name for table in self._tables}
+        return [*self._tables, *(table for table in found if table.name not in there)]
 
     def _named(self, names: Collection[str]) -> list[OutcomeMatrix]:
         """Tables of these names, thinned; all logs where there is none."""
@@ -336,6 +342,12 @@ class Bench:
         shown = [one for one in self._compared if one.setting.name not in ONLY_ZOOS]
         uses = {method.name: method.uses for method in self._methods}
         return baselines([one.setting for one in shown], {one.setting.name: one.scores() for one in shown}, uses)
+
+    def _cost(self) -> Parts:
+        tables, figures = cost(self._everyone.setting, self._everyone.scores(), self._shown)
+        aurocs, knobs = (QUICK_AUROCS, QUICK_KNOBS) if self.quick else (AUROCS, KNOBS)
+        others, drawn = cascades(self._halved(HALVED), self.split, self.told, aurocs, knobs, self.tell)
+        return (*others, *tables), (*drawn, *figures)
 
     def _zoos(self) -> Parts:
         whole = [one for one in self._compared if one.setting.name.startswith("all-models")]

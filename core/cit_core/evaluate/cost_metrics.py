@@ -19,6 +19,7 @@ __all__ = [
     "cost_at_quality",
     "cost_curve",
     "hull_mixture",
+    "nauc",
     "two_model_curve",
 ]
 
@@ -61,6 +62,24 @@ def aiq(curve: Curve, low: float, high: float) -> float:
     grid = np.linspace(low, high, 1001)
     heights = np.interp(grid, cost, quality, left=0.0)
     return float(np.trapezoid(heights, grid) / (high - low)) if high > low else float(heights[-1])
+
+
+def nauc(curve: Curve, cost: float, quality: float) -> float:
+    """Normalised area under the curve of quality against cost, 0 to 1: no mixing, both axes in shares.
+
+    Cost is in shares of the dearest model's, from 0 on; quality of the best model's. At each cost stands the best point
+    that is no dearer; below the cheapest point it is 0.
+
+    Args:
+        curve: Points of a router.
+        cost: Cost of the dearest model.
+        quality: Quality of the best model.
+    """
+    order = np.argsort(curve.cost_P, kind="stable")
+    edge_P = np.append(np.minimum(curve.cost_P[order], cost), cost)
+    height_P = np.maximum.accumulate(curve.quality_P[order])
+    area = float((np.diff(edge_P) * height_P).sum() / cost) if cost > 0.0 else float(height_P[-1])
+    return area / quality
 
 
 def hull_mixture(singles: Curve, cost: float) -> Array:

@@ -22,7 +22,7 @@ __all__ = ["aside"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Purpose = Literal["decisions", "feedback"]
+Purpose = Literal["decisions", "feedback", "verification"]
 
 
 class _Pools:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from cit_core.catalogue.aliases import effort_of
+from cit_core.arms import Arm
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import closest, shown
 from cit_core.policy import as_constraints, as_policy
 from cit_core.records import require_unique
 from cit_core.router.batching import as_batching
+from cit_core.router.cascade import Cascade
 from cit_core.router.fallback import Fallback
 from cit_core.router.loading import is_store, listed_models
 from cit_core.router.router import Router
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 __all__ = [
+    "arm_options",
     "as_batching",
+    "as_cascade",
     "as_constraints",
     "as_context",
     "as_fallback",
@@ -31,10 +34,25 @@ __all__ = [
     "as_strict",
     "check_ids",
     "check_options",
+    "limited",
     "named_models",
     "pick_default",
-    "split_effort",
+    "reasoning_budget",
+    "with_reasoning_effort",
 ]
+
+LEAST_BUDGET, ANSWER_TOKENS = 1_024, 4_096
+"""Smallest budget of reasoning that providers take, and the tokens of an answer beside it [tokens]."""
+BUDGETS = {
+    "none": 0,
+    "minimal": 1_024,
+    "low": 2_048,
+    "medium": 8_192,
+    "high": 16_384,
+    "xhigh": 32_000,
+    "max": 32_000,
+}
+"""Budget of hidden reasoning for an effort, where a provider takes tokens and no names [tokens]."""
 
 
 def as_router(given: Any) -> Router:
@@ -91,6 +109,20 @@ def as_fallback(given: Any) -> Fallback:
         return fallback_from_config(given)
     raise InvalidInput(
         f"fallback is {shown(given)}; use Fallback(fallback_on=..., max_attempts=...) of cit_core.router"
+    )
+
+
+def as_cascade(given: Any) -> Cascade | None:
+    """Return the cascade, if there is one.
+
+    Raises:
+        InvalidInput: If it is none.
+    """
+    if given is None or isinstance(given, Cascade):
+        return given
+    raise InvalidInput(
+        f"cascade is {shown(given)}; use Cascade(verify) of cit_core.router, "
+        "where verify is a function of a question and an Answer"
     )
 
 
@@ -198,30 +230,63 @@ def named_models(given: Any, name: Callable[[Any], str]) -> dict[str, Any]:
     """
     models = listed_models(given.items() if isinstance(given, Mapping) else given)
     if isinstance(given, Mapping):
-        return dict(models)
+        return {id_: _plain(model) for id_, model in models}
+    models = [_plain(model) for model in models]
     names = [model if isinstance(model, str) else name(model) for model in models]
     require_unique(names, "models")
     return dict(zip(names, models, strict=True))
 
 
-def split_effort(model: str, options: Mapping[str, str], kind: str) -> tuple[str, dict[str, str]]:
-    """Split `openai:gpt-5-mini@low` into what a framework opens and the options that set the effort.
+def _plain(model: Any) -> Any:
+    return model.name if isinstance(model, Arm) else model
+
+
+def arm_options(
+    model: str, setters: Mapping[str, Callable[[Arm], dict[str, Any]]], kind: str
+) -> tuple[str, dict[str, Any]]:
+    """Split `openai:gpt-5-mini@low` into what a framework opens and the options that run it so.
 
     Args:
-        model: Name of a model.
-        options: Provider to the option of its class that sets the effort.
+        model: Name of a model, or of an arm.
+        setters: Provider to the options of its class for an arm.
         kind: What the framework calls a model, for the message.
 
     Raises:
         InvalidInput: If there is an effort, and how it is set is not known of the provider.
     """
-    name, effort = effort_of(model)
-    if effort is None:
-        return name, {}
-    provider = name.partition(":")[0]
-    if provider not in options:
+    arm = Arm.of(model)
+    provider = arm.model.partition(":")[0]
+    if provider in setters:
+        return arm.model, setters[provider](arm)
+    if arm.effort is not None:
         raise InvalidInput(
             f"how an effort is set is not known of {shown(provider)}; make the {kind} yourself and pass "
             f"{{{shown(model)}: it}}"
         )
-    return name, {options[provider]: effort}
+    return arm.model, limited(arm)
+
+
+def limited(arm: Arm) -> dict[str, Any]:
+    """Return the limit of an arm by the name that most classes take."""
+    return {} if arm.max_tokens is None else {"max_tokens": arm.max_tokens}
+
+
+def with_reasoning_effort(arm: Arm) -> dict[str, Any]:
+    """Return the options of classes that take an effort by its name."""
+    return limited(arm) if arm.effort is None else {"reasoning_effort": arm.effort, **limited(arm)}
+
+
+def reasoning_budget(arm: Arm) -> tuple[int, int]:
+    """Return the budget of hidden reasoning for an effort, and the limit on the whole answer [tokens].
+
+    Raises:
+        InvalidInput: If the limit of the arm leaves no room for reasoning.
+    """
+    budget = BUDGETS[arm.effort or "none"]
+    if arm.max_tokens is None:
+        return budget, budget + ANSWER_TOKENS
+    if budget and arm.max_tokens <= LEAST_BUDGET:
+        raise InvalidInput(
+            f"{shown(arm.name)} has no room to reason; max_tokens counts the reasoning and must be above {LEAST_BUDGET}"
+        )
+    return min(budget, max(LEAST_BUDGET, arm.max_tokens // 2)) if budget else 0, arm.max_tokens

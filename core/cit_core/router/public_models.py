@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from cit_core.arms import Arm
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.records import Candidate
@@ -68,7 +69,7 @@ def named_candidates(given: object) -> list[str | Candidate]:
     Raises:
         InvalidInput: If it is no list of such.
     """
-    models = listed_models(given)
+    models = [model.name if isinstance(model, Arm) else model for model in listed_models(given)]
     for model in models:
         if not isinstance(model, str | Candidate):
             raise InvalidInput(

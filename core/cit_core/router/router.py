@@ -35,6 +35,7 @@ from cit_core.router.query import policy_or_none, queries_of, query_of
 from cit_core.router.scorer import Scorer
 
 if TYPE_CHECKING:
+    from cit_core.arms import Arm
     from cit_core.settings import Settings
     from cit_core.store import CapabilityStore
 
@@ -120,7 +121,7 @@ class Router(Decider):
     @classmethod
     def from_models(
         cls,
-        models: Iterable[str | Candidate],
+        models: Iterable[str | Arm | Candidate],
         *,
         store: CapabilityStore | str | None = None,
         checkpoint: str | Path = "mini",
@@ -138,7 +139,7 @@ class Router(Decider):
 
         Args:
             models: Names as you call them (`openai:gpt-5-mini`, `anthropic:claude-sonnet-4-5@high`, a Bedrock ARN ...),
-                or candidates; their own prices and limits go before public ones.
+                arms, or candidates; their own prices and limits go before public ones.
             store: Outcomes of your own, and where feedback goes; a store or its address, where one is made if need be.
             checkpoint: Name of a shipped checkpoint, or a folder.
             known_as: For ids of your own making, the name of the model: `{"fast": "gpt-5-mini"}`.

@@ -15,6 +15,7 @@ from cit_core.evaluate.cost_metrics import (
     call_share_for,
     cost_at_quality,
     cost_curve,
+    nauc,
     two_model_curve,
 )
 
@@ -28,6 +29,15 @@ def test_aiq_is_the_mean_height_of_the_hull() -> None:
     bad_bargain = curve((1.0, 0.5), (2.0, 0.6), (3.0, 0.9), (2.5, 0.2))
     assert aiq(bad_bargain, 1.0, 3.0) == pytest.approx(0.7), "what mixing the ends does better is not on the hull"
     assert aiq(curve((1.0, 0.5), (3.0, 0.9), (5.0, 0.4)), 1.0, 5.0) == pytest.approx((0.7 + 0.9) / 2), "it never falls"
+
+
+def test_nauc_is_the_area_in_shares_without_mixing() -> None:
+    # nothing up to 1, .5 from 1 to 3, .9 from 3 to 4: (2 x .5 + 1 x .9) / (4 x .9)
+    assert nauc(curve((1.0, 0.5), (3.0, 0.9)), 4.0, 0.9) == pytest.approx(1.9 / 3.6)
+    assert nauc(curve((3.0, 0.9), (1.0, 0.5), (2.0, 0.1)), 4.0, 0.9) == pytest.approx(1.9 / 3.6)
+    assert nauc(curve((0.0, 0.9)), 4.0, 0.9) == pytest.approx(1.0)
+    assert nauc(curve((0.0, 0.9), (0.0, 0.6)), 0.0, 0.9) == pytest.approx(1.0)
+    assert nauc(curve((1.0, 0.9), (9.0, 1.0)), 4.0, 0.9) == pytest.approx(0.75)
 
 
 def test_the_cost_of_a_quality_is_read_off_the_hull() -> None:

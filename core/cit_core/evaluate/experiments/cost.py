@@ -19,6 +19,7 @@ from cit_core.evaluate.cost_metrics import (
     cost_at_quality,
     cost_curve,
     hull_mixture,
+    nauc,
     two_model_curve,
 )
 from cit_core.evaluate.experiments.baselines import OURS
@@ -39,9 +40,12 @@ PROMPT_TOKENS, COMPLETION_TOKENS = 500, 200
 KNOBS = np.concatenate([[0.0], np.geomspace(1e-6, 10.0, 100)])
 """Value of a correct answer [USD]."""
 SINGLES = "single models, mixed at random"
+"""The content-blind row of the tables over zoos: what a coin gets, its models chosen in hindsight."""
+BLIND = "content-blind"
+"""The same of the table of two models."""
 MIXED = ("smaller-mixed", "middle-mixed", "larger-mixed", "all")
 HULL = (
-    "The last column is the accuracy of the highest probability above the convex hull of single models at the same "
+    "Above the hull is the accuracy of the highest probability above the convex hull of single models at the same "
     "mean cost: what a coin that knows no query would get for that money, its models chosen in hindsight."
 )
 TOLD = "A query costs what was measured, or list prices times what was measured of its tokens."
@@ -128,6 +132,7 @@ def _mixed(
                 100.0 * same / spent if np.isfinite(same) and spent else None,
                 100.0 * arena,
                 _above_hull(scores[method][:, columns], correct, price) if method in scores else None,
+                nauc(curve, high, float(singles.quality_P.max())),
             )
         )
     table = Table(
@@ -138,6 +143,7 @@ def _mixed(
             Column("cost at the best single's quality, %", "percent"),
             Column("RouterArena score, the knob chosen in hindsight", "percent"),
             Column("above the hull of single models", "points"),
+            Column("nAUC", "precise"),
         ),
         rows=tuple(rows),
         note=f"{prices.note} {HULL}",
@@ -180,8 +186,9 @@ def _pair(
     weak = max(small, key=lambda k: setting.aptitude[k])
     correct = setting.correct_NK
     rows: list[tuple[Cell, ...]] = []
-    for method in methods:
-        gain = scores[method][:, strong] - scores[method][:, weak]
+    for method in (BLIND, *methods):
+        blind = method == BLIND
+        gain = np.zeros(len(correct)) if blind else scores[method][:, strong] - scores[method][:, weak]
         curve = two_model_curve(gain, correct[:, weak], correct[:, strong])
         shares = [100.0 * call_share_for(curve, share) for share in (0.5, 0.8)]
         rows.append((method, apgr(curve), *shares))
@@ -194,8 +201,7 @@ def _pair(
             Column("CPT80, %", "percent"),
         ),
         rows=tuple(rows),
-        note="Queries go to the strong model in the order of its expected gain; a random order gives APGR 0.5, CPT50 50"
-        " and CPT80 80.",
-        emphasis=tuple(place for place, method in enumerate(methods) if method in OURS),
+        note="Queries go to the strong model in the order of its expected gain; without a look at them, at random.",
+        emphasis=tuple(place for place, method in enumerate((BLIND, *methods)) if method in OURS),
     )
     return [table]

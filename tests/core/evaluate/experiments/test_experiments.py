@@ -191,12 +191,14 @@ def test_cost_on_two_models_by_hand(tmp_path: Path) -> None:
     area = (mixed - weak) * (0.5 + 0.75) / 2 + (strong - mixed) * 0.75
     arena = 100 * max(arena_score(0.5, 1000 * weak), arena_score(0.75, 1000 * mixed))
     above_hull = 75.0 - (50.0 + 25.0 * (3 * 0.5 + 1) / 4)  # three questions are a tie: half of them go to the dear one
-    expected = [100 * area / (strong - weak), 100 * mixed / strong, arena, above_hull]
+    nauc = ((mixed - weak) * 0.5 + (strong - mixed) * 0.75) / (strong * 0.75)
+    expected = [100 * area / (strong - weak), 100 * mixed / strong, arena, above_hull, nauc]
     assert found[NETWORK] == pytest.approx(expected, rel=1e-3)
     assert found["blind"][3] == pytest.approx(0.0), "a coin stands on the hull"
     assert found["single models, mixed at random"][:2] == pytest.approx([62.5, 100.0], rel=1e-3)
     assert found["blind"][:2] == [pytest.approx(50.0), None], "it takes the cheaper one, and never gets there"
     assert rows_of(tables[2]) == {
+        "content-blind": [0.5, 50.0, 100.0],
         SINGLE_BEST: [0.5, 50.0, 100.0],  # blind to the query: as a random order, in steps of a quarter
         NETWORK: [0.875, 25.0, 25.0],
         "blind": [0.5, 50.0, 100.0],

@@ -1,0 +1,165 @@
+"""Cascades of LangChain's models: what verifiers see of an answer, its cost, and where the steps are told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from langchain_core.language_models import BaseLanguageModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.output_parsers import BaseLLMOutputParser
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.prompts import BasePromptTemplate
+from langchain_core.runnables import Runnable, RunnableSequence, RunnableWithFallbacks
+from langchain_core.runnables.base import RunnableBindingBase
+from pydantic import BaseModel
+
+from cit_core.errors import InvalidInput
+from cit_core.records import Decision
+from cit_core.router import Answer, Attempts, Cascade
+from langchain_cit._content import text_of
+from langchain_cit._inputs import Asking, read_query
+from langchain_cit._streams import END, join
+from langchain_cit._trace import CIT_CASCADE
+
+__all__ = ["Messages", "answer_of", "require_repeatable"]
+
+Again = Callable[[Attempts, Decision], Callable[..., Any]]
+"""Returns a function that asks a candidate once more; with `later=True`, it returns an awaitable."""
+
+
+class Messages:
+    """LangChain's part in the steps of one answer.
+
+    Args:
+        asking: The router with its settings.
+        value: The input.
+        again: Asks the candidate of some attempts once more.
+    """
+
+    def __init__(self, asking: Asking, value: Any, again: Again) -> None:
+        self._asking, self._value, self._again = asking, value, again
+        self._marked = False
+
+    def attempts(self, decision: Decision) -> Attempts:
+        """Return the attempts at a step."""
+        return self._asking.attempts(decision)
+
+    def question(self) -> str:
+        """Return the question, as verifiers read it."""
+        return read_query(self._value, self._asking.query_key, whole=self._asking.whole).text
+
+    def answer(self, given: Any, attempts: Attempts, decision: Decision) -> Answer:
+        """Return an answer as verifiers see it."""
+        once, model = self._again(attempts, decision), attempts.model
+
+        async def aagain() -> Answer:
+            return answer_of(await once(later=True), model)
+
+        return answer_of(given, model, again=lambda: answer_of(once(), model), aagain=aagain)
+
+    def cost(self, given: Any, model: str) -> float | None:
+        """Return what an answer cost by the tokens that the provider counted [USD]; None where it counted none."""
+        usage = getattr(_message(_whole(given)), "usage_metadata", None)
+        candidate = next(one for one in self._asking.router.candidates if one.id == model)
+        if not usage:
+            return None
+        cached = (usage.get("input_token_details") or {}).get("cache_read") or 0
+        return candidate.expected_cost(usage["input_tokens"], usage["output_tokens"], cached)
+
+    def marked(self, given: Any, report: Mapping[str, Any]) -> Any:
+        """Return an answer with the steps in the metadata of its message, or of a stream's first piece, once.
+
+        What is no message is as it was: a text has no place for them.
+        """
+        if self._marked:
+            return given
+        self._marked = True
+        return _marked(given, report)
+
+    def accepted(self, decision: Decision, model: str) -> None:
+        """Do nothing: a run's trace has been written by then."""
+
+
+def answer_of(given: Any, model: str, **again: Any) -> Answer:
+    """Return an answer as verifiers see it: of a message, the pieces of a stream, a text, or what a parser made."""
+    value = _whole(given)
+    message = _message(value)
+    if message is None:
+        text = value if isinstance(value, str) else _written(value)
+        return Answer(text, model, value, **again)
+    calls = tuple(call["name"] for call in getattr(message, "tool_calls", ()))
+    return Answer(text_of(message), model, message, _mean_logprob(message), calls, **again)
+
+
+def require_repeatable(routes: Mapping[str, Runnable[Any, Any]], cascade: Cascade | None) -> None:
+    """Refuse routes that may do more than answer: a cascade may ask two of them, and a tool would run twice.
+
+    Raises:
+        InvalidInput: If one is neither a model nor a chain of prompts, models and parsers.
+    """
+    if cascade is None or cascade.any_route:
+        return
+    for id_, route in routes.items():
+        if not _only_answers(route):
+            raise InvalidInput(
+                f"the route of {id_!r} is {type(route).__name__}, which may do more than answer, and a cascade may ask "
+                "two routes; use models, or chains of prompts, models and parsers, or Cascade(..., any_route=True)"
+            )
+
+
+def _only_answers(route: object) -> bool:
+    while isinstance(route, RunnableBindingBase):
+        route = route.bound
+    if isinstance(route, RunnableSequence):
+        return all(map(_only_answers, route.steps))
+    if isinstance(route, RunnableWithFallbacks):
+        return all(map(_only_answers, route.runnables))
+    return isinstance(route, BaseLanguageModel | BasePromptTemplate | BaseLLMOutputParser)
+
+
+def _marked(given: Any, report: Mapping[str, Any]) -> Any:
+    if isinstance(given, list):
+        return [_marked(given[0], report), *given[1:]] if given else given
+    if isinstance(given, ChatResult):
+        return ChatResult(generations=_marked(given.generations, report), llm_output=given.llm_output)
+    if isinstance(given, ChatGeneration):
+        return given.model_copy(update={"message": _marked(given.message, report)})
+    if isinstance(given, BaseMessage):
+        return given.model_copy(update={"response_metadata": {**given.response_metadata, CIT_CASCADE: dict(report)}})
+    return given
+
+
+def _whole(given: Any) -> Any:
+    """Return the whole of an answer that may be the pieces of a stream."""
+    if not isinstance(given, list):
+        return given
+    whole = join(given)
+    return "" if whole is END else whole
+
+
+def _message(value: Any) -> BaseMessage | None:
+    if isinstance(value, ChatResult):
+        value = value.generations[0]
+    if isinstance(value, Mapping) and "raw" in value:  # with_structured_output(include_raw=True)
+        value = value["raw"]
+    value = getattr(value, "message", value)
+    return value if isinstance(value, BaseMessage) else None
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return value.model_dump_json()
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def _mean_logprob(message: BaseMessage) -> float | None:
+    """Return the mean log-probability of the tokens, as OpenAI and those like it tell it."""
+    told = message.response_metadata.get("logprobs") if isinstance(message, AIMessage) else None
+    tokens = told.get("content") if isinstance(told, Mapping) else told
+    found = [token["logprob"] for token in tokens or () if isinstance(token, Mapping) and "logprob" in token]
+    return sum(found) / len(found) if found else None
