@@ -7,6 +7,7 @@ at its end, three unrelated questions over one document look the same. Texts tha
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import NamedTuple
 
 __all__ = ["MAX_CHARACTERS", "Reading", "characters_read", "find_question"]
@@ -43,11 +44,37 @@ ASKING = re.compile(
     re.IGNORECASE,
 )
 QUESTION_MARK = re.compile(r"[?？؟](?=[\"'”’)\]\s]|$)")
+ASKED_LAST = re.compile(r"[?？؟][\"'”’)\]\s]*$")
+ORDER = re.compile(
+    r"(?:[.!:;。][$)\]\"'”’]*\s+|[\]})$]\s*|,\s+|\band\s+|\bthen\s+)(?:then\s+|please\s+)?(?:find|compute|calculate|determine|evaluate|"
+    r"solve|prove|show that|explain|describe|estimate|derive|identify|translate|summari[sz]e|write)\b",
+    re.IGNORECASE,
+)
+"""An order within a paragraph: `..., then find x.`"""
+UNFINISHED = re.compile(
+    r"(?:\b(?:a|an|the|of|to|is|are|was|were|will|would|by|and|or|in|at|on|with|that|because|for|from|as|be|can|has|have|into|than)|"
+    r"_{2,})[ \t]*$",
+    re.IGNORECASE,
+)
+"""The end of a text that is to be continued."""
 OPTION = re.compile(r"(?:^|\n)[ \t]*\(?[A-J1-9][.):][ \t]+\S")
+FIRST_OPTION = re.compile(r"\n[ \t]*\(?[A1][.):][ \t]+\S")
 LONGEST = 200_000
 """Characters that are searched for a question: the beginning and the end of a longer text."""
-LONGEST_QUESTION = 0.9
-"""Share of what is read that a paragraph may fill and still count as a question."""
+LONGEST_QUESTION = 3
+"""Multiple of what is read up to which a paragraph counts as one question; of a longer one its last sentences count."""
+SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'“‘(\[$\\])|(?<=[。？！])\s*")
+WORD = re.compile(r"[^\W\d_]{4,}|\d{2,}|\$[^$\n]{1,20}\$")
+COMMON = frozenset(
+    re.findall(
+        r"\w+",
+        "about after also because been before between both could does each from have into more most only other "
+        "over some such than that their them then there these they this those through under were what when where "
+        "which while will with would following statement true false correct answer question",
+    )
+)
+REFERRING = re.compile(r"\b(?:this|these|those|such|above|given|same|they|its?)\b", re.IGNORECASE)
+"""A question that speaks of what was said before."""
 
 
 class Reading(NamedTuple):
@@ -74,8 +101,10 @@ def find_question(text: str, characters: int) -> Reading:
     if len(text) <= characters:
         return Reading(text, cut=False)
     text = _window(text, LONGEST)
-    question = _tagged(text) or _labelled(text) or _asking(text, characters)
-    return Reading(_window(question if question else text, characters), cut=True)
+    question = _tagged(text) or _labelled(text) or text
+    if len(question) > characters:
+        question = _asking(question, characters) or question
+    return Reading(_window(question, characters), cut=True)
 
 
 def characters_read(scorer: object) -> int:
@@ -105,17 +134,72 @@ def _labelled(text: str) -> str:
 
 
 def _asking(text: str, characters: int) -> str:
-    """Return a paragraph that asks: at the end, at the beginning, or the last one elsewhere."""
-    paragraphs = [paragraph.strip() for paragraph in BREAK.split(text) if paragraph.strip()]
-    if len(paragraphs) < 2:
+    """Return the part that asks most plainly; of equal ones that at the end, at the beginning, or else the last."""
+    parts = [part.strip() for part in BREAK.split(text) if part.strip()]
+    if len(parts) < 2 and len(text) > LONGEST_QUESTION * characters:
+        parts = _lines(text)
+    if len(parts) < 2:
+        return _last_sentences(text, characters) if len(text) > LONGEST_QUESTION * characters else ""
+    asks = [_asks(part, last=place == len(parts) - 1) for place, part in enumerate(parts)]
+    order = [len(parts) - 1, 0, *range(len(parts) - 2, 0, -1)]
+    found = max(order, key=lambda place: asks[place])  # the first of equal ones
+    if not asks[found]:
         return ""
-    asks = [len(paragraph) <= LONGEST_QUESTION * characters and _asks(paragraph) for paragraph in paragraphs]
-    order = [len(paragraphs) - 1, 0, *range(len(paragraphs) - 2, 0, -1)]
-    return next((_with_options(paragraphs, place) for place in order if asks[place]), "")
+    question = _with_options(parts, found)
+    if len(question) > LONGEST_QUESTION * characters:
+        return _last_sentences(question, characters)
+    return _with_premises(parts, found, question, characters)
 
 
-def _asks(paragraph: str) -> bool:
-    return bool(QUESTION_MARK.search(paragraph) or ASKING.match(paragraph) or OPTION.search(paragraph))
+def _asks(part: str, *, last: bool) -> int:
+    """Return how plainly a part asks: 0 for not at all."""
+    if ASKED_LAST.search(part) or OPTION.search(part) or part.endswith("__"):
+        return 3
+    if ASKING.match(part) or ORDER.search(part) or UNFINISHED.search(part):
+        return 2
+    return int(bool(QUESTION_MARK.search(part)) or (last and part[-1].isalpha() and part[0].isalpha()))
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a text; options belong to the line before them."""
+    lines: list[str] = []
+    for line in filter(None, map(str.strip, text.split("\n"))):
+        if lines and OPTION.match(line):
+            lines[-1] += "\n" + line
+        else:
+            lines.append(line)
+    return lines
+
+
+def _last_sentences(text: str, characters: int) -> str:
+    """Return the last sentences that ask, with their options and premises; what is said twice counts once."""
+    options = max((match.start() for match in FIRST_OPTION.finditer(text)), default=len(text))
+    sentences = list(dict.fromkeys(reversed(SENTENCE.split(text[:options].strip()))))[::-1]
+    places = range(len(sentences) - 1, -1, -1)
+    place = next((at for at in places if _asks(sentences[at], last=False)), len(sentences) - 1)
+    return _with_premises(sentences, place, " ".join(sentences[place:]) + text[options:], characters, shared=1)
+
+
+def _with_premises(parts: list[str], place: int, question: str, characters: int, shared: int = 2) -> str:
+    """Return a question with the parts before it that share so many words with it which are rare in the text.
+
+    A part between two that belong together belongs to them; of a question that refers to something one word is enough.
+    """
+    words = [_words(part) for part in parts]
+    number = Counter(word for found in words for word in found)
+    rare = {word for word, times in number.items() if times <= max(2, len(parts) // 8)}
+    known, first = _words(question) & rare, place
+    for before in range(place - 1, max(-1, place - 20), -1):
+        enough = 1 if REFERRING.search(parts[first]) else shared
+        if first - before > 2 or len("\n".join(parts[before:place])) + len(question) >= characters:
+            break
+        if len(known & words[before]) >= enough:
+            known, first = known.union(*words[before:first]) & rare, before
+    return "\n".join([*parts[first:place], question])
+
+
+def _words(part: str) -> set[str]:
+    return set(WORD.findall(part.lower())) - COMMON
 
 
 def _with_options(paragraphs: list[str], place: int) -> str:

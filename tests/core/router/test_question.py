@@ -53,6 +53,47 @@ def test_a_paragraph_that_asks_is_found_without_a_label(question: str, prompt: s
     assert find_question(text, LIMIT).text == question
 
 
+HARDER = {
+    "an order after a sentence": "The medians of triangle ABC meet at G, its area is $144$.  Find the area of AGB.",
+    "options that fill more than is read": "What is inflation?\n" + "\n".join(f"({k}) a{' tax' * 20}" for k in "ABCDE"),
+    "a text to be continued": "You are most likely to meet magma at",
+    "a cloze": "The capital of Peru is ____",
+}
+
+
+@pytest.mark.parametrize("question", HARDER.values(), ids=HARDER)
+def test_a_question_that_is_long_or_has_no_question_mark_is_found_between_documents(question: str) -> None:
+    """It is read as it is without them."""
+    text = f"{PROSE[:HALF]}\n\n{question}\n\n{PROSE[HALF:]}"
+    assert find_question(text, LIMIT).text == find_question(question, LIMIT).text
+
+
+def test_the_premise_of_a_question_is_read_with_it_and_a_document_is_not() -> None:
+    premise = "Satellites have detected thousands of isotropic bursts of gamma rays."
+    question = "Which distances could be possible for these bursts?"
+    assert find_question(f"{PROSE}\n\n{premise}\n\n{question}", LIMIT).text == f"{premise}\n{question}"
+    assert find_question(f"{premise}\n\n{PROSE}\n\n{question}", LIMIT).text == question
+
+
+def test_what_asks_plainly_goes_before_a_mark_in_the_last_document() -> None:
+    text = f"Which Roman emperor built the wall?\n\n{PROSE}\n\nThe council asked: why? Nobody knew for many years."
+    assert find_question(text, LIMIT).text == "Which Roman emperor built the wall?"
+
+
+@pytest.mark.parametrize("question", ["Who wrote Emma?", "Which is a prime?\n(A) 21\n(B) 23"])
+@pytest.mark.parametrize("between", [" ", "\n"])
+def test_a_question_without_a_paragraph_of_its_own_is_found(question: str, between: str) -> None:
+    prose = PROSE.replace("\n\n", between)
+    assert find_question(f"{prose}{between}{question}", LIMIT).text == question
+    assert find_question("The meeting was moved to next week. " * 100 + question, LIMIT).text == question
+
+
+def test_a_long_question_behind_a_label_is_read_as_it_is_alone() -> None:
+    question = "\n\n".join(["A cube has an edge of 3.", "x = 4. " * 60, "How large is its surface?"])
+    labelled = find_question(f"{PROSE}\n\nQuestion: {question}\nAnswer:", LIMIT).text
+    assert labelled == find_question(question, LIMIT).text
+
+
 def test_the_last_labelled_question_is_the_one_that_is_asked() -> None:
     text = f"Question: Who wrote Emma?\nAnswer: Jane Austen\n\n{PROSE}\n\nQuestion: Who wrote Ulysses?\nAnswer:"
     assert find_question(text, LIMIT).text == "Who wrote Ulysses?"
