@@ -1,9 +1,10 @@
 """Fit a corrector on a log: every part of a prediction earns its weight on questions left out, or gets none.
 
 Weights are fitted twice: on questions left out alone, and on whole groups of tasks left out, which is what a question
-of a new kind meets. A gate says which of the two a query is. Ways of candidates are then scaled down as far as routing
-on questions left out asks for: by log-loss alone, the noise of many candidates would choose. Against them stand all
-ways at weight 1, which a handful of questions is better served by.
+of a new kind meets: by difficulty and profiles alone, for ways on stored questions mislead more often there than they
+help. A gate says which of the two a query is. Ways of candidates are then scaled down as far as routing on questions
+left out asks for: by log-loss alone, the noise of many candidates would choose. Against them stand all ways at weight
+1, which a handful of questions is better served by.
 
 Axes: I stored questions, S questions that weights are fitted on, K candidates, T targets, F features, P parts.
 """
@@ -166,6 +167,8 @@ def _weighed(
     found = []
     for parts_PSK, unit_S in ((known.parts_PSK, None), (new.parts_PSK, kind_S)):
         weight_P, shift = fit_weights(base_SK, parts_PSK, correct_SK)
+        if unit_S is not None:
+            weight_P[FROM_WAY:-1] = 0.0
         spread_SK = base_SK + weight_P[0] * parts_PSK[0]
         way_SK = np.tensordot(weight_P[FROM_WAY:], parts_PSK[FROM_WAY:], 1)
         fitted = way_scale(spread_SK, way_SK, correct_SK, unit_S)

@@ -24,16 +24,12 @@ from cit_core.calibration import sigmoid
 from cit_core.evidence.effects import Array, Effects, fit_effects
 from cit_core.evidence.fitting import FROM_WAY, REGRESSED, Fitted, fit_evidence, with_profiles
 from cit_core.evidence.neighbours import Neighbours
-from cit_core.evidence.parts import NEIGHBOURS, PARTS, TaskEffects, by_neighbours, gate_features
+from cit_core.evidence.parts import NEIGHBOURS, TaskEffects, by_neighbours, gate_features
 from cit_core.evidence.profiles import Profiles, profile_ways
 from cit_core.outcomes import NO_TASK, OutcomeMatrix
 from cit_core.records import Candidate, Capability
 
 __all__ = ["Evidence", "EvidenceScorer", "Reader"]
-
-WAYS_ODDS = -0.7
-"""Shift of the gate for ways [log-odds]: a wrong way costs more than a wrong difficulty."""
-GATE_SHIFT_P = np.where(np.arange(len(PARTS)) < FROM_WAY, 0.0, WAYS_ODDS)
 
 Floats = NDArray[np.float32]
 
@@ -108,8 +104,8 @@ class Evidence:
     def _weights_of(self, gate_N: Array) -> Array:
         """Return the weight of each part, (N, P): between those for a known and those for a new kind of question."""
         weights = self.fitted.weights
-        of_known_NP = sigmoid(gate_N[:, None] + GATE_SHIFT_P)
-        return weights.new_P + of_known_NP * (weights.known_P - weights.new_P)
+        of_known_N1 = sigmoid(gate_N[:, None])
+        return np.asarray(weights.new_P + of_known_N1 * (weights.known_P - weights.new_P))
 
     def update(
         self,
