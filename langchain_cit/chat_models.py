@@ -88,6 +88,8 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         routes: Chat model of each candidate, by id, as it is or from `bind`, `with_config` or `with_retry`. Candidates
             of the router without one do not take part.
         router: The router, or the address of a store.
+        policy: What to maximise, in place of the router's policy.
+        constraints: Limits on which candidates may be chosen, in place of the router's.
         context: Route on the last human `turn`, or on the whole `conversation`.
         sticky: `conversation`, or a `Sticky`: a conversation (`thread_id` in the config) keeps its candidate.
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
@@ -127,6 +129,8 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         routes: Mapping[str, BaseChatModel],
         router: Router,
         *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
         context: Literal["turn", "conversation"] = "turn",
         sticky: Literal["conversation"] | Sticky | None = None,
         fallback: Fallback | None = None,
@@ -138,7 +142,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         **options: Any,
     ) -> None:
         check_options(options, type(self), STANDARD)
-        router = as_router(router)
+        router = as_router(router, policy, constraints)
         after = as_fallback(failover if fallback is None else fallback)
         given = as_routes(routes, router)
         inside = {id_: unwrapped(route) for id_, route in given.items()}

@@ -47,6 +47,8 @@ class CITDecisionModel(BaseDecisionModel):
 
     Args:
         router: The router, or the address of a store.
+        policy: What to maximise, in place of the router's policy.
+        constraints: Limits on which candidates may be chosen, in place of the router's.
         labels: Candidate of each label that is not an id itself: an id, a name such as `openai:gpt-5-mini`, a chat
             model, or a `ModelChoice`, as `ModelRouterMiddleware` takes them.
         model: Name of this model in traces.
@@ -66,8 +68,16 @@ class CITDecisionModel(BaseDecisionModel):
     router: Router = Field(exclude=True)
     labels: Mapping[str, str] = Field(default_factory=dict)
 
-    def __init__(self, router: Any, *, labels: Mapping[str, Any] | None = None, model: str = "cit-router") -> None:
-        decides = as_router(router)
+    def __init__(
+        self,
+        router: Any,
+        *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
+        labels: Mapping[str, Any] | None = None,
+        model: str = "cit-router",
+    ) -> None:
+        decides = as_router(router, policy, constraints)
         if labels is not None and not isinstance(labels, Mapping):
             raise InvalidInput(f"labels is {shown(labels)}; it must be a dict: label to candidate")
         known = {label: _candidate(label, given, decides.candidates) for label, given in (labels or {}).items()}

@@ -20,6 +20,7 @@ from langchain_core.runnables.config import ensure_config, merge_configs, var_ch
 from typing_extensions import NotRequired
 
 from cit_core.errors import MissingExtra, NoCandidate
+from cit_core.policy import Constraints, Policy
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Query, Router, Sticky
 from cit_core.router.default_route import because
@@ -88,6 +89,8 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         routes: Mapping[str, str | BaseChatModel],
         router: Router,
         *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
         context: Literal["turn", "conversation"] = "turn",
         sticky: Literal["conversation"] | Sticky | None = None,
         fallback: Fallback | None = None,
@@ -96,7 +99,7 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         strict: bool | None = None,
     ) -> None:
         super().__init__()
-        self.router = as_router(router)
+        self.router = as_router(router, policy, constraints)
         given = check_ids(routes, self.router, kind="chat model, or the name of one")
         made = {id_: init_chat_model(route) if isinstance(route, str) else route for id_, route in given.items()}
         self.fallback = as_fallback(failover if fallback is None else fallback)
@@ -215,6 +218,8 @@ class CITCallMiddleware(_Routing):
     Args:
         routes: Chat model of each candidate, by id, or the name of one as `init_chat_model` takes it.
         router: The router, or the address of a store.
+        policy: What to maximise, in place of the router's policy.
+        constraints: Limits on which candidates may be chosen, in place of the router's.
         context: Route on the last human `turn`, or on the whole `conversation`.
         sticky: `conversation`, or a `Sticky`: a thread keeps its candidate.
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
@@ -259,6 +264,8 @@ class CITRunMiddleware(_Routing):
     Args:
         routes: Chat model of each candidate, by id, or the name of one as `init_chat_model` takes it.
         router: The router, or the address of a store.
+        policy: What to maximise, in place of the router's policy.
+        constraints: Limits on which candidates may be chosen, in place of the router's.
         context: Route on the last human `turn`, or on the whole `conversation`.
         sticky: `conversation`, or a `Sticky`: a thread keeps its candidate over runs.
         fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is

@@ -47,6 +47,8 @@ class RunnableRouter(Saved, RoutedCalls):
     Args:
         routes: What answers for each candidate, by id. Candidates of the router without a route do not take part.
         router: The router, the config that `to_config` wrote of one, or the address of a store.
+        policy: What to maximise, in place of the router's policy.
+        constraints: Limits on which candidates may be chosen, in place of the router's.
         query_key: Key of the query in dict inputs; the only key if not given.
         context: Route on the last human `turn`, or on the whole `conversation`.
         sticky: `conversation`, or a `Sticky`: a conversation (`thread_id` in the config) keeps its candidate.
@@ -75,6 +77,8 @@ class RunnableRouter(Saved, RoutedCalls):
         routes: Mapping[str, Runnable[Any, Any] | Callable[[Any], Any]],
         router: Router | Mapping[str, Any],
         *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
         query_key: str | None = None,
         context: Literal["turn", "conversation"] = "turn",
         sticky: Literal["conversation"] | Sticky | Mapping[str, Any] | None = None,
@@ -86,7 +90,7 @@ class RunnableRouter(Saved, RoutedCalls):
         cascade: Cascade | None = None,
         name: str | None = None,
     ) -> None:
-        decides, after = as_router(router), as_fallback(failover if fallback is None else fallback)
+        decides, after = as_router(router, policy, constraints), as_fallback(failover if fallback is None else fallback)
         runnables = as_routes(routes, decides)
         require_repeatable(runnables, as_cascade(cascade))
         super().__init__(

@@ -65,6 +65,8 @@ class CITLLM(Templates):
         models: Candidate id to its LLM. Candidates of the router without one do not take part. Shallow copies are
             kept, which share clients and caches, because they are given the callbacks of this LLM.
         router: What decides.
+        policy: What to maximise, in place of the router's policy.
+        constraints: Limits on which candidates may be chosen, in place of the router's.
         fallback: After which errors the next-best candidate is asked, and time limits; `Fallback(max_attempts=1)`
             never asks another. Streams fall back only before their first token. `failover` is an alias.
         sticky: Keeps a conversation with the candidate that it began with: a `Sticky`, or `conversation` for one with
@@ -100,6 +102,8 @@ class CITLLM(Templates):
         models: Mapping[str, LLM],
         router: Router,
         *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
         fallback: Fallback | None = None,
         sticky: Literal["conversation"] | Sticky | None = None,
         default: str | LLM | None = None,
@@ -109,7 +113,7 @@ class CITLLM(Templates):
     ) -> None:
         chosen = pick_fallback(fallback, options)
         require_options(options, type(self).model_fields)
-        router = as_router(router)
+        router = as_router(router, policy, constraints)
         llms = shallow_copies(as_models(models, router))
         undecided = {"default": pick_default(default, models, router), "strict": as_strict(strict)}
         steps = {"fallback": chosen, "cascade": as_cascade(cascade)}

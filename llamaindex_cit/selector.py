@@ -55,11 +55,13 @@ class _CITSelector(BaseSelector):
         router: Router,
         mapping: Mapping[str | int, str] | None = None,
         *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
         fallback: BaseSelector | None = None,
         default: str | None = None,
         strict: bool | None = None,
     ) -> None:
-        router = as_router(router)
+        router = as_router(router, policy, constraints)
         if fallback is not None and not isinstance(fallback, BaseSelector):
             raise InvalidInput(f"fallback is {type(fallback).__name__}; it must be a LlamaIndex selector")
         if mapping is not None and not isinstance(mapping, Mapping):
@@ -162,6 +164,8 @@ class CITSingleSelector(_CITSelector):
     Args:
         router: The router, or the address of a store.
         mapping: Tool name or index of a choice to candidate id.
+        policy: What to maximise, in place of the router's policy.
+        constraints: Limits on which candidates may be chosen, in place of the router's.
         fallback: Selector for choices none of which is a candidate, such as engines over different texts; its result is
             returned as it is. Without one, such choices are an error.
         default: Id of the candidate that answers what cannot be decided: an empty query, none left, a scorer that
@@ -190,6 +194,8 @@ class CITMultiSelector(_CITSelector):
     Args:
         router: As for `CITSingleSelector`.
         mapping: As for `CITSingleSelector`.
+        policy: As for `CITSingleSelector`.
+        constraints: As for `CITSingleSelector`.
         margin: Largest difference to the best P(correct) with which a candidate is selected too; `math.inf` for all.
         max_outputs: Choices selected, at most; each costs an answer, and more than one costs another to combine them.
         fallback: As for `CITSingleSelector`.
@@ -208,11 +214,9 @@ class CITMultiSelector(_CITSelector):
         *,
         margin: float = 0.1,
         max_outputs: int = 3,
-        fallback: BaseSelector | None = None,
-        default: str | None = None,
-        strict: bool | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(router, mapping, fallback=fallback, default=default, strict=strict)
+        super().__init__(router, mapping, **options)
         if not isinstance(margin, int | float) or not margin >= 0.0:
             raise InvalidInput(f"margin is {shown(margin)}; it must be a difference of probabilities, 0 or more")
         if not isinstance(max_outputs, int) or max_outputs < 1:

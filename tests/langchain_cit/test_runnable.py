@@ -19,10 +19,11 @@ from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from parrot import Parrot
 
 from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
-from cit_core.policy import Constraints
+from cit_core.policy import Constraints, Threshold
 from cit_core.records import Candidate, Decision
 from cit_core.router import FakeScorer, Router
-from langchain_cit import RunnableRouter
+from langchain_cit import ChatCIT, RunnableRouter
+from langchain_cit.middleware import CITCallMiddleware
 
 QUERIES = ["easy one", "hard one", "hard two", "easy two"]
 ANSWERS = ["small heard easy one", "large heard hard one", "large heard hard two", "small heard easy two"]
@@ -420,6 +421,18 @@ def test_the_routers_own_constraints_stay(scorer) -> None:
     elsewhere = Router(scorer, zoo, constraints=Constraints(allow=frozenset({"other"})))
     with pytest.raises(NoCandidate, match="not in the allowed list"):
         RunnableRouter(routes, elsewhere).invoke("hard")
+
+
+def test_every_constructor_takes_a_policy_and_constraints(router, models) -> None:
+    only, one = {"allow": ["small"]}, "threshold:0.1"
+    made = [
+        RunnableRouter(models, router, policy=one, constraints=only),
+        ChatCIT(models, router, policy=one, constraints=only),
+        CITCallMiddleware(models, router, policy=one, constraints=only),
+    ]
+    assert {(each.router.policy, each.router.route("hard").model) for each in made} == {(Threshold(0.1), "small")}
+    with pytest.raises(InvalidInput, match="no policy 'cheapest'"):
+        RunnableRouter(models, router, policy="cheapest")
 
 
 def test_pictures_go_to_those_who_can_see(router, models, listener) -> None:

@@ -23,7 +23,7 @@ from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.policy import Constraints, Threshold
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Router
-from llamaindex_cit import CITMultiSelector, CITSelectionEvent, CITSelectorResult, CITSingleSelector
+from llamaindex_cit import CITLLM, CITMultiSelector, CITSelectionEvent, CITSelectorResult, CITSingleSelector
 
 
 def index(text: str) -> SummaryIndex:
@@ -143,6 +143,15 @@ def test_the_routers_own_constraints_stay(scorer) -> None:
     assert CITSingleSelector(allowing).select(IDS, "hard").ind == 0
     with pytest.raises(NoCandidate, match="not in the allowed list"):
         CITSingleSelector(allowing).select(["large"], "hard")
+
+
+def test_every_constructor_takes_a_policy_and_constraints(router) -> None:
+    given = {"policy": "threshold:0.1", "constraints": {"allow": ["small"]}}
+    for selector in (CITSingleSelector(router, **given), CITMultiSelector(router, **given)):
+        assert selector.select(IDS, "hard").inds == [0]
+        assert selector._router.policy == Threshold(0.1)
+    llms = {"small": MockLLM(), "large": MockLLM()}
+    assert CITLLM(llms, router, **given).router.route("hard").model == "small"
 
 
 def test_a_picture_goes_to_those_who_can_see(router) -> None:

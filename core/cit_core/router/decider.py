@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cit_core.errors import CITError, InvalidInput
-from cit_core.policy import Constraints, Goal, Policy, parse_policy
+from cit_core.policy import Constraints, Goal, Policy, as_constraints, as_policy, parse_policy
 from cit_core.policy.exploration import Exploration, as_exploration
 from cit_core.records import Candidate, Capability, Decision
 from cit_core.router.batching import Batcher, Batching, as_batching
@@ -91,16 +91,24 @@ class Decider(Engine):
     def with_options(
         self,
         *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | Mapping[str, Any] | None = None,
         log: DecisionLog | CapabilityStore | str | Path | None = None,
         explore: Exploration | str | None = None,
     ) -> Self:
-        """Return this router with a log or with exploration; the parts of it are shared.
+        """Return this router with other options; what is not given stays, and scorer and zoo are shared.
 
         Args:
+            policy: What to maximise.
+            constraints: Limits on which candidates may be chosen.
             log: A `DecisionLog`, the path of a file, a store, or `store` for the router's own.
             explore: Way to try other candidates now and then: `epsilon:0.02`, `thompson`, or an object.
         """
         changed = copy.copy(self)
+        if policy is not None:
+            changed.policy = as_policy(policy)
+        if constraints is not None:
+            changed.constraints = as_constraints(constraints)
         if log is not None:
             changed.log = as_log(log, None if self._feedback is None else self._feedback.store)
         if explore is not None:

@@ -55,23 +55,30 @@ BUDGETS = {
 """Budget of hidden reasoning for an effort, where a provider takes tokens and no names [tokens]."""
 
 
-def as_router(given: Any) -> Router:
+def as_router(given: Any, policy: Any = None, constraints: Any = None) -> Router:
     """Return a router, whether it came as one, as its config, or as a store or its address.
 
+    Args:
+        given: The router.
+        policy: In place of its own policy, if given.
+        constraints: In place of its own, if given.
+
     Raises:
-        InvalidInput: If it is none of these.
+        InvalidInput: If it is none of these, or a policy or constraints cannot be read.
         StoreError: If a store cannot be opened.
     """
-    if isinstance(given, Router):
-        return given
     if isinstance(given, Mapping):
-        return router_from_config(given)
-    if is_store(given):
-        return Router.from_store(given)
-    raise InvalidInput(
-        f"router is {shown(given)}; it must be a cit_core.Router, for example Router.from_pretrained(), or the address "
-        "of a store: sqlite:///zoo.db"
-    )
+        given = router_from_config(given)
+    elif is_store(given):
+        given = Router.from_store(given)
+    if not isinstance(given, Router):
+        raise InvalidInput(
+            f"router is {shown(given)}; it must be a cit_core.Router, for example Router.from_pretrained(), or the "
+            "address of a store: sqlite:///zoo.db"
+        )
+    changed = {"policy": policy, "constraints": constraints}
+    changed = {name: value for name, value in changed.items() if value is not None}
+    return given.with_options(**changed) if changed else given
 
 
 def as_sticky(given: Any) -> Sticky | None:

@@ -55,6 +55,18 @@ def test_a_router_comes_as_itself_as_a_config_as_a_store_or_as_its_address(route
         assert {c.id for c in as_router(store).candidates} == {"small", "large"}
 
 
+def test_a_policy_and_constraints_stand_in_place_of_the_routers_own(router: Router, store_url: str) -> None:
+    dear = Router(router.scorer, router.candidates, policy="threshold:0.5", constraints={"deny": ["large"]})
+    changed = as_router(dear, "cost:0.01")
+    assert (changed.policy, changed.constraints) == (CostAware(0.01), dear.constraints)
+    assert (dear.policy, changed.scorer) == (Threshold(0.5), dear.scorer)
+    allowed = as_router(dear, constraints={"allow": ["large"]})
+    assert (allowed.policy, allowed.route("hard").model) == (Threshold(0.5), "large")
+    assert as_router(store_url, "cost:0.01").policy == CostAware(0.01)
+    with pytest.raises(InvalidInput, match="no policy 'cheap'"):
+        as_router(dear, "cheap")
+
+
 def test_a_router_of_a_store_takes_the_address_too(store_url: str) -> None:
     scorer = FakeScorer({"small": 0.4, "large": 0.9})
     router = Router.from_store(store_url, scorer, policy="cost:0.01", constraints={"deny": ["large"]})
