@@ -1,10 +1,10 @@
 """Fit a corrector on a log: every part of a prediction earns its weight on questions left out, or gets none.
 
 Weights are fitted twice: on questions left out alone, and on whole groups of tasks left out, which is what a question
-of a new kind meets: by difficulty and profiles alone, for ways on stored questions mislead more often there than they
-help. A gate says which of the two a query is. Ways of candidates are then scaled down as far as routing on questions
-left out asks for: by log-loss alone, the noise of many candidates would choose. Against them stand all ways at weight
-1, which a handful of questions is better served by.
+of a new kind meets: where the log has tasks, by difficulty and profiles alone, for ways on stored questions mislead
+more often on another task than they help. A gate says which of the two a query is. Ways of candidates are then scaled
+down as far as routing on questions left out asks for: by log-loss alone, the noise of many candidates would choose.
+Against them stand all ways at weight 1, which a handful of questions is better served by.
 
 Axes: I stored questions, S questions that weights are fitted on, K candidates, T targets, F features, P parts.
 """
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cit_core.calibration import log_loss
 from cit_core.evidence.effects import Array, fit_effects
-from cit_core.evidence.left_out import LeftOut, Parted, kinds
+from cit_core.evidence.left_out import Kinds, LeftOut, Parted, kinds
 from cit_core.evidence.parts import PARTS, Regression
 from cit_core.evidence.profiles import Profiles, profile_ways
 from cit_core.evidence.regression import Ridge
@@ -118,10 +118,10 @@ def fit_evidence(
     chosen_S = _chosen(rows, network, draw)
     profile_IK = profile_ways(np.asarray(log.vectors_ID, np.float32), profiles, whole.rows(slice(len(rows), None)))
     parted = Parted(log, effects, ridge, targets_IT, ridges, profile_IK, chosen_S, seed)
-    kind_I, group_I = kinds(log, seed)
-    known, new = parted.questions(), parted.kinds(group_I)
+    of_log = kinds(log, seed)
+    known, new = parted.questions(), parted.kinds(of_log.group_I)
     correct_SK = log.correct_IK[chosen_S].astype(np.float64)
-    weights, gain = _weighed(effects.level_K, correct_SK, known, new, kind_I[chosen_S])
+    weights, gain = _weighed(effects.level_K, correct_SK, known, new, of_log.rows(chosen_S))
     if network is not None:
         weights = _with_network(weights, effects.level_K, correct_SK, known, rows[chosen_S], network)
     return Fitted(features, regression, weights, len(chosen_S), gain)
@@ -161,13 +161,13 @@ def _unfitted() -> Weights:
 
 
 def _weighed(
-    level_K: Array, correct_SK: Array, known: LeftOut, new: LeftOut, kind_S: NDArray[np.integer]
+    level_K: Array, correct_SK: Array, known: LeftOut, new: LeftOut, of_log: Kinds
 ) -> tuple[Weights, tuple[float, float]]:
     base_SK = np.broadcast_to(level_K, correct_SK.shape)
     found = []
-    for parts_PSK, unit_S in ((known.parts_PSK, None), (new.parts_PSK, kind_S)):
+    for parts_PSK, unit_S in ((known.parts_PSK, None), (new.parts_PSK, of_log.kind_I)):
         weight_P, shift = fit_weights(base_SK, parts_PSK, correct_SK)
-        if unit_S is not None:
+        if unit_S is not None and of_log.are_tasks:
             weight_P[FROM_WAY:-1] = 0.0
         spread_SK = base_SK + weight_P[0] * parts_PSK[0]
         way_SK = np.tensordot(weight_P[FROM_WAY:], parts_PSK[FROM_WAY:], 1)

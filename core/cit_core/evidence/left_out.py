@@ -121,15 +121,22 @@ class Kinds(NamedTuple):
     """Task of each; a cluster where fewer than three tasks are known."""
     group_I: NDArray[np.integer]
     """A few groups of whole kinds."""
+    are_tasks: bool
+    """True if kinds are tasks, which differ more than clusters of one log do."""
+
+    def rows(self, rows_S: NDArray[np.intp]) -> Kinds:
+        """Return the kinds of some questions."""
+        return self._replace(kind_I=self.kind_I[rows_S], group_I=self.group_I[rows_S])
 
 
 def kinds(log: OutcomeMatrix, seed: int) -> Kinds:
     """Return the kinds that are left out as a whole."""
     task_I = log.task_I
-    if len(np.unique(task_I[task_I != NO_TASK])) < 3:
+    are_tasks = len(np.unique(task_I[task_I != NO_TASK])) >= 3
+    if not are_tasks:
         vectors_ID = np.asarray(log.vectors_ID, np.float32)
         centres_CD = clusters(vectors_ID, min(KINDS, len(vectors_ID)))
         task_I = (vectors_ID @ centres_CD.T).argmax(axis=1)
     names, kind_I = np.unique(task_I, return_inverse=True)
     group = np.random.default_rng(seed).permutation(len(names)) % min(FOLDS, len(names))
-    return Kinds(kind_I, group[kind_I])
+    return Kinds(kind_I, group[kind_I], are_tasks)

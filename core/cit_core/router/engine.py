@@ -162,7 +162,7 @@ class Engine:
         self.default = self._known(default, "the router (in default=)")
         self.strict = validated(_STRICT, strict, "strict")
         self.explore = as_exploration(explore)
-        self.log = as_log(log, None if feedback is None else feedback.store)
+        self.log = as_log(log, getattr(feedback, "store", None))
         self._told: frozenset[str] = frozenset()
         """What was logged once: policies whose prices are missing, texts that were cut."""
 

@@ -14,6 +14,7 @@ from bench_tables import MODELS, core_table, few_baselines, log_table
 from outcome_tables import write_table
 from tiny_paper import save_parts
 
+from cit_core.catalogue.default_zoo import DEFAULT_ZOO
 from cit_core.evaluate.catalogue_settings import catalogue_setting
 from cit_core.evaluate.predictions import NETWORK
 from cit_core.outcomes import Split
@@ -141,7 +142,7 @@ def test_a_run_routes_and_is_checked(cit: Cit, run: Path) -> None:
     assert " ms among 22 models" in found["decision"]["found"]
     done = cit("demo", "--checkpoint", str(run), "--json")
     assert done.exit_code == 0, done.stderr
-    assert len(json.loads(done.stdout)[0]["scores"]) == 9
+    assert len(json.loads(done.stdout)[0]["scores"]) == len(DEFAULT_ZOO)
     assert name != load_scorer("mini").name
 
 

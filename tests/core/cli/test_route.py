@@ -497,7 +497,7 @@ def test_with_a_store_its_candidates_are_chosen_among(cit):
         cit("route", "Why is the sky blue?", "--models", ",".join(models), "--json", open_router=None).stdout
     )
     # the store has no texts, from which the catalogue's evidence learnt how hard a question is
-    assert stored["scores"] == pytest.approx(shipped["scores"], abs=0.1)
+    assert stored["scores"] == pytest.approx(shipped["scores"], abs=0.15)
     assert list(stored["scores"]) == list(shipped["scores"])
     assert Path("zoo.db").read_bytes() == before, "routing writes nothing"
 

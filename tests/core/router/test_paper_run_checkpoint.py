@@ -14,6 +14,7 @@ import pytest
 from tiny_paper import TEXTS, save_run, zoo
 
 from cit_core import Candidate, CapabilityStore, Item, Outcome, Router, Task, load_scorer
+from cit_core.catalogue import catalogue_candidates
 from cit_core.errors import CheckpointError
 from cit_core.evidence import EvidenceScorer
 from cit_core.paper.scorer import PaperScorer
@@ -47,13 +48,15 @@ def test_a_run_is_scored_by_its_network_and_compared_by_the_vectors_of_mini(run:
 
 
 def test_a_router_opens_it_with_the_catalogues_evidence_and_opens_again_from_its_config(run: Path, scorer: Any) -> None:
-    router = Router.from_pretrained(run)
+    router = Router.from_pretrained(run, models=[candidate.id for candidate in catalogue_candidates()])
     assert isinstance(router.scorer, EvidenceScorer)
     decision = router.route("Solve the algebra proof.")
     assert decision.scorer == f"{scorer.name}+evidence"
     again = router_from_config(router_to_config(router)).route("Solve the algebra proof.")
     assert again.scores == pytest.approx(dict(decision.scores))
-    plain = Router.from_pretrained(run, evidence=False).route("Solve the algebra proof.")
+    plain = Router.from_pretrained(run, models=[c.id for c in router.candidates], evidence=False).route(
+        "Solve the algebra proof."
+    )
     ids = [capability.candidate.id for capability in router.capabilities]
     expected = scorer.score(["Solve the algebra proof."], router.capabilities)[0]
     assert dict(plain.scores) == pytest.approx(dict(zip(ids, expected, strict=True)))
