@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,14 @@ class OfflineRun(NamedTuple):
 
 
 def read_offline_run(folder: Path) -> OfflineRun:
-    """Read the one `run-*.wandb` of a folder."""
+    """Read the one `run-*.wandb` of a folder, once it has ended: another process of wandb's writes it."""
+    ends = time.monotonic() + 60.0
+    while (found := _read(folder)).exit_code is None and time.monotonic() < ends:
+        time.sleep(0.2)
+    return found
+
+
+def _read(folder: Path) -> OfflineRun:
     from wandb.proto.wandb_internal_pb2 import Record
 
     (path,) = folder.glob("run-*.wandb")
