@@ -40,7 +40,7 @@ DECIMALS = 9
 """Decimals of an accuracy: far above what the order of a sum can change, far below what can be measured."""
 ADAPTIVE = "aptitude-adaptive:"
 """Begin of the sources of adaptive tests. Their questions are no fair draw of a task's: what counts in a capability is
-the accuracy that such a test estimates, kept as a setting of the store."""
+the accuracy that such a test estimates, kept as a setting of the store, unless more questions were asked otherwise."""
 ASKED = "asked:"
 """Prefix of the ids of items that only feedback knows."""
 UNCACHED = {"compiled_cache": None}
@@ -166,9 +166,8 @@ def read_capabilities(
         results[candidate][reported[task].id] = (before + total, already + count)
     keys, ids = {candidate.id: key for key, candidate in wanted.items()}, {task.id for task in reported.values()}
     for id_, task_id, accuracy, count in _estimates(connection, suite):
-        if id_ in keys and task_id in ids:
-            before, already = results[keys[id_]].get(task_id, (0.0, 0))
-            results[keys[id_]][task_id] = (before + accuracy * count, already + count)
+        if id_ in keys and task_id in ids and count > results[keys[id_]].get(task_id, (0.0, 0))[1]:
+            results[keys[id_]][task_id] = (accuracy * count, count)
     usage = _usage(connection, candidate_key)
     return [
         capability_from_results(

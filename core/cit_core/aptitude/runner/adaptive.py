@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from cit_core.calibration import sigmoid
 from cit_core.catalogue import core_responses, core_suite
 from cit_core.evidence.effects import fit_effects
+from cit_core.evidence.parts import TASK_RIDGE
 from cit_core.records import Item
 from cit_core.store import CapabilityStore
 
@@ -30,18 +31,18 @@ FEW_MODELS = 3
 """Other models from which on the spreads are fitted."""
 SPREAD, LEAST_SPREAD, WAY, LEAST_WAY = 1.5, 0.3, 0.5, 0.05
 """Standard deviations in log-odds where they are not fitted, and the lowest ones that are."""
-WAY_RIDGE = 5.0
 STEPS = 20
+"""Newton steps at most; a step below 1e-6 ends them."""
 
 Array = NDArray[np.float64]
 
 
 class Estimated(NamedTuple):
-    """Accuracy of a task, as estimated."""
+    """Accuracy of a model on all questions of a task, as estimated."""
 
     accuracy: float
     questions: int
-    """Number of randomly drawn questions that would tell as much."""
+    """Number of questions that were asked."""
 
 
 class AdaptiveTest:
@@ -126,18 +127,12 @@ class AdaptiveTest:
         return float(np.sqrt(gradient_F @ np.linalg.solve(self._curve_FF(known_I, slope_I), gradient_F)))
 
     def estimates(self) -> Mapping[str, Estimated]:
-        """Return every task with an answer, with its accuracy on all its questions."""
+        """Return every task with an answer, with the accuracy on all its questions."""
         known_I = ~np.isnan(self._answer_I)
-        p_I, slope_I = self._probabilities()
-        accuracy_T = self._mean_TI @ np.where(known_I, self._answer_I, p_I)
-        gradient_TF = self._gradient_TF(slope_I)
-        covariance_FF = np.linalg.inv(self._curve_FF(known_I, slope_I))
-        variance_T = ((gradient_TF @ covariance_FF) * gradient_TF).sum(axis=1)
-        size_T, asked_T = np.bincount(self._task_I), np.bincount(self._task_I, known_I)
-        alike_T = np.clip(accuracy_T * (1.0 - accuracy_T) / np.maximum(variance_T, 1e-9), asked_T, size_T)
+        accuracy_T = self._mean_TI @ np.where(known_I, self._answer_I, self._probabilities()[0])
+        asked_T = np.bincount(self._task_I, known_I)
         return {
-            str(self._tasks[at]): Estimated(float(accuracy_T[at]), max(1, round(float(alike_T[at]))))
-            for at in np.flatnonzero(asked_T)
+            str(self._tasks[at]): Estimated(float(accuracy_T[at]), int(asked_T[at])) for at in np.flatnonzero(asked_T)
         }
 
     def _probabilities(self) -> tuple[Array, Array]:
@@ -178,5 +173,5 @@ def _reference(correct_IM: Array, task_I: NDArray[np.intp]) -> tuple[Array, floa
     tasks = np.arange(task_I.max() + 1)
     residual_TM = np.stack([effects.residual_IK[task_I == task].sum(axis=0) for task in tasks])
     weight_TM = np.stack([effects.weight_IK[task_I == task].sum(axis=0) for task in tasks])
-    way = float(np.sqrt(np.mean((residual_TM / (weight_TM + WAY_RIDGE)) ** 2)))
+    way = float(np.sqrt(np.mean((residual_TM / (weight_TM + TASK_RIDGE)) ** 2)))
     return base_I, max(float(effects.theta_K.std()), LEAST_SPREAD), max(way, LEAST_WAY)

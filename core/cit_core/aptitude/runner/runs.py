@@ -120,7 +120,7 @@ class RunReport:
     """(Item, reason) of each item that this run could not answer."""
     tasks: Mapping[str, Tally]
     """Result of every task that has an answer, earlier runs included. Of an adaptive test they are estimates for all of
-    a task's items, with the number of random ones that would tell as much."""
+    a task's items, with the number of those that were asked."""
     cost_usd: float
     """Cost of this test, earlier runs included; an answer without a known price counts 0."""
     retries: int
