@@ -7,6 +7,8 @@ does not fit is counted and left out. Of a query its hash is kept, its text only
 from __future__ import annotations
 
 import atexit
+import base64
+import glob
 import json
 import logging
 import os
@@ -17,15 +19,19 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cit_core.errors import CITError, InvalidInput
 from cit_core.fork import renew_after_fork
 from cit_core.messages import shown
 from cit_core.records import Decision, content_digest
+from cit_core.router.feedback import LONGEST_TEXT
+from cit_core.router.query import whole_characters
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -40,8 +46,6 @@ FORMAT = 1
 LINGER_S = 0.5
 """Time for which the thread waits for more records [s]."""
 BATCH = 500
-LONGEST_TEXT = 20_000
-"""Characters of a text that are kept, where texts are."""
 CELLS = 4
 """Random planes that tell regions of queries apart; 16 regions."""
 STALE_S = 60.0
@@ -111,12 +115,12 @@ class DecisionLog:
             ],
         }
         if self.texts:
-            record["text"] = text[:LONGEST_TEXT]
+            record["text"] = whole_characters(text[:LONGEST_TEXT])
         self._put("decision", record)
 
     def feedback(self, decision: str, model: str, correct: float) -> None:
         """Write how well a model answered, 0 to 1."""
-        self._put("feedback", {"decision": decision, "model": model, "correct": correct})
+        self._put("feedback", {"decision": decision, "model": model, "correct": float(correct)})
 
     def signal(self, decision: str, signal: str) -> None:
         """Write an implicit signal about the answer to a decision.
@@ -130,7 +134,8 @@ class DecisionLog:
 
     def usage(self, decision: str, model: str, cost_usd: float | None, latency_s: float | None) -> None:
         """Write what an answer cost and how long it took."""
-        self._put("usage", {"decision": decision, "model": model, "cost_usd": cost_usd, "latency_s": latency_s})
+        cost, took = (None if number is None else float(number) for number in (cost_usd, latency_s))
+        self._put("usage", {"decision": decision, "model": model, "cost_usd": cost, "latency_s": took})
 
     def shadow(self, decision: str, model: str, reference: str, score: float, cost_usd: float | None) -> None:
         """Write how an answer did beside the reference model's: 1 better, 0.5 as good, 0 worse."""
@@ -153,8 +158,16 @@ class DecisionLog:
                 self.dropped += 1
                 return
             self._unwritten += 1
-        if self._working.acquire(blocking=False):
-            threading.Thread(target=self._work, name="cit-decision-log", daemon=True).start()
+        self._start()
+
+    def _start(self) -> None:
+        """Start the thread if there is none; where none can be started, the records wait for the next one."""
+        working = self._working
+        if working.acquire(blocking=False):
+            try:
+                threading.Thread(target=self._work, name="cit-decision-log", daemon=True).start()
+            except RuntimeError:  # too many threads, or the interpreter ends
+                working.release()
 
     def _work(self) -> None:
         working = self._working
@@ -166,8 +179,8 @@ class DecisionLog:
                     self._idle.notify_all()
         finally:
             working.release()
-        if not self._queue.empty() and self._working.acquire(blocking=False):  # came after the last look
-            threading.Thread(target=self._work, name="cit-decision-log", daemon=True).start()
+        if not self._queue.empty():  # came after the last look
+            self._start()
 
     def _collect(self) -> list[dict[str, Any]]:
         batch: list[dict[str, Any]] = []
@@ -178,7 +191,7 @@ class DecisionLog:
         return batch
 
     def _write(self, batch: Iterable[Mapping[str, Any]]) -> None:
-        lines = [json.dumps(record, ensure_ascii=False) for record in batch]
+        lines = [json.dumps(record, ensure_ascii=False, default=str) for record in batch]  # a line never fails others'
         try:
             if isinstance(self.target, Path):
                 _append(self.target, lines)
@@ -194,11 +207,17 @@ class DecisionLog:
                 logger.warning("decisions are not logged: %s", reason)
 
 
+def _kind(given: object) -> str:
+    """Return what stands for an object that is no JSON: one bad record costs no other, and no object is shown."""
+    return type(given).__name__
+
+
 def as_log(given: object, store: CapabilityStore | None = None) -> DecisionLog | None:
-    """Return a log, whether it came as one, as the path of a file, as a store, or as `store` for the router's own.
+    """Return a log, whether it came as one, as a file's path, a store or its address, or `store` for the router's own.
 
     Raises:
         InvalidInput: If it is none of these.
+        StoreError: If a store cannot be opened.
     """
     if given is None or isinstance(given, DecisionLog):
         return given
@@ -206,6 +225,10 @@ def as_log(given: object, store: CapabilityStore | None = None) -> DecisionLog |
         if store is None:
             raise InvalidInput("log is 'store', and this router is of none; name a file, decisions.jsonl")
         return DecisionLog(store)
+    if isinstance(given, str) and "://" in given:
+        from cit_core.router.loading import open_store
+
+        return DecisionLog(open_store(given, create=True))
     if isinstance(given, str | Path) or hasattr(given, "add_log"):
         return DecisionLog(given)  # type: ignore[arg-type]
     raise InvalidInput(
@@ -230,7 +253,7 @@ def read_log(source: str | Path | CapabilityStore) -> Iterator[dict[str, Any]]:
 
 
 def _file_lines(path: Path) -> Iterator[str]:
-    rotated = [one for one in path.parent.glob(f"{path.name}.*") if one.suffix[1:].isdigit()]
+    rotated = [one for one in path.parent.glob(f"{glob.escape(path.name)}.*") if one.suffix[1:].isdigit()]
     files = [*sorted(rotated, key=lambda one: -int(one.suffix[1:])), path]
     found = [file for file in files if file.is_file()]
     if not found:
@@ -253,7 +276,10 @@ def _append(path: Path, lines: Iterable[str]) -> None:
 
 def _rotate(path: Path, max_bytes: int, files: int) -> None:
     """Move a file that is full out of the way; one process does it, the others go on."""
-    if path.stat().st_size < max_bytes:
+    try:
+        if path.stat().st_size < max_bytes:
+            return
+    except FileNotFoundError:  # another process has just moved it
         return
     lock = path.with_name(f".{path.name}.rotating")
     try:
@@ -277,11 +303,14 @@ def _region(decision: Decision) -> int | None:
     """Return the region of a query's vector by random planes: enough to see drift, not what was asked."""
     if decision.query is None or decision.query.vector is None:
         return None
-    import base64
-
     vector_D = np.frombuffer(base64.b64decode(decision.query.vector), dtype="<f2").astype(np.float64)
-    planes_CD = np.random.default_rng(0).normal(size=(CELLS, len(vector_D)))
-    return int((planes_CD @ vector_D > 0.0) @ (1 << np.arange(CELLS)))
+    return int((_planes(len(vector_D)) @ vector_D > 0.0) @ (1 << np.arange(CELLS)))
+
+
+@lru_cache(4)
+def _planes(width: int) -> NDArray[np.float64]:
+    planes_CD: NDArray[np.float64] = np.random.default_rng(0).normal(size=(CELLS, width))
+    return planes_CD
 
 
 def _flush(reference: weakref.ref[DecisionLog]) -> None:

@@ -109,14 +109,21 @@ class Shadow:
                 self.passed_over += 1
                 return False
             self._unfinished += 1
-        if self._working.acquire(blocking=False):
-            threading.Thread(target=self._work, name="cit-shadow", daemon=True).start()
+        self._start()
         return True
 
     def flush(self, timeout_s: float = 60.0) -> bool:
         """Wait until all that was taken is compared; return whether it is."""
         with self._idle:
             return self._idle.wait_for(lambda: not self._unfinished, timeout_s)
+
+    def _start(self) -> None:
+        working = self._working
+        if working.acquire(blocking=False):
+            try:
+                threading.Thread(target=self._work, name="cit-shadow", daemon=True).start()
+            except RuntimeError:  # too many threads, or the interpreter ends: the next answer starts one
+                working.release()
 
     def _work(self) -> None:
         working = self._working
@@ -126,8 +133,8 @@ class Shadow:
                     self._compare(self._queue.get(timeout=LINGER_S))
         finally:
             working.release()
-        if not self._queue.empty() and self._working.acquire(blocking=False):  # came after the last look
-            threading.Thread(target=self._work, name="cit-shadow", daemon=True).start()
+        if not self._queue.empty():  # came after the last look
+            self._start()
 
     def _compare(self, one: _Waiting) -> None:
         score = None

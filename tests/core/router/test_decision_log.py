@@ -6,12 +6,17 @@ import json
 import logging
 import os
 import pickle
+import threading
+from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
 from logs import router, write_log
 
 from cit_core.errors import InvalidInput, StoreError
+from cit_core.router import decision_log
 from cit_core.router.decision_log import DecisionLog, as_log, read_log
 from cit_core.settings import read_settings
 from cit_core.store import CapabilityStore
@@ -102,6 +107,50 @@ def test_what_does_not_fit_is_counted() -> None:
     assert log.dropped == 4
 
 
+def test_numbers_of_other_kinds_and_half_characters_cost_no_record(tmp_path: Path, store: CapabilityStore) -> None:
+    for log in (DecisionLog(tmp_path / "log.jsonl", texts=True), DecisionLog(store, texts=True)):
+        opened = router(log=log)
+        decision = opened.route("easy \ud800")
+        opened.settle(decision, cost_usd=np.float32(0.5), latency_s=Decimal(2))  # type: ignore[arg-type]
+        log.signal(object(), "retried")  # type: ignore[arg-type]
+        assert log.flush()
+        first, second, _ = read_log(log.target)
+        assert first["text"] == "easy \ufffd"
+        assert (second["cost_usd"], second["latency_s"]) == (0.5, 2.0)
+        assert log.dropped == 0
+
+
+def test_a_file_that_another_process_has_just_moved_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log[1].jsonl"
+    append = decision_log._append
+
+    def moved(path: Path, lines: Iterable[str]) -> None:
+        append(path, lines)
+        path.replace(path.with_name(f"{path.name}.1"))
+
+    monkeypatch.setattr(decision_log, "_append", moved)
+    log = DecisionLog(path)
+    log.signal("a", "retried")
+    assert log.flush()
+    assert log.dropped == 0
+    assert len(list(read_log(path))) == 1
+
+
+def test_where_no_thread_can_start_no_call_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    log = DecisionLog(tmp_path / "log.jsonl")
+    with monkeypatch.context() as none_left:
+        none_left.setattr(threading.Thread, "start", refuse)
+        log.signal("a", "retried")
+    log.signal("b", "retried")
+    assert log.flush()
+    assert [record["decision"] for record in read_log(log.target)] == ["a", "b"]
+
+
 def test_a_damaged_line_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     write_log(path, 1)
@@ -117,6 +166,10 @@ def test_doors(tmp_path: Path) -> None:
     assert log is not None
     assert pickle.loads(pickle.dumps(log)).target == log.target
     other = router().with_options(log=log)
+    of_store = as_log(f"sqlite:///{tmp_path / 'log.db'}")
+    assert of_store is not None
+    assert isinstance(of_store.target, CapabilityStore)
+    of_store.target.close()
     assert other.log is log
     assert router().log is None
     with pytest.raises(InvalidInput, match="log is 'store', and this router is of none"):
