@@ -13,7 +13,8 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from cit_core.errors import CITError
@@ -59,8 +60,8 @@ class Spend(NamedTuple):
 class SpendBook(Protocol):
     """Keeps spend for all processes; a `CapabilityStore` is one."""
 
-    def add_spend(self, name: str, spends: Iterable[Spend], *, keep_from: int) -> None:
-        """Add to what is kept, and forget buckets before `keep_from`."""
+    def add_spend(self, name: str, spends: Iterable[Spend], *, keep_from: int | Mapping[str, int]) -> None:
+        """Add to what is kept, and forget buckets before `keep_from`: of all tenants, or each its own."""
         ...
 
     def spend(self, name: str, tenants: Iterable[str]) -> list[Spend]:
@@ -115,6 +116,8 @@ class BudgetPacer:
         self._time, self._draw = clock, draw
         self._recent = RecentQueries()
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
+        self._left: list[Spend] = []
+        """Unsent spend of tenants that were forgotten."""
         self._synced = clock()
         self._told = False
         self._renew_after_fork()
@@ -125,8 +128,9 @@ class BudgetPacer:
     def _renew_after_fork(self) -> None:
         self._lock = threading.Lock()
         self._syncing = threading.Lock()
+        self._left = []  # the parent's to send, as all that is unsent
         for account in self._accounts.values():
-            account.unsent.clear()  # the parent's to send
+            account.unsent.clear()
 
     def spent(self, tenant: str | None = None) -> float:
         """Return what the window that ends now has taken of the limit."""
@@ -191,8 +195,8 @@ class BudgetPacer:
             sent = self._take_unsent()
             try:
                 if sent:
-                    first = min(one.bucket for one in sent) - 2 * BUCKETS
-                    self._book.add_spend(self.goal.name, sent, keep_from=first)
+                    self._book.add_spend(self.goal.name, sent, keep_from=self._keep_from(sent))
+                    sent = []  # it is kept, whatever comes
                 with self._lock:
                     names = list(self._accounts)
                 kept = self._book.spend(self.goal.name, names)
@@ -217,7 +221,9 @@ class BudgetPacer:
                     self._tell(error)
         self._accounts.move_to_end(name)
         while len(self._accounts) > TENANTS:
-            self._accounts.popitem(last=False)
+            gone, forgotten = self._accounts.popitem(last=False)
+            self._left += [Spend(gone, bucket, *sums) for bucket, sums in forgotten.unsent.items()]
+            del self._left[:-TENANTS]
         return account
 
     def _aim(self, account: _Account) -> None:
@@ -251,11 +257,12 @@ class BudgetPacer:
 
     def _take_unsent(self) -> list[Spend]:
         with self._lock:
-            sent = [
+            sent = self._left + [
                 Spend(name, bucket, *sums)
                 for name, account in self._accounts.items()
                 for bucket, sums in account.unsent.items()
             ]
+            self._left = []
             for account in self._accounts.values():
                 account.unsent = {}
             return sent
@@ -267,11 +274,22 @@ class BudgetPacer:
                     sums = self._accounts[one.tenant].unsent.setdefault(one.bucket, [0.0, 0.0])
                     sums[0] += one.queries
                     sums[1] += one.amount
+                else:
+                    self._left.append(one)
+            del self._left[:-TENANTS]
 
     # -- details ------------------------------------------------------------------------------------------------------
 
     def _now(self, account: _Account) -> float:
         return account.clock if self.goal.window_s is None else self._time()
+
+    def _keep_from(self, sent: Iterable[Spend]) -> int | dict[str, int]:
+        """Return the first bucket that is still needed: one clock for all if it is time, each tenant's own if not."""
+        first: dict[str, int] = {}
+        for one in sent:
+            first[one.tenant] = min(first.get(one.tenant, one.bucket), one.bucket)
+        kept = {name: bucket - 2 * BUCKETS for name, bucket in first.items()}
+        return kept if self.goal.window_s is None else min(kept.values())
 
     def _name(self, tenant: str | None) -> str:
         return tenant or "" if self.goal.by_tenant else ""
@@ -286,10 +304,11 @@ class BudgetPacer:
 
     def _sync_soon(self) -> None:
         now = self._time()
-        if self._book is None or abs(now - self._synced) < SYNC_S:
+        if self._book is None or abs(now - self._synced) < SYNC_S or self._syncing.locked():
             return
         self._synced = now
-        threading.Thread(target=self.flush, name="cit-pacer", daemon=True).start()
+        with suppress(RuntimeError):  # too many threads, or the interpreter ends: the next time, or the flush at exit
+            threading.Thread(target=self.flush, name="cit-pacer", daemon=True).start()
 
 
 def _just(value: float, side: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -356,8 +356,8 @@ class CapabilityStore:
         with self._reading() as connection:
             return connection.scalar(query)
 
-    def add_spend(self, name: str, spends: Iterable[Spend], *, keep_from: int) -> None:
-        """Add to what a limit has taken (`cit_core.policy.BudgetPacer`), and forget buckets before `keep_from`."""
+    def add_spend(self, name: str, spends: Iterable[Spend], *, keep_from: int | Mapping[str, int]) -> None:
+        """Add to what a limit has taken, and forget buckets before `keep_from`; see `cit_core.policy.SpendBook`."""
         with self._connections.writing() as connection:
             add_spend(connection, name, spends, keep_from)
 

@@ -5,7 +5,7 @@ Neither is knowledge about candidates: writing it makes no version, and no snaps
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -17,8 +17,11 @@ from cit_core.store.schema import decision_log, spend
 __all__ = ["add_log", "add_spend", "read_log", "read_spend"]
 
 
-def add_spend(connection: Connection, name: str, spends: Iterable[Spend], keep_from: int) -> None:
-    """Add to the buckets of a limit, and remove those before `keep_from`. The connection has the writer's turn."""
+def add_spend(connection: Connection, name: str, spends: Iterable[Spend], keep_from: int | Mapping[str, int]) -> None:
+    """Add to the buckets of a limit, and remove those before `keep_from`: of all tenants, or each its own.
+
+    The connection has the writer's turn.
+    """
     table = spend.c
     this = (table.name == name, table.tenant == bindparam("of"), table.bucket == bindparam("at"))
     for one in spends:
@@ -30,7 +33,12 @@ def add_spend(connection: Connection, name: str, spends: Iterable[Spend], keep_f
         )
         if not changed.rowcount:
             connection.execute(insert(spend).values(name=name, **one._asdict()))
-    connection.execute(delete(spend).where(table.name == name, table.bucket < keep_from))
+    if isinstance(keep_from, Mapping):
+        for tenant, first in keep_from.items():
+            old = (table.name == name, table.tenant == tenant, table.bucket < first)
+            connection.execute(delete(spend).where(*old))
+    else:
+        connection.execute(delete(spend).where(table.name == name, table.bucket < keep_from))
 
 
 def read_spend(connection: Connection, name: str, tenants: Iterable[str]) -> list[Spend]:

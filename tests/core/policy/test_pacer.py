@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+import threading
 from collections.abc import Iterable
 from multiprocessing import get_context
 from pathlib import Path
@@ -200,7 +201,7 @@ class Broken:
 
     url = "broken"
 
-    def add_spend(self, name: str, spends: Iterable[Spend], *, keep_from: int) -> None:
+    def add_spend(self, name: str, spends: Iterable[Spend], *, keep_from: object) -> None:
         raise StoreError("gone")
 
     def spend(self, name: str, tenants: Iterable[str]) -> list[Spend]:
@@ -214,6 +215,82 @@ def test_a_store_that_fails_costs_no_decision(caplog: pytest.LogCaptureFixture) 
         paced.flush()
     assert paced.spent() == pytest.approx(0.15, rel=0.3)
     assert [record.message for record in caplog.records] == ["the spend of budget:3/1k is kept in memory alone: gone"]
+
+
+class Kept:
+    """A book in memory, which may fail to read or to write."""
+
+    url = "kept"
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self.fails = ""
+
+    def add_spend(self, name: str, spends: Iterable[Spend], *, keep_from: object) -> None:
+        if self.fails == "write":
+            raise StoreError("gone")
+        self.total += sum(one.amount for one in spends)
+
+    def spend(self, name: str, tenants: Iterable[str]) -> list[Spend]:
+        if self.fails == "read":
+            raise StoreError("gone")
+        return []
+
+
+def test_what_was_written_is_not_written_again_where_reading_fails() -> None:
+    book = Kept()
+    paced = pacer("budget:3/1k", book=book)
+    paced.charge("weak", 1.0, None)
+    book.fails = "read"
+    paced.flush()
+    book.fails = ""
+    paced.flush()
+    assert book.total == 1.0
+
+
+def test_spend_of_forgotten_tenants_is_sent() -> None:
+    book = Kept()
+    paced = pacer("budget:3/day/tenant", book=book, clock=lambda: 0.0)
+    for n in range(TENANTS + 10):
+        paced.charge("weak", 1.0, None, f"t{n}")
+    book.fails = "write"
+    paced.flush()
+    book.fails = ""
+    paced.flush()
+    assert book.total == TENANTS + 10
+
+
+def test_a_store_that_is_slow_gets_one_thread() -> None:
+    now, enter, leave = 0.0, threading.Semaphore(0), threading.Event()
+
+    class Slow(Kept):
+        def add_spend(self, name: str, spends: Iterable[Spend], *, keep_from: object) -> None:
+            enter.release()
+            assert leave.wait(30.0)
+
+    paced = pacer("budget:3/day", book=Slow(), clock=lambda: now)
+    for n in range(1, 20):
+        now = 10.0 * n
+        paced.charge("weak", 1.0, None)
+        if n == 1:
+            assert enter.acquire(timeout=30.0)
+    assert sum(thread.name == "cit-pacer" for thread in threading.enumerate()) == 1
+    leave.set()
+    paced.flush()
+
+
+def test_a_busy_tenant_takes_no_spend_from_a_quiet_one(store: CapabilityStore) -> None:
+    paced = BudgetPacer(goal("budget:3/1k/tenant"), store)
+    paced.charge("weak", 1.0, None, "quiet")
+    paced.flush()
+    for _ in range(4_000):
+        paced.charge("weak", 0.001, None, "busy")
+    paced.flush()
+    paced.charge("weak", 0.001, None, "busy")
+    paced.flush()
+    assert [one.amount for one in store.spend("budget:3/1k/tenant", ["quiet"])] == [1.0]
+    assert BudgetPacer(goal("budget:3/1k/tenant"), store).spent("quiet") == 1.0
+    assert len(store.spend("budget:3/1k/tenant", ["busy"])) <= 3 * BUCKETS
 
 
 # -- in a router ------------------------------------------------------------------------------------------------------
