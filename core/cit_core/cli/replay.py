@@ -71,7 +71,7 @@ def _anew(router: Router, logged: Sequence[Logged]) -> dict[str, Decision]:
     found: dict[str, Decision] = {}
     for start in range(0, len(texts), CHUNK):
         part = texts[start : start + CHUNK]
-        decided = router.route_many([one.text for one in part])
+        decided = router.route_many([one.text for one in part], policy="best")  # no limit pays for what is replayed
         found |= {one.id: decision for one, decision in zip(part, decided, strict=True)}
     return found
 

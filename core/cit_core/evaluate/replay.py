@@ -14,8 +14,8 @@ from cit_core.errors import InvalidInput, NoCandidate
 from cit_core.evaluate.log_records import Logged
 from cit_core.evaluate.metrics import Interval, mean_interval
 from cit_core.evaluate.off_policy import OffPolicy, off_policy
-from cit_core.policy import BudgetPacer, Goal, Policy, rank
-from cit_core.records import Decision, Ranked
+from cit_core.policy import BudgetPacer, Goal, Policy, Scored, rank
+from cit_core.records import Candidate, Decision, Ranked
 
 __all__ = ["Replay", "Replayed", "replay"]
 
@@ -68,7 +68,7 @@ def replay(logged: Sequence[Logged], policy: Policy, anew: Mapping[str, Decision
     Args:
         logged: The log.
         policy: The other policy; a limit is paced by the times of the log.
-        anew: Decisions of another zoo by the id of the logged one, in place of what was logged.
+        anew: Decisions of another zoo by the id of the logged one: the policy chooses among their candidates.
 
     Raises:
         InvalidInput: If there is nothing to compare.
@@ -76,7 +76,7 @@ def replay(logged: Sequence[Logged], policy: Policy, anew: Mapping[str, Decision
     free = [one for one in logged if one.by in OWN_CHOICES and (anew is None or one.id in anew)]
     if not free:
         raise InvalidInput("the log holds no decision of a policy; route with Router(log=...) first")
-    done = _decided(free, anew) if anew is not None else _chosen(free, policy)
+    done = _chosen(free, policy, anew)
     pairs = [(one, other) for one, other in zip(free, done, strict=True) if other is not None]
     if not pairs:
         raise InvalidInput(f"policy {policy.name} leaves no candidate on any query of the log; are prices known?")
@@ -103,33 +103,38 @@ def replay(logged: Sequence[Logged], policy: Policy, anew: Mapping[str, Decision
     )
 
 
-def _chosen(free: Sequence[Logged], policy: Policy) -> list[Replayed | None]:
-    """Choose anew among the logged candidates, at the times of the log."""
+def _chosen(free: Sequence[Logged], policy: Policy, anew: Mapping[str, Decision] | None) -> list[Replayed | None]:
+    """Choose anew among the logged candidates, or those of another zoo, at the times of the log."""
     now = free[0].when_s
     goal = policy if isinstance(policy, Goal) else None
     pacer = None if goal is None else BudgetPacer(goal, clock=lambda: now, draw=random.Random(0).random)  # noqa: S311
     done: list[Replayed | None] = []
     for one in free:
         now = one.when_s
+        candidates = one.scored if anew is None else _scored(anew[one.id])
         moment: Policy = policy
-        share = 1.0
-        left = [scored for scored in one.scored if scored.cost is not None or not policy.needs_prices]
+        share, other = 1.0, None
+        left = [scored for scored in candidates if scored.cost is not None or not policy.needs_prices]
         if pacer is not None and left:
-            moment, share, _ = pacer.of_query(left, one.tenant)
+            moment, share, other = pacer.of_query(left, one.tenant)
         try:
-            chosen = rank(one.scored, moment, {})[0][0]
+            chosen = rank(candidates, moment, {})[0][0]
         except NoCandidate:
             done.append(None)
             continue
         if pacer is not None:
             pacer.charge(chosen.model, chosen.expected_cost_usd, chosen.expected_latency_s, one.tenant)
-        done.append(Replayed(chosen, share if chosen.model == one.model else 1.0 - share))
+        target = share * (chosen.model == one.model)
+        if other is not None:
+            target += (1.0 - share) * (rank(candidates, other, {})[0][0].model == one.model)
+        done.append(Replayed(chosen, target))
     return done
 
 
-def _decided(free: Sequence[Logged], anew: Mapping[str, Decision]) -> list[Replayed | None]:
+def _scored(decision: Decision) -> list[Scored]:
     return [
-        Replayed(decision.ranking[0], float(decision.model == one.model)) for one in free for decision in [anew[one.id]]
+        Scored(Candidate(id=one.model), one.probability, one.expected_cost_usd, one.expected_latency_s)
+        for one in decision.ranking
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from logs import ZOO, chance, write_log
 
+from cit_core.policy import Goal, pacer_of, parse_policy
 from cit_core.router import FakeScorer, Router
 
 
@@ -48,6 +49,12 @@ def test_a_replay_of_a_policy_and_of_other_models(cit: Callable[..., Any], log: 
 
     other = cit("replay", "--log", log, "--models", "small", "--json", open_router=opened)
     assert json.loads(other.stdout)["shares"] == {"small": 1.0}
+
+    limit = parse_policy("budget:0.77/day")
+    assert isinstance(limit, Goal)
+    paced = cit("replay", "--log", log, "--models", "small", "--policy", limit.name, "--json", open_router=opened)
+    assert json.loads(paced.stdout)["policy"] == limit.name
+    assert pacer_of(limit).spent() == 0.0, "what is replayed is not paid for"
 
 
 def test_what_is_refused(cit: Callable[..., Any], tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from logs import LARGE, SMALL, TRUTH, router, write_log
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.log_records import Logged, read_logged
 from cit_core.evaluate.replay import replay
-from cit_core.policy import Best, CostAware, parse_policy
+from cit_core.policy import Best, CostAware, Scored, parse_policy
+from cit_core.records import Candidate
 from cit_core.router.decision_log import read_log
 
 
@@ -48,6 +49,26 @@ def test_another_zoo(tmp_path: Path) -> None:
         found.shares[LARGE] * (TRUTH["easy", LARGE] + TRUTH["hard", LARGE]) / 2, abs=0.05
     )
     assert SMALL not in found.shares
+
+
+def test_another_zoo_is_paced_by_the_times_of_the_log_too(tmp_path: Path) -> None:
+    records = logged(tmp_path / "log.jsonl", queries=400, texts=True)
+    decided = router("best").route_many([one.text for one in records])
+    found = replay(records, parse_policy("budget:1/1k"), {one.id: d for one, d in zip(records, decided, strict=True)})
+    assert found.cost_usd is not None
+    assert found.cost_usd.mean == pytest.approx(0.001, rel=0.06)
+
+
+def test_a_choice_that_a_limit_would_never_make_has_no_chance_under_it() -> None:
+    """Chance tells `cheap` from `good` at the multiplier; `logged` is neither, so the log says nothing of the limit."""
+    zoo = (("logged", 0.1, 0.02), ("cheap", 0.5, 0.0), ("good", 0.9, 0.002))
+    scored = tuple(Scored(Candidate(id=id_), p, usd) for id_, p, usd in zoo)
+    records = [
+        Logged(str(n), float(n), "logged", "policy", 1.0, "best", "d", 5, scored, correct=1.0) for n in range(200)
+    ]
+    found = replay(records, parse_policy("budget:1/1k"))
+    assert set(found.shares) == {"cheap", "good"}
+    assert found.off_policy.matched == 0
 
 
 def test_an_empty_log() -> None:
