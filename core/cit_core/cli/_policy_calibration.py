@@ -48,6 +48,8 @@ def calibrate_file(
     """Calibrate a policy on a file of queries, print what to expect of it, and write the policy file and the curve."""
     from cit_core.evaluate.frontier import calibrate_policy, curve_figure
 
+    if target is not None and target.suffix not in (".json", ".toml"):
+        raise InvalidInput(f"--output {target} must end in .json or .toml")
     outlook = _outlook(router, source)
     found = calibrate_policy(outlook, policy)
     told = _told(outlook, found)
@@ -102,8 +104,6 @@ def _told(outlook: Outlook, found: Calibrated) -> dict[str, Any]:
 def _policy_file(target: Path, told: Mapping[str, Any]) -> str:
     if target.suffix == ".json":
         return json.dumps(told, indent=2) + "\n"
-    if target.suffix != ".toml":
-        raise InvalidInput(f"--output {target} must end in .json or .toml")
     lines = []
     for name, value in told.items():
         if isinstance(value, dict):

@@ -127,7 +127,8 @@ def outlook_of(decisions: Sequence[Decision], labels: Sequence[Mapping[str, floa
     given = [label for _, label in both]
     for label in given:
         for id_ in label.keys() - known:
-            raise InvalidInput(f"a label is of {shown(id_)}, which is no candidate; closest: {closest(id_, known)}")
+            near = ", ".join(closest(id_, known))
+            raise InvalidInput(f"a label is of {shown(id_)}, which is no candidate; closest: {near}")
     return Outlook(
         tuple(ids),
         np.array([[row[id_].probability for id_ in ids] for row in rows]),

@@ -16,7 +16,9 @@ from cit_core.evaluate.cost_metrics import Curve, cost_at_quality
 from cit_core.evaluate.log_records import Logged
 from cit_core.evaluate.metrics import Interval, bootstrap, calibration_error, mean_interval, ratio_interval
 from cit_core.evaluate.off_policy import off_policy
+from cit_core.evaluate.replay import OWN_CHOICES
 from cit_core.evaluate.results import Cell, Column, Figure, Series, Table
+from cit_core.router.decision_log import SIGNALS
 
 __all__ = ["Report", "population_stability", "report_on"]
 
@@ -132,7 +134,7 @@ def _quality(ordered: Sequence[Logged]) -> dict[str, Interval | float]:
         found["feedback"] = mean_interval(correct_N)
         found["promised"] = mean_interval(chance_N)
         found["calibration_error"] = calibration_error(chance_N, correct_N)
-        free = [one for one in rated if one.by in ("policy", "exploration")]
+        free = [one for one in rated if one.by in OWN_CHOICES]
         if any(one.propensity < 1.0 for one in free):
             estimate = off_policy(
                 np.array([float(one.correct or 0.0) for one in free]),
@@ -147,7 +149,7 @@ def _quality(ordered: Sequence[Logged]) -> dict[str, Interval | float]:
     if len(compared) > 1:
         found["shadow"] = mean_interval(np.array([float(one.shadow or 0.0) for one in compared]))
     found["explored"] = sum(one.by == "exploration" for one in ordered) / len(ordered)
-    for signal in ("retried", "aborted", "switched"):
+    for signal in SIGNALS:
         found[signal] = sum(signal in one.signals for one in ordered) / len(ordered)
     return found
 
@@ -161,8 +163,12 @@ def population_stability(before: Array, after: Array, bins: int = BINS) -> float
     Below 0.1 nothing has changed, from 0.25 on the distribution is another one. Half a count is added to each bin.
     """
     edges = np.unique(np.quantile(before, np.linspace(0.0, 1.0, bins + 1)[1:-1]))
-    p = np.bincount(np.searchsorted(edges, before, side="right"), minlength=len(edges) + 1) + 0.5
-    q = np.bincount(np.searchsorted(edges, after, side="right"), minlength=len(edges) + 1) + 0.5
+    places = (np.searchsorted(edges, values, side="right") for values in (before, after))
+    return _stability(*(np.bincount(place, minlength=len(edges) + 1) for place in places))
+
+
+def _stability(before: NDArray[np.intp], after: NDArray[np.intp]) -> float:
+    p, q = before + 0.5, after + 0.5
     p, q = p / p.sum(), q / q.sum()
     return float(((q - p) * np.log(q / p)).sum())
 
@@ -192,10 +198,7 @@ def _drift(ordered: Sequence[Logged]) -> dict[str, float]:
 def _of_kinds(kinds: Sequence[str], cut: int) -> float:
     places = {kind: place for place, kind in enumerate(sorted(set(kinds)))}
     numbers = np.array([places[kind] for kind in kinds])
-    p = np.bincount(numbers[:cut], minlength=len(places)) + 0.5
-    q = np.bincount(numbers[cut:], minlength=len(places)) + 0.5
-    p, q = p / p.sum(), q / q.sum()
-    return float(((q - p) * np.log(q / p)).sum())
+    return _stability(*(np.bincount(part, minlength=len(places)) for part in (numbers[:cut], numbers[cut:])))
 
 
 # -- what people read -------------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def test_a_budget_and_a_share_need_no_labels(cit: Callable[..., Any], queries: P
         (("--input", "x"), "go with --quality, --budget or --share"),
         (("--quality", "0.9", "--input", "absent"), "--input absent cannot be opened"),
         (("--budget", "3/day", "--input", "queries.jsonl"), "policy budget:3/day has no knob to calibrate"),
-        (("--quality", "0.9", "--input", "queries.jsonl", "--output", "p.txt"), "must end in .json or .toml"),
+        (("--quality", "0.9", "--input", "absent", "--output", "p.txt"), "must end in .json or .toml"),
     ],
 )
 def test_what_cannot_be_calibrated(cit: Callable[..., Any], queries: Path, options: tuple[str, ...], said: str) -> None:
