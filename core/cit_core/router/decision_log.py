@@ -191,7 +191,7 @@ class DecisionLog:
         return batch
 
     def _write(self, batch: Iterable[Mapping[str, Any]]) -> None:
-        lines = [json.dumps(record, ensure_ascii=False, default=str) for record in batch]  # a line never fails others'
+        lines = [json.dumps(record, ensure_ascii=False, default=_kind) for record in batch]
         try:
             if isinstance(self.target, Path):
                 _append(self.target, lines)
