@@ -17,26 +17,32 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.calibration import log_loss
+from cit_core.calibration import log_loss, sigmoid
 from cit_core.evidence.effects import Array, fit_effects
-from cit_core.evidence.left_out import Kinds, LeftOut, Parted, kinds
+from cit_core.evidence.left_out import Kinds, LeftOut, Parted, Targets, kinds
 from cit_core.evidence.parts import PARTS, Regression
 from cit_core.evidence.profiles import Profiles, profile_ways
 from cit_core.evidence.regression import Ridge
 from cit_core.evidence.stacking import ENOUGH, TRUSTED, fit_gate, fit_weights, way_scale
+from cit_core.evidence.task_classifier import TaskClassifier
 from cit_core.evidence.text_features import BUCKETS, COUNTS, TextFeatures
-from cit_core.outcomes import OutcomeMatrix
+from cit_core.outcomes import NO_TASK, OutcomeMatrix
 
 __all__ = ["Fitted", "NetworkReading", "Weights", "fit_evidence", "with_profiles"]
 
 EASINESS_RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0)
 WAY_RIDGES = (3.0, 10.0, 30.0, 100.0, 300.0)
+TASK_RIDGES = (3.0,)
+CLASSIFIED = 256
+"""Tasks that are told apart at most, those with most questions."""
 REGRESSED, WEIGHED = 20_000, 1_500
 """Questions that regressions, and weights, are fitted on at most."""
 FEWEST = 8
 """Questions from which on weights are fitted."""
 PROFILE_WAY = 1.0
 """Weight of the nearest profile tasks where there are too few questions to fit any."""
+OPEN = 20.0
+"""Log-odds of a gate that takes every question for one of a known kind."""
 FROM_WAY = 4
 """Parts from this one on are ways."""
 WORTH_READING = 0.002
@@ -83,6 +89,8 @@ class Fitted:
     """Number of questions on which the weights were fitted."""
     gain: tuple[float, float] = (0.0, 0.0)
     """Accuracy of routing above the plain level on questions left out, and its standard error."""
+    tasks: tuple[str, ...] = ()
+    """Tasks that are told apart."""
 
 
 def fit_evidence(
@@ -104,27 +112,28 @@ def fit_evidence(
     effects = whole.rows(slice(len(rows)))
     features, features_IF = _features(log)
     centre_F = features_IF.mean(axis=0) if len(rows) else np.zeros(features_IF.shape[1], np.float32)
-    centred_I = effects.easiness_I - (effects.easiness_I.mean() if len(rows) else 0.0)
-    targets_IT = np.column_stack([centred_I, effects.residual_IK]).astype(np.float32)
+    tasks = log.task_ids
+    task_I = _classified(log.task_I)
     if len(rows) < FEWEST:
-        flat = Regression(centre_F[:0], np.zeros((0, targets_IT.shape[1]), np.float32))
-        return Fitted(features, flat, _unfitted(), len(rows))
+        return Fitted(features, _flat(centre_F[:0], effects.residual_IK.shape[1]), _unfitted(), len(rows))
+    easiness_I1 = (effects.easiness_I - effects.easiness_I.mean()).astype(np.float32)[:, None]
+    of_task_IT = (task_I[:, None] == np.arange(len(tasks))).astype(np.float32)
+    targets = Targets(easiness_I1, effects.residual_IK.astype(np.float32), of_task_IT - of_task_IT.mean(axis=0))
     ridge = Ridge(features_IF - centre_F)
-    ridges = ridge.best(targets_IT[:, :1], EASINESS_RIDGES), ridge.best(targets_IT[:, 1:], WAY_RIDGES)
-    regression = Regression(
-        centre_F,
-        np.hstack([ridge.coefficients(targets_IT[:, :1], ridges[0]), ridge.coefficients(targets_IT[:, 1:], ridges[1])]),
-    )
+    ridges = Targets(*(ridge.best(*of) for of in zip(targets, (EASINESS_RIDGES, WAY_RIDGES, TASK_RIDGES), strict=True)))
     chosen_S = _chosen(rows, network, draw)
-    profile_IK = profile_ways(np.asarray(log.vectors_ID, np.float32), profiles, whole.rows(slice(len(rows), None)))
-    parted = Parted(log, effects, ridge, targets_IT, ridges, profile_IK, chosen_S, seed)
+    vectors_ID = np.asarray(log.vectors_ID, np.float32)
+    profile_IK = profile_ways(vectors_ID, profiles, whole.rows(slice(len(rows), None)))
+    parted = Parted(vectors_ID, task_I, effects, ridge, targets, ridges, profile_IK, chosen_S, seed)
+    easy_F1, way_FK, task_FT = map(ridge.coefficients, targets, ridges)
+    regression = Regression(centre_F, np.hstack([easy_F1, way_FK]), task_FT, parted.classifier())
     of_log = kinds(log, seed)
     known, new = parted.questions(), parted.kinds(of_log.group_I)
     correct_SK = log.correct_IK[chosen_S].astype(np.float64)
     weights, gain = _weighed(effects.level_K, correct_SK, known, new, of_log.rows(chosen_S))
     if network is not None:
         weights = _with_network(weights, effects.level_K, correct_SK, known, rows[chosen_S], network)
-    return Fitted(features, regression, weights, len(chosen_S), gain)
+    return Fitted(features, regression, weights, len(chosen_S), gain, tasks)
 
 
 def with_profiles(
@@ -154,6 +163,19 @@ def _chosen(rows: NDArray[np.intp], network: NetworkReading | None, draw: np.ran
     return np.sort(order[:WEIGHED])
 
 
+def _classified(task_I: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Return the tasks, NO_TASK in place of the rarest where there are too many to tell apart."""
+    count_T = np.bincount(task_I[task_I != NO_TASK])
+    rare = np.argsort(-count_T, kind="stable")[CLASSIFIED:]
+    return np.where(np.isin(task_I, rare), NO_TASK, task_I)
+
+
+def _flat(centre_F: Floats, candidates: int) -> Regression:
+    nothing = np.zeros((0, 0), np.float32)
+    classifier = TaskClassifier.fit(nothing, np.zeros(0, np.int64), 0)
+    return Regression(centre_F, np.zeros((0, 1 + candidates), np.float32), nothing, classifier)
+
+
 def _unfitted() -> Weights:
     only_profiles = np.zeros(len(PARTS))
     only_profiles[-1] = PROFILE_WAY
@@ -181,7 +203,14 @@ def _weighed(
                 weight_P[FROM_WAY:], gain = alike.scale, alike.gain
         found.append((weight_P, shift, gain))
     (known_P, shift, gain), (new_P, shift_of_new, _) = found
-    return Weights(known_P, new_P, (shift, shift_of_new), fit_gate(known.gate_SG, new.gate_SG)), gain
+    gate = fit_gate(known.gate_SG, new.gate_SG)
+    # ways of known kinds may serve a new kind too, where kinds are alike
+    weight_SP = new_P + sigmoid(gate[0] + new.gate_SG @ gate[1:])[:, None] * (known_P - new_P)
+    through_SK = base_SK + np.einsum("sp,psk->sk", weight_SP, new.parts_PSK)
+    held_SK = np.einsum("sp,psk->sk", known_P - weight_SP, new.parts_PSK)
+    if way_scale(through_SK, held_SK, correct_SK, of_log.kind_I, scales=(1.0,)).worth > 0.0:
+        gate = np.array([OPEN, *np.zeros(len(gate) - 1)])
+    return Weights(known_P, new_P, (shift, shift_of_new), gate), gain
 
 
 def _with_network(

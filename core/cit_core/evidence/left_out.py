@@ -5,7 +5,7 @@ Axes: I questions of the log, S of them on which weights are fitted, K candidate
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,10 @@ from cit_core.evidence.effects import Effects
 from cit_core.evidence.neighbours import Near, clusters
 from cit_core.evidence.parts import NEIGHBOURS, PARTS, Local, TaskEffects, by_neighbours, gate_features
 from cit_core.evidence.regression import Ridge
+from cit_core.evidence.task_classifier import TaskClassifier
 from cit_core.outcomes import NO_TASK, OutcomeMatrix
 
-__all__ = ["Kinds", "LeftOut", "Parted", "kinds"]
+__all__ = ["Kinds", "LeftOut", "Parted", "Targets", "kinds"]
 
 FOLDS = 5
 KINDS = 8
@@ -32,15 +33,24 @@ class LeftOut(NamedTuple):
     gate_SG: Floats
 
 
+class Targets(NamedTuple):
+    """What is regressed on the features of questions: of each the values, or the ridge, or the coefficients."""
+
+    easiness: Any
+    way: Any
+    task: Any
+
+
 class Parted:
     """A log with predictions for its questions from the others.
 
     Args:
-        log: I questions.
-        effects: Effects of these questions.
+        vectors_ID: Unit vectors of the questions.
+        task_I: Their tasks.
+        effects: Their effects.
         ridge: Ridge regression on their features.
-        targets_IT: Targets of the regression: centred easiness, and residuals of K candidates.
-        ridges: Penalty for the first column, and for the others.
+        targets: Of the regression: centred easiness (I, 1), residuals (I, K), and tasks (I, T), centred.
+        ridges: Penalty for each.
         profile_IK: Ways by the nearest profile tasks.
         chosen_S: Rows to predict.
         seed: Seed of the folds.
@@ -48,45 +58,45 @@ class Parted:
 
     def __init__(
         self,
-        log: OutcomeMatrix,
+        vectors_ID: Floats,
+        task_I: NDArray[np.integer],
         effects: Effects,
         ridge: Ridge,
-        targets_IT: Floats,
-        ridges: tuple[float, float],
+        targets: Targets,
+        ridges: Targets,
         profile_IK: Floats,
         chosen_S: NDArray[np.intp],
         seed: int,
     ) -> None:
-        self.log, self.effects, self.ridge, self.targets_IT, self.ridges = log, effects, ridge, targets_IT, ridges
+        self.task_I, self.effects, self.ridge, self.targets, self.ridges = task_I, effects, ridge, targets, ridges
         self.profile_SK, self.chosen_S = profile_IK[chosen_S], chosen_S
-        self.fold_I = np.random.default_rng(seed).permutation(len(targets_IT)) % FOLDS
-        self.tasks = int(log.task_I.max(initial=NO_TASK)) + 1
-        self.easiness_I = targets_IT[:, 0]
-        self.vectors_ID = np.asarray(log.vectors_ID, np.float32)
-        self.cosine_SI = self.vectors_ID[chosen_S] @ self.vectors_ID.T
+        self.fold_I = np.random.default_rng(seed).permutation(len(task_I)) % FOLDS
+        self.cosine_SI = vectors_ID[chosen_S] @ vectors_ID.T
         self.cosine_SI[np.arange(len(chosen_S)), chosen_S] = -1.0
+        self.regressed = Targets(*map(ridge.left_out, targets, ridges))
+
+    def classifier(self, kept_I: NDArray[np.bool_] | slice = slice(None)) -> TaskClassifier:
+        """Return a classifier of tasks that is fitted on some questions, by what others say of them."""
+        return TaskClassifier.fit(self.regressed.task[kept_I], self.task_I[kept_I], self.targets.task.shape[1])
 
     def questions(self) -> LeftOut:
         """Predict without the question itself: by the whole log, or by its fold where tasks are learned."""
-        easy, way = self.ridges
-        easiness_S = self.ridge.left_out(self.targets_IT[:, :1], easy)[self.chosen_S]
-        regressed = Local(easiness_S[:, 0], self.ridge.left_out(self.targets_IT[:, 1:], way)[self.chosen_S])
-        return self._together(regressed, self.fold_I, np.zeros((1, 1), bool))
+        return self._together(self.regressed, self.fold_I, np.zeros((1, 1), bool))
 
     def kinds(self, kind_I: NDArray[np.integer]) -> LeftOut:
         """Predict without all questions of its kind."""
         groups = [np.flatnonzero(kind_I == kind) for kind in np.unique(kind_I)]
-        easy, way = self.ridges
-        easiness_S = self.ridge.groups_left_out(self.targets_IT[:, :1], easy, groups)[self.chosen_S]
-        way_SK = self.ridge.groups_left_out(self.targets_IT[:, 1:], way, groups)[self.chosen_S]
+        regressed = [self.ridge.groups_left_out(*of, groups) for of in zip(self.targets, self.ridges, strict=True)]
         same_SI = kind_I[self.chosen_S][:, None] == kind_I[None]
-        return self._together(Local(easiness_S[:, 0], way_SK), kind_I, same_SI)
+        return self._together(Targets(*regressed), kind_I, same_SI)
 
-    def _together(self, regressed: Local, fold_I: NDArray[np.integer], hidden_SI: NDArray[np.bool_]) -> LeftOut:
-        by_task, margin_S = self._by_task(fold_I)
+    def _together(self, regressed: Targets, fold_I: NDArray[np.integer], hidden_SI: NDArray[np.bool_]) -> LeftOut:
+        easiness_I, way_IK, score_IT = regressed
+        by_task, margin_S = self._by_task(fold_I, score_IT)
         near = self._near(hidden_SI)
-        by_near = by_neighbours(near, self.easiness_I, self.effects.residual_IK, self.effects.weight_IK)
-        sources = (regressed, by_task, by_near)
+        effects = self.effects
+        by_near = by_neighbours(near, self.targets.easiness[:, 0], effects.residual_IK, effects.weight_IK)
+        sources = (Local(easiness_I[self.chosen_S, 0], way_IK[self.chosen_S]), by_task, by_near)
         shape = self.profile_SK.shape
         parts = [np.broadcast_to(self.effects.level_K - self.effects.level_K.mean(), shape)]
         parts += [np.broadcast_to(source.easiness_N[:, None], shape) for source in sources]
@@ -94,15 +104,15 @@ class Parted:
         assert len(parts) == len(PARTS)
         return LeftOut(np.stack(parts).astype(np.float32), gate_features(margin_S, near))
 
-    def _by_task(self, fold_I: NDArray[np.integer]) -> tuple[Local, Floats]:
+    def _by_task(self, fold_I: NDArray[np.integer], score_IT: Floats) -> tuple[Local, Floats]:
         fold_S, number = fold_I[self.chosen_S], self.effects.residual_IK.shape[1]
         easiness_S, margin_S = np.zeros(len(fold_S), np.float32), np.zeros(len(fold_S), np.float32)
         way_SK = np.zeros((len(fold_S), number), np.float32)
         for fold in np.unique(fold_S):
             kept_I = fold_I != fold
-            tasks = TaskEffects(self.vectors_ID[kept_I], self.log.task_I[kept_I], self.effects.rows(kept_I), self.tasks)
+            tasks = TaskEffects(self.task_I[kept_I], self.effects.rows(kept_I), score_IT.shape[1])
             rows = np.flatnonzero(fold_S == fold)
-            guess = tasks.classifier(self.vectors_ID[self.chosen_S[rows]])
+            guess = self.classifier(kept_I)(score_IT[self.chosen_S[rows]])
             easiness_S[rows], way_SK[rows] = tasks(guess)
             margin_S[rows] = guess.margin_N
         return Local(easiness_S, way_SK), margin_S

@@ -53,30 +53,32 @@ class Regression:
     centre_F: Floats
     coefficients_FT: Floats
     """Coefficients of easiness in the first column, of the candidates' ways in the others."""
+    tasks_FT: Floats
+    """Coefficients of being of each task."""
+    classifier: TaskClassifier
+    """Classifies by what the regression says of the tasks."""
 
-    def __call__(self, features_NF: Floats) -> Local:
+    def __call__(self, features_NF: Floats) -> tuple[Local, TaskGuess]:
         """Predict for N queries; nothing of them where nothing was fitted."""
         if not len(self.coefficients_FT):
             width = self.coefficients_FT.shape[1] - 1
-            return Local(np.zeros(len(features_NF), np.float32), np.zeros((len(features_NF), width), np.float32))
-        predicted_NT: Floats = np.asarray((features_NF - self.centre_F) @ self.coefficients_FT, np.float32)
-        return Local(predicted_NT[:, 0], predicted_NT[:, 1:])
+            nothing = Local(np.zeros(len(features_NF), np.float32), np.zeros((len(features_NF), width), np.float32))
+            return nothing, self.classifier(np.zeros((len(features_NF), 0), np.float32))
+        centred_NF = features_NF - self.centre_F
+        predicted_NT: Floats = np.asarray(centred_NF @ self.coefficients_FT, np.float32)
+        return Local(predicted_NT[:, 0], predicted_NT[:, 1:]), self.classifier(centred_NF @ self.tasks_FT)
 
 
 class TaskEffects:
-    """Easiness of tasks and candidates' ways with them, found by a classifier.
+    """Easiness of tasks and candidates' ways with them.
 
     Args:
-        vectors_ID: Unit vectors of the stored questions.
-        task_I: Task of each; NO_TASK where it has none.
+        task_I: Task of each stored question; NO_TASK where it has none.
         effects: Fitted effects of these questions.
         tasks: Number of tasks.
     """
 
-    def __init__(
-        self, vectors_ID: NDArray[np.floating], task_I: NDArray[np.integer], effects: Effects, tasks: int
-    ) -> None:
-        self.classifier = TaskClassifier(vectors_ID, task_I, tasks)
+    def __init__(self, task_I: NDArray[np.integer], effects: Effects, tasks: int) -> None:
         of_one = np.flatnonzero(task_I != NO_TASK)
         task_i = task_I[of_one]
         order = np.argsort(task_i, kind="stable")
@@ -118,4 +120,4 @@ def gate_features(margin_N: Floats, near: Near) -> Floats:
     """Return the gate's features, (N, 2): the classifier's margin, and the mean cosine of the ten nearest questions."""
     nearest_NJ = np.sort(near.cosine_NJ, axis=1)[:, -10:]
     nearness_N = nearest_NJ.mean(axis=1) if nearest_NJ.shape[1] else np.zeros(len(margin_N), np.float32)
-    return np.column_stack([margin_N / 10.0, 10.0 * nearness_N]).astype(np.float32)
+    return np.column_stack([np.arcsinh(margin_N), 10.0 * nearness_N]).astype(np.float32)

@@ -76,6 +76,8 @@ class Ridge:
 
     def best(self, target_IT: Floats, ridges: Sequence[float]) -> float:
         """Return the ridge with the least squared error on questions left out."""
+        if len(ridges) == 1:
+            return ridges[0]
         return min(ridges, key=lambda ridge: float(((self.left_out(target_IT, ridge) - target_IT) ** 2).sum()))
 
     def _rotated(self, target_IT: Floats, ridge: float) -> Floats:

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
-from cit_core.evidence.effects import Array, Effects, fit_effects
-from cit_core.evidence.fitting import FROM_WAY, REGRESSED, Fitted, fit_evidence, with_profiles
+from cit_core.evidence.effects import Array, fit_effects
+from cit_core.evidence.fitting import FROM_WAY, Fitted, fit_evidence, with_profiles
 from cit_core.evidence.neighbours import Neighbours
 from cit_core.evidence.parts import NEIGHBOURS, TaskEffects, by_neighbours, gate_features
 from cit_core.evidence.profiles import Profiles, profile_ways
@@ -51,7 +51,10 @@ class Evidence:
         effects = fit_effects(*with_profiles(outcomes.correct_IK, profiles))
         self._profiles, self._of_profiles = profiles, effects.rows(slice(number, None))
         of_questions = effects.rows(slice(number))
-        self._tasks = _tasks(outcomes, of_questions)
+        place = {task: at for at, task in enumerate(self.fitted.tasks)}
+        task_I = np.array([place.get(task, NO_TASK) for task in outcomes.tasks], np.int64)
+        task_I[~outcomes.measured_IK.any(axis=1)] = NO_TASK
+        self._tasks = TaskEffects(task_I, of_questions, len(place))
         self._neighbours = Neighbours(outcomes.vectors_ID)
         easiness_I = of_questions.easiness_I - (of_questions.easiness_I.mean() if number else 0.0)
         self._easiness_I = easiness_I.astype(np.float32)
@@ -84,10 +87,10 @@ class Evidence:
         """
         weights = self.fitted.weights
         text_NF = np.stack([self.fitted.features(text) for text in texts])
-        guess = self._tasks.classifier(vectors_ND)
+        regressed, guess = self.fitted.regression(np.hstack([vectors_ND, text_NF]))
         near = self._neighbours.near(vectors_ND, NEIGHBOURS)
         sources = (
-            self.fitted.regression(np.hstack([vectors_ND, text_NF])),
+            regressed,
             self._tasks(guess),
             by_neighbours(near, self._easiness_I, self._residual_IK, self._weight_IK),
         )
@@ -138,16 +141,6 @@ class Evidence:
         )
         updated_NC[:, place] = own_NK[:, column] + network_NC
         return updated_NC
-
-
-def _tasks(outcomes: OutcomeMatrix, effects: Effects) -> TaskEffects:
-    """Fit task effects on the answered questions, or on a sample if there are many."""
-    answered_I = np.asarray((~np.isnan(outcomes.correct_IK)).any(axis=1))
-    if answered_I.sum() > REGRESSED:
-        rows = np.random.default_rng(0).permutation(np.flatnonzero(answered_I))[:REGRESSED]
-        answered_I = np.isin(np.arange(len(answered_I)), rows)
-    tasks = int(outcomes.task_I.max(initial=NO_TASK)) + 1
-    return TaskEffects(outcomes.vectors_ID[answered_I], outcomes.task_I[answered_I], effects.rows(answered_I), tasks)
 
 
 class Reader(Protocol):

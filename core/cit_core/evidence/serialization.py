@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from cit_core.evidence.fitting import Fitted, Weights
 from cit_core.evidence.parts import PARTS, Regression
+from cit_core.evidence.task_classifier import TaskClassifier
 from cit_core.evidence.text_features import BUCKETS, COUNTS, TextFeatures
 
 __all__ = ["from_json", "to_json"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 def to_json(fitted: Fitted, candidates: Sequence[str]) -> dict[str, Any]:
@@ -36,6 +37,9 @@ def to_json(fitted: Fitted, candidates: Sequence[str]) -> dict[str, Any]:
         "counts": [fitted.features.mean_F.tolist(), fitted.features.scale_F.tolist()],
         "centre": _text(fitted.regression.centre_F),
         "coefficients": _text(fitted.regression.coefficients_FT),
+        "tasks": list(fitted.tasks),
+        "of_tasks": _text(fitted.regression.tasks_FT),
+        "classifier": _of_classifier(fitted.regression.classifier),
         "known": dict(zip(PARTS, weights.known_P.tolist(), strict=True)),
         "new": dict(zip(PARTS, weights.new_P.tolist(), strict=True)),
         "shift": list(weights.shift),
@@ -74,8 +78,36 @@ def from_json(kept: Any, candidates: Sequence[str]) -> Fitted | None:
         network_mean=kept["network_mean"][0],
         network_mean_K=mean_K,
     )
-    regression = Regression(_array(kept["centre"]), coefficients_FT)
-    return Fitted(features, regression, weights, kept["questions"], (kept["gain"][0], kept["gain"][1]))
+    classifier = _classifier(kept["classifier"])
+    tasks_FT = _array(kept["of_tasks"]).reshape(len(coefficients_FT), -1 if len(coefficients_FT) else 0)
+    regression = Regression(_array(kept["centre"]), coefficients_FT, tasks_FT, classifier)
+    gain = (kept["gain"][0], kept["gain"][1])
+    return Fitted(features, regression, weights, kept["questions"], gain, tuple(kept["tasks"]))
+
+
+def _of_classifier(classifier: TaskClassifier) -> dict[str, Any]:
+    """Give it in double the precision of the rest: its densities are of small differences."""
+    arrays = {name: value for name, value in vars(classifier).items() if name not in ("known_T", "offset")}
+    texts = {name: base64.b64encode(value.astype("<f4").tobytes()).decode("ascii") for name, value in arrays.items()}
+    return {"known": classifier.known_T.tolist(), "offset": classifier.offset, **texts}
+
+
+def _classifier(kept: Any) -> TaskClassifier:
+    known_T = np.array(kept["known"], bool)
+    width = len(known_T)
+
+    def array(name: str, *shape: int) -> NDArray[np.float32]:
+        return np.frombuffer(base64.b64decode(kept[name]), "<f4").reshape(shape)
+
+    found = int(known_T.sum())
+    return TaskClassifier(
+        known_T,
+        array("direction_TD", found, width),
+        array("offset_T", found),
+        array("curve_DD", width, width),
+        array("direction_D", width),
+        kept["offset"],
+    )
 
 
 def _text(array: NDArray[np.floating]) -> str:

@@ -32,8 +32,10 @@ scale is taken that changes no choice among them."""
 TRUSTED = 8.0
 """Questions that all ways at weight 1 are taken to have won before any was seen: no fit tells from a handful how good
 ways are, and on other logs they were."""
+ZOO, ZOO_STEP = 5, 1
+"""Candidates of similar level among which ways are judged beside all; and by how many places these zoos differ."""
 GATE_RIDGE = 1.0
-IN_THE_LOG = 1.0
+IN_THE_LOG = 2.0
 """Prior odds that a query is of a kind that the log has."""
 
 
@@ -103,13 +105,13 @@ def way_scale(
     best = Scaled(0.0)
     if len(base_NK) < 2 or not way_NK.any():
         return best
-    place_N = np.arange(len(base_NK))
     caution = CAUTION if kind_N is None else CAUTION_OF_KINDS
-    group_N = place_N if kind_N is None else np.unique(kind_N[known_N], return_inverse=True)[1]
-    plain_N = correct_NK[place_N, base_NK.argmax(axis=1)]
+    group_N = np.arange(len(base_NK)) if kind_N is None else np.unique(kind_N[known_N], return_inverse=True)[1]
+    zoos = _zoos(np.nanmean(correct_NK, axis=0))
+    plain_N = _routed(base_NK, correct_NK, zoos)
     doubted = 0.0 if trusted else DOUBTED
     for scale in scales:
-        gained_N = correct_NK[place_N, (base_NK + scale * way_NK).argmax(axis=1)] - plain_N
+        gained_N = _routed(base_NK + scale * way_NK, correct_NK, zoos) - plain_N
         mean = float((gained_N.sum() + trusted) / (len(gained_N) + doubted))
         error = float(np.sqrt((np.bincount(group_N, gained_N - mean) ** 2).sum() + doubted) / len(gained_N))
         unmoved = len(gained_N) >= ENOUGH and not gained_N.any()  # it changes no choice: probabilities gain
@@ -117,6 +119,19 @@ def way_scale(
         if worth >= best.worth and (unmoved or worth > 0.0):
             best = Scaled(scale, (mean, error), worth)
     return best
+
+
+def _zoos(level_K: Array) -> list[NDArray[np.intp]]:
+    """Return what may be routed among: all candidates, and those next to each other in level."""
+    order = np.argsort(np.nan_to_num(level_K))
+    return [order] + [order[at : at + ZOO] for at in range(0, len(order) - ZOO, ZOO_STEP)]
+
+
+def _routed(log_odds_NK: Array, correct_NK: Array, zoos: Sequence[NDArray[np.intp]]) -> Array:
+    """Return the mean over zoos of the outcome of the likeliest candidate."""
+    row_N = np.arange(len(log_odds_NK))
+    of_zoos = [correct_NK[row_N, zoo[log_odds_NK[:, zoo].argmax(axis=1)]] for zoo in zoos]
+    return np.asarray(np.nan_to_num(of_zoos).mean(axis=0))  # where none of a zoo was asked, nothing is won
 
 
 def fit_gate(known_SG: NDArray[np.floating], new_SG: NDArray[np.floating]) -> Array:

@@ -11,6 +11,7 @@ Axes: I stored questions, N queries, T tasks, D width.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,9 @@ __all__ = ["TaskClassifier", "TaskGuess"]
 
 SHRINKAGE = 0.3
 TEMPERATURE = 4.0
-"""Temperature of the probabilities. Vectors of texts are not Gaussian: at 1, the classifier would be overconfident."""
+"""Temperature of the probabilities. Scores are not Gaussian: at 1, the classifier would be overconfident."""
+
+Floats = NDArray[np.float32]
 
 
 class TaskGuess(NamedTuple):
@@ -35,49 +38,64 @@ class TaskGuess(NamedTuple):
     """Log-density of the likeliest task above that of none."""
 
 
+@dataclass(frozen=True, eq=False)
 class TaskClassifier:
-    """Classifies questions by task or as none of them; if no question has a task, everything is none.
+    """Classifies questions by task or as none of them; if no question has a task, everything is none."""
 
-    Args:
-        vectors_ID: Unit vectors of the stored questions.
-        task_I: Task of each, from 0; NO_TASK where it has none.
-        tasks: Number of tasks; by default those that occur.
-    """
+    known_T: NDArray[np.bool_]
+    """Tasks that have questions; they alone are found."""
+    direction_TD: Floats
+    offset_T: Floats
+    curve_DD: Floats
+    direction_D: Floats
+    offset: float
 
-    def __init__(self, vectors_ID: NDArray[np.floating], task_I: NDArray[np.integer], tasks: int | None = None) -> None:
-        of_one = task_I != NO_TASK
-        vectors_ID, task_I = vectors_ID[of_one].astype(np.float32), task_I[of_one]
-        count_T = np.bincount(task_I, minlength=0 if tasks is None else tasks)
-        self._known_T = count_T > 0
-        if not self._known_T.any():
-            return
+    @classmethod
+    def fit(cls, features_ID: Floats, task_I: NDArray[np.integer], tasks: int) -> TaskClassifier:
+        """Fit on stored questions.
+
+        Args:
+            features_ID: Features of the questions.
+            task_I: Task of each, from 0; NO_TASK where it has none.
+            tasks: Number of tasks.
+        """
+        of_one, width = task_I != NO_TASK, features_ID.shape[1]
+        features_ID, task_I = features_ID[of_one].astype(np.float32), task_I[of_one]
+        count_T = np.bincount(task_I, minlength=tasks)
+        known_T = count_T > 0
+        if not known_T.any():
+            nothing = np.zeros((0, width), np.float32)
+            return cls(known_T, nothing, nothing[:, 0], np.zeros((width, width), np.float32), np.zeros(width), 0.0)
         order = np.argsort(task_I, kind="stable")
-        starts = np.searchsorted(task_I[order], np.flatnonzero(self._known_T))
-        mean_TD = np.add.reduceat(vectors_ID[order], starts, dtype=np.float64) / count_T[self._known_T, None]
-        place_I = (np.cumsum(self._known_T) - 1)[task_I]
+        starts = np.searchsorted(task_I[order], np.flatnonzero(known_T))
+        mean_TD = np.add.reduceat(features_ID[order], starts, dtype=np.float64) / count_T[known_T, None]
+        place_I = (np.cumsum(known_T) - 1)[task_I]
         # log-densities, less what all tasks share: -1/2 x' S^-1 x - 1/2 log |S|
-        within_DD, size = _precision(vectors_ID - mean_TD[place_I].astype(np.float32))
+        within_DD, size = _precision(features_ID - mean_TD[place_I].astype(np.float32))
         direction_TD = mean_TD @ within_DD
-        prior_T = np.log(count_T[self._known_T] / len(task_I))
-        offset_T = prior_T - 0.5 * (direction_TD * mean_TD).sum(axis=1)
-        mean_D = vectors_ID.mean(axis=0, dtype=np.float64)
-        all_DD, size_of_all = _precision(vectors_ID - mean_D.astype(np.float32))
+        prior_T = np.log(count_T[known_T] / len(task_I))
+        mean_D = features_ID.mean(axis=0, dtype=np.float64)
+        all_DD, size_of_all = _precision(features_ID - mean_D.astype(np.float32))
         direction_D = mean_D @ all_DD
-        self._offset = float(0.5 * (size - size_of_all - direction_D @ mean_D))
-        self._direction_TD, self._offset_T = direction_TD.astype(np.float32), offset_T.astype(np.float32)
-        self._direction_D = direction_D.astype(np.float32)
-        self._curve_DD = (0.5 * (within_DD - all_DD)).astype(np.float32)
+        return cls(
+            known_T,
+            direction_TD.astype(np.float32),
+            (prior_T - 0.5 * (direction_TD * mean_TD).sum(axis=1)).astype(np.float32),
+            (0.5 * (within_DD - all_DD)).astype(np.float32),
+            direction_D.astype(np.float32),
+            float(0.5 * (size - size_of_all - direction_D @ mean_D)),
+        )
 
-    def __call__(self, vectors_ND: NDArray[np.float32]) -> TaskGuess:
-        """Guess the tasks of N queries by their vectors."""
-        found_NT = np.zeros((len(vectors_ND), len(self._known_T)), np.float32)
-        if not self._known_T.any():
-            return TaskGuess(found_NT, np.zeros(len(vectors_ND), np.float32))
-        of_task_NT = vectors_ND @ self._direction_TD.T + self._offset_T
-        none_N = ((vectors_ND @ self._curve_DD + self._direction_D) * vectors_ND).sum(axis=1) + self._offset
+    def __call__(self, features_ND: Floats) -> TaskGuess:
+        """Guess the tasks of N queries by their features."""
+        found_NT = np.zeros((len(features_ND), len(self.known_T)), np.float32)
+        if not self.known_T.any():
+            return TaskGuess(found_NT, np.zeros(len(features_ND), np.float32))
+        of_task_NT = features_ND @ self.direction_TD.T + self.offset_T
+        none_N = ((features_ND @ self.curve_DD + self.direction_D) * features_ND).sum(axis=1) + self.offset
         odds = np.column_stack([of_task_NT, none_N]) / TEMPERATURE
         raised = np.exp(odds - odds.max(axis=1, keepdims=True))
-        found_NT[:, self._known_T] = (raised / raised.sum(axis=1, keepdims=True))[:, :-1]
+        found_NT[:, self.known_T] = (raised / raised.sum(axis=1, keepdims=True))[:, :-1]
         return TaskGuess(found_NT, of_task_NT.max(axis=1) - none_N)
 
 
