@@ -64,8 +64,8 @@ class Regression:
             width = self.coefficients_FT.shape[1] - 1
             nothing = Local(np.zeros(len(features_NF), np.float32), np.zeros((len(features_NF), width), np.float32))
             return nothing, self.classifier(np.zeros((len(features_NF), 0), np.float32))
-        centred_NF = features_NF - self.centre_F
-        predicted_NT: Floats = np.asarray(centred_NF @ self.coefficients_FT, np.float32)
+        centred_NF: Floats = np.asarray(features_NF - self.centre_F, np.float32)
+        predicted_NT = centred_NF @ self.coefficients_FT
         return Local(predicted_NT[:, 0], predicted_NT[:, 1:]), self.classifier(centred_NF @ self.tasks_FT)
 
 

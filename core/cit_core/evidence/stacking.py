@@ -107,7 +107,7 @@ def way_scale(
         return best
     caution = CAUTION if kind_N is None else CAUTION_OF_KINDS
     group_N = np.arange(len(base_NK)) if kind_N is None else np.unique(kind_N[known_N], return_inverse=True)[1]
-    zoos = _zoos(np.nanmean(correct_NK, axis=0))
+    zoos = _zoos(np.nansum(correct_NK, axis=0) / np.maximum((~np.isnan(correct_NK)).sum(axis=0), 1))
     plain_N = _routed(base_NK, correct_NK, zoos)
     doubted = 0.0 if trusted else DOUBTED
     for scale in scales:
@@ -123,11 +123,13 @@ def way_scale(
 
 def _zoos(level_K: Array) -> list[NDArray[np.intp]]:
     """Return what may be routed among: all candidates, and those next to each other in level."""
-    order = np.argsort(np.nan_to_num(level_K))
+    order = np.argsort(level_K)
     return [order] + [order[at : at + ZOO] for at in range(0, len(order) - ZOO, ZOO_STEP)]
 
 
-def _routed(log_odds_NK: Array, correct_NK: Array, zoos: Sequence[NDArray[np.intp]]) -> Array:
+def _routed(
+    log_odds_NK: NDArray[np.floating], correct_NK: NDArray[np.floating], zoos: Sequence[NDArray[np.intp]]
+) -> Array:
     """Return the mean over zoos of the outcome of the likeliest candidate."""
     row_N = np.arange(len(log_odds_NK))
     of_zoos = [correct_NK[row_N, zoo[log_odds_NK[:, zoo].argmax(axis=1)]] for zoo in zoos]

@@ -65,7 +65,14 @@ class TaskClassifier:
         known_T = count_T > 0
         if not known_T.any():
             nothing = np.zeros((0, width), np.float32)
-            return cls(known_T, nothing, nothing[:, 0], np.zeros((width, width), np.float32), np.zeros(width), 0.0)
+            return cls(
+                known_T,
+                nothing,
+                np.zeros(0, np.float32),
+                np.zeros((width, width), np.float32),
+                np.zeros(width, np.float32),
+                0.0,
+            )
         order = np.argsort(task_I, kind="stable")
         starts = np.searchsorted(task_I[order], np.flatnonzero(known_T))
         mean_TD = np.add.reduceat(features_ID[order], starts, dtype=np.float64) / count_T[known_T, None]

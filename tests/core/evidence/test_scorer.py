@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,7 +18,9 @@ from cit_core.evidence import (
     Profiles,
     fit_effects,
     fit_evidence,
+    fitting,
 )
+from cit_core.evidence.serialization import from_json, to_json
 from cit_core.outcomes import UNASSIGNED, OutcomeMatrix
 from cit_core.records import Candidate, Capability
 
@@ -117,6 +120,58 @@ def test_a_question_unlike_anything_stored_goes_by_the_level() -> None:
     far = unit(-log.vectors_ID[:60].sum(axis=0) + 0.2 * draw.normal(size=(60, 16)))
     chosen = evidence.log_odds(far, ["zzz"] * 60).argmax(axis=1)
     assert (chosen == fit_effects(log.correct_IK).level_K.argmax()).mean() > 0.9
+
+
+def test_tasks_that_differ_in_their_form_alone_are_told_apart() -> None:
+    """Vectors say nothing of the task; what the texts look like does."""
+    draw = np.random.default_rng(0)
+    log, fresh = specialists(600), specialists(300, 5)
+    log = replace(log, vectors_ID=unit(draw.normal(size=(600, 16))))
+    found = Evidence(log).log_odds(unit(draw.normal(size=(300, 16))), fresh.instructions)
+    assert (found.argmax(axis=1) == np.arange(300) % 3).mean() > 0.95
+
+
+def kinds_alike(number: int, seed: int, alike: bool) -> OutcomeMatrix:
+    """Twelve tasks of a topic and a form; who is best goes by the form, or nothing tells it."""
+    draw, task = np.random.default_rng(seed), np.arange(number) % 12
+    topic, form = task // 2, task % 2
+    vectors = unit(np.eye(16)[topic] + np.eye(16)[8 + form] + 0.2 * draw.normal(size=(number, 16)))
+    best = form if alike else draw.integers(0, 2, 12)[task]
+    chance = np.where(best[:, None] == [0, 1, 2], 0.9, [0.5, 0.5, 0.55])
+    correct = (draw.random((number, 3)) < chance).astype(float)
+    return matrix(
+        vectors, task, correct, [f"{'list' if f else 'prove'} topic{t}" for t, f in zip(topic, form, strict=True)]
+    )
+
+
+def test_the_gate_opens_where_kinds_left_out_are_routed_surely_better() -> None:
+    for alike in (True, False):
+        log = kinds_alike(1200, 0, alike)
+        seen = log.rows(np.flatnonzero(np.arange(1200) % 12 < 10))
+        new = log.rows(np.flatnonzero(np.arange(1200) % 12 >= 10))
+        found = Evidence(seen).log_odds(np.asarray(new.vectors_ID), new.instructions).argmax(axis=1)
+        right = new.correct_IK[np.arange(len(found)), found].mean()
+        assert right > (0.8 if alike else new.correct_IK.mean(axis=0).max() - 0.05)
+
+
+def test_what_is_kept_says_what_was_fitted() -> None:
+    log = kinds_alike(240, 1, True)
+    fitted = fit_evidence(log)
+    kept = json.loads(json.dumps(to_json(fitted, log.candidates)))
+    again = from_json(kept, log.candidates)
+    assert again is not None
+    assert again.tasks == fitted.tasks == log.task_ids
+    vectors = np.asarray(log.vectors_ID)
+    odds = [Evidence(log, one).log_odds(vectors, log.instructions) for one in (fitted, again)]
+    assert odds[0] == pytest.approx(odds[1], abs=0.03)
+
+
+def test_a_log_of_very_many_tasks_is_told_apart_by_those_with_most_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "CLASSIFIED", 2)
+    log = specialists(400).rows(np.arange(400)[np.arange(400) % 12 != 2])
+    fitted = fit_evidence(log)
+    assert fitted.regression.classifier.known_T.tolist() == [True, True, False]
+    assert routed(Evidence(log, fitted)) > 0.9
 
 
 def test_profiles_of_tasks_count_without_any_question() -> None:

@@ -48,6 +48,16 @@ def test_ways_that_route_better_are_kept_and_those_that_do_not_are_scaled_to_not
     assert gain == 0.0
 
 
+def test_ways_are_judged_among_candidates_of_similar_strength_too() -> None:
+    """Eight candidates of which one is always right: among all, ways change nothing; among the others they win."""
+    level, kind = np.array([9.0, *np.linspace(0.0, 0.07, 7)]), np.arange(400) % 7
+    way = np.concatenate([np.zeros((400, 1)), np.eye(7)[kind]], axis=1)
+    correct = np.concatenate([np.ones((400, 1)), (DRAW.random((400, 7)) < 0.3 + 0.6 * np.eye(7)[kind])], axis=1)
+    found = way_scale(level, way, correct)
+    assert found.scale > 0.0
+    assert found.gain[0] > 0.2
+
+
 def test_a_handful_of_questions_does_not_take_trusted_ways_away_and_many_do() -> None:
     base = np.array([0.2, 0.0])
     way = np.tile([0.0, 1.0], (300, 1))

@@ -20,6 +20,10 @@ def shrunk(centred: NDArray[np.floating]) -> NDArray[np.floating]:
     return (1.0 - SHRINKAGE) * covariance + SHRINKAGE * np.trace(covariance) / width * np.eye(width)
 
 
+def fitted(features_ID: NDArray[np.floating], task_I: NDArray[np.integer]) -> TaskClassifier:
+    return TaskClassifier.fit(features_ID.astype(np.float32), task_I, int(task_I.max(initial=NO_TASK)) + 1)
+
+
 def guessed(classifier: TaskClassifier, vector_D: NDArray[np.floating]) -> NDArray[np.floating]:
     return classifier(vector_D[None].astype(np.float32)).probability_NT[0]
 
@@ -37,7 +41,7 @@ def drawn(
 def test_its_odds_are_those_of_discriminant_analysis(seed: int) -> None:
     vectors_ID, task_I = drawn(seed)
     reference = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE).fit(vectors_ID, task_I)
-    found_T = guessed(TaskClassifier(vectors_ID, task_I), vectors_ID[0])
+    found_T = guessed(fitted(vectors_ID, task_I), vectors_ID[0])
     expected_T = np.exp(reference.predict_log_proba(vectors_ID[:1])[0] / TEMPERATURE)
     assert found_T / found_T.sum() == pytest.approx(expected_T / expected_T.sum(), abs=1e-4)
 
@@ -46,7 +50,7 @@ def test_its_odds_are_those_of_discriminant_analysis(seed: int) -> None:
 @given(seed=st.integers(0, 10**6))
 def test_none_is_weighed_by_the_density_of_all_questions(seed: int) -> None:
     vectors_ID, task_I = drawn(seed)
-    found_T = guessed(TaskClassifier(vectors_ID, task_I), vectors_ID[0])
+    found_T = guessed(fitted(vectors_ID, task_I), vectors_ID[0])
     means = [vectors_ID[task_I == t].mean(axis=0) for t in range(4)]
     within = np.concatenate([vectors_ID[task_I == t] - means[t] for t in range(4)])
     weights = [
@@ -63,7 +67,7 @@ def test_a_question_of_a_new_kind_is_like_none() -> None:
     draw = np.random.default_rng(0)
     task_I = np.arange(200) % 2
     vectors_ID = 0.1 * draw.normal(size=(200, 6)) + np.eye(6)[task_I]
-    classifier = TaskClassifier(vectors_ID, task_I)
+    classifier = fitted(vectors_ID, task_I)
     assert guessed(classifier, np.eye(6)[0])[0] > 0.6
     assert guessed(classifier, np.eye(6)[2]).sum() < 0.1
 
@@ -71,20 +75,20 @@ def test_a_question_of_a_new_kind_is_like_none() -> None:
 def test_questions_without_a_task_are_left_out_and_a_task_without_questions_is_never_found() -> None:
     vectors_ID, task_I = drawn(0)
     task_I[task_I == 2] = NO_TASK
-    found_T = guessed(TaskClassifier(vectors_ID, task_I), vectors_ID[3])
+    found_T = guessed(fitted(vectors_ID, task_I), vectors_ID[3])
     with_task = task_I != NO_TASK
-    assert found_T == pytest.approx(guessed(TaskClassifier(vectors_ID[with_task], task_I[with_task]), vectors_ID[3]))
+    assert found_T == pytest.approx(guessed(fitted(vectors_ID[with_task], task_I[with_task]), vectors_ID[3]))
     assert found_T[2] == 0.0
     assert 0.0 < found_T.sum() < 1.0
 
 
 @pytest.mark.parametrize("questions", [0, 5])
 def test_where_no_question_has_a_task_it_knows_nothing(questions: int) -> None:
-    classifier = TaskClassifier(np.ones((questions, 3)), np.full(questions, NO_TASK))
+    classifier = fitted(np.ones((questions, 3)), np.full(questions, NO_TASK))
     assert guessed(classifier, np.ones(3)).sum() == 0.0
 
 
 def test_a_question_for_each_task_is_enough_to_be_sure_of_the_nearest() -> None:
-    found_T = guessed(TaskClassifier(np.eye(3), np.arange(3)), np.array([0.0, 1.0, 0.0]))
+    found_T = guessed(fitted(np.eye(3), np.arange(3)), np.array([0.0, 1.0, 0.0]))
     assert found_T.argmax() == 1
     assert np.isfinite(found_T).all()
