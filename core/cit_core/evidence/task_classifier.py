@@ -1,4 +1,7 @@
-"""Classify questions into the stored tasks by their vectors: regularised discriminant analysis (Friedman, 1989).
+"""Classify questions into the stored tasks: regularised discriminant analysis (Friedman, 1989) of regression scores.
+
+The features are what a ridge regression on vector, n-grams and counts says of a question's being of each task, of
+stored questions without themselves (flexible discriminant analysis; Hastie, Tibshirani and Buja, 1994).
 
     p(t | x)     proportional to  (n_t / n  N(x; mu_t, S))^(1 / TEMPERATURE)
     p(none | x)  proportional to  N(x; mu, S_all)^(1 / TEMPERATURE)
@@ -6,7 +9,7 @@
 S is the covariance within tasks, S_all that of all questions; a part of each is replaced by a multiple of the identity.
 `none` models questions of a new kind: without it, the nearest task would be certain for them too.
 
-Axes: I stored questions, N queries, T tasks, D width.
+Axes: I stored questions, N queries, T tasks, D features.
 """
 
 from __future__ import annotations
