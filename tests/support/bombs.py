@@ -66,7 +66,7 @@ def json_digits(folder: Path) -> tuple[str, Path]:
 def gz(folder: Path) -> tuple[str, Path]:
     packed = zlib.compressobj(9, zlib.DEFLATED, 31)
     content = packed.compress(HEADER.encode())
-    for _ in range(400):
+    for _ in range(200):
         content += packed.compress(b" " * 2**20)
     return _table(folder, "bomb.csv.gz", content + packed.flush())
 
@@ -94,7 +94,7 @@ def zipped(folder: Path, name: str, members: dict[str, tuple[bytes, int]]) -> Pa
 
 
 def zip_of_spaces(folder: Path) -> tuple[str, Path]:
-    return "mmlu_pro", zipped(folder, "model_outputs_m.zip", {"a.json": (b" " * 2**20, 400)})
+    return "mmlu_pro", zipped(folder, "model_outputs_m.zip", {"a.json": (b" " * 2**20, 200)})
 
 
 def lying_zip(folder: Path) -> tuple[str, Path]:
@@ -204,7 +204,7 @@ def equal_rows(arrow: Any, rows: int = 3_000_000) -> Any:
 
 
 def one_text(arrow: Any) -> Any:
-    return arrow.table({"item_id": ["q"], "model": ["m"], "correct": [1], "instruction": ["x" * 400_000_000]})
+    return arrow.table({"item_id": ["q"], "model": ["m"], "correct": [1], "instruction": ["x" * 200_000_000]})
 
 
 BOMBS: dict[str, Callable[[Path], tuple[str, Path]]] = {
@@ -224,7 +224,7 @@ BOMBS: dict[str, Callable[[Path], tuple[str, Path]]] = {
     "zip: spaces": zip_of_spaces,
     "zip: lies about its size": lying_zip,
     "zip: many files": zip_of_many,
-    "eval: spaces": lambda folder: eval_log(folder, b" " * 2**20, 400),
+    "eval: spaces": lambda folder: eval_log(folder, b" " * 2**20, 200),
     "eval: a long list": lambda folder: eval_log(folder, b"[0,0,0,0,", 1_500_000),
     "inspect: long events": long_json_log,
     "pickle: memo index": lambda folder: framed(folder, b"\x80\x04Nr\xff\xff\xff\x7f."),

@@ -31,6 +31,8 @@ __all__ = ["ABANDONED_AFTER", "BulkLoad", "StagingWriter"]
 
 ABANDONED_AFTER: Final = timedelta(hours=1)
 """A load that has not written for so long was killed."""
+AT_ONCE: Final = 10_000
+"""Outcomes that one transaction takes back."""
 
 Transaction = Callable[[Callable[[Connection], Writer]], AbstractContextManager[Writer]]
 """Opens a transaction with a writer of this kind."""
@@ -124,15 +126,16 @@ class BulkLoad:
             self._take_back(key)
 
     def _take_back(self, key: int) -> None:
-        """Remove the load: outcomes candidate by candidate, so that others can pass; then everything else."""
+        """Remove the load: outcomes of some candidates at a time, so that others can pass; then everything else."""
         mine = select(sources.c.key).where(sources.c.load_key == key)
+        candidate = outcomes.c.candidate_key
         with self._transaction(Writer) as writer:
-            of_load = select(outcomes.c.candidate_key).where(outcomes.c.source_key.in_(mine)).distinct()
-            candidate_keys = writer._connection.scalars(of_load).all()
-        for candidate_key in candidate_keys:
+            of_load = select(candidate, func.count()).where(outcomes.c.source_key.in_(mine)).group_by(candidate)
+            counts = writer._connection.execute(of_load.order_by(candidate)).all()
+        for first, last in _stretches(counts):
             with self._transaction(Writer) as writer:
-                of_one = and_(outcomes.c.candidate_key == candidate_key, outcomes.c.source_key.in_(mine))
-                writer._connection.execute(delete(outcomes).where(of_one))
+                of_some = and_(candidate.between(first, last), outcomes.c.source_key.in_(mine))
+                writer._connection.execute(delete(outcomes).where(of_some))
         with self._transaction(Writer) as writer:
             _take_back_rows(writer._connection, key)
 
@@ -239,6 +242,19 @@ class StagingWriter(Writer):
 
 def _prefix(load: str) -> str:
     return f"load:{load}:"
+
+
+def _stretches(counts: Iterable[Any]) -> Iterator[tuple[int, int]]:
+    """Divide (key, number of outcomes), ascending, into first and last keys with `AT_ONCE` outcomes, or one key."""
+    first = last = None
+    number = 0
+    for key, count in counts:
+        if first is not None and last is not None and number + count > AT_ONCE:
+            yield first, last
+            first, number = None, 0
+        first, last, number = key if first is None else first, key, number + count
+    if first is not None and last is not None:
+        yield first, last
 
 
 def _clear_sources(connection: Connection, key: int, prefix: str) -> int:

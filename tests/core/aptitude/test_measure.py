@@ -17,6 +17,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, LLMMetadata, MessageRole
 from llama_index.core.llms import CustomLLM
+from small_suite import suite_of
 from typer.testing import CliRunner
 
 import langchain_cit.aptitude
@@ -24,7 +25,7 @@ import llamaindex_cit.aptitude
 from cit_core.aptitude.clients import CallableClient, FakeClient
 from cit_core.aptitude.measure import ameasure, measure
 from cit_core.aptitude.runner import Progress
-from cit_core.aptitude.suites import find_suite
+from cit_core.aptitude.suites import find_suite, save_suite
 from cit_core.aptitude.suites.sources import texts
 from cit_core.cli import app
 from cit_core.errors import InvalidInput
@@ -37,6 +38,16 @@ from cit_core.store import CapabilityStore
 def store(sqlite_url: str) -> Any:
     with CapabilityStore(sqlite_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> dict[str, Any]:
+    """Arguments that name a suite of 30 questions: which thread and loop asks them is the same for 640."""
+    suite, items = suite_of()
+    save_suite(suite, tmp_path / "small.json")
+    lines = ({"item_id": item.id, **item.model_dump(mode="json", exclude={"id"})} for item in items)
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return {"suite": str(tmp_path / "small.json"), "texts": tmp_path / "texts.jsonl", "concurrency": 64}
 
 
 class Closing(FakeClient):
@@ -53,25 +64,27 @@ class Closing(FakeClient):
         self.closed = True
 
 
-def test_several_models_one_after_the_other(store: CapabilityStore) -> None:
+def test_several_models_one_after_the_other(store: CapabilityStore, small: dict[str, Any]) -> None:
     for name in ("first", "second"):
         client, seen = Closing(lambda _: "A", name=name), list[Progress]()
-        report = measure(client, store=store, progress=seen.append, concurrency=64)
+        report = measure(client, store=store, progress=seen.append, **small)
         assert (report.candidate, report.published, client.closed) == (name, True, True)
         assert report.answered == report.total == seen[-1].done
     assert [candidate.id for candidate in store.candidates()] == ["first", "second"]
 
 
-async def test_within_a_running_loop_it_takes_one_of_its_own(store: CapabilityStore) -> None:
+async def test_within_a_running_loop_it_takes_one_of_its_own(store: CapabilityStore, small: dict[str, Any]) -> None:
     client = Closing(lambda _: "A")
-    report = measure(client, store=store, concurrency=64)
+    report = measure(client, store=store, **small)
     assert report.published
     assert client.loop is not asyncio.get_running_loop()
 
 
-async def test_the_async_twin_uses_the_running_loop_and_leaves_the_client_open(store: CapabilityStore) -> None:
+async def test_the_async_twin_uses_the_running_loop_and_leaves_the_client_open(
+    store: CapabilityStore, small: dict[str, Any]
+) -> None:
     client = Closing(lambda _: "A")
-    report = await ameasure(client, store=store, candidate="other", concurrency=64)
+    report = await ameasure(client, store=store, candidate="other", **small)
     assert (report.candidate, report.published) == ("other", True)
     assert client.loop is asyncio.get_running_loop()
     assert not client.closed

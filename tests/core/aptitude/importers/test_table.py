@@ -287,7 +287,7 @@ from cit_core.aptitude.importers.table import import_table
 from cit_core.store import CapabilityStore
 
 def kill(read):
-    if read >= 40_000:
+    if read >= 20_000:
         os.kill(os.getpid(), signal.SIGKILL)
 
 import_table([Path(sys.argv[2])], CapabilityStore(sys.argv[1]), progress=kill)
@@ -297,11 +297,11 @@ import_table([Path(sys.argv[2])], CapabilityStore(sys.argv[1]), progress=kill)
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
 def test_an_import_that_is_killed_leaves_nothing_and_can_be_repeated(store_url: str, tmp_path: Path) -> None:
     path = write_csv(
-        tmp_path / "r.csv", [{"item_id": f"q{n % 5000}", "model": f"m{n // 5000}", "correct": 1} for n in range(50_000)]
+        tmp_path / "r.csv", [{"item_id": f"q{n % 5000}", "model": f"m{n // 5000}", "correct": 1} for n in range(25_000)]
     )
     done = subprocess.run([sys.executable, "-c", KILLED, store_url, str(path)], check=False)
     assert done.returncode == -9
     with CapabilityStore(store_url) as store:
         assert (store.version, store.outcome_count(), store.candidates()) == (0, 0, ())
-        assert import_table([path], store).new == 50_000
-        assert len(store.measured("m9")) == 5_000
+        assert import_table([path], store).new == 25_000
+        assert len(store.measured("m4")) == 5_000
