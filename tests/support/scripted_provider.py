@@ -77,7 +77,11 @@ def openai_error(message: str, kind: str | None = None, code: object = None) -> 
 Scripted = tuple[int, object]
 """HTTP status and body: a list is a stream, anything else JSON, bytes are sent as they are."""
 
-ANSWERS: dict[str, Scripted] = {"ok": (200, openai_answer(ANSWER))}
+ANSWERS: dict[str, Scripted] = {
+    "ok": (200, openai_answer(ANSWER)),
+    "says-yes": (200, openai_answer("Good. VERDICT: YES")),
+    "says-no": (200, openai_answer("Bad. VERDICT: NO")),
+}
 STREAMS: dict[str, Scripted] = {
     "ok": (200, [*sse(ROLE, openai_chunk({"content": "fine "}), openai_chunk({"content": "answer"}))])
 }

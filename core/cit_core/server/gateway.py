@@ -18,10 +18,11 @@ from cit_core.records import Decision
 from cit_core.router import Router, Sticky
 from cit_core.router.concurrency import aside
 from cit_core.server.bodies import read_body
+from cit_core.server.exchange import Exchange
 from cit_core.server.meters import Meters
 from cit_core.server.prompts import read_prompt
-from cit_core.server.protocols import RESPONSES, Protocol, identity_of
-from cit_core.server.relay import Answer, Call, EmptyAnswer, ask
+from cit_core.server.protocols import RESPONSES, Protocol, Usage, identity_of
+from cit_core.server.relay import Answer, Call, EmptyAnswer
 from cit_core.server.replies import Passage, passed_on, refusal, trail, unreachable
 from cit_core.server.spans import RequestSpan
 from cit_core.server.traffic import Traffic
@@ -98,14 +99,17 @@ class Gateway:
             try:
                 body = read_body(raw)
                 name, conversation = self._pinned(body.fields, zoo), request.headers.get("x-cit-conversation")
-                decision = await zoo.decide(name, read_prompt(body.fields), protocol.api, conversation, key)
+                prompt = read_prompt(body.fields)
+                decision = await zoo.decide(name, prompt, protocol.api, conversation, key)
             except CITError as error:
                 return refusal(protocol, error)
-            self.meters.decided(decision)
-            attempts = zoo.fallback.attempts(decision, zoo.windows())
+            planned = zoo.planned(decision, body.fields)
+            self.meters.decided(planned)
             call = Call(zoo, protocol, body, request.headers, key, span, began_s)
+            exchange = Exchange(call, prompt.text, planned, partial(self._charge, call))
+            answer: Answer | None = None
             try:
-                answer = await ask(call, attempts, stack)
+                answer = await exchange.run(stack)
             except EmptyAnswer as error:
                 return Response(error.raw, headers=returned(error.headers))
             except UpstreamError as error:
@@ -113,17 +117,23 @@ class Gateway:
             except (httpx.HTTPError, TimeoutError) as error:
                 return unreachable(protocol, error)
             finally:
-                self.meters.failed(attempts)
-                self.traffic.failed(attempts)
-            return self._begun(call, decision, answer, stack)
+                for attempts in exchange.tried:
+                    self.meters.failed(attempts)
+                    self.traffic.failed(attempts)
+                if answer is None and exchange.spent_usd:
+                    zoo.router.settle(decision, cost_usd=exchange.spent_usd)
+            return self._begun(call, decision, answer, exchange, stack)
 
-    def _begun(self, call: Call, decision: Decision, answer: Answer, stack: AsyncExitStack) -> Response:
+    def _begun(
+        self, call: Call, decision: Decision, answer: Answer, exchange: Exchange, stack: AsyncExitStack
+    ) -> Response:
         """Count an answer that has begun, and return it; a stream keeps what is in the stack."""
-        told = trail(decision, answer.attempts)
+        told = trail(exchange.decision, answer)
+        done = partial(self._done, call, decision, answer, exchange)
+        self.meters.stepped(answer.report or {})
+        self.traffic.opened(exchange.decision, answer.attempts, told["x-cit-reason"])
         self.meters.opened(answer.attempts, time.perf_counter() - call.began_s)
-        self.traffic.opened(decision, answer.attempts, told["x-cit-reason"])
         self._remember(call.protocol, decision, answer)
-        done = partial(self._done, call, decision, answer)
         headers = returned(answer.headers) | told
         if answer.pieces is not None:
             return Passage(answer, stack.pop_all(), done, headers)
@@ -140,15 +150,23 @@ class Gateway:
         if protocol is RESPONSES and (id_ := identity_of(answer.held)[0]) is not None:
             _keep(self._responses, id_, answer.attempts.model)
 
-    def _done(self, call: Call, decision: Decision, answer: Answer, *, left: bool) -> None:
+    def _charge(self, call: Call, model: str, usage: Usage) -> None:
+        """Count the tokens of an answer, whether its caller gets it or not."""
+        candidate = call.zoo.candidate(model)
+        self.meters.spent(candidate, usage, call.key)
+        self.traffic.spent(candidate, usage)
+
+    def _done(self, call: Call, decision: Decision, answer: Answer, exchange: Exchange, *, left: bool) -> None:
         """Count an answer that is complete, or that its caller has left."""
         zoo, took_s = call.zoo, time.perf_counter() - call.began_s
         candidate, usage = zoo.candidate(answer.attempts.model), answer.usage()
         answer.span.answered(usage, answer.held)
         call.span.ended(200)
-        self.meters.answered(candidate, usage, took_s, call.key)
+        if not answer.is_paid:
+            self._charge(call, candidate.id, usage)
+        self.meters.answered(candidate.id, took_s)
         self.traffic.answered(candidate.id, zoo.router.candidates, usage, took_s)
-        cost = candidate.expected_cost(*usage) if any(usage) else None
+        cost = exchange.total_usd(answer)
         zoo.router.settle(decision, model=candidate.id, cost_usd=cost, latency_s=took_s)
         if left and zoo.router.log is not None:
             zoo.router.signal(decision, "aborted")
@@ -160,9 +178,10 @@ class Gateway:
         with self.zoo.in_use() as zoo:
             body = read_body(raw, model=ROUTED)
             decision = await zoo.decide(str(body.fields["model"]), read_prompt(body.fields), None, None)
-            _keep(self._decisions, decision.id, (decision, decision.model))
-            record = decision.model_dump(mode="json")
-            return JSONResponse({**record, "expected_cost_usd": decision.expected_cost_usd})
+            planned = zoo.planned(decision, body.fields)
+            _keep(self._decisions, decision.id, (decision, planned.model))
+            record = planned.model_dump(mode="json")
+            return JSONResponse({**record, "expected_cost_usd": planned.expected_cost_usd})
 
     async def outcome(self, fields: Mapping[str, Any]) -> Response:
         """Take feedback: `{"decision": ID, "correct": 0 to 1}`, or a whole decision in place of its id."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["CHAT", "MESSAGES", "RESPONSES", "EventReader", "Protocol", "Usage", "identity_of", "usage_of"]
+__all__ = ["CHAT", "MESSAGES", "RESPONSES", "EventReader", "Protocol", "Usage", "identity_of", "usage_in", "usage_of"]
 
 Step = Literal["nothing", "begun", "ended", "failed"]
 """Meaning of an event in a stream: nothing yet, a part of the answer, its end, an error."""
@@ -67,6 +67,11 @@ def usage_of(fields: Mapping[str, Any]) -> Usage:
         tokens_in = max(_count(usage, "prompt_tokens"), _count(usage, "input_tokens") + cached)
         total = total.or_more(Usage(tokens_in, max(_count(usage, "completion_tokens"), _count(usage, "output_tokens"))))
     return total
+
+
+def usage_in(raw: bytes) -> Usage:
+    """Return what a complete body says of usage."""
+    return usage_of(_fields(raw.decode("utf-8", "replace")) or {})
 
 
 class EventReader:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import httpx
 
@@ -70,6 +71,8 @@ class Answer:
         pieces: The rest; None if it is not a stream.
         usage: Returns the tokens that are known so far.
         span: Span of the candidate's answer.
+        report: The steps of a cascade.
+        is_paid: Whether its tokens are counted already.
     """
 
     attempts: Attempts
@@ -78,6 +81,8 @@ class Answer:
     pieces: AsyncIterator[bytes] | None
     usage: Callable[[], Usage]
     span: CallSpan
+    report: Mapping[str, Any] | None = None
+    is_paid: bool = False
 
 
 class _Stream:
@@ -111,7 +116,7 @@ class _Stream:
         raise EmptyAnswer(200, held, self._response.headers)
 
     def _seconds(self) -> float | None:
-        return self._attempts.seconds_left(stream=True)
+        return self._attempts.seconds_left(stream=not self._begun)
 
     async def rest(self) -> AsyncIterator[bytes]:
         """Yield what comes after the first part.
@@ -142,13 +147,14 @@ class _Stream:
                 return
 
 
-async def ask(call: Call, attempts: Attempts, stack: AsyncExitStack) -> Answer:
+async def ask(call: Call, attempts: Attempts, stack: AsyncExitStack, *, held: bool = False) -> Answer:
     """Ask the candidates in order of the decision, until one answers.
 
     Args:
         call: The request.
         attempts: The attempts at this answer, which know the failures afterwards.
         stack: Holds the connection of a stream open.
+        held: Read all of a stream before it is returned; until then it may fail.
 
     Raises:
         UpstreamError: The last candidate's error, if none is left.
@@ -170,10 +176,15 @@ async def ask(call: Call, attempts: Attempts, stack: AsyncExitStack) -> Answer:
                     attempts.answered()
                     return Answer(attempts, response.headers, raw, None, partial(Usage, *usage), span)
                 stream = _Stream(call.protocol, response, attempts)
-                held = await stream.open()
+                first = await stream.open()
+                usage_now = partial(getattr, stream, "usage")
+                if held:
+                    whole = b"".join([first, *[piece async for piece in stream.rest()]])
+                    attempts.answered()
+                    return Answer(attempts, response.headers, whole, None, usage_now, span)
                 await stack.enter_async_context(turn.pop_all())
                 rest = _rest(stream, attempts, call.protocol, span)
-                return Answer(attempts, response.headers, held, rest, partial(getattr, stream, "usage"), span)
+                return Answer(attempts, response.headers, first, rest, usage_now, span)
 
 
 async def _rest(stream: _Stream, attempts: Attempts, protocol: Protocol, span: CallSpan) -> AsyncIterator[bytes]:

@@ -15,7 +15,6 @@ from starlette.types import Receive, Scope, Send
 from cit_core.errors import CITError, InvalidInput, NoCandidate
 from cit_core.provider_errors import classify
 from cit_core.records import Decision
-from cit_core.router.fallback import Attempts
 from cit_core.server.protocols import Protocol
 from cit_core.server.relay import Answer
 from cit_core.server.upstreams import UpstreamError, returned
@@ -67,20 +66,33 @@ class Passage(StreamingResponse):
             self._done(left=left)
 
 
-def trail(decision: Decision, attempts: Attempts) -> dict[str, str]:
+def trail(decision: Decision, answer: Answer) -> dict[str, str]:
     """Return the headers with the answering candidate, and the reason."""
+    attempts, report = answer.attempts, answer.report or {}
     ranked = next(one for one in decision.ranking if one.model == attempts.model)
     said = WHY.get(decision.chosen_by, f"policy {decision.policy}")
+    if decision.chosen_by == "cascade":
+        said = f"cascade, policy {decision.policy}: {', '.join(map(_step, report.get('steps', [])))}"
     failed = [f"{failure.model} failed: {failure.reason or failure.error}" for failure in attempts.failures]
     told = {
         "x-cit-model": attempts.model,
-        "x-cit-probability": f"{ranked.probability:.4f}",
+        "x-cit-probability": f"{report.get('probability', ranked.probability):.4f}",
         "x-cit-decision": decision.id,
         "x-cit-reason": "; ".join([said, *failed]),
     }
     if ranked.expected_cost_usd is not None:
         told["x-cit-expected-cost"] = f"{ranked.expected_cost_usd:.6f}"
     return {name: quote(value, safe=" !#$&'()*+,/:;=?@[]{}|<>^`\"") for name, value in told.items()}
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    """Return a step of a cascade in words."""
+    if "error" in step:
+        return f"{step['model']} failed"
+    if "verify_usd" not in step:
+        return f"{step['model']} last"
+    score = "no verdict" if step["score"] is None else f"verdict {step['score']:.2g}"
+    return f"{step['model']} {'accepted' if step['accepted'] else 'refused'} ({score})"
 
 
 def _error(protocol: Protocol, status: int, kind: str, message: str) -> Response:
