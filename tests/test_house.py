@@ -72,6 +72,7 @@ TESTED_WITH = {
     "cit_core/aptitude/runner/ledger.py": "core/aptitude/runner/test_runner.py",
     "cit_core/server/meters.py": "core/server/test_access.py",
     "cit_core/server/relay.py": "core/server/test_gateway.py",
+    "cit_core/server/replies.py": "core/server/test_gateway.py",
     "cit_core/server/zoo.py": "core/server/test_gateway.py",
     "cit_core/aptitude/suites/shipped.py": "core/catalogue/test_catalogue.py",
     "cit_core/catalogue/profiles.py": "core/catalogue/test_catalogue.py",

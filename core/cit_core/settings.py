@@ -31,6 +31,7 @@ __all__ = [
     "CATALOGUE",
     "FILE",
     "VARIABLES",
+    "CascadeSettings",
     "ModelSettings",
     "ServerSettings",
     "Settings",
@@ -46,6 +47,7 @@ CATALOGUE = "catalogue"
 """Setting in place of a store: routes on the shipped catalogue."""
 RELATIVE = "sqlite:///"
 T = TypeVar("T", bound="_Table")
+Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ADDRESS = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
 
@@ -138,6 +140,41 @@ class VirtualSettings(_Table):
     models: tuple[Identifier, ...] = ()
 
 
+class CascadeSettings(_Table):
+    """The table `[cascade]` of the gateway: ask a cheaper model first, verify its answer, ask a better one if need be.
+
+    Attributes:
+        verify: What is verified: that the text matches `pattern` or the JSON of `schema_file`; the mean probability of
+            its tokens (`logprob`); the `agreement` of further samples; the word of a `judge`.
+        pattern: Regular expression that is searched for.
+        schema_file: File with a JSON schema.
+        samples: Answers in all that must agree.
+        judge: Id of the model that judges.
+        judge_cost_usd: What a judgement costs on average [USD]; from the judge's prices if not given.
+        max_steps: Most models that are asked for one answer.
+        value: Value of a right answer [USD]; the policy's if not given.
+        tolerance: How much less likely right than the policy's choice an answer may be, where it has no value.
+        dependence: Correlation of the models' being right, beyond their probabilities.
+        limit_usd: Most that the steps of an answer may cost [USD].
+        true_positive: P(yes | right) of the verifier, as it was measured.
+        false_positive: P(yes | wrong) of the verifier, as it was measured.
+    """
+
+    verify: Literal["pattern", "schema", "logprob", "agreement", "judge"]
+    pattern: str | None = None
+    schema_file: str | None = None
+    samples: Annotated[int, Field(ge=2, le=20)] = 3
+    judge: Identifier | None = None
+    judge_cost_usd: Amount | None = None
+    max_steps: Annotated[int, Field(ge=2)] = 2
+    value: Amount | None = None
+    tolerance: float = 0.01
+    dependence: float = 0.3
+    limit_usd: Amount | None = None
+    true_positive: float | None = None
+    false_positive: float | None = None
+
+
 class _RouterSettings(_Table):
     """The table `[router]`."""
 
@@ -162,12 +199,14 @@ class Settings(_RouterSettings):
         explore: Way to try other candidates now and then: `epsilon:0.02`, `thompson`.
         models: The candidates; every one in the store or the catalogue if there are none.
         server: The HTTP gateway.
+        cascade: The gateway's cascade; none if not given.
         virtual: Names that callers of the gateway may give as `model`.
         path: The file that was read.
     """
 
     models: tuple[ModelSettings, ...] = ()
     server: ServerSettings = ServerSettings()
+    cascade: CascadeSettings | None = None
     virtual: Mapping[str, VirtualSettings] = {}
     path: Path | None = None
 
@@ -230,11 +269,12 @@ def _table(file: Path) -> dict[str, Any]:
 
 
 def _settings(table: Mapping[str, Any], file: Path) -> Settings:
-    known = ("router", "models", "server", "virtual")
+    known = ("router", "models", "server", "virtual", "cascade")
     for name in table:
         if name not in known:
             raise InvalidInput(
-                f"{file} has no table {shown(name)}; there are [router], [[models]], [server] and [virtual.NAME]"
+                f"{file} has no table {shown(name)}; there are [router], [[models]], [server], [cascade] and "
+                "[virtual.NAME]"
             )
     router, models = table.get("router", {}), table.get("models", [])
     if not isinstance(router, dict) or not isinstance(models, list):
@@ -244,12 +284,20 @@ def _settings(table: Mapping[str, Any], file: Path) -> Settings:
     require_unique((entry.id for entry in entries), f"models in {file}")
     given: dict[str, Any] = {name: getattr(read, name) for name in read.model_fields_set}
     given["server"] = _checked(ServerSettings, table.get("server", {}), f"{file}: [server]")
+    if "cascade" in table:
+        given["cascade"] = _cascade(table["cascade"], file)
     given["virtual"] = _virtual(table.get("virtual", {}), file, {entry.id for entry in entries})
     if read.log not in (None, "store"):
         given["log"] = str((file.parent / str(read.log)).absolute())
     if read.store is not None:
         given["store"] = _beside(read.store, file)
     return Settings(**given, path=file).model_copy(update={"models": entries})
+
+
+def _cascade(table: object, file: Path) -> CascadeSettings:
+    read = _checked(CascadeSettings, table, f"{file}: [cascade]")
+    beside = None if read.schema_file is None else str(file.parent / read.schema_file)
+    return read.model_copy(update={"schema_file": beside})
 
 
 def _virtual(tables: object, file: Path, ids: set[str]) -> dict[str, VirtualSettings]:

@@ -19,7 +19,9 @@ KEY = "sk-upstream-key-of-the-owner"
 ENVIRONMENT = {"UPSTREAM_KEY": KEY}
 
 
-def settings_file(folder: Path, provider: str, models: Mapping[str, str], more: str = "") -> Path:
+def settings_file(
+    folder: Path, provider: str, models: Mapping[str, str], more: str = "", prices: Mapping[str, float] | None = None
+) -> Path:
     """Write a file of settings: id to the provider's behaviour, best first; `anthropic/...` speaks that protocol."""
     lines = [more]
     for id_, behaviour in models.items():
@@ -31,8 +33,8 @@ def settings_file(folder: Path, provider: str, models: Mapping[str, str], more: 
             f'upstream = "{provider}/{name}/v1"',
             f'api = "{api or "openai"}"',
             'api_key_env = "UPSTREAM_KEY"',
-            "price_in = 1.0",
-            "price_out = 4.0",
+            f"price_in = {(prices or {}).get(id_, 1.0)}",
+            f"price_out = {4 * (prices or {}).get(id_, 1.0)}",
         ]
     (path := folder / "cit.toml").write_text("\n".join(lines))
     return path
@@ -60,8 +62,10 @@ def serving(app: Starlette) -> Iterator[str]:
 
 
 @contextmanager
-def gateway(folder: Path, provider: str, models: Mapping[str, str], more: str = "") -> Iterator[str]:
+def gateway(
+    folder: Path, provider: str, models: Mapping[str, str], more: str = "", prices: Mapping[str, float] | None = None
+) -> Iterator[str]:
     """Serve a gateway with a fake scorer; yields its address."""
-    settings = read_settings(settings_file(folder, provider, models, more), {})
+    settings = read_settings(settings_file(folder, provider, models, more, prices), {})
     with serving(create_app(settings, ENVIRONMENT, fake_router(settings))) as url:
         yield url

@@ -77,11 +77,58 @@ def openai_error(message: str, kind: str | None = None, code: object = None) -> 
 Scripted = tuple[int, object]
 """HTTP status and body: a list is a stream, anything else JSON, bytes are sent as they are."""
 
-ANSWERS: dict[str, Scripted] = {"ok": (200, openai_answer(ANSWER))}
+ANSWERS: dict[str, Scripted] = {
+    "ok": (200, openai_answer(ANSWER)),
+    "says-yes": (200, openai_answer("Good. VERDICT: YES")),
+    "says-no": (200, openai_answer("Bad. VERDICT: NO")),
+}
 STREAMS: dict[str, Scripted] = {
     "ok": (200, [*sse(ROLE, openai_chunk({"content": "fine "}), openai_chunk({"content": "answer"}))])
 }
 STREAMS["ok"][1].extend(sse(openai_chunk({}, "stop"), "[DONE]"))  # type: ignore[attr-defined]
+CALL = {"index": 0, "id": "c1", "type": "function", "function": {"name": "multiply", "arguments": '{"a": 7, "b": 8}'}}
+ANSWERS["tool"] = (200, openai_answer(""))
+ANSWERS["tool"][1]["choices"][0] |= {  # type: ignore[index]
+    "message": {"role": "assistant", "content": None, "tool_calls": [CALL]},
+    "finish_reason": "tool_calls",
+}
+STREAMS["tool"] = 200, sse(ROLE, openai_chunk({"tool_calls": [CALL]}), openai_chunk({}, "tool_calls"), "[DONE]")
+ANSWERS["json"] = (200, openai_answer('{"product": 56}'))
+RESPONSE = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 1,
+    "model": "m",
+    "status": "completed",
+    "output": [
+        {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "status": "completed",
+            "content": [{"type": "output_text", "text": ANSWER, "annotations": []}],
+        }
+    ],
+    "parallel_tool_calls": True,
+    "tool_choice": "auto",
+    "tools": [],
+    "usage": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3},
+}
+DELTA = {"type": "response.output_text.delta", "delta": ANSWER, "item_id": "msg_1", "output_index": 0}
+ANSWERS["response"] = (200, RESPONSE)
+STREAMS["response"] = (
+    200,
+    sse(
+        {
+            "type": "response.created",
+            "response": {**RESPONSE, "status": "in_progress", "output": []},
+            "sequence_number": 0,
+        },
+        {**DELTA, "content_index": 0, "logprobs": [], "sequence_number": 1},
+        {"type": "response.completed", "response": RESPONSE, "sequence_number": 2},
+        names=True,
+    ),
+)
 BOTH: dict[str, Scripted] = {
     "unauthorized": (
         401,
@@ -111,6 +158,7 @@ IN_STREAM: dict[str, list[object]] = {
     "stall": [STALL],
     "stall-after-an-empty-chunk": [*sse(ROLE), STALL],
     "cut-after-an-empty-chunk": [*sse(ROLE), CUT],
+    "cut-later": [*sse(ROLE, openai_chunk({"content": "half"})), CUT],
     "stalls-later": [*sse(ROLE, openai_chunk({"content": "half"})), STALL],
     "breaks-later": [*sse(ROLE, openai_chunk({"content": "half"})), *sse(openai_error("broken", "server_error"))],
 }

@@ -26,7 +26,7 @@ from cit_core.router.query import Query
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-__all__ = ["Caller", "tell_failure", "tell_unpriced"]
+__all__ = ["Caller", "harmless", "tell_failure", "tell_unpriced", "tracer"]
 
 logger = logging.getLogger("cit_core.router")
 
@@ -35,7 +35,8 @@ LONGEST_NAME = 128
 
 
 @contextmanager
-def _harmless() -> Iterator[None]:
+def harmless() -> Iterator[None]:
+    """Report what goes wrong in a listener, and go on."""
     try:
         yield
     except Exception:  # noqa: BLE001  # any code: an error of a listener must not lose a decision
@@ -74,36 +75,36 @@ class Caller:
             self.context.run(_record_decision, query, decision, self.since_ns, warnings)
 
 
-@_harmless()
+@harmless()
 def _record_decision(query: Query, decision: Decision, started_ns: int, warnings: Sequence[str]) -> None:
     for warning in warnings:
         logger.warning("%s", warning, extra={"cit_decision": decision.id, "cit_model": decision.model})
     conversation = None if query.conversation is None else _name(query.conversation.key)
     if logger.isEnabledFor(logging.INFO):
         logger.info("routed to %s (%.3f)", decision.model, decision.probability, extra=_fields(decision, conversation))
-    if (tracer := _tracer()) is None:
+    if (tracing := tracer()) is None:
         return
-    span = tracer.start_span(f"route {decision.model}", start_time=started_ns, attributes=_attributes(decision))
+    span = tracing.start_span(f"route {decision.model}", start_time=started_ns, attributes=_attributes(decision))
     if conversation is not None:
         span.set_attribute("gen_ai.conversation.id", str(conversation))
     span.end(time.time_ns())
 
 
-@_harmless()
+@harmless()
 def tell_unpriced(policy: str, models: Sequence[str]) -> None:
     """Record that a policy needs prices and leaves out the candidates without one."""
     few = ", ".join(models[:3]) + (f" and {len(models) - 3} more" if len(models) > 3 else "")
     logger.warning("no price is known of %s: policy %s chooses among the others", few, policy)
 
 
-@_harmless()
+@harmless()
 def tell_failure(decision: Decision, model: str, error: BaseException, following: str | None) -> None:
     """Record that a candidate failed, and which is asked instead; None if the caller gets the error."""
     kind = type(error).__name__
     what = f"{following} is asked" if following else "no other candidate is asked"
     extra = {"cit_decision": decision.id, "cit_failed": model, "cit_error": kind, "cit_next": following}
     logger.warning("%s failed (%s); %s", model, kind, what, extra=extra)
-    if _tracer() is not None:
+    if tracer() is not None:
         from opentelemetry.trace import get_current_span
 
         attributes = {"cit.decision.id": decision.id, "gen_ai.request.model": model, "error.type": kind}
@@ -111,7 +112,8 @@ def tell_failure(decision: Decision, model: str, error: BaseException, following
 
 
 @cache
-def _tracer() -> Tracer | None:
+def tracer() -> Tracer | None:
+    """Return the tracer; None where OpenTelemetry is not installed."""
     try:
         with no_fork():
             from opentelemetry.trace import get_tracer

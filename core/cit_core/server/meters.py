@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -46,6 +49,7 @@ class Meters:
         self._breakers = Gauge(
             "cit_breaker", "1 in the state of a candidate's breaker", ["model", "state"], registry=registry
         )
+        self._steps = Counter("cit_cascade_steps", "Steps of cascades", ["model", "outcome"], registry=registry)
         self._active = Gauge("cit_active_requests", "Requests under way", registry=registry)
         self._reloads = Counter("cit_reloads", "Configurations taken up", ["outcome"], registry=registry)
 
@@ -74,10 +78,19 @@ class Meters:
         for failure in attempts.failures:
             self._failures.labels(failure.model, failure.reason or failure.error).inc()
 
-    def answered(self, candidate: Candidate, usage: Usage, seconds: float, key: str) -> None:
+    def answered(self, model: str, seconds: float) -> None:
         """Count an answer that is complete, or was left."""
-        model = candidate.id
         self._answer_s.labels(model).observe(seconds)
+
+    def stepped(self, report: Mapping[str, Any]) -> None:
+        """Count the steps of a cascade."""
+        for step in report.get("steps", ()):
+            outcome = "failed" if "error" in step else "accepted" if step["accepted"] else "refused"
+            self._steps.labels(step["model"], outcome).inc()
+
+    def spent(self, candidate: Candidate, usage: Usage, key: str) -> None:
+        """Count the tokens of an answer, also of one that a cascade has refused."""
+        model = candidate.id
         self._tokens.labels(model, "in").inc(usage.tokens_in)
         self._tokens.labels(model, "out").inc(usage.tokens_out)
         prices = (candidate.price_in or 0.0, candidate.price_out or 0.0)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["CHAT", "MESSAGES", "RESPONSES", "EventReader", "Protocol", "Usage"]
+__all__ = ["CHAT", "MESSAGES", "RESPONSES", "EventReader", "Protocol", "Usage", "identity_of", "usage_in", "usage_of"]
 
 Step = Literal["nothing", "begun", "ended", "failed"]
 """Meaning of an event in a stream: nothing yet, a part of the answer, its end, an error."""
@@ -69,6 +69,11 @@ def usage_of(fields: Mapping[str, Any]) -> Usage:
     return total
 
 
+def usage_in(raw: bytes) -> Usage:
+    """Return what a complete body says of usage."""
+    return usage_of(_fields(raw.decode("utf-8", "replace")) or {})
+
+
 class EventReader:
     """Splits a stream of server-sent events, in pieces of any size, into the data of each event."""
 
@@ -85,6 +90,17 @@ class EventReader:
                 yield b"\n".join(lines).decode("utf-8", "replace")
         if len(self._rest) > LONGEST_EVENT:
             self._rest = b""
+
+
+def identity_of(held: bytes) -> tuple[str | None, str | None]:
+    """Return the id and the model that an answer names, complete or begun."""
+    for text in (held.decode("utf-8", "replace"), *EventReader().feed(held)):
+        fields = _fields(text) or {}
+        for holder in (fields.get("response"), fields.get("message"), fields):
+            if isinstance(holder, Mapping) and isinstance(holder.get("id"), str):
+                model = holder.get("model")
+                return str(holder["id"]), model if isinstance(model, str) else None
+    return None, None
 
 
 def _fields(data: str) -> Mapping[str, Any] | None:

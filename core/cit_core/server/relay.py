@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import httpx
 
@@ -18,16 +19,45 @@ from cit_core.router.fallback import Attempts
 from cit_core.router.time_limits import acall_within, aiterate_within
 from cit_core.server.bodies import Body
 from cit_core.server.protocols import EventReader, Protocol, Usage, usage_of
+from cit_core.server.spans import CallSpan, RequestSpan
 from cit_core.server.upstreams import UpstreamError
 from cit_core.server.zoo import Zoo
 
-__all__ = ["Answer", "EmptyAnswer", "ask"]
+__all__ = ["Answer", "Call", "EmptyAnswer", "ask"]
 
 BROKEN = "the provider broke off in the middle of the answer"
 
 
 class EmptyAnswer(UpstreamError):
     """A stream that ended without a part of an answer; the caller gets it as it came if every candidate's is so."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request under way.
+
+    Attributes:
+        zoo: The snapshot that answers it.
+        protocol: Its protocol.
+        body: Its body.
+        headers: Its headers.
+        key: Name of its caller's key.
+        span: Its span.
+        began_s: When it came [s of the performance counter].
+    """
+
+    zoo: Zoo
+    protocol: Protocol
+    body: Body
+    headers: Mapping[str, str]
+    key: str
+    span: RequestSpan
+    began_s: float
+
+    @property
+    def is_streamed(self) -> bool:
+        """True if the caller wants a stream."""
+        return self.body.fields.get("stream") is True
 
 
 @dataclass
@@ -40,6 +70,9 @@ class Answer:
         held: The received part; all of it if it is not a stream.
         pieces: The rest; None if it is not a stream.
         usage: Returns the tokens that are known so far.
+        span: Span of the candidate's answer.
+        report: The steps of a cascade.
+        is_paid: Whether its tokens are counted already.
     """
 
     attempts: Attempts
@@ -47,6 +80,9 @@ class Answer:
     held: bytes
     pieces: AsyncIterator[bytes] | None
     usage: Callable[[], Usage]
+    span: CallSpan
+    report: Mapping[str, Any] | None = None
+    is_paid: bool = False
 
 
 class _Stream:
@@ -80,7 +116,7 @@ class _Stream:
         raise EmptyAnswer(200, held, self._response.headers)
 
     def _seconds(self) -> float | None:
-        return self._attempts.seconds_left(stream=True)
+        return self._attempts.seconds_left(stream=not self._begun)
 
     async def rest(self) -> AsyncIterator[bytes]:
         """Yield what comes after the first part.
@@ -111,61 +147,59 @@ class _Stream:
                 return
 
 
-async def ask(
-    zoo: Zoo,
-    protocol: Protocol,
-    body: Body,
-    headers: Mapping[str, str],
-    attempts: Attempts,
-    stack: AsyncExitStack,
-) -> Answer:
+async def ask(call: Call, attempts: Attempts, stack: AsyncExitStack, *, held: bool = False) -> Answer:
     """Ask the candidates in order of the decision, until one answers.
 
     Args:
-        zoo: The snapshot with their servers.
-        protocol: Protocol of the request.
-        body: The request.
-        headers: Headers of the request.
+        call: The request.
         attempts: The attempts at this answer, which know the failures afterwards.
         stack: Holds the connection of a stream open.
+        held: Read all of a stream before it is returned; until then it may fail.
 
     Raises:
         UpstreamError: The last candidate's error, if none is left.
         httpx.TransportError: The same, where no response came.
         TimeoutError: If the time is up.
     """
-    streamed = body.fields.get("stream") is True
     while True:
         with attempts.opening():
             attempts.asked()
-            upstream = zoo.upstreams[attempts.model]
-            content = body.with_model(upstream.name)
+            upstream = call.zoo.upstreams[attempts.model]
+            content = call.body.with_model(upstream.name)
             async with AsyncExitStack() as turn:
-                work = turn.enter_async_context(upstream.ask(protocol, content, headers))
-                response = await acall_within(partial(attempts.seconds_left, stream=streamed), work)
-                if not streamed:
+                span = turn.enter_context(call.span.asking(upstream, attempts.model, call.body.fields))
+                work = turn.enter_async_context(upstream.ask(call.protocol, content, call.headers))
+                response = await acall_within(partial(attempts.seconds_left, stream=call.is_streamed), work)
+                if not call.is_streamed:
                     raw = await acall_within(attempts.seconds_left, response.aread())
-                    usage = _check(protocol, raw, response)
+                    usage = _check(call.protocol, raw, response)
                     attempts.answered()
-                    return Answer(attempts, response.headers, raw, None, partial(Usage, *usage))
-                stream = _Stream(protocol, response, attempts)
-                held = await stream.open()
+                    return Answer(attempts, response.headers, raw, None, partial(Usage, *usage), span)
+                stream = _Stream(call.protocol, response, attempts)
+                first = await stream.open()
+                usage_now = partial(getattr, stream, "usage")
+                if held:
+                    whole = b"".join([first, *[piece async for piece in stream.rest()]])
+                    attempts.answered()
+                    return Answer(attempts, response.headers, whole, None, usage_now, span)
                 await stack.enter_async_context(turn.pop_all())
-                rest = _rest(stream, attempts, protocol)
-                return Answer(attempts, response.headers, held, rest, partial(getattr, stream, "usage"))
+                rest = _rest(stream, attempts, call.protocol, span)
+                return Answer(attempts, response.headers, first, rest, usage_now, span)
 
 
-async def _rest(stream: _Stream, attempts: Attempts, protocol: Protocol) -> AsyncIterator[bytes]:
+async def _rest(stream: _Stream, attempts: Attempts, protocol: Protocol, span: CallSpan) -> AsyncIterator[bytes]:
     """Yield the rest of a stream; where it breaks off, an error in the words of the protocol ends it."""
     try:
         async for piece in stream.rest():
             yield piece
     except (UpstreamError, httpx.TransportError, TimeoutError) as error:
         attempts.failed(error)
+        span.failed(error)
         if not getattr(error, "raw", b""):  # an error of the provider's own was passed on
             yield b"data: " + json.dumps(protocol.error("upstream_error", BROKEN)).encode() + b"\n\n"
     except BaseException as error:  # the caller has left: nothing was learned but that it began
         attempts.failed(error)
+        span.failed(error)
         raise
     else:
         attempts.answered()

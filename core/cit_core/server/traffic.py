@@ -77,14 +77,14 @@ class Traffic:
         self._failures.update(failure.model for failure in attempts.failures)
 
     def answered(self, model: str, candidates: Sequence[Candidate], usage: Usage, seconds: float) -> None:
-        """Note a complete answer: what it cost, and what every other candidate would have for as many tokens."""
+        """Note a complete answer, and what every candidate would have cost for as many tokens."""
         self._seconds.setdefault(model, deque(maxlen=REMEMBERED)).append(seconds)
         for candidate in candidates:
-            prices = (candidate.price_in or 0.0, candidate.price_out or 0.0)
-            cost = (usage.tokens_in * prices[0] + usage.tokens_out * prices[1]) / MILLION
-            self._instead[candidate.id] += cost  # type: ignore[assignment]
-            if candidate.id == model:
-                self._spend[model] += cost  # type: ignore[assignment]
+            self._instead[candidate.id] += _cost(candidate, usage)  # type: ignore[assignment]
+
+    def spent(self, candidate: Candidate, usage: Usage) -> None:
+        """Note what an answer cost, also one that a cascade has refused."""
+        self._spend[candidate.id] += _cost(candidate, usage)  # type: ignore[assignment]
 
     def summary(self) -> dict[str, Any]:
         """Return all of it as JSON."""
@@ -134,6 +134,11 @@ class Traffic:
                 }
             )
         return points
+
+
+def _cost(candidate: Candidate, usage: Usage) -> float:
+    prices = (candidate.price_in or 0.0, candidate.price_out or 0.0)
+    return (usage.tokens_in * prices[0] + usage.tokens_out * prices[1]) / MILLION
 
 
 def _middle(numbers: Sequence[float] | deque[float]) -> float | None:

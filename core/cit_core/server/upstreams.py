@@ -74,6 +74,8 @@ class Upstream:
         self.name = model.model or _bare(model.id)
         """What the server calls the model."""
         self.api: Literal["openai", "anthropic"] = model.api or _api_of(model)
+        self.address = _address(model.upstream)
+        """Host and port of the server."""
         self._url = model.upstream
         self._key = None if model.api_key_env is None else environment[model.api_key_env]
         self._client = client
@@ -116,6 +118,11 @@ def new_client() -> httpx.AsyncClient:
 def returned(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of a response that the caller gets too."""
     return {name: value for name, value in headers.items() if name.lower() not in NOT_RETURNED}
+
+
+def _address(url: str) -> tuple[str, int]:
+    read = httpx.URL(url)
+    return read.host, read.port or (443 if read.scheme == "https" else 80)
 
 
 def _api_of(model: ModelSettings) -> Literal["openai", "anthropic"]:

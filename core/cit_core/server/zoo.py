@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import closest, shown
@@ -12,6 +13,7 @@ from cit_core.policy import Policy, parse_policy
 from cit_core.records import Candidate, Decision
 from cit_core.router import Fallback, Router, Sticky
 from cit_core.router.query import Query
+from cit_core.server.cascade_table import cascade_of, is_repeatable
 from cit_core.server.prompts import Prompt
 from cit_core.server.upstreams import Upstream, new_client
 from cit_core.settings import Settings, VirtualSettings
@@ -51,6 +53,7 @@ class Zoo:
         self._client = new_client()
         self.upstreams = {model.id: Upstream(model, environment, self._client) for model in settings.models}
         self._candidates = {candidate.id: candidate for candidate in router.candidates}
+        self.cascade = None if settings.cascade is None else cascade_of(settings.cascade, self._candidates)
         self._users = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -131,6 +134,12 @@ class Zoo:
             tenant=tenant,
         )
         return self.fallback.with_cool_downs(await self.router.adecide(query))
+
+    def planned(self, decision: Decision, fields: Mapping[str, Any]) -> Decision:
+        """Return a decision with the candidate in front that a cascade asks first, where the request may have one."""
+        if self.cascade is None or not is_repeatable(fields):
+            return decision
+        return self.cascade.planned(decision)
 
     def _read_name(self, name: str) -> tuple[str | None, Policy | None, list[str] | None]:
         """Return what a `model` asks for: a candidate, or a policy and the candidates that it may choose from."""

@@ -36,9 +36,9 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
-    telling._tracer.cache_clear()
+    telling.tracer.cache_clear()
     yield exporter
-    telling._tracer.cache_clear()
+    telling.tracer.cache_clear()
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:

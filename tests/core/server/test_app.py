@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import AsyncIterator
@@ -12,9 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 from gateway_process import ENVIRONMENT, fake_router, gateway, serving, settings_file
-from scripted_provider import ANSWER, ScriptedProvider
+from scripted_provider import ANSWER, ScriptedProvider, openai_answer
 
 from cit_core.server.app import create_app
+from cit_core.server.relay import Answer
+from cit_core.server.replies import Passage
 from cit_core.settings import read_settings
 
 ASK = {"model": "cit", "messages": [{"role": "user", "content": "What is 7 times 8?"}]}
@@ -79,6 +82,53 @@ async def test_the_provider_is_left_when_the_caller_leaves(tmp_path: Path) -> No
     assert (provider.open, provider.left) == (0, 1)
 
 
+async def test_the_provider_is_left_when_the_caller_leaves_before_anything_came(tmp_path: Path) -> None:
+    left = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        while await reader.read(1000):
+            pass
+        left.set()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        with gateway(tmp_path, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {"a": "ok"}) as url:
+            async with httpx.AsyncClient(timeout=0.5) as client:
+                with pytest.raises(httpx.ReadTimeout):
+                    await client.post(f"{url}/v1/chat/completions", json=ASK)
+            await asyncio.wait_for(left.wait(), 20)
+
+
+async def test_a_provider_that_half_closes_a_connection_costs_no_request(tmp_path: Path) -> None:
+    connections = 0
+
+    async def half_closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(
+            next(int(x[15:]) for x in head.lower().split(b"\r\n") if x.startswith(b"content-length:"))
+        )
+        body = json.dumps(openai_answer(ANSWER)).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        writer.write_eof()  # it says nothing more, and still listens
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(half_closing, "127.0.0.1", 0) as server:
+        with gateway(tmp_path, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {"a": "ok"}) as url:
+            async with httpx.AsyncClient(timeout=20) as client:
+                statuses = [(await client.post(f"{url}/v1/chat/completions", json=ASK)).status_code for _ in range(3)]
+    assert (statuses, connections) == ([200, 200, 200], 3)
+
+
+def held() -> int:
+    """Count what the gateway holds of its streams."""
+    gc.collect()
+    return sum(type(one) in (Passage, Answer) for one in gc.get_objects())
+
+
 async def test_many_streams_at_once_do_not_mix(tmp_path: Path) -> None:
     provider, streams = SlowProvider(words=3), 60
 
@@ -92,6 +142,10 @@ async def test_many_streams_at_once_do_not_mix(tmp_path: Path) -> None:
         with gateway(tmp_path, upstream, {"a": "ok"}) as url:
             async with httpx.AsyncClient(timeout=60) as client:
                 said = await asyncio.gather(*[one(client, url, f"q{place}") for place in range(streams)])
+            end = time.monotonic() + 20
+            while held() and time.monotonic() < end:
+                await asyncio.sleep(0.05)
+            assert held() == 0  # nothing of a stream stays
     assert said == [f"q{place}-0 q{place}-1 q{place}-2 " for place in range(streams)]
     assert provider.most > 1
 

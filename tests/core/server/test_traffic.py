@@ -22,6 +22,7 @@ def answered(traffic: Traffic, policy: str, times: int = 1) -> None:
         decision = router.route("What is 7 times 8?")
         traffic.opened(decision, Fallback().attempts(decision), "why")
         traffic.answered(decision.model, router.candidates, Usage(1_000_000, 1_000_000), 0.5)
+        traffic.spent(router.candidates[decision.model == "small"], Usage(1_000_000, 1_000_000))
 
 
 def test_spend_beside_always_best_and_a_content_blind_choice() -> None:

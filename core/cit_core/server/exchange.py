@@ -1,0 +1,143 @@
+"""The gateway's part in the steps of an answer: how a step is asked, what verifiers see of it, what it cost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
+
+from cit_core.records import Decision
+from cit_core.router import Judge
+from cit_core.router.cascade import Cascade
+from cit_core.router.fallback import Attempts
+from cit_core.router.steps import Steps
+from cit_core.router.verifiers import Answer as Verifiable
+from cit_core.server.protocols import CHAT, MESSAGES, Usage, usage_in
+from cit_core.server.relay import Answer, Call, ask
+from cit_core.server.whole_answer import read_answer
+
+__all__ = ["Exchange"]
+
+JUDGE_TOKENS = 1_000
+"""Most tokens of a judgement where the protocol needs a limit."""
+
+
+class Exchange:
+    """Ask for the answer to one request: a step, or those of a cascade.
+
+    Args:
+        call: The request.
+        question: The question, in words.
+        decision: The decision, as the cascade planned it.
+        charge: Told what each answer used that no caller sees: candidate and tokens.
+
+    Attributes:
+        decision: The decision, as the cascade planned it.
+        tried: The attempts at each step.
+        spent_usd: Cost of verified answers and of verification, by the providers' counts [USD].
+    """
+
+    def __init__(self, call: Call, question: str, decision: Decision, charge: Callable[[str, Usage], None]) -> None:
+        self.decision = decision
+        self.tried: list[Attempts] = []
+        self.spent_usd = 0.0
+        self._call, self._question, self._charge = call, question, charge
+        self._steps = Steps(_judged(call.zoo.cascade, self._judge), decision, call.zoo.fallback, self)
+        self._stack = AsyncExitStack()
+
+    async def run(self, stack: AsyncExitStack) -> Answer:
+        """Return the accepted answer; see `relay.ask`.
+
+        Args:
+            stack: Holds the connection of a stream open.
+        """
+        self._stack = stack
+        answer: Answer = await self._steps.aanswer(self._ask)
+        return answer
+
+    async def _ask(self, attempts: Attempts) -> Answer:
+        if self._steps.final:
+            return await ask(self._call, attempts, self._stack)
+        return await self._verified(attempts)
+
+    async def _verified(self, attempts: Attempts) -> Answer:
+        """Return a whole answer that is read before a caller sees it."""
+        answer = await ask(self._call, attempts, self._stack, held=True)
+        answer.span.answered(answer.usage(), answer.held)
+        self._pay(attempts.model, answer.usage())
+        return replace(answer, is_paid=True)
+
+    def total_usd(self, answer: Answer) -> float | None:
+        """Return the cost of all that led to the accepted answer [USD]; None where nothing was counted."""
+        if answer.is_paid:
+            return self.spent_usd
+        cost = self.cost(answer, answer.attempts.model)
+        if cost is None and self.spent_usd:
+            ranked = next(one for one in self.decision.ranking if one.model == answer.attempts.model)
+            cost = ranked.expected_cost_usd
+        return cost if not self.spent_usd else self.spent_usd + (cost or 0.0)
+
+    def _pay(self, model: str, usage: Usage) -> None:
+        self.spent_usd += self._call.zoo.candidate(model).expected_cost(*usage) or 0.0
+        self._charge(model, usage)
+
+    # -- the adapter's part in the steps ------------------------------------------------------------------------------
+
+    def attempts(self, decision: Decision) -> Attempts:
+        """Return the attempts at a step."""
+        zoo = self._call.zoo
+        self.tried.append(zoo.fallback.attempts(decision, zoo.windows()))
+        return self.tried[-1]
+
+    def question(self) -> str:
+        """Return the question, as verifiers read it."""
+        return self._question
+
+    def answer(self, given: Answer, attempts: Attempts, decision: Decision) -> Verifiable:
+        """Return an answer as verifiers see it."""
+        model = attempts.model
+        alone = tuple(ranked for ranked in decision.ranking if ranked.model == model)
+
+        async def aagain() -> Verifiable:
+            asked = self.attempts(decision.model_copy(update={"model": model, "ranking": alone}))
+            return read_answer((await self._verified(asked)).held, model)
+
+        return read_answer(given.held, model, aagain=aagain)
+
+    def cost(self, given: Answer, model: str) -> float | None:
+        """Return what an answer cost by the provider's count of tokens [USD], if it has one."""
+        usage = given.usage()
+        return self._call.zoo.candidate(model).expected_cost(*usage) if any(usage) else None
+
+    def marked(self, given: Answer, report: Mapping[str, Any]) -> Answer:
+        """Return an answer with the steps beside it."""
+        return replace(given, report=report)
+
+    def accepted(self, decision: Decision, model: str) -> None:
+        """Do nothing: the answer knows its attempts."""
+
+    async def _judge(self, prompt: str) -> str:
+        """Ask the model that judges."""
+        zoo, model = self._call.zoo, str(getattr(self._call.zoo.settings.cascade, "judge", None))
+        upstream = zoo.upstreams[model]
+        protocol = CHAT if upstream.api == CHAT.api else MESSAGES
+        fields: dict[str, Any] = {"model": upstream.name, "messages": [{"role": "user", "content": prompt}]}
+        if protocol is MESSAGES:
+            fields["max_tokens"] = JUDGE_TOKENS
+        with self._call.span.asking(upstream, model, fields) as span:
+            async with upstream.ask(protocol, json.dumps(fields).encode(), {}) as response:
+                raw = await asyncio.wait_for(response.aread(), zoo.settings.server.timeout_s)
+            usage = usage_in(raw)
+            span.answered(usage, raw)
+        self._pay(model, usage)
+        return read_answer(raw, model).text
+
+
+def _judged(cascade: Cascade | None, ask: Callable[[str], Any]) -> Cascade | None:
+    """Return the cascade with its judge, if it has one, asked by a function."""
+    if cascade is None or not isinstance(cascade.verify, Judge):
+        return cascade
+    return replace(cascade, verify=Judge(ask, cost_usd=cascade.verify.cost_usd))
