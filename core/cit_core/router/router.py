@@ -167,7 +167,7 @@ class Router(Decider):
             strict=strict,
         )
         router.basis = {one.capability.candidate.id: one for one in opened.found}
-        router.notes, router.origin = opened.notes, opened.origin
+        router.notes, router.origin, router.lengths = opened.notes, opened.origin, opened.lengths
         return router
 
     @classmethod
@@ -228,7 +228,7 @@ class Router(Decider):
             default=default,
             strict=strict,
         )
-        router.notes = opened.notes
+        router.notes, router.lengths = opened.notes, opened.lengths
         router.origin = Origin(store=store.url, suite=suite, evidence=evidence) if scorer is None else None
         return router
 
