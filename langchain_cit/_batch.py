@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from cit_core.errors import CITError
 from cit_core.records import Decision
 from cit_core.router import Attempts
+from cit_core.router.settlement import Teller
 from cit_core.router.time_limits import acall_within, call_within
 from langchain_cit._first_token import EmptyStream, require_answer
 from langchain_cit._inputs import Asking
@@ -61,18 +62,31 @@ class Batch:
         asking: Makes the attempts at each answer.
         outcomes: The decision for every input, or why it has none.
         return_exceptions: True if the others are answered where an input has no decision.
+        tellers: Returns what reads the answer for a place, for its bill; none are kept if not given.
 
     Raises:
         CITError: Why an input has no decision, before anything is paid for.
     """
 
-    def __init__(self, asking: Asking, outcomes: Sequence[Decision | CITError], return_exceptions: bool = True) -> None:
+    def __init__(
+        self,
+        asking: Asking,
+        outcomes: Sequence[Decision | CITError],
+        return_exceptions: bool = True,
+        tellers: Callable[[int], Teller] | None = None,
+    ) -> None:
         refused = next((outcome for outcome in outcomes if isinstance(outcome, CITError)), None)
         if refused is not None and not return_exceptions:
             raise refused
         self.decisions = {place: out for place, out in enumerate(outcomes) if isinstance(out, Decision)}
         self.results: list[Any] = list(outcomes)
         self._open = {place: asking.attempts(decision) for place, decision in self.decisions.items()}
+        self._tellers = tellers
+        self._settlements = {
+            place: kept
+            for place, decision in self.decisions.items()
+            if tellers is not None and (kept := asking.settlement(decision)) is not None
+        }
 
     def __enter__(self) -> Batch:
         return self
@@ -115,6 +129,8 @@ class Batch:
         error = answer if isinstance(answer, BaseException) else _missing(answer, attempts)
         if error is None:
             attempts.answered()
+            if self._tellers is not None and (settlement := self._settlements.get(place)) is not None:
+                settlement.answered(self._tellers(place), answer, attempts.model, timed=False)
         elif attempts.failed(error):
             return
         elif isinstance(error, EmptyStream) and error.attempts is attempts and error.held:

@@ -17,13 +17,14 @@ from pydantic import BaseModel
 
 from cit_core.errors import InvalidInput
 from cit_core.records import Decision
-from cit_core.router import Answer, Attempts, Cascade
+from cit_core.router import Answer, Attempts, Cascade, Router
+from cit_core.router.settlement import UNKNOWN, Bill, bill_of
 from langchain_cit._content import text_of
 from langchain_cit._inputs import Asking, read_query
 from langchain_cit._streams import END, join
 from langchain_cit._trace import CIT_CASCADE
 
-__all__ = ["Messages", "answer_of", "require_repeatable"]
+__all__ = ["Messages", "answer_of", "message_bill", "require_repeatable"]
 
 Again = Callable[[Attempts, Decision], Callable[..., Any]]
 """Returns a function that asks a candidate once more; with `later=True`, it returns an awaitable."""
@@ -35,11 +36,12 @@ class Messages:
     Args:
         asking: The router with its settings.
         value: The input.
-        again: Asks the candidate of some attempts once more.
+        beside: Asks a candidate by its route, outside of this run.
+        again: Asks the candidate of some attempts once more; only for cascades.
     """
 
-    def __init__(self, asking: Asking, value: Any, again: Again) -> None:
-        self._asking, self._value, self._again = asking, value, again
+    def __init__(self, asking: Asking, value: Any, beside: Callable[[Any], Any], again: Again | None = None) -> None:
+        self._asking, self._value, self._again, self._beside = asking, value, again, beside
         self._marked = False
 
     def attempts(self, decision: Decision) -> Attempts:
@@ -52,6 +54,7 @@ class Messages:
 
     def answer(self, given: Any, attempts: Attempts, decision: Decision) -> Answer:
         """Return an answer as verifiers see it."""
+        assert self._again is not None  # whatever is verified has steps
         once, model = self._again(attempts, decision), attempts.model
 
         async def aagain() -> Answer:
@@ -59,14 +62,19 @@ class Messages:
 
         return answer_of(given, model, again=lambda: answer_of(once(), model), aagain=aagain)
 
-    def cost(self, given: Any, model: str) -> float | None:
-        """Return what an answer cost by the tokens that the provider counted [USD]; None where it counted none."""
-        usage = getattr(_message(_whole(given)), "usage_metadata", None)
-        candidate = next(one for one in self._asking.router.candidates if one.id == model)
-        if not usage:
-            return None
-        cached = (usage.get("input_token_details") or {}).get("cache_read") or 0
-        return candidate.expected_cost(usage["input_tokens"], usage["output_tokens"], cached)
+    def bill(self, given: Any, model: str) -> Bill:
+        """Return what an answer took by the tokens that the provider counted."""
+        return message_bill(_message(_whole(given)), self._asking.router, model)
+
+    def words(self, given: Any, model: str) -> str:
+        """Return the text of an answer; none where it calls tools."""
+        said = answer_of(given, model)
+        return "" if said.tool_calls else said.text
+
+    def reference(self, model: str) -> Callable[[], Any] | None:
+        """Return what asks a candidate in the same way, for a shadow."""
+        route = self._asking.routes.get(model)
+        return None if route is None else lambda: answer_of(self._beside(route), model).text
 
     def marked(self, given: Any, report: Mapping[str, Any]) -> Any:
         """Return an answer with the steps in the metadata of its message, or of a stream's first piece, once.
@@ -80,6 +88,16 @@ class Messages:
 
     def accepted(self, decision: Decision, model: str) -> None:
         """Do nothing: a run's trace has been written by then."""
+
+
+def message_bill(message: object, router: Router, model: str) -> Bill:
+    """Return what a message took by its usage metadata; unknown where there is none."""
+    usage = getattr(message, "usage_metadata", None)
+    if not isinstance(usage, Mapping):
+        return UNKNOWN
+    candidate = next(one for one in router.candidates if one.id == model)
+    cached = (usage.get("input_token_details") or {}).get("cache_read")
+    return bill_of(candidate, usage.get("input_tokens"), usage.get("output_tokens"), cached)
 
 
 def answer_of(given: Any, model: str, **again: Any) -> Answer:

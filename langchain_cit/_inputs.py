@@ -23,6 +23,8 @@ from cit_core.policy import Constraints, QueryFacts
 from cit_core.records import Decision
 from cit_core.router import Attempts, Cascade, Fallback, Query, Router, Sticky, estimate_tokens
 from cit_core.router.concurrency import aside
+from cit_core.router.settlement import Settlement
+from cit_core.router.shadow import Shadow
 from cit_core.router.sticky import NO_CONVERSATION
 from langchain_cit._configurable import check_keys, constraints_of, forced_model, policy_of, thread_of
 from langchain_cit._content import count_tokens, modalities_of, parts_of, role_of, text_of
@@ -186,6 +188,7 @@ class Asking:
         default: Candidate that answers what cannot be decided; the router's own choice if not given.
         strict: Whether what cannot be decided is an error; as the router is if not given.
         cascade: Plans which candidate is asked first; none if not given.
+        shadow: Compares some answers with another model's; none if not given.
     """
 
     router: Router
@@ -198,6 +201,11 @@ class Asking:
     default: str | None = None
     strict: bool | None = None
     cascade: Cascade | None = None
+    shadow: Shadow | None = None
+
+    def settlement(self, decision: Decision) -> Settlement | None:
+        """Return what keeps the bill of an answer; None where nobody does."""
+        return Settlement.of(self.router, decision, self.shadow)
 
     @property
     def is_strict(self) -> bool:

@@ -24,6 +24,7 @@ from pydantic import ConfigDict, Field
 from cit_core.records import Decision
 from cit_core.router import Attempts, Cascade, Fallback, Router, Sticky
 from cit_core.router.concurrency import aside
+from cit_core.router.shadow import Shadow
 from cit_core.router.steps import Steps
 from langchain_cit._batch import Batch, Limited, shares_at_once
 from langchain_cit._cascade import Messages
@@ -58,6 +59,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     default: str | None = None
     strict: bool | None = None
     cascade: Cascade | None = Field(default=None, exclude=True)
+    shadow: Shadow | None = Field(default=None, exclude=True)
 
     @property
     def failover(self) -> Fallback:
@@ -79,6 +81,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
             self.default,
             self.strict,
             self.cascade,
+            self.shadow,
         )
 
     def _handed(self, route: Runnable[Any, Any], value: Any) -> Any:
@@ -293,7 +296,15 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
             child = for_child(config, run_manager, asked, attempts, hushed=True)
             return partial(_once_more, route, self._handed(route, value), child, kwargs)
 
-        return Steps(self.cascade, decision, self.fallback, Messages(asking, value, again))
+        adapter = Messages(asking, value, partial(self._beside, value, kwargs), again)
+        return Steps(self.cascade, decision, self.fallback, adapter, asking.settlement(decision))
+
+    def _beside(self, value: Any, kwargs: Mapping[str, Any], route: Runnable[Any, Any]) -> Any:
+        """Ask a candidate outside of any run."""
+        return route.invoke(self._handed(route, value), {"tags": ["cit_shadow"]}, **kwargs)
+
+    def _teller(self, asking: Asking, inputs: Sequence[Any], kwargs: Mapping[str, Any], place: int) -> Messages:
+        return Messages(asking, inputs[place], partial(self._beside, inputs[place], kwargs))
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
@@ -325,7 +336,9 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         **kwargs: Any,
     ) -> list[Any]:
         asking = self.asking.for_batch(return_exceptions)
-        with Batch(asking, asking.decide_each(inputs, kwargs, config), return_exceptions) as batch:
+        tellers = partial(self._teller, asking, inputs, kwargs)
+        decided = asking.decide_each(inputs, kwargs, config)
+        with Batch(asking, decided, return_exceptions, tellers) as batch:
             for place, decision in batch.decisions.items():
                 dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
 
@@ -365,7 +378,9 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         **kwargs: Any,
     ) -> list[Any]:
         asking = self.asking.for_batch(return_exceptions)
-        with Batch(asking, await asking.adecide_each(inputs, kwargs, config), return_exceptions) as batch:
+        tellers = partial(self._teller, asking, inputs, kwargs)
+        decided = await asking.adecide_each(inputs, kwargs, config)
+        with Batch(asking, decided, return_exceptions, tellers) as batch:
             for place, decision in batch.decisions.items():
                 await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
 

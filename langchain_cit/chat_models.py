@@ -31,11 +31,13 @@ from cit_core.router.options import (
     as_context,
     as_fallback,
     as_router,
+    as_shadow,
     as_sticky,
     as_strict,
     check_options,
     pick_default,
 )
+from cit_core.router.shadow import Shadow
 from cit_core.router.steps import Steps
 from langchain_cit._ahead import Ahead, chosen, taken
 from langchain_cit._cascade import Messages
@@ -64,6 +66,10 @@ from langchain_cit._token_counts import TokenCounts
 from langchain_cit._wrapper import Wrapper, unwrapped
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cit_core.policy.exploration import Exploration
+    from cit_core.router.decision_log import DecisionLog
     from cit_core.store import CapabilityStore
 
 __all__ = ["ChatCIT"]
@@ -100,6 +106,9 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         strict: Raise an error in such a case; as the router does if not given.
         cascade: A `Cascade` of `cit_core.router`; see `RunnableRouter`. A message's metadata has the steps, as
             `cit_cascade`.
+        shadow: A `Shadow` of `cit_core.router.shadow`; see `RunnableRouter`.
+        log: Where decisions and bills are logged, in place of the router's log.
+        explore: Way to try other candidates now and then, in place of the router's.
         annotate: Whether messages carry the metadata above; if not, they are as the candidate made them.
         options: Options of any chat model: `callbacks`, `tags`, `metadata`, `disable_streaming` and the rest.
 
@@ -118,6 +127,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
     default: str | None = None
     strict: bool | None = None
     cascade: Cascade | None = Field(default=None, exclude=True)
+    shadow: Shadow | None = Field(default=None, exclude=True)
     annotate: bool = True
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
     _flights: Flights = PrivateAttr(default_factory=Flights)
@@ -138,11 +148,14 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         default: str | BaseChatModel | None = None,
         strict: bool | None = None,
         cascade: Cascade | None = None,
+        shadow: Shadow | None = None,
+        log: DecisionLog | CapabilityStore | str | Path | None = None,
+        explore: Exploration | str | None = None,
         annotate: bool = True,
         **options: Any,
     ) -> None:
         check_options(options, type(self), STANDARD)
-        router = as_router(router, policy, constraints)
+        router = as_router(router, policy, constraints, log=log, explore=explore)
         after = as_fallback(failover if fallback is None else fallback)
         given = as_routes(routes, router)
         inside = {id_: unwrapped(route) for id_, route in given.items()}
@@ -157,6 +170,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
             default=pick_default(default, routes, router),
             strict=as_strict(strict),
             cascade=as_cascade(cascade),
+            shadow=as_shadow(shadow, router, models),
             annotate=annotate,
             **({"output_version": formats.pop()} if len(formats) == 1 else {}) | options,
         )
@@ -274,7 +288,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         from langchain_cit.runnable import RunnableRouter
 
         options: dict[str, Any] = {"default": self.default, "strict": self.strict, "fallback": self.fallback}
-        options["cascade"] = self.cascade
+        options |= {"cascade": self.cascade, "shadow": self.shadow}
         each = RunnableRouter(self.routes, self.router, context=self.context, sticky=self.sticky, **options)
         return each.with_structured_output(schema, include_raw=include_raw, **kwargs)
 
@@ -417,7 +431,12 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
 
             return ask
 
-        return Steps(self.cascade, decision, self.fallback, Messages(asking, messages, again))
+        def beside(model: BaseChatModel) -> AIMessage:
+            shown = dict(kwargs) if stop is None else {**kwargs, "stop": stop}
+            return model.invoke(messages, {"tags": ["cit_shadow"]}, **shown)
+
+        adapter = Messages(asking, messages, beside, again)
+        return Steps(self.cascade, decision, self.fallback, adapter, asking.settlement(decision))
 
     def _decide_ahead(self, value: LanguageModelInput, kwargs: Mapping[str, Any]) -> Ahead | None:
         config, options = split_options(kwargs)
@@ -453,7 +472,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         able = {id_: model for id_, model in self.routes.items() if id_ not in unable}
         whole = self.context == "conversation"
         settings: dict[str, Any] = {"sticky": self.sticky, "default": self.default, "strict": self.strict}
-        settings["cascade"] = self.cascade
+        settings |= {"cascade": self.cascade, "shadow": self.shadow}
         return Asking(self.router, able, self.fallback, whole=whole, unable=unable, **settings)
 
     def _stamp(self, decision: Decision, attempts: Attempts) -> Stamp | Unstamped:

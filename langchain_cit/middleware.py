@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config, merge_configs, var_child_runnable_config
 from typing_extensions import NotRequired
@@ -33,7 +34,9 @@ from cit_core.router.options import (
     check_ids,
     pick_default,
 )
+from cit_core.router.settlement import Settlement
 from cit_core.router.time_limits import acall_within, call_within
+from langchain_cit._cascade import message_bill
 from langchain_cit._configurable import thread_of
 from langchain_cit._first_token import EmptyStream, FirstToken, followed, held_one, require_answer
 from langchain_cit._inputs import Asking
@@ -49,6 +52,13 @@ from langchain_cit._trace import (
     tag_of,
 )
 from langchain_cit._unanswered import Unanswered
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cit_core.policy.exploration import Exploration
+    from cit_core.router.decision_log import DecisionLog
+    from cit_core.store import CapabilityStore
 
 __all__ = ["CITCallMiddleware", "CITRunMiddleware", "RoutedState"]
 
@@ -97,9 +107,11 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         failover: Fallback | None = None,
         default: str | BaseChatModel | None = None,
         strict: bool | None = None,
+        log: DecisionLog | CapabilityStore | str | Path | None = None,
+        explore: Exploration | str | None = None,
     ) -> None:
         super().__init__()
-        self.router = as_router(router, policy, constraints)
+        self.router = as_router(router, policy, constraints, log=log, explore=explore)
         given = check_ids(routes, self.router, kind="chat model, or the name of one")
         made = {id_: init_chat_model(route) if isinstance(route, str) else route for id_, route in given.items()}
         self.fallback = as_fallback(failover if fallback is None else fallback)
@@ -170,7 +182,8 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         *,
         record: bool = False,
     ) -> ExtendedModelResponse[Any]:
-        attempts = self._asking().attempts(decision)
+        asking = self._asking()
+        attempts, settlement = asking.attempts(decision), asking.settlement(decision)
         try:
             while True:
                 with self._unanswered.until_answered(request), attempts:
@@ -181,6 +194,7 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                         ask = partial(handler, request.override(model=model))
                         response = call_within(attempts.seconds_left, ask)
                     response = require_answer(response, attempts, _message(response))
+                    self._settle(settlement, attempts.model, request, response)
                     return _recorded(decision, attempts, response, self._kept() if record else None)
         except EmptyStream as error:
             return _recorded(decision, attempts, held_one(error, attempts), self._kept() if record else None)
@@ -193,7 +207,8 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         *,
         record: bool = False,
     ) -> ExtendedModelResponse[Any]:
-        attempts = self._asking().attempts(decision)
+        asking = self._asking()
+        attempts, settlement = asking.attempts(decision), asking.settlement(decision)
         try:
             while True:
                 with self._unanswered.until_answered(request), attempts:
@@ -204,9 +219,16 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                         answer = handler(request.override(model=model))
                         response = await acall_within(attempts.seconds_left, answer)
                     response = require_answer(response, attempts, _message(response))
+                    self._settle(settlement, attempts.model, request, response)
                     return _recorded(decision, attempts, response, self._kept() if record else None)
         except EmptyStream as error:
             return _recorded(decision, attempts, held_one(error, attempts), self._kept() if record else None)
+
+    def _settle(self, settlement: Settlement | None, model: str, request: ModelRequest[Any], response: object) -> None:
+        """Keep the bill of a model call; after the first of a run, nothing was expected for it."""
+        if settlement is not None:
+            again = bool(request.messages) and not isinstance(request.messages[-1], HumanMessage)
+            settlement.billed(model, message_bill(_message(response), self.router, model), again=again)
 
 
 class CITCallMiddleware(_Routing):
@@ -228,6 +250,8 @@ class CITCallMiddleware(_Routing):
         default: The model that answers what cannot be decided (an empty or unreadable input, none left, a failed
             scorer): its id or the model itself. The router's own choice if not given.
         strict: Raise an error in such a case; as the router does if not given.
+        log: Where decisions and bills are logged, in place of the router's log.
+        explore: Way to try other candidates now and then, in place of the router's.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.
@@ -274,6 +298,8 @@ class CITRunMiddleware(_Routing):
         default: The model that answers what cannot be decided (an empty or unreadable input, none left, a failed
             scorer): its id or the model itself. The router's own choice if not given.
         strict: Raise an error in such a case; as the router does if not given.
+        log: Where decisions and bills are logged, in place of the router's log.
+        explore: Way to try other candidates now and then, in place of the router's.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.

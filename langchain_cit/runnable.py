@@ -19,8 +19,18 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy, QueryFacts
 from cit_core.router import Cascade, Fallback, Router, Sticky
-from cit_core.router.options import as_cascade, as_context, as_fallback, as_router, as_sticky, as_strict, pick_default
+from cit_core.router.options import (
+    as_cascade,
+    as_context,
+    as_fallback,
+    as_router,
+    as_shadow,
+    as_sticky,
+    as_strict,
+    pick_default,
+)
 from cit_core.router.serialization import router_from_config
+from cit_core.router.shadow import Shadow
 from langchain_cit._cascade import require_repeatable
 from langchain_cit._configurable import KNOBS, THREAD_ID
 from langchain_cit._invocation import RoutedCalls
@@ -32,6 +42,10 @@ from langchain_cit._routes import as_routes
 from langchain_cit._saved import Saved
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cit_core.policy.exploration import Exploration
+    from cit_core.router.decision_log import DecisionLog
     from cit_core.store import CapabilityStore
 
 __all__ = ["RunnableRouter"]
@@ -62,6 +76,10 @@ class RunnableRouter(Saved, RoutedCalls):
         cascade: A `Cascade` of `cit_core.router`: a cheaper candidate is asked first where that pays, its answer is
             verified, and a better one asked if need be. Routes must be models, or chains of prompts, models and
             parsers.
+        shadow: A `Shadow` of `cit_core.router.shadow`: some answers are compared with a reference model's, in the
+            background; without a function of its own it asks the candidate of that id.
+        log: Where decisions and bills are logged, in place of the router's log: a path, a store, a `DecisionLog`.
+        explore: Way to try other candidates now and then, in place of the router's: `epsilon:0.02`, `thompson`.
         name: Name of its runs in traces.
 
     Raises:
@@ -88,9 +106,13 @@ class RunnableRouter(Saved, RoutedCalls):
         strict: bool | None = None,
         unable: Mapping[str, str] | None = None,
         cascade: Cascade | None = None,
+        shadow: Shadow | None = None,
+        log: DecisionLog | CapabilityStore | str | Path | None = None,
+        explore: Exploration | str | None = None,
         name: str | None = None,
     ) -> None:
-        decides, after = as_router(router, policy, constraints), as_fallback(failover if fallback is None else fallback)
+        decides = as_router(router, policy, constraints, log=log, explore=explore)
+        after = as_fallback(failover if fallback is None else fallback)
         runnables = as_routes(routes, decides)
         require_repeatable(runnables, as_cascade(cascade))
         super().__init__(
@@ -104,6 +126,7 @@ class RunnableRouter(Saved, RoutedCalls):
             default=pick_default(default, routes, decides),
             strict=as_strict(strict),
             cascade=cascade,
+            shadow=as_shadow(shadow, decides, routes),
             name=name,
         )
 

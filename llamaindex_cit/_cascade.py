@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from llama_index.core.base.llms.types import ChatResponse
 from llama_index.core.llms import LLM
@@ -12,11 +12,18 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 
 from cit_core.records import Candidate, Decision
 from cit_core.router import Answer, Attempts
+from cit_core.router.settlement import UNKNOWN, Bill, bill_of
 from llamaindex_cit._inputs import Question
-from llamaindex_cit._response_metadata import CIT_CASCADE, tokens_of, unstamped
+from llamaindex_cit._response_metadata import CIT_CASCADE, billed_tokens, unstamped
 from llamaindex_cit._trail import note
 
-__all__ = ["Responses"]
+__all__ = ["Blocking", "Responses"]
+
+ASYNCHRONOUS = frozenset(
+    f"a{name}{tools}"
+    for name in ("chat", "complete", "stream_chat", "stream_complete")
+    for tools in ("", "_with_tools")
+)
 
 
 class Responses:
@@ -65,12 +72,29 @@ class Responses:
 
         return self._seen(given, model, again=again, aagain=aagain)
 
-    def cost(self, given: Any, model: str) -> float | None:
-        """Return what a response cost by the tokens that the provider counted [USD]; None where it counted none."""
-        prompt, completion = tokens_of(_whole(given))
-        if prompt is None or completion is None:
+    def bill(self, given: Any, model: str) -> Bill:
+        """Return what a response took by the tokens that the provider counted."""
+        response = _whole(given)
+        if response is None:
+            return UNKNOWN
+        return bill_of(self._candidates[model], *billed_tokens(response))
+
+    def words(self, given: Any, model: str) -> str:
+        """Return the text of a response; none where it calls tools."""
+        said = self._seen(given, model)
+        return "" if said.tool_calls else said.text
+
+    def reference(self, model: str) -> Callable[[], Any] | None:
+        """Return what asks a candidate in the same way, for a shadow."""
+        llm = self._models.get(model)
+        if llm is None:
             return None
-        return self._candidates[model].expected_cost(prompt, completion)
+
+        def ask() -> str:
+            said = self._call(cast("LLM", Blocking(llm)))
+            return self._seen(list(said) if isinstance(said, Iterator) else said, model).text
+
+        return ask
 
     def marked(self, given: Any, report: Mapping[str, Any]) -> Any:
         """Return a response, or every chunk, with the steps in its metadata."""
@@ -98,9 +122,26 @@ class Responses:
         return tuple(call.tool_name for call in found)
 
 
+class Blocking:
+    """An LLM of which the asynchronous methods answer at once: a thread without an event loop asks it.
+
+    Its asynchronous client belongs to the loop of whoever waits for answers, and no other may use it.
+    """
+
+    def __init__(self, llm: LLM) -> None:
+        self._llm = llm
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return type(self._llm)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._llm, name[1:] if name in ASYNCHRONOUS else name)
+
+
 def _whole(given: Any) -> Any:
     """Return the response, or the last chunk of a stream, which holds all of it."""
-    return given[-1] if isinstance(given, list) else given
+    return next((chunk for chunk in reversed(given) if chunk is not None), None) if isinstance(given, list) else given
 
 
 def _mean_logprob(response: Any) -> float | None:

@@ -17,6 +17,8 @@ from llama_index_instrumentation import get_dispatcher
 from cit_core.errors import InvalidInput
 from cit_core.records import Decision
 from cit_core.router import Attempts, Cascade, Fallback, Query, Router, Sticky
+from cit_core.router.settlement import Settlement
+from cit_core.router.shadow import Shadow
 from cit_core.router.steps import Steps
 from cit_core.router.time_limits import acall_within, aiterate_within, call_within, iterate_within
 from llamaindex_cit._cascade import Responses
@@ -48,6 +50,7 @@ class Dispatch:
     default: str | None = None
     strict: bool | None = None
     cascade: Cascade | None = None
+    shadow: Shadow | None = None
 
     @property
     def callers(self) -> dict[str, FunctionCallingLLM]:
@@ -210,7 +213,8 @@ class Dispatch:
         """Return the steps of an answer: one, or those of a cascade."""
         known = {candidate.id: candidate for candidate in self.router.candidates}
         adapter = Responses(self.models, known, partial(self.fallback.attempts, windows=windows), question, call)
-        return Steps(self.cascade, decision, self.fallback, adapter)
+        settlement = Settlement.of(self.router, decision, self.shadow)
+        return Steps(self.cascade, decision, self.fallback, adapter, settlement)
 
     def _query(self, question: Question, conversation: str | None, windows: Mapping[str, int | None]) -> Query:
         ids = self.callers if question.facts.tools else self.models

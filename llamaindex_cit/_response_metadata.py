@@ -68,6 +68,18 @@ def tokens_of(response: ChatResponse | CompletionResponse) -> tuple[int | None, 
     return None, None
 
 
+def billed_tokens(response: ChatResponse | CompletionResponse) -> tuple[int | None, int | None, int]:
+    """Return the tokens of the whole prompt, of the answer, and those of the prompt that came from a cache."""
+    prompt, completion = tokens_of(response)
+    usage = field_of(response.raw, "usage")
+    details = field_of(usage, "prompt_tokens_details") or field_of(usage, "input_tokens_details")
+    cached = token_count(field_of(details, "cached_tokens"))
+    if cached is None and prompt is not None:  # Anthropic counts what is cached beside the prompt
+        read, made = (token_count(field_of(usage, f"cache_{how}_input_tokens")) or 0 for how in ("read", "creation"))
+        prompt, cached = prompt + read + made, read
+    return prompt, completion, cached or 0
+
+
 def field_of(holder: object, name: str) -> Any:
     """Return an item of a mapping or an attribute of an object: raw responses are either."""
     return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)

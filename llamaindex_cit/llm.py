@@ -32,7 +32,8 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
 from cit_core.router import Cascade, Fallback, Router, Sticky
-from cit_core.router.options import as_cascade, as_router, as_sticky, as_strict, pick_default
+from cit_core.router.options import as_cascade, as_router, as_shadow, as_sticky, as_strict, pick_default
+from cit_core.router.shadow import Shadow
 from llamaindex_cit._callbacks import both
 from llamaindex_cit._copies import deep_copies, picklable, shallow_copies, without_listeners
 from llamaindex_cit._dispatch import Dispatch
@@ -44,8 +45,12 @@ from llamaindex_cit._templates import Templates
 from llamaindex_cit._trail import follow
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typing_extensions import Self
 
+    from cit_core.policy.exploration import Exploration
+    from cit_core.router.decision_log import DecisionLog
     from cit_core.store import CapabilityStore
 
 __all__ = ["CITLLM"]
@@ -77,6 +82,10 @@ class CITLLM(Templates):
         strict: Raise an error in such a case; as the router does if not given.
         cascade: A `Cascade` of `cit_core.router`: a cheaper candidate is asked first where that pays, its answer is
             verified, and a better one asked if need be. A response says the steps, as `cit_cascade`.
+        shadow: A `Shadow` of `cit_core.router.shadow`: some answers are compared with a reference model's, in the
+            background; without a function of its own it asks the candidate of that id.
+        log: Where decisions and bills are logged, in place of the router's log: a path, a store, a `DecisionLog`.
+        explore: Way to try other candidates now and then, in place of the router's: `epsilon:0.02`, `thompson`.
         options: Options of every LlamaIndex LLM: `system_prompt`, `callback_manager`, `output_parser`, ...
 
     Raises:
@@ -94,6 +103,7 @@ class CITLLM(Templates):
     default: str | None = None
     strict: bool | None = None
     cascade: Cascade | None = Field(default=None, exclude=True)
+    shadow: Shadow | None = Field(default=None, exclude=True)
     _own_callbacks: dict[str, CallbackManager] = PrivateAttr()
     _handed_on: tuple[CallbackManager, list[Any]] | None = PrivateAttr(default=None)
 
@@ -109,14 +119,17 @@ class CITLLM(Templates):
         default: str | LLM | None = None,
         strict: bool | None = None,
         cascade: Cascade | None = None,
+        shadow: Shadow | None = None,
+        log: DecisionLog | CapabilityStore | str | Path | None = None,
+        explore: Exploration | str | None = None,
         **options: Any,
     ) -> None:
         chosen = pick_fallback(fallback, options)
         require_options(options, type(self).model_fields)
-        router = as_router(router, policy, constraints)
+        router = as_router(router, policy, constraints, log=log, explore=explore)
         llms = shallow_copies(as_models(models, router))
         undecided = {"default": pick_default(default, models, router), "strict": as_strict(strict)}
-        steps = {"fallback": chosen, "cascade": as_cascade(cascade)}
+        steps = {"fallback": chosen, "cascade": as_cascade(cascade), "shadow": as_shadow(shadow, router, models)}
         settings = {"router": router, "sticky": as_sticky(sticky), **undecided, **steps}
         try:
             super().__init__(models=llms, **settings, **options)
@@ -365,8 +378,8 @@ class CITLLM(Templates):
 
     @property
     def _dispatch(self) -> Dispatch:
-        limiter, undecided = getattr(self, "rate_limiter", None), (self.default, self.strict, self.cascade)
-        return Dispatch(self.models, self.router, self.fallback, self.sticky, limiter, *undecided)
+        limiter, more = getattr(self, "rate_limiter", None), (self.default, self.strict, self.cascade, self.shadow)
+        return Dispatch(self.models, self.router, self.fallback, self.sticky, limiter, *more)
 
     @property
     def _ready(self) -> Dispatch:

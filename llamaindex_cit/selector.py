@@ -25,8 +25,12 @@ from llamaindex_cit._trail import follow, note
 from llamaindex_cit.events import CITSelectionEvent
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typing_extensions import Self
 
+    from cit_core.policy.exploration import Exploration
+    from cit_core.router.decision_log import DecisionLog
     from cit_core.store import CapabilityStore
 
 __all__ = ["CITMultiSelector", "CITSelectorResult", "CITSingleSelector"]
@@ -60,8 +64,10 @@ class _CITSelector(BaseSelector):
         fallback: BaseSelector | None = None,
         default: str | None = None,
         strict: bool | None = None,
+        log: DecisionLog | CapabilityStore | str | Path | None = None,
+        explore: Exploration | str | None = None,
     ) -> None:
-        router = as_router(router, policy, constraints)
+        router = as_router(router, policy, constraints, log=log, explore=explore)
         if fallback is not None and not isinstance(fallback, BaseSelector):
             raise InvalidInput(f"fallback is {type(fallback).__name__}; it must be a LlamaIndex selector")
         if mapping is not None and not isinstance(mapping, Mapping):
@@ -171,6 +177,8 @@ class CITSingleSelector(_CITSelector):
         default: Id of the candidate that answers what cannot be decided: an empty query, none left, a scorer that
             fails. The router's own choice if not given.
         strict: Raise an error in such a case; as the router does if not given.
+        log: Where decisions are logged, in place of the router's log.
+        explore: Way to try other candidates now and then, in place of the router's.
 
     Raises:
         UnknownCandidate: If `mapping` names an id that is not a candidate of the router.
@@ -201,6 +209,8 @@ class CITMultiSelector(_CITSelector):
         fallback: As for `CITSingleSelector`.
         default: As for `CITSingleSelector`.
         strict: As for `CITSingleSelector`.
+        log: As for `CITSingleSelector`.
+        explore: As for `CITSingleSelector`.
 
     Raises:
         UnknownCandidate: If `mapping` names an id that is not a candidate of the router.

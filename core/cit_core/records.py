@@ -273,20 +273,25 @@ class Capability(Record):
         require_unique((result.task.id for result in self.results), f"tasks in the capability of {self.candidate.id!r}")
         return self
 
-    def expected_cost(self, prompt_tokens: float, completion_tokens: float) -> float | None:
+    def expected_cost(
+        self, prompt_tokens: float, completion_tokens: float, length: float = 1.0, cached_tokens: float = 0.0
+    ) -> float | None:
         """Return USD for one query: list prices times the answer length that was measured, else the measured cost.
 
         Args:
             prompt_tokens: Tokens of the query.
             completion_tokens: Assumed where no answer was measured.
+            length: Length of this answer as a share of the mean one.
+            cached_tokens: Tokens of the query that the provider has cached.
 
         Returns:
             None where neither prices nor costs are known.
         """
         measured = self.usage.completion_tokens
-        written = completion_tokens if measured is None else measured
+        written = length * (completion_tokens if measured is None else measured)
         limit = self.candidate.max_output
-        listed = self.candidate.expected_cost(prompt_tokens, written if limit is None else min(written, limit))
+        written = written if limit is None else min(written, limit)
+        listed = self.candidate.expected_cost(prompt_tokens, written, cached_tokens)
         return self.usage.cost_usd if listed is None else listed
 
     @cached_property

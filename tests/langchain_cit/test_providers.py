@@ -13,6 +13,7 @@ from scripted_provider import ANSWER, ScriptedProvider
 from cit_core.arms import Arm
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Fallback, Router
+from cit_core.router.decision_log import DecisionLog, read_log
 from langchain_cit import ChatCIT, RunnableRouter
 
 pytest.importorskip("langchain_openai", reason="pip install langchain-openai langchain-anthropic (the test group)")
@@ -232,3 +233,16 @@ def test_arms_reach_the_provider(provider: ScriptedProvider, monkeypatch: pytest
     assert "max_tokens" not in small
     assert (budgeted["thinking"], budgeted["max_tokens"]) == ({"type": "enabled", "budget_tokens": 2000}, 4000)
     assert named["output_config"] == {"effort": "high"}
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("kind", [*KINDS[:2], "RunnableRouter"])
+async def test_the_real_sdks_bill_is_settled(provider, tmp_path, kind: str, how: str) -> None:
+    log = DecisionLog(tmp_path / "log.jsonl")
+    zoo = [Candidate(id=id_, price_in=1.0, price_out=10.0) for id_ in ("first", "second")]
+    router = Router(FakeScorer({"first": 0.9, "second": 0.5}), zoo, log=log)
+    routes = {"first": anthropic_model(provider.url, "overloaded_error"), "second": anthropic_model(provider.url, "ok")}
+    assert await answer(routed(kind, routes, router, Fallback()), how) == ANSWER
+    assert log.flush()
+    (bill,) = [record for record in read_log(log.target) if record["kind"] == "usage"]
+    assert (bill["model"], bill["cost_usd"]) == ("second", pytest.approx((1 * 1.0 + 2 * 10.0) / 1e6))

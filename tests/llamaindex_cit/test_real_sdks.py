@@ -18,6 +18,7 @@ from cit_core.aptitude.suites import save_suite
 from cit_core.arms import Arm
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Fallback, Router
+from cit_core.router.decision_log import DecisionLog, read_log
 from cit_core.store import CapabilityStore
 from llamaindex_cit import CITLLM
 from llamaindex_cit.aptitude import aptitude_test
@@ -188,3 +189,14 @@ def test_arms_reach_the_provider(monkeypatch: pytest.MonkeyPatch) -> None:
         (asked,) = server.requests
     assert (asked.body["reasoning_effort"], asked.body["max_completion_tokens"]) == ("low", 500)
     assert "max_tokens" not in asked.body
+
+
+@pytest.mark.parametrize("method", IN_ONE_PIECE)
+async def test_the_real_sdks_bill_is_settled(llm_of: Callable[..., Any], tmp_path: Path, method: str) -> None:
+    zoo = [Candidate(id=id_, price_in=1.0, price_out=10.0) for id_ in ("503", "fine")]
+    log = DecisionLog(tmp_path / "log.jsonl")
+    llm = CITLLM({one.id: llm_of(one.id) for one in zoo}, Router(FakeScorer({"503": 0.9, "fine": 0.5}), zoo), log=log)
+    require_fine(llm, method, await call(llm, method, "q"))
+    assert log.flush()
+    (bill,) = [record for record in read_log(log.target) if record["kind"] == "usage"]
+    assert (bill["model"], bill["cost_usd"]) == ("fine", pytest.approx((1 * 1.0 + 1 * 10.0) / 1e6))

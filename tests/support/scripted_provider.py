@@ -59,7 +59,7 @@ def anthropic_events(text: str) -> list[dict[str, Any]]:
         {
             "type": "message_delta",
             "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-            "usage": {"output_tokens": 2},
+            "usage": {"input_tokens": 1, "output_tokens": 2},
         },
         {"type": "message_stop"},
     ]

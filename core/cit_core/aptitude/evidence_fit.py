@@ -17,6 +17,7 @@ from cit_core.aptitude.evidence_sources import Log, log_of, mean_profile, with_t
 from cit_core.aptitude.item_vectors import encode_items
 from cit_core.errors import StoreError
 from cit_core.evidence import Reader
+from cit_core.evidence.answer_lengths import AnswerLengths, fit_answer_lengths
 from cit_core.evidence.fitting import Fitted, NetworkReading, fit_evidence
 from cit_core.evidence.serialization import from_json, to_json
 
@@ -31,7 +32,16 @@ class Network(Reader, Protocol):
         """Return unit vectors of texts, (len(texts), D)."""
 
 
-__all__ = ["FitReport", "Network", "evidence_of", "evidence_setting", "fit_log", "fit_store", "fitted_on"]
+__all__ = [
+    "FitReport",
+    "Network",
+    "evidence_of",
+    "evidence_setting",
+    "fit_lengths",
+    "fit_log",
+    "fit_store",
+    "fitted_on",
+]
 
 READ, FOLDS = 300, 4
 """Questions on which the network is evaluated, and folds: each is read without the outcomes of its own fold."""
@@ -50,6 +60,8 @@ class FitReport:
     fitted: Fitted
     refreshed: bool
     """True if it was fitted now, False if the stored one was used."""
+    lengths: AnswerLengths | None = None
+    """Lengths of answers, where enough were measured."""
 
 
 def evidence_setting(scorer: object) -> str:
@@ -79,16 +91,27 @@ def fit_store(
     tell = progress or (lambda _what, _count: None)
     encode_items(store, scorer, progress=lambda done: tell("items encoded", done))
     log = log_of(store, scorer)
-    fitted = None if anew else fitted_on(store.setting(evidence_setting(scorer)), log, scorer)
+    kept: Any = None if anew else store.setting(evidence_setting(scorer))
+    fitted = fitted_on(kept, log, scorer)
     if fitted is not None:
-        return FitReport(log, fitted, refreshed=False)
-    fitted = fit_log(with_texts(store, log), scorer, questions=questions, seed=seed, progress=tell)
+        return FitReport(log, fitted, refreshed=False, lengths=AnswerLengths.from_json(kept["lengths"]))
+    read = with_texts(store, log)
+    fitted = fit_log(read, scorer, questions=questions, seed=seed, progress=tell)
     if not _made_of(log, scorer)["measured"]:  # nothing to keep: a store that was refused everything stays empty
         return FitReport(log, fitted, refreshed=True)
+    lengths = fit_lengths(store, read, seed=seed)
     kept = {**to_json(fitted, log.outcomes.candidates), "made_of": _made_of(log, scorer)}
+    kept["lengths"] = None if lengths is None else lengths.to_json()
     with store.transaction() as writer:
         writer.set_setting(evidence_setting(scorer), kept, replace=True)
-    return FitReport(log._replace(version=store.version), fitted, refreshed=True)
+    return FitReport(log._replace(version=store.version), fitted, refreshed=True, lengths=lengths)
+
+
+def fit_lengths(store: CapabilityStore, log: Log, *, seed: int = 0) -> AnswerLengths | None:
+    """Fit the lengths of answers to the questions of a log with texts; None where too few were counted."""
+    outcomes = log.outcomes
+    tokens_IK = store.completion_tokens(outcomes)
+    return fit_answer_lengths(outcomes.vectors_ID, outcomes.instructions, tokens_IK, outcomes.candidates, seed=seed)
 
 
 def fit_log(
@@ -104,7 +127,7 @@ def fit_log(
 
 def fitted_on(kept: Any, log: Log, scorer: object) -> Fitted | None:
     """Return the stored evidence if it was fitted for this network on nearly the same log, else None."""
-    if not isinstance(kept, dict) or "made_of" not in kept:
+    if not isinstance(kept, dict) or not kept.keys() >= {"made_of", "lengths"}:
         return None
     then, now = kept["made_of"], _made_of(log, scorer)
     if then["encoder"] != now["encoder"] or then["scorer"] != now["scorer"]:
@@ -156,4 +179,4 @@ def evidence_of(store: CapabilityStore, scorer: Network) -> FitReport:
     except StoreError as error:
         _log.warning("evidence of %s is not kept, and fitted again for the next router: %s", store.url, error)
     log = with_texts(store, log_of(store, scorer))
-    return FitReport(log, fit_log(log, scorer), refreshed=True)
+    return FitReport(log, fit_log(log, scorer), refreshed=True, lengths=fit_lengths(store, log))

@@ -110,8 +110,10 @@ def _join(one: Logged, record: Mapping[str, Any]) -> None:
     if record["kind"] == "feedback" and record["model"] == one.model:
         one.correct = float(record["correct"])
     elif record["kind"] == "usage":
-        one.cost_usd = record["cost_usd"] if record["cost_usd"] is not None else one.cost_usd
-        one.latency_s = record["latency_s"] if record["latency_s"] is not None else one.latency_s
+        for name in ("cost_usd", "latency_s"):
+            if record[name] is not None:
+                before = getattr(one, name) if record.get("again") else None
+                setattr(one, name, record[name] + (before or 0.0))
     elif record["kind"] == "shadow":
         one.shadow, one.reference = float(record["score"]), record["reference"]
     elif record["kind"] == "signal":

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BUCKETS", "COUNTS", "TextFeatures"]
+__all__ = ["BUCKETS", "COUNTS", "COUNT_WEIGHT", "TextFeatures", "text_counts"]
 
 BUCKETS = 1024
 """Number of buckets of the hashed n-grams; 512 lose .003 of AUROC on llmrouter, 4,096 gain .002."""
@@ -50,7 +50,7 @@ class TextFeatures:
         hashed_IB = np.zeros((len(texts), BUCKETS), np.float32)
         counts_IF = np.zeros((len(texts), COUNTS))
         for row, text in enumerate(texts):
-            hashed_IB[row], counts_IF[row] = _hashed(text), _counts(text)
+            hashed_IB[row], counts_IF[row] = _hashed(text), text_counts(text)
         frequency_B = (hashed_IB != 0.0).sum(axis=0)
         fitted = cls(
             idf_B=np.log((len(texts) + 1.0) / (frequency_B + 1.0)).astype(np.float32),
@@ -61,7 +61,7 @@ class TextFeatures:
 
     def __call__(self, text: str) -> NDArray[np.float32]:
         """Return features of one text, (B + F,)."""
-        return np.concatenate([self._weighted(_hashed(text)), self._scaled(_counts(text))])
+        return np.concatenate([self._weighted(_hashed(text)), self._scaled(text_counts(text))])
 
     def _weighted(self, hashed: NDArray[np.float32]) -> NDArray[np.float32]:
         weighted = hashed * self.idf_B
@@ -106,7 +106,7 @@ def _n_grams(text: str) -> NDArray[np.uint64]:
         return np.asarray(hashes_G ^ (hashes_G >> np.uint64(32)))
 
 
-def _counts(text: str) -> NDArray[np.float64]:
+def text_counts(text: str) -> NDArray[np.float64]:
     """Return length, digits, code, mathematics and the like: logarithms and shares."""
     bytes_L = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
     of_byte = np.bincount(bytes_L, minlength=256).astype(np.float64)

@@ -301,6 +301,13 @@ class CascadeRun:
         self._note(model, cost_usd, None)
         self._held_step = len(self._steps) - 1
 
+    def billed(self, cost_usd: float | None) -> None:
+        """Note what the last step cost, where that is known only after it has begun."""
+        step = self._steps[-1]
+        if cost_usd is not None:
+            self._spent += cost_usd - (step["cost_usd"] or 0.0)
+            step |= {"cost_usd": cost_usd, "measured": True}
+
     def rescued(self, error: BaseException, fallback: Fallback) -> bool:
         """Note that the step that was due failed.
 

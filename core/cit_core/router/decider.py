@@ -136,26 +136,46 @@ class Decider(Engine):
         model: str | None = None,
         cost_usd: float | None = None,
         latency_s: float | None = None,
+        prompt_tokens: int | None = None,
+        completion_tokens: int | None = None,
+        again: bool = False,
     ) -> None:
         """Count what an answer cost in truth in place of what was expected: in the log, and in the policy's limit.
+
+        Feedback on the answer that comes later, in this process, keeps it in the store's outcome. `RunnableRouter`,
+        `ChatCIT`, `CITLLM`, `CITCallMiddleware` and the gateway settle by themselves.
 
         Args:
             decision: The decision, of this router or another one of its store.
             model: Candidate that answered, where it was not the chosen one.
             cost_usd: What it cost [USD]; as expected if not given.
             latency_s: How long it took [s]; as expected if not given.
+            prompt_tokens: Tokens that were read.
+            completion_tokens: Tokens that were written, hidden reasoning included.
+            again: Count it beside what was settled of this decision before, as the model calls of an agent's run are.
         """
+        told = {"cost_usd": cost_usd, "latency_s": latency_s}
+        bill = {**told, "prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+        if self._feedback is not None:
+            self._feedback.remember_bill(decision.id, model or decision.model, bill)
         if self.log is not None and not (cost_usd is None and latency_s is None):
-            self.log.usage(decision.id, model or decision.model, cost_usd, latency_s)
+            self.log.usage(decision.id, model or decision.model, cost_usd, latency_s, again=again)
         goal = _goal_of(decision)
-        if goal is None:
+        if goal is None or (again and not goal.needs_prices):
             return
         ranked = {one.model: one for one in decision.ranking}
-        chosen, answered = decision.ranking[0], ranked.get(model or decision.model, decision.ranking[0])
+        planned = decision.chosen_by == "cascade" and len(decision.ranking) > 1
+        chosen = decision.ranking[1 if planned else 0]  # a cascade is planned after the policy's choice is counted
+        answered = ranked.get(model or decision.model, chosen)
         cost = answered.expected_cost_usd if cost_usd is None else cost_usd
         took = answered.expected_latency_s if latency_s is None else latency_s
         expected = goal.amount(chosen.model, chosen.expected_cost_usd, chosen.expected_latency_s)
+        expected = 0.0 if again else expected
         self.pacer(goal).settle(expected, goal.amount(answered.model, cost, took), decision.tenant)
+
+    def settles(self, decision: Decision) -> bool:
+        """Return whether `settle` changes anything for a decision: there is a log, a store or a limit."""
+        return self.log is not None or self._feedback is not None or _goal_of(decision) is not None
 
     def decide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
         """Decide as `decide_many` does: its earlier name."""

@@ -132,10 +132,18 @@ class DecisionLog:
             raise InvalidInput(f"signal is {shown(signal)}; there are {', '.join(SIGNALS)}")
         self._put("signal", {"decision": decision, "signal": signal})
 
-    def usage(self, decision: str, model: str, cost_usd: float | None, latency_s: float | None) -> None:
-        """Write what an answer cost and how long it took."""
+    def usage(
+        self, decision: str, model: str, cost_usd: float | None, latency_s: float | None, *, again: bool = False
+    ) -> None:
+        """Write what an answer cost and how long it took; `again` where it is one more of the decision."""
         cost, took = (None if number is None else float(number) for number in (cost_usd, latency_s))
-        self._put("usage", {"decision": decision, "model": model, "cost_usd": cost, "latency_s": took})
+        fields = {"decision": decision, "model": model, "cost_usd": cost, "latency_s": took}
+        self._put("usage", fields | {"again": True} if again else fields)
+
+    def cascade(self, decision: str, report: Mapping[str, Any]) -> None:
+        """Write the steps of a cascade: which candidates were asked, what was verified, and what each cost."""
+        fields = {"decision": decision, "model": report["model"], "spent_usd": report["spent_usd"]}
+        self._put("cascade", {**fields, "steps": [dict(step) for step in report["steps"]]})
 
     def shadow(self, decision: str, model: str, reference: str, score: float, cost_usd: float | None) -> None:
         """Write how an answer did beside the reference model's: 1 better, 0.5 as good, 0 worse."""

@@ -43,11 +43,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cit_core.catalogue.resolve import Resolved
+    from cit_core.evidence.answer_lengths import AnswerLengths
     from cit_core.store import CapabilityStore
 
 __all__ = ["MAX_CHARACTERS", "Engine"]
 
 
+CACHED_FROM = 1_024
+"""Shortest prefix that providers keep in their caches [tokens]."""
 CUT = "characters that ask were read to decide"
 """End of the warning that a text was cut."""
 
@@ -156,6 +159,8 @@ class Engine:
         """Candidate id to what its profile rests on, for a router made by `Router.from_models`."""
         self.notes: tuple[str, ...] = ()
         """Warnings of every decision."""
+        self.lengths: AnswerLengths | None = None
+        """Lengths of answers to a query, as a store's outcomes tell them; the mean of each candidate if None."""
         self.excluded = validated(_REASONS, {} if excluded is None else excluded, "excluded")
         self._feedback = feedback
         require_unique((c.candidate.id for c in self.capabilities), "candidate ids")
@@ -321,17 +326,27 @@ class Engine:
             return [CITError(str(error) if known else f"the scorer {self.scorer_name} failed ({type(error).__name__})")]
         latency_ms = (time.perf_counter() - started) * 1e3 / len(asked)
         vectors = [None] * len(asked) if vectors_ND is None else vectors_ND
+        lengths_NK = self._lengths([one.reading.text for one in asked], vectors_ND, taking_part)
         return [
-            self._decide(one, taking_part, scores_K, vector_D, latency_ms)
-            for one, scores_K, vector_D in zip(asked, scores_NK, vectors, strict=True)
+            self._decide(one, taking_part, scores_K, lengths_K, vector_D, latency_ms)
+            for one, scores_K, lengths_K, vector_D in zip(asked, scores_NK, lengths_NK, vectors, strict=True)
         ]
+
+    def _lengths(
+        self, texts: Sequence[str], vectors_ND: NDArray[np.floating] | None, capabilities: Sequence[Capability]
+    ) -> NDArray[np.float64]:
+        """Return the expected length of each answer as a share of the candidate's mean one, (N, K)."""
+        if self.lengths is None or vectors_ND is None:
+            return np.ones((len(texts), len(capabilities)))
+        return self.lengths.ratios(vectors_ND, texts, [capability.candidate.id for capability in capabilities])
 
     def _score(
         self, texts: Sequence[str], capabilities: Sequence[Capability]
     ) -> tuple[NDArray[np.floating], NDArray[np.floating] | None]:
-        """Return checked scores (N, K), and vectors (N, D) if decisions refer to their queries and there are any."""
+        """Return checked scores (N, K), and vectors (N, D) if they are needed and there are any."""
         expected = (len(texts), len(capabilities))
-        with_vectors = getattr(self.scorer, "score_with_vectors", None) if self._feedback is not None else None
+        needed = self._feedback is not None or self.lengths is not None
+        with_vectors = getattr(self.scorer, "score_with_vectors", None) if needed else None
         vectors_ND = None
         if with_vectors is None:
             given = self.scorer.score(texts, capabilities)
@@ -357,18 +372,22 @@ class Engine:
         asked: _Asked,
         taking_part: Sequence[Capability],
         scores_K: NDArray[np.floating],
+        lengths_K: NDArray[np.floating],
         vector_D: NDArray[np.floating] | None,
         latency_ms: float,
     ) -> Decision | CITError:
+        cached = _cached_tokens(asked)
         scored = [
             Scored(
                 c.candidate,
                 float(score),
-                c.expected_cost(asked.facts.tokens, self.completion_tokens),
+                c.expected_cost(
+                    asked.facts.tokens, self.completion_tokens, float(length), cached.get(c.candidate.id, 0)
+                ),
                 c.usage.latency_s,
                 float(score * (1.0 - score)) * self._deviations[c.candidate.id],
             )
-            for c, score in zip(taking_part, scores_K, strict=True)
+            for c, score, length in zip(taking_part, scores_K, lengths_K, strict=True)
             if c.candidate.id not in asked.excluded
         ]
         self._tell_unpriced(asked.policy, scored)
@@ -451,3 +470,11 @@ class Engine:
                 f"about {asked.facts.tokens:,} tokens; no candidate's context window is that long ({model}: {window:,})"
             )
         return tuple(found)
+
+
+def _cached_tokens(asked: _Asked) -> dict[str, int]:
+    """Return the candidate that a conversation keeps, with the tokens before this turn, which its provider has read."""
+    conversation = asked.query.conversation
+    known = None if conversation is None else conversation.memory.recall(conversation.key)
+    before = asked.facts.tokens - estimate_tokens(asked.text)
+    return {known[0]: before} if known is not None and before >= CACHED_FROM else {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from cit_core.errors import InvalidInput
 from cit_core.fork import renew_after_fork
 from cit_core.messages import shown
+from cit_core.policy.rules import within
 from cit_core.records import Candidate, Decision, Item, Outcome, QueryReference, Task, content_digest
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Feedback:
         self._encodes = hasattr(scorer, "encode") and hasattr(scorer, "encoder")
         self._keep_texts = keep_texts
         self._recent: OrderedDict[str, QueryReference] = OrderedDict()
+        self._bills: OrderedDict[tuple[str, str], dict[str, Any]] = OrderedDict()
         self._renew_after_fork()
         renew_after_fork(self)
 
@@ -104,6 +107,14 @@ class Feedback:
                 while len(self._recent) > REMEMBERED:
                     self._recent.popitem(last=False)
 
+    def remember_bill(self, decision: str, candidate: str, bill: Mapping[str, Any]) -> None:
+        """Remember what an answer took, for the outcome that feedback on it makes; the oldest is forgotten."""
+        known = {name: number for name, number in bill.items() if within(number, 0.0, sys.float_info.max)}
+        with self._lock:
+            self._bills[decision, candidate] = known
+            while len(self._bills) > REMEMBERED:
+                self._bills.popitem(last=False)
+
     def add(self, about: Decision | str | Item, candidate: str, correct: float, key: str | None = None) -> Outcome:
         """Add an outcome in one transaction; see `Router.feedback`."""
         from cit_core.store import UNASSIGNED
@@ -111,7 +122,8 @@ class Feedback:
         item, vector, name = self._item(about)
         source = f"feedback:{name if key is None else key}".removesuffix(":")
         known = self._names.get(candidate, candidate)
-        outcome = Outcome(candidate=known, item=item.id, correct=correct, source=source)
+        bill = self._bills.get((name, candidate), {})
+        outcome = Outcome(candidate=known, item=item.id, correct=correct, source=source, **bill)
         newcomer = self._newcomers.get(candidate)
         with self._store.transaction() as writer:
             if newcomer is not None and all(one.id != candidate for one in writer.candidates()):

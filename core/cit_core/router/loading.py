@@ -21,6 +21,7 @@ from cit_core.records import Candidate, Capability, Suite
 from cit_core.router.scorer import Scorer
 
 if TYPE_CHECKING:
+    from cit_core.evidence.answer_lengths import AnswerLengths
     from cit_core.outcomes import OutcomeMatrix
     from cit_core.store import CapabilityStore
 
@@ -94,6 +95,8 @@ class Opened(NamedTuple):
     """Candidates without outcomes, where others have some: id to the command that helps."""
     notes: tuple[str, ...] = ()
     """Warnings for every decision."""
+    lengths: AnswerLengths | None = None
+    """Lengths of answers, where enough were measured."""
 
 
 def is_store(given: object) -> TypeGuard[CapabilityStore | str]:
@@ -221,7 +224,8 @@ def _corrected(store: CapabilityStore, scorer: Network, suite: Suite | None) -> 
     corrected = EvidenceScorer(scorer, evidence, mean_profile(log.capabilities)) if evidence.candidates else scorer
     unmeasured = _unmeasured(log.capabilities, evidence.candidates)
     notes = () if len(evidence) or not evidence.candidates else (NO_QUESTIONS,)
-    return Opened(corrected, log.capabilities, f"store:{log.version}", scorer, unmeasured, notes)
+    version = f"store:{log.version}"
+    return Opened(corrected, log.capabilities, version, scorer, unmeasured, notes, report.lengths)
 
 
 def is_network(scorer: Scorer) -> TypeGuard[Network]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from cit_core.arms import Arm
@@ -16,6 +16,7 @@ from cit_core.router.fallback import Fallback
 from cit_core.router.loading import is_store, listed_models
 from cit_core.router.router import Router
 from cit_core.router.serialization import fallback_from_config, router_from_config, sticky_from_config
+from cit_core.router.shadow import Shadow
 from cit_core.router.sticky import Sticky
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "as_fallback",
     "as_policy",
     "as_router",
+    "as_shadow",
     "as_sticky",
     "as_strict",
     "check_ids",
@@ -55,13 +57,17 @@ BUDGETS = {
 """Budget of hidden reasoning for an effort, where a provider takes tokens and no names [tokens]."""
 
 
-def as_router(given: Any, policy: Any = None, constraints: Any = None) -> Router:
+def as_router(
+    given: Any, policy: Any = None, constraints: Any = None, *, log: Any = None, explore: Any = None
+) -> Router:
     """Return a router, whether it came as one, as its config, or as a store or its address.
 
     Args:
         given: The router.
         policy: In place of its own policy, if given.
         constraints: In place of its own, if given.
+        log: In place of its own, if given.
+        explore: In place of its own, if given.
 
     Raises:
         InvalidInput: If it is none of these, or a policy or constraints cannot be read.
@@ -76,7 +82,7 @@ def as_router(given: Any, policy: Any = None, constraints: Any = None) -> Router
             f"router is {shown(given)}; it must be a cit_core.Router, for example Router.from_pretrained(), or the "
             "address of a store: sqlite:///zoo.db"
         )
-    changed = {"policy": policy, "constraints": constraints}
+    changed = {"policy": policy, "constraints": constraints, "log": log, "explore": explore}
     changed = {name: value for name, value in changed.items() if value is not None}
     return given.with_options(**changed) if changed else given
 
@@ -131,6 +137,24 @@ def as_cascade(given: Any) -> Cascade | None:
         f"cascade is {shown(given)}; use Cascade(verify) of cit_core.router, "
         "where verify is a function of a question and an Answer"
     )
+
+
+def as_shadow(given: Any, router: Router, routes: Container[str]) -> Shadow | None:
+    """Return the shadow, if there is one, with the router's log where it has none.
+
+    Raises:
+        InvalidInput: If it is none, has no log, or nothing says how its reference model is asked.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, Shadow):
+        raise InvalidInput(f"shadow is {shown(given)}; use Shadow(MODEL, judge=...) of cit_core.router.shadow")
+    if not given.asks(routes):
+        raise InvalidInput(
+            f"the shadow's reference {shown(given.reference)} is no candidate here; pass Shadow(..., ask=function), "
+            "or the id of a candidate"
+        )
+    return given.with_log(router.log)
 
 
 def as_strict(given: Any) -> bool | None:

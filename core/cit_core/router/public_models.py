@@ -17,6 +17,7 @@ from cit_core.router.scorer import Scorer
 
 if TYPE_CHECKING:
     from cit_core.catalogue.resolve import Resolved
+    from cit_core.evidence.answer_lengths import AnswerLengths
     from cit_core.store import CapabilityStore
 
 __all__ = ["PublicModels", "named_candidates", "open_public"]
@@ -31,6 +32,7 @@ class PublicModels(NamedTuple):
     origin: Origin
     feedback: Feedback | None = None
     notes: tuple[str, ...] = ()
+    lengths: AnswerLengths | None = None
 
 
 def open_public(
@@ -60,7 +62,9 @@ def open_public(
     newcomers = [one.capability.candidate for one in found if one.stored is None]
     feedback = Feedback(store, opened.network, names=ids, newcomers=newcomers)
     corrected = opened.scorer.under(ids) if isinstance(opened.scorer, EvidenceScorer) else opened.scorer
-    return PublicModels(corrected, found, opened.version, replace(origin, store=store.url), feedback, opened.notes)
+    lengths = None if opened.lengths is None else opened.lengths.under(ids)
+    origin = replace(origin, store=store.url)
+    return PublicModels(corrected, found, opened.version, origin, feedback, opened.notes, lengths)
 
 
 def named_candidates(given: object) -> list[str | Candidate]:

@@ -36,6 +36,8 @@ from cit_core.router.scorer import Scorer
 
 if TYPE_CHECKING:
     from cit_core.arms import Arm
+    from cit_core.policy.exploration import Exploration
+    from cit_core.router.decision_log import DecisionLog
     from cit_core.settings import Settings
     from cit_core.store import CapabilityStore
 
@@ -83,6 +85,8 @@ class Router(Decider):
         batching: Batching | Mapping[str, Any] | None = None,
         default: str | None = None,
         strict: bool = False,
+        log: DecisionLog | CapabilityStore | str | Path | None = None,
+        explore: Exploration | str | None = None,
     ) -> Router:
         """Open the shipped network over models of the shipped catalogue: offline, on the CPU, without a key.
 
@@ -95,6 +99,8 @@ class Router(Decider):
             batching: Score calls that coincide together.
             default: Id of the candidate that answers what cannot be decided; the best by level if not given.
             strict: Raise an error for such a query instead.
+            log: Where decisions are logged: a `DecisionLog`, the path of a file, a store, or `store` for its own.
+            explore: Way to try other candidates now and then: `epsilon:0.02`, `thompson`, or an object.
 
         Raises:
             UnknownCandidate: If a model is not in the catalogue; the message names the closest ids.
@@ -106,7 +112,7 @@ class Router(Decider):
         from cit_core.catalogue.resolve import public_names
 
         options: dict[str, Any] = {"policy": policy, "constraints": constraints, "batching": batching}
-        options |= {"default": default, "strict": strict}
+        options |= {"default": default, "strict": strict, "log": log, "explore": explore}
         wanted = listed_ids(models)
         if (public := public_names(wanted)) is not None:
             return cls.from_models(public, checkpoint=checkpoint, **options)
@@ -131,6 +137,8 @@ class Router(Decider):
         constraints: Constraints | Mapping[str, Any] | None = None,
         batching: Batching | Mapping[str, Any] | None = None,
         default: str | None = None,
+        log: DecisionLog | CapabilityStore | str | Path | None = None,
+        explore: Exploration | str | None = None,
     ) -> Router:
         """Open a router among the models that you call, with what is publicly known of them: offline, without a key.
 
@@ -148,6 +156,8 @@ class Router(Decider):
             constraints: Limits on which candidates may be chosen.
             batching: Score calls that coincide together.
             default: Id of the candidate that answers what cannot be decided; the best by level if not given.
+            log: Where decisions are logged: a `DecisionLog`, the path of a file, a store, or `store` for its own.
+            explore: Way to try other candidates now and then: `epsilon:0.02`, `thompson`, or an object.
 
         Raises:
             InvalidInput: If a name is empty, given twice, ambiguous or, with `strict`, unknown.
@@ -165,9 +175,11 @@ class Router(Decider):
             batching=batching,
             default=default,
             strict=strict,
+            log=log,
+            explore=explore,
         )
         router.basis = {one.capability.candidate.id: one for one in opened.found}
-        router.notes, router.origin = opened.notes, opened.origin
+        router.notes, router.origin, router.lengths = opened.notes, opened.origin, opened.lengths
         return router
 
     @classmethod
@@ -185,6 +197,8 @@ class Router(Decider):
         keep_texts: bool = False,
         default: str | None = None,
         strict: bool = False,
+        log: DecisionLog | CapabilityStore | str | Path | None = None,
+        explore: Exploration | str | None = None,
     ) -> Router:
         """Open a snapshot of the candidates in a store, with capabilities computed from its outcomes.
 
@@ -203,6 +217,8 @@ class Router(Decider):
                 vector are kept.
             default: Id of the candidate that answers what cannot be decided; the best by level if not given.
             strict: Raise an error for such a query instead.
+            log: Where decisions are logged: a `DecisionLog`, the path of a file, a store, or `store` for its own.
+            explore: Way to try other candidates now and then: `epsilon:0.02`, `thompson`, or an object.
 
         Raises:
             UnknownCandidate: If a model is not in the store; the message names the closest ids.
@@ -227,8 +243,10 @@ class Router(Decider):
             batching=batching,
             default=default,
             strict=strict,
+            log=log,
+            explore=explore,
         )
-        router.notes = opened.notes
+        router.notes, router.lengths = opened.notes, opened.lengths
         router.origin = Origin(store=store.url, suite=suite, evidence=evidence) if scorer is None else None
         return router
 
@@ -241,6 +259,8 @@ class Router(Decider):
         checkpoint: str | Path = "mini",
         policy: Policy | str | None = None,
         constraints: Constraints | Mapping[str, Any] | None = None,
+        log: DecisionLog | CapabilityStore | str | Path | None = None,
+        explore: Exploration | str | None = None,
     ) -> Router:
         """Open the router that `cit.toml` describes, as the command line does.
 
@@ -253,6 +273,8 @@ class Router(Decider):
             checkpoint: Name of a shipped checkpoint, or a folder.
             policy: In place of the settings'.
             constraints: In place of the settings'.
+            log: In place of the settings'.
+            explore: In place of the settings'.
 
         Raises:
             InvalidInput: If a setting cannot be used.
@@ -266,10 +288,9 @@ class Router(Decider):
             "constraints": settings.constraints if constraints is None else constraints,
         }
         opened = settled_store(settings.store) if store is DEFAULT else store
-        router = cls._from_settings(settings, opened, checkpoint, limits)
-        if settings.log is None and settings.explore is None:
-            return router
-        return router.with_options(log=settings.log, explore=settings.explore)
+        limits["log"] = settings.log if log is None else log
+        limits["explore"] = settings.explore if explore is None else explore
+        return cls._from_settings(settings, opened, checkpoint, limits)
 
     @classmethod
     def _from_settings(

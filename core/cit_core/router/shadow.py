@@ -11,7 +11,7 @@ import queue
 import random
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from cit_core.policy.rules import within
 from cit_core.records import Decision
 from cit_core.router.decision_log import DecisionLog
 
-__all__ = ["Shadow"]
+__all__ = ["Shadow", "words_of"]
 
 logger = logging.getLogger("cit_core.router")
 
@@ -36,6 +36,7 @@ class _Waiting:
     question: Any
     answer: Any
     model: str
+    ask: Callable[[], Any] | None
 
 
 class Shadow:
@@ -43,8 +44,9 @@ class Shadow:
 
     Args:
         reference: Id of the reference model, always the best for instance.
-        ask: Asks it: a function of the question, such as the `invoke` of a chat model.
-        log: Where the comparisons go.
+        ask: Asks it: a function of the question, such as the `invoke` of a chat model. `RunnableRouter`, `ChatCIT` and
+            `CITLLM` ask their own candidate of this id in the same way as the answer's if not given.
+        log: Where the comparisons go; the log of their router for these if not given.
         judge: Function of (question, one answer, another answer) to how much better the one is: 1 better, 0.5 as good,
             0 worse. Which of them is the reference's is drawn anew each time.
         metric: Function of (question, answer) to a quality from 0 to 1, in place of a judge.
@@ -53,14 +55,14 @@ class Shadow:
         draw: Random number in [0, 1).
 
     Raises:
-        InvalidInput: If there is neither a judge nor a metric, or both, or the rate is no share.
+        InvalidInput: If there is neither a judge nor a metric, or both, the rate is no share, or the log is none.
     """
 
     def __init__(
         self,
         reference: str,
-        ask: Callable[[Any], Any],
-        log: DecisionLog,
+        ask: Callable[[Any], Any] | None = None,
+        log: DecisionLog | None = None,
         *,
         judge: Callable[[Any, Any, Any], float] | None = None,
         metric: Callable[[Any, Any], float] | None = None,
@@ -72,6 +74,10 @@ class Shadow:
             raise InvalidInput("a shadow needs either judge=f(question, one, another) or metric=f(question, answer)")
         if not within(rate, 0.0, 1.0):
             raise InvalidInput(f"rate is {shown(rate)}; it must be a share of answers, 0 to 1")
+        if not isinstance(reference, str) or not (ask is None or callable(ask)):
+            raise InvalidInput(f"a shadow is {shown(reference)}, {shown(ask)}; it needs a model's id and a function")
+        if not (log is None or isinstance(log, DecisionLog)):
+            raise InvalidInput(f"log is {shown(log)}; it must be a DecisionLog of cit_core.router.decision_log")
         self.reference = reference
         self.log = log
         self.rate = float(rate)
@@ -90,7 +96,35 @@ class Shadow:
         self._idle = threading.Condition()
         self._unfinished = 0
 
-    def offer(self, decision: Decision, question: Any, answer: Any, model: str | None = None) -> bool:
+    def __reduce__(self) -> tuple[Any, ...]:
+        judged = {"judge": self._judge, "metric": self._metric, "rate": self.rate}
+        return _shadow_again, (self.reference, self._ask, self.log, {**judged, "waiting": self._size})
+
+    def with_log(self, log: DecisionLog | None) -> Shadow:
+        """Return this shadow with a log: its own, or this one.
+
+        Raises:
+            InvalidInput: If there is neither.
+        """
+        if self.log is None and log is None:
+            raise InvalidInput(
+                "a shadow needs a log of decisions; Shadow(..., log=DecisionLog(FILE)), or log=FILE beside"
+            )
+        self.log = self.log or log
+        return self
+
+    def asks(self, ids: Container[str]) -> bool:
+        """Return whether it can ask its model, by itself or as one of these candidates."""
+        return self._ask is not None or self.reference in ids
+
+    def offer(
+        self,
+        decision: Decision,
+        question: Any,
+        answer: Any,
+        model: str | None = None,
+        ask: Callable[[], Any] | None = None,
+    ) -> bool:
         """Take an answer that a user has got; return whether it will be compared. Never waits, never raises.
 
         Args:
@@ -98,13 +132,14 @@ class Shadow:
             question: What was asked, as `ask` takes it.
             answer: The answer.
             model: Candidate that answered, where it was not the chosen one.
+            ask: Asks the reference model this question, in place of the shadow's own function, which goes first.
         """
         answered = model or decision.model
         if answered == self.reference or self._draw() >= self.rate:
             return False
         with self._idle:
             try:
-                self._queue.put_nowait(_Waiting(decision, question, answer, answered))
+                self._queue.put_nowait(_Waiting(decision, question, answer, answered, ask))
             except queue.Full:
                 self.passed_over += 1
                 return False
@@ -139,10 +174,10 @@ class Shadow:
     def _compare(self, one: _Waiting) -> None:
         score = None
         try:
-            score = self._score(one.question, one.answer, self._ask(one.question))
+            score = self._score(one.question, one.answer, self._answer(one))
         except Exception as error:  # noqa: BLE001  # code of the user's; nobody waits for it
             logger.warning("a shadow answer was not compared (%s)", type(error).__name__)
-        if score is not None:
+        if score is not None and self.log is not None:
             costs = {ranked.model: ranked.expected_cost_usd for ranked in one.decision.ranking}
             self.log.shadow(one.decision.id, one.model, self.reference, score, costs.get(self.reference))
         with self._idle:
@@ -150,6 +185,13 @@ class Shadow:
             self.failed += score is None
             self._unfinished -= 1
             self._idle.notify_all()
+
+    def _answer(self, one: _Waiting) -> Any:
+        """Return the reference's answer; in words where the other one is, so that nothing tells them apart."""
+        given = self._ask(one.question) if self._ask is not None else one.ask() if one.ask is not None else None
+        if given is None:
+            raise InvalidInput(f"nothing says how {self.reference} is asked; Shadow(..., ask=function)")
+        return words_of(given) if isinstance(one.answer, str) else given
 
     def _score(self, question: Any, answer: Any, reference: Any) -> float:
         """Return how the answer did beside the reference's: 1 better, 0.5 as good, 0 worse."""
@@ -160,6 +202,21 @@ class Shadow:
         if self._draw() < 0.5:
             return _share(float(self._judge(question, answer, reference)))
         return 1.0 - _share(float(self._judge(question, reference, answer)))
+
+
+def words_of(given: Any) -> Any:
+    """Return the text of what frameworks return of a model: a message, a response; anything else as it is."""
+    for name in ("message", "text", "content"):
+        found = getattr(given, name, None)
+        if isinstance(found, str):
+            return str(found)
+        if found is not None and not callable(found):
+            return words_of(found) if name == "message" else given
+    return given
+
+
+def _shadow_again(reference: str, ask: Any, log: DecisionLog | None, options: dict[str, Any]) -> Shadow:
+    return Shadow(reference, ask, log, **options)
 
 
 def _share(number: float) -> float:

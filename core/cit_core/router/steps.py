@@ -5,6 +5,7 @@ An adapter says how a step is asked and what its framework's answers hold; the o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing, closing
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 from cit_core.records import Decision
 from cit_core.router.cascade import Cascade
 from cit_core.router.fallback import Attempts, Fallback
+from cit_core.router.settlement import Settlement, Teller
 from cit_core.router.verifiers import Answer
 
 __all__ = ["Adapter", "Steps"]
@@ -19,23 +21,15 @@ __all__ = ["Adapter", "Steps"]
 Report = dict[str, Any]
 
 
-class Adapter(Protocol):
+class Adapter(Teller, Protocol):
     """What differs between frameworks. `given` is an answer, or the list of a stream's pieces."""
 
     def attempts(self, decision: Decision) -> Attempts:
         """Return the attempts at a step."""
         ...
 
-    def question(self) -> str:
-        """Return the question, as verifiers read it."""
-        ...
-
     def answer(self, given: Any, attempts: Attempts, decision: Decision) -> Answer:
         """Return an answer as verifiers see it."""
-        ...
-
-    def cost(self, given: Any, model: str) -> float | None:
-        """Return what the answer cost by the provider's count of tokens [USD], if it has one."""
         ...
 
     def marked(self, given: Any, report: Report) -> Any:
@@ -63,9 +57,18 @@ class Steps:
         decision: The decision, as the cascade planned it.
         fallback: Knows after which errors another answer may do.
         adapter: The framework's part.
+        settlement: Keeps the bill; none if not given.
     """
 
-    def __init__(self, cascade: Cascade | None, decision: Decision, fallback: Fallback, adapter: Adapter) -> None:
+    def __init__(
+        self,
+        cascade: Cascade | None,
+        decision: Decision,
+        fallback: Fallback,
+        adapter: Adapter,
+        settlement: Settlement | None = None,
+    ) -> None:
+        self._settlement = settlement
         self._first, self._fallback, self._adapter = decision, fallback, adapter
         cascades = cascade is not None and decision.chosen_by == "cascade"
         self._run = cascade.begin(decision) if cascade is not None and cascades else None
@@ -97,9 +100,12 @@ class Steps:
                     raise
                 return self._accepted()
             if self._run is None:
+                self._settle(given, attempts.model)
                 return given
             if self._run.final:
-                given = self._finished(given, attempts)
+                told = self._finished(given, attempts)
+                self._settle(given, attempts.model)
+                given = told
                 tell(self._run.report())
                 return given
             over = self._run.accepts(*self._verifiable(given, attempts))
@@ -120,9 +126,12 @@ class Steps:
                     raise
                 return self._accepted()
             if self._run is None:
+                self._settle(given, attempts.model)
                 return given
             if self._run.final:
-                given = self._finished(given, attempts)
+                told = self._finished(given, attempts)
+                self._settle(given, attempts.model)
+                given = told
                 await tell(self._run.report())
                 return given
             over = await self._run.aaccepts(*self._verifiable(given, attempts))
@@ -145,8 +154,15 @@ class Steps:
             try:
                 with closing(ask(attempts)) as pieces:
                     if self.final:
-                        for piece in pieces:
-                            yield self._live(piece, attempts)
+                        came: list[Any] = []
+                        try:
+                            for piece in pieces:
+                                self._keep(came, piece)
+                                yield self._live(piece, attempts)
+                        except GeneratorExit:
+                            self._aborted(came, attempts)
+                            raise
+                        self._settle(came, attempts.model, live=True)
                         return
                     held = list(pieces)
             except Exception as error:
@@ -170,8 +186,15 @@ class Steps:
             try:
                 async with aclosing(ask(attempts)) as pieces:
                     if self.final:
-                        async for piece in pieces:
-                            yield self._live(piece, attempts)
+                        came: list[Any] = []
+                        try:
+                            async for piece in pieces:
+                                self._keep(came, piece)
+                                yield self._live(piece, attempts)
+                        except (GeneratorExit, asyncio.CancelledError):
+                            self._aborted(came, attempts)
+                            raise
+                        self._settle(came, attempts.model, live=True)
                         return
                     held = [piece async for piece in pieces]
             except Exception as error:
@@ -187,7 +210,7 @@ class Steps:
     def _verifiable(self, given: Any, attempts: Attempts) -> tuple[str, Answer, Any, float | None]:
         """Return what `CascadeRun.accepts` takes."""
         answer = self._adapter.answer(given, attempts, self.decision)
-        cost = self._adapter.cost(given, attempts.model)
+        cost = self._adapter.bill(given, attempts.model).cost_usd
         return self._adapter.question(), answer, (self.decision, attempts.model, given), cost
 
     def _rescued(self, error: Exception) -> bool:
@@ -198,12 +221,29 @@ class Steps:
         assert self._run is not None
         decision, model, given = self._run.answer
         self._adapter.accepted(decision, model)
+        self._settle(given, model)
         return self._adapter.marked(given, self._run.report())
 
     def _finished(self, given: Any, attempts: Attempts) -> Any:
         assert self._run is not None
-        self._run.finished(attempts.model, self._adapter.cost(given, attempts.model))
+        self._run.finished(attempts.model, self._adapter.bill(given, attempts.model).cost_usd)
         return self._adapter.marked(given, self._run.report())
+
+    def _keep(self, came: list[Any], piece: Any) -> None:
+        if self._settlement is not None:
+            came.append(piece)
+
+    def _settle(self, given: Any, model: str, *, live: bool = False) -> None:
+        """Keep what an answer took, and offer it to the shadow."""
+        if self._settlement is None:
+            return
+        if self._run is not None and live:
+            self._run.billed(self._adapter.bill(given, model).cost_usd)
+        self._settlement.answered(self._adapter, given, model, None if self._run is None else self._run.report())
+
+    def _aborted(self, came: list[Any], attempts: Attempts) -> None:
+        if self._settlement is not None:
+            self._settlement.aborted(self._adapter, came, attempts.model)
 
     def _live(self, piece: Any, attempts: Attempts) -> Any:
         """Return a piece of a final answer; its report is of when it began."""

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, func, or_, select
 
 from cit_core.errors import CITError, InvalidInput, StoreError
@@ -19,7 +21,7 @@ from cit_core.store.connections import TIMEOUT_S, Connections
 from cit_core.store.database_errors import damage_errors
 from cit_core.store.journal import add_log, add_spend, read_log, read_spend
 from cit_core.store.migrations.revisions import REVISIONS, revision_of, upgrade
-from cit_core.store.outcome_matrix import read_outcome_matrix
+from cit_core.store.outcome_matrix import read_completion_tokens, read_outcome_matrix
 from cit_core.store.passwords import complete_url, portable_url, remember_password
 from cit_core.store.queries import (
     ASKED,
@@ -349,6 +351,11 @@ class CapabilityStore:
         """
         with self._reading() as connection:
             return read_outcome_matrix(connection, encoder=encoder, texts=texts)
+
+    def completion_tokens(self, outcomes: OutcomeMatrix) -> NDArray[np.float64]:
+        """Return the mean length of each answer of a matrix of this store [tokens], (I, K); NaN where none is known."""
+        with self._reading() as connection:
+            return read_completion_tokens(connection, outcomes)
 
     def setting(self, name: str) -> Any:
         """Return the value last kept under this name with `Writer.set_setting`; None if there is none."""

@@ -14,7 +14,7 @@ from cit_core.outcomes import OutcomeMatrix
 from cit_core.store.queries import DECIMALS, counted, read_candidates
 from cit_core.store.schema import items, outcomes, sources, tasks
 
-__all__ = ["read_outcome_matrix"]
+__all__ = ["read_completion_tokens", "read_outcome_matrix"]
 
 CIRCLE_SOURCE = re.compile(r":circle\d+$")
 """End of the source of a circle test; see `aptitude.runner.plan`."""
@@ -63,6 +63,23 @@ def read_outcome_matrix(connection: Connection, *, encoder: str | None = None, t
         instructions=tuple(row.instruction for row in known) if texts else (),
         vectors_ID=np.frombuffer(vectors, "<f2").reshape(len(known), width),
     )
+
+
+def read_completion_tokens(connection: Connection, matrix: OutcomeMatrix) -> NDArray[np.float64]:
+    """Read the mean completion tokens of each cell of a matrix; NaN where none were counted."""
+    table = outcomes.c
+    row = {id_: at for at, id_ in enumerate(matrix.item_ids)}
+    column = {id_: at for at, id_ in enumerate(matrix.candidates)}
+    rows = {key: row[id_] for key, id_ in connection.execute(select(items.c.key, items.c.id)) if id_ in row}
+    zoo = read_candidates(connection)
+    columns = {key: column[one.id] for key, one in zoo.items() if one.id in column}
+    tokens_IK = np.full((len(row), len(column)), np.nan)
+    query = select(table.item_key, table.candidate_key, func.avg(table.completion_tokens))
+    query = query.where(counted(), table.completion_tokens.is_not(None)).group_by(table.item_key, table.candidate_key)
+    for item, candidate, tokens in connection.execution_options(yield_per=FETCHED).execute(query):
+        if item in rows and candidate in columns:
+            tokens_IK[rows[item], columns[candidate]] = tokens
+    return tokens_IK
 
 
 def _wanted(encoder: str | None, texts: bool) -> list[ColumnElement[bool]]:

@@ -227,3 +227,26 @@ def test_a_suite_narrows_profiles_and_not_evidence(store: CapabilityStore, tmp_p
     suite = Suite(name="few", version=1, tasks=(Task(id="algebra", keywords=("algebra",)),), items={"algebra": ("0",)})
     router = Router.from_store(store, FakeTrunk(), suite=suite)
     assert [router.route(f"{topic} of course").model for topic in TOPICS] == ["a", "b"]
+
+
+def test_lengths_of_answers_are_learned_kept_and_make_a_query_s_cost(store: CapabilityStore) -> None:
+    fill(store, 120, skill=0.4)
+    known = {item.id: item.instruction or "" for item in store.items()}
+    with store.transaction() as writer:
+        writer.add_candidates([Candidate(id=name, price_in=0.0, price_out=1e4) for name in ("priced", "too")])
+        writer.add_outcomes(
+            Outcome(candidate="priced", item=id_, correct=1.0, source="told", completion_tokens=tokens)
+            for id_, text in known.items()
+            for tokens in [900 + len(text) if text.startswith("algebra") else 90]
+        )
+    router = Router.from_store(store, FakeTrunk())
+    usd = [
+        router.route(text, constraints=router.constraints.among(["priced"])).expected_cost_usd
+        for text in ("algebra why", "botany why")
+    ]
+    assert usd == pytest.approx([9.2, 0.9], rel=0.25), "each near the mean of its topic, not of the model"
+    assert router.lengths is not None
+    assert router.lengths.deviance[0] < 0.2
+    again = Router.from_store(store, FakeTrunk())
+    assert again.lengths is not None
+    assert np.array_equal(again.lengths.offset_T, router.lengths.offset_T), "kept with the evidence"

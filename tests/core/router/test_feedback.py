@@ -231,3 +231,16 @@ def test_feedback_about_nothing_is_an_error_of_ours(zoo: CapabilityStore, about:
     router = Router.from_store(zoo, FakeTrunk())
     with pytest.raises(InvalidInput):
         router.feedback(about, "small", 1.0)
+
+
+def test_what_an_answer_took_is_in_its_outcome(zoo: CapabilityStore) -> None:
+    router = Router.from_store(zoo, FakeTrunk())
+    decision, odd = router.route("algebra"), router.route("zoology")
+    router.settle(decision, model="large", cost_usd=0.01, latency_s=2.0, prompt_tokens=30, completion_tokens=400)
+    router.settle(odd, model="large", cost_usd=float("nan"), latency_s=-1.0)
+    for about, model in ((decision, "large"), (decision, "small"), (odd, "large")):
+        router.feedback(about, model, 1.0)
+    told = {(one.candidate, one.completion_tokens, one.cost_usd, one.latency_s) for one in zoo.outcomes()}
+    assert told == {("large", 400, 0.01, 2.0), ("small", None, None, None), ("large", None, None, None)}
+    usage = zoo.capability("large").usage
+    assert (usage.completion_tokens, usage.latency_s) == (400.0, 2.0)

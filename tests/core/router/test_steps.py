@@ -4,6 +4,7 @@ import asyncio
 
 from cit_core.records import Decision, Ranked
 from cit_core.router import Answer, Cascade, Fallback, Rates
+from cit_core.router.settlement import Bill
 from cit_core.router.steps import Steps
 
 
@@ -22,8 +23,14 @@ class Texts:
     def answer(self, given, attempts, decision):
         return Answer("".join(given), attempts.model)
 
-    def cost(self, given, model):
-        return 0.5
+    def bill(self, given, model):
+        return Bill(0.5)
+
+    def words(self, given, model):
+        return "".join(given)
+
+    def reference(self, model):
+        return None
 
     def marked(self, given, report):
         return (

@@ -124,3 +124,19 @@ def test_it_pickles_with_its_settings_and_without_its_past(router: Router) -> No
     turns(router, sticky, "1 0")
     again = pickle.loads(pickle.dumps(sticky))
     assert (again.margin, again.remembered, len(again._chosen)) == (0.3, 7, 0)
+
+
+def test_what_was_said_before_is_cached_where_the_conversation_was(router: Router) -> None:
+    priced = [Candidate(id=id_, price_in=1.0, price_out=0.0, price_cached=0.1) for id_ in ("small", "large")]
+    priced[1] = priced[1].model_copy(update={"context_window": None})
+    router, conversation = Router(FakeScorer(scores_in_text), priced), Sticky().conversation("t")
+    first, second = (
+        {
+            one.model: one.expected_cost_usd
+            for one in router.decide(Query("0.9 0.5", facts, conversation=conversation)).ranking
+        }
+        for facts in (QueryFacts(tokens=5_000), QueryFacts(tokens=10_000))
+    )
+    assert first["small"] == first["large"] == pytest.approx(0.005)
+    assert second["small"] == pytest.approx(0.001, rel=0.02), "nearly all of it was read in the turn before"
+    assert second["large"] == pytest.approx(0.01)

@@ -1,0 +1,140 @@
+"""What becomes of an answer: its bill goes to the router's log and limits, the answer to a shadow.
+
+Both adapters use it through `Steps`. No caller waits for it, and nothing that it meets is a caller's error.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from cit_core.errors import CITError
+from cit_core.records import Candidate, Decision
+from cit_core.router.shadow import Shadow
+
+if TYPE_CHECKING:
+    from cit_core.router.decider import Decider
+
+__all__ = ["UNKNOWN", "Bill", "Settlement", "Teller", "bill_of"]
+
+logger = logging.getLogger("cit_core.router")
+
+
+class Bill(NamedTuple):
+    """What an answer took, as its provider counted it; None where that is not known."""
+
+    cost_usd: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+UNKNOWN = Bill()
+
+
+def bill_of(candidate: Candidate, prompt_tokens: object, completion_tokens: object, cached_tokens: object = 0) -> Bill:
+    """Return the bill of an answer at a candidate's prices; unknown where a provider counted nothing.
+
+    Args:
+        candidate: Has the prices.
+        prompt_tokens: Of the whole prompt, what was cached included.
+        completion_tokens: Of the answer, hidden reasoning included.
+        cached_tokens: Tokens of the prompt that came from a cache.
+    """
+    prompt, completion, cached = map(_count, (prompt_tokens, completion_tokens, cached_tokens))
+    if prompt is None or completion is None:
+        return UNKNOWN
+    return Bill(candidate.expected_cost(prompt, completion, min(cached or 0, prompt)), prompt, completion)
+
+
+class Teller(Protocol):
+    """An adapter's part: what it reads in its framework's answers."""
+
+    def question(self) -> str:
+        """Return the question in words."""
+        ...
+
+    def bill(self, given: Any, model: str) -> Bill:
+        """Return what an answer took by the provider's count of tokens."""
+        ...
+
+    def words(self, given: Any, model: str) -> str:
+        """Return an answer in words; none where it calls tools, which a shadow cannot compare."""
+        ...
+
+    def reference(self, model: str) -> Callable[[], Any] | None:
+        """Return what asks a candidate in the same way, for a shadow; None where there is no such candidate."""
+        ...
+
+
+class Settlement:
+    """The bill of one answer, which begins to be asked for now.
+
+    Args:
+        router: Has the log and the limits.
+        decision: The decision for it.
+        shadow: Compares some of the answers with another model's; none if not given.
+    """
+
+    def __init__(self, router: Decider, decision: Decision, shadow: Shadow | None = None) -> None:
+        self._router, self._decision, self._shadow = router, decision, shadow
+        self._began = time.perf_counter()
+
+    @classmethod
+    def of(cls, router: Decider, decision: Decision, shadow: Shadow | None = None) -> Settlement | None:
+        """Return the settlement of an answer; None where nobody keeps anything of it."""
+        if shadow is None and not router.settles(decision):
+            return None
+        return cls(router, decision, shadow)
+
+    def answered(
+        self,
+        teller: Teller,
+        given: Any,
+        model: str,
+        report: Mapping[str, Any] | None = None,
+        *,
+        timed: bool = True,
+    ) -> None:
+        """Count an answer that is complete, and offer it to the shadow.
+
+        Args:
+            teller: Reads the framework's answers.
+            given: The answer, or the pieces of a stream.
+            model: Candidate that answered.
+            report: The steps, where it is of a cascade: the cost is then that of all of them.
+            timed: False where others were answered in the same time.
+        """
+        took_s, bill = time.perf_counter() - self._began, teller.bill(given, model)
+        if report is not None:
+            bill = bill._replace(cost_usd=report["spent_usd"])
+            if self._router.log is not None:
+                self._router.log.cascade(self._decision.id, report)
+        self._settle(model, bill, latency_s=took_s if timed else None)
+        if self._shadow is not None and (said := teller.words(given, model)):
+            ask = teller.reference(self._shadow.reference)
+            self._shadow.offer(self._decision, teller.question(), said, model, ask)
+
+    def aborted(self, teller: Teller, given: Any, model: str) -> None:
+        """Count an answer that was broken off by who asked."""
+        self._settle(model, teller.bill(given, model) if given else UNKNOWN)
+        if self._router.log is not None:
+            self._router.signal(self._decision, "aborted")
+
+    def billed(self, model: str, bill: Bill, *, again: bool = False) -> None:
+        """Count an answer that an agent's model has given; `again` where the decision had one before."""
+        self._settle(model, bill, latency_s=time.perf_counter() - self._began, again=again)
+
+    def _settle(self, model: str, bill: Bill, **more: Any) -> None:
+        try:
+            self._router.settle(self._decision, model=model, **bill._asdict(), **more)
+        except CITError as error:
+            logger.warning("the bill of an answer was not kept (%s)", type(error).__name__)
+
+
+def _count(given: object) -> int | None:
+    """Return a count of tokens; providers' own may be missing, or no numbers."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < float("inf"):
+        return None
+    return int(given)

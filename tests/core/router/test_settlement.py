@@ -1,0 +1,155 @@
+"""Whatever way an answer is given, its bill is in the log, in the limit and in the outcome, and a shadow may see it."""
+
+import asyncio
+
+import pytest
+
+from cit_core.records import Candidate
+from cit_core.router import Answer, Cascade, FakeScorer, Fallback, Rates, Router
+from cit_core.router.decision_log import DecisionLog, read_log
+from cit_core.router.settlement import UNKNOWN, Bill, Settlement, bill_of
+from cit_core.router.shadow import Shadow
+from cit_core.router.steps import Steps
+
+ZOO = [
+    Candidate(id="small", price_in=1.0, price_out=10.0, price_cached=0.1),
+    Candidate(id="large", price_in=10.0, price_out=100.0),
+]
+
+
+class Texts:
+    """Answers are texts of ten tokens a letter."""
+
+    def __init__(self, fallback):
+        self.fallback = fallback
+
+    def attempts(self, decision):
+        return self.fallback.attempts(decision)
+
+    def question(self):
+        return "What?"
+
+    def answer(self, given, attempts, decision):
+        return Answer("".join(given), attempts.model)
+
+    def bill(self, given, model):
+        return bill_of(next(one for one in ZOO if one.id == model), 100, 10 * len("".join(given)))
+
+    def words(self, given, model):
+        return "".join(given)
+
+    def reference(self, model):
+        return lambda: "from the reference"
+
+    def marked(self, given, report):
+        return given
+
+    def accepted(self, decision, model):
+        pass
+
+
+@pytest.fixture
+def log(tmp_path):
+    return DecisionLog(tmp_path / "decisions.jsonl")
+
+
+def steps_of(log, *, cascade=None, shadow=None, policy="best"):
+    router = Router(FakeScorer(lambda _, model: 0.9 if model == "large" else 0.8), ZOO, policy=policy, log=log)
+    decision, fallback = router.route("What?"), Fallback()
+    decision = decision if cascade is None else cascade.planned(decision)
+    return router, Steps(cascade, decision, fallback, Texts(fallback), Settlement.of(router, decision, shadow))
+
+
+def records(log, kind):
+    assert log.flush()
+    return [record for record in read_log(log.target) if record["kind"] == kind]
+
+
+def pieces(attempts):
+    yield from attempts.model
+
+
+async def apieces(attempts):
+    for piece in attempts.model:
+        yield piece
+
+
+async def atext(attempts):
+    return attempts.model
+
+
+async def everything(steps):
+    return [piece async for piece in steps.astream(apieces)]
+
+
+async def two_pieces(steps):
+    stream = steps.astream(apieces)
+    await anext(stream), await anext(stream)
+    await stream.aclose()
+
+
+def test_all_four_ways_are_billed_by_the_tokens_that_were_counted(log):
+    steps_of(log)[1].answer(lambda attempts: attempts.model)
+    asyncio.run(steps_of(log)[1].aanswer(atext))
+    list(steps_of(log)[1].stream(pieces))
+    asyncio.run(everything(steps_of(log)[1]))
+    bills = records(log, "usage")
+    assert [one["cost_usd"] for one in bills] == [pytest.approx((100 * 10 + 50 * 100) / 1e6)] * 4
+    assert all(one["model"] == "large" and 0.0 < one["latency_s"] < 60.0 for one in bills)
+    assert {one["decision"] for one in bills} == {one["id"] for one in records(log, "decision")}
+
+
+def test_a_stream_that_is_broken_off_is_a_signal_and_no_answer(log):
+    stream = steps_of(log)[1].stream(pieces)
+    next(stream)
+    stream.close()
+    asyncio.run(two_pieces(steps_of(log)[1]))
+    assert [one["signal"] for one in records(log, "signal")] == ["aborted", "aborted"]
+    assert [one["cost_usd"] for one in records(log, "usage")] == [pytest.approx(0.002), pytest.approx(0.003)]
+    assert all(one["latency_s"] is None for one in records(log, "usage"))
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+def test_a_cascade_is_billed_for_all_of_its_steps(log, accepts):
+    cascade = Cascade(lambda question, answer: accepts, reliability=Rates(0.95, 0.05))
+    _, steps = steps_of(log, cascade=cascade)
+    list(steps.stream(pieces))
+    (told,), (bill,) = records(log, "cascade"), records(log, "usage")
+    small, large = (100 + 50 * 10) / 1e6, (100 * 10 + 50 * 100) / 1e6
+    assert [step["cost_usd"] for step in told["steps"]] == pytest.approx([small] if accepts else [small, large])
+    assert all(step["measured"] for step in told["steps"])
+    assert (bill["model"], told["model"]) == (("small", "small") if accepts else ("large", "large"))
+    assert bill["cost_usd"] == told["spent_usd"] == pytest.approx(small if accepts else small + large)
+
+
+def test_a_budget_counts_what_was_paid_in_place_of_the_policy_s_choice(log):
+    router, steps = steps_of(None, policy="budget:10.75/day")
+    expected = router.pacer().spent()
+    steps.answer(lambda attempts: attempts.model)
+    assert router.pacer().spent() == pytest.approx(0.006)
+    assert expected != pytest.approx(0.006)
+
+
+def test_nothing_is_kept_where_nobody_keeps_it():
+    assert steps_of(None)[1]._settlement is None
+
+
+def test_a_shadow_sees_texts_in_the_background_and_its_failure_reaches_nobody(log):
+    seen = []
+
+    def judge(question, one, other):
+        seen.append({question, one, other})
+        raise RuntimeError
+
+    shadow = Shadow("small", judge=judge, rate=1.0).with_log(log)
+    assert steps_of(log, shadow=shadow)[1].answer(lambda attempts: attempts.model) == "large"
+    assert shadow.flush()
+    assert seen == [{"What?", "large", "from the reference"}]
+    assert (shadow.compared, shadow.failed) == (0, 1)
+
+
+def test_what_was_cached_costs_less_and_odd_counts_nothing():
+    assert bill_of(ZOO[0], 1000, 10, 900).cost_usd == pytest.approx((100 + 90 + 100) / 1e6)
+    assert bill_of(ZOO[0], 1000, 10, 9_000).cost_usd == pytest.approx((100 + 100) / 1e6)
+    assert bill_of(ZOO[0], 1000, None) == bill_of(ZOO[0], -1, 5) == bill_of(ZOO[0], True, "x") == UNKNOWN
+    assert bill_of(Candidate(id="free of a price"), 3, 4) == Bill(None, 3, 4)
