@@ -13,6 +13,7 @@ from cit_core.records import Decision
 from cit_core.router import Judge
 from cit_core.router.cascade import Cascade
 from cit_core.router.fallback import Attempts
+from cit_core.router.settlement import UNKNOWN, Bill, bill_of
 from cit_core.router.steps import Steps
 from cit_core.router.verifiers import Answer as Verifiable
 from cit_core.server.protocols import CHAT, MESSAGES, Usage, usage_in
@@ -74,7 +75,7 @@ class Exchange:
         """Return the cost of all that led to the accepted answer [USD]; None where nothing was counted."""
         if answer.is_paid:
             return self.spent_usd
-        cost = self.cost(answer, answer.attempts.model)
+        cost = self.bill(answer, answer.attempts.model).cost_usd
         if cost is None and self.spent_usd:
             ranked = next(one for one in self.decision.ranking if one.model == answer.attempts.model)
             cost = ranked.expected_cost_usd
@@ -107,10 +108,17 @@ class Exchange:
 
         return read_answer(given.held, model, aagain=aagain)
 
-    def cost(self, given: Answer, model: str) -> float | None:
-        """Return what an answer cost by the provider's count of tokens [USD], if it has one."""
+    def bill(self, given: Answer, model: str) -> Bill:
+        """Return what an answer took by the provider's count of tokens, if it has one."""
         usage = given.usage()
-        return self._call.zoo.candidate(model).expected_cost(*usage) if any(usage) else None
+        return bill_of(self._call.zoo.candidate(model), *usage) if any(usage) else UNKNOWN
+
+    def words(self, given: Answer, model: str) -> str:
+        """Return an answer in words, if it was held."""
+        return read_answer(given.held, model).text if given.held else ""
+
+    def reference(self, model: str) -> None:
+        """Return nothing: the gateway has no shadow."""
 
     def marked(self, given: Answer, report: Mapping[str, Any]) -> Answer:
         """Return an answer with the steps beside it."""
