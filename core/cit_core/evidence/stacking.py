@@ -26,7 +26,7 @@ STEPS = 40
 SCALES = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
 CAUTION, CAUTION_OF_KINDS = 0.5, 2.0
 """Standard errors by which ways must route better, over questions and over whole kinds of them: a log has few kinds."""
-DOUBTED, ENOUGH = 8.0, 64
+DOUBTED, ENOUGH = 8.0, 128
 """Questions, half of them won and half lost, that are added to those on which ways route; questions from which on a
 scale is taken that changes no choice among them."""
 TRUSTED = 8.0
