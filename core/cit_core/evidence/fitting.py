@@ -198,7 +198,9 @@ def _weighed(
         gain = fitted.gain
         if unit_S is None and len(correct_SK) < ENOUGH:
             alike_SK = parts_PSK[FROM_WAY:].sum(axis=0)
-            alike = way_scale(spread_SK, alike_SK, correct_SK, scales=(1.0,), trusted=TRUSTED)
+            alike = way_scale(
+                spread_SK, alike_SK, correct_SK, scales=(1.0,), trusted=TRUSTED * (1.0 - len(correct_SK) / ENOUGH)
+            )
             if alike.worth > fitted.worth:
                 weight_P[FROM_WAY:], gain = alike.scale, alike.gain
         found.append((weight_P, shift, gain))

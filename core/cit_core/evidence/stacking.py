@@ -30,8 +30,8 @@ DOUBTED, ENOUGH = 8.0, 128
 """Questions, half of them won and half lost, that are added to those on which ways route; questions from which on a
 scale is taken that changes no choice among them."""
 TRUSTED = 8.0
-"""Questions that all ways at weight 1 are taken to have won before any was seen: no fit tells from a handful how good
-ways are, and on other logs they were."""
+"""Questions that all ways at weight 1 are taken to have won before any was seen, fewer the more there are up to ENOUGH:
+no fit tells from a handful how good ways are, and on other logs they were."""
 ZOO, ZOO_STEP = 5, 1
 """Candidates of similar level among which ways are judged beside all; and by how many places these zoos differ."""
 GATE_RIDGE = 1.0

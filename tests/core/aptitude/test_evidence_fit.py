@@ -104,7 +104,7 @@ def test_a_router_of_a_store_fits_its_evidence_and_keeps_it(store: CapabilitySto
 
 
 def test_where_questions_tell_nothing_the_level_routes(store: CapabilityStore) -> None:
-    fill(store, 120, skill=0.0)
+    fill(store, 200, skill=0.0)
     models = {Router.from_store(store, FakeTrunk()).route(f"{topic} {n}").model for topic in TOPICS for n in range(9)}
     assert len(models) == 1
 
