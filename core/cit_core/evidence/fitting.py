@@ -33,6 +33,9 @@ __all__ = ["Fitted", "NetworkReading", "Weights", "fit_evidence", "with_profiles
 EASINESS_RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0)
 WAY_RIDGES = (3.0, 10.0, 30.0, 100.0, 300.0)
 TASK_RIDGES = (3.0,)
+BROAD_RIDGES = (300.0,)
+BROADLY = 5.0
+"""Weight of broad ways, accuracies, on questions of a new kind: some log-odds for each at 0.5, and a little more."""
 CLASSIFIED = 256
 """Tasks that are told apart at most, those with most questions."""
 REGRESSED, WEIGHED = 20_000, 1_500
@@ -45,6 +48,7 @@ OPEN = 20.0
 """Log-odds of a gate that takes every question for one of a known kind."""
 FROM_WAY = 4
 """Parts from this one on are ways."""
+BROAD = PARTS.index("way broadly")
 WORTH_READING = 0.002
 """Share of the log-loss that the network must save: its own layers take a third of a decision's time."""
 
@@ -118,15 +122,18 @@ def fit_evidence(
         return Fitted(features, _flat(centre_F[:0], effects.residual_IK.shape[1]), _unfitted(), len(rows))
     easiness_I1 = (effects.easiness_I - effects.easiness_I.mean()).astype(np.float32)[:, None]
     of_task_IT = (task_I[:, None] == np.arange(len(tasks))).astype(np.float32)
-    targets = Targets(easiness_I1, effects.residual_IK.astype(np.float32), of_task_IT - of_task_IT.mean(axis=0))
-    ridge = Ridge(features_IF - centre_F)
-    ridges = Targets(*(ridge.best(*of) for of in zip(targets, (EASINESS_RIDGES, WAY_RIDGES, TASK_RIDGES), strict=True)))
+    residual_IK = effects.residual_IK.astype(np.float32)
+    targets = Targets(easiness_I1, residual_IK, of_task_IT - of_task_IT.mean(axis=0), residual_IK)
+    ridge, vectors_ID = Ridge(features_IF - centre_F), np.asarray(log.vectors_ID, np.float32)
+    regressions = Targets(ridge, ridge, ridge, Ridge(vectors_ID - centre_F[: vectors_ID.shape[1]]))
+    candidates = (EASINESS_RIDGES, WAY_RIDGES, TASK_RIDGES, BROAD_RIDGES)
+    ridges = Targets(*(one.best(*of) for one, *of in zip(regressions, targets, candidates, strict=True)))
     chosen_S = _chosen(rows, network, draw)
-    vectors_ID = np.asarray(log.vectors_ID, np.float32)
     profile_IK = profile_ways(vectors_ID, profiles, whole.rows(slice(len(rows), None)))
-    parted = Parted(vectors_ID, task_I, effects, ridge, targets, ridges, profile_IK, chosen_S, seed)
-    easy_F1, way_FK, task_FT = map(ridge.coefficients, targets, ridges)
-    regression = Regression(centre_F, np.hstack([easy_F1, way_FK]), task_FT, parted.classifier())
+    parted = Parted(vectors_ID, task_I, effects, regressions, targets, ridges, profile_IK, chosen_S, seed)
+    fits = zip(regressions, targets, ridges, strict=True)
+    easy_F1, way_FK, task_FT, broad_DK = (one.coefficients(*of) for one, *of in fits)
+    regression = Regression(centre_F, np.hstack([easy_F1, way_FK]), broad_DK, task_FT, parted.classifier())
     of_log = kinds(log, seed)
     known, new = parted.questions(), parted.kinds(of_log.group_I)
     correct_SK = log.correct_IK[chosen_S].astype(np.float64)
@@ -173,7 +180,7 @@ def _classified(task_I: NDArray[np.integer]) -> NDArray[np.integer]:
 def _flat(centre_F: Floats, candidates: int) -> Regression:
     nothing = np.zeros((0, 0), np.float32)
     classifier = TaskClassifier.fit(nothing, np.zeros(0, np.int64), 0)
-    return Regression(centre_F, np.zeros((0, 1 + candidates), np.float32), nothing, classifier)
+    return Regression(centre_F, np.zeros((0, 1 + candidates), np.float32), nothing, nothing, classifier)
 
 
 def _unfitted() -> Weights:
@@ -186,25 +193,8 @@ def _weighed(
     level_K: Array, correct_SK: Array, known: LeftOut, new: LeftOut, of_log: Kinds
 ) -> tuple[Weights, tuple[float, float]]:
     base_SK = np.broadcast_to(level_K, correct_SK.shape)
-    found = []
-    for parts_PSK, unit_S in ((known.parts_PSK, None), (new.parts_PSK, of_log.kind_I)):
-        weight_P, shift = fit_weights(base_SK, parts_PSK, correct_SK)
-        if unit_S is not None and of_log.are_tasks:
-            weight_P[FROM_WAY:-1] = 0.0
-        spread_SK = base_SK + weight_P[0] * parts_PSK[0]
-        way_SK = np.tensordot(weight_P[FROM_WAY:], parts_PSK[FROM_WAY:], 1)
-        fitted = way_scale(spread_SK, way_SK, correct_SK, unit_S)
-        weight_P[FROM_WAY:] *= fitted.scale
-        gain = fitted.gain
-        if unit_S is None and len(correct_SK) < ENOUGH:
-            alike_SK = parts_PSK[FROM_WAY:].sum(axis=0)
-            alike = way_scale(
-                spread_SK, alike_SK, correct_SK, scales=(1.0,), trusted=TRUSTED * (1.0 - len(correct_SK) / ENOUGH)
-            )
-            if alike.worth > fitted.worth:
-                weight_P[FROM_WAY:], gain = alike.scale, alike.gain
-        found.append((weight_P, shift, gain))
-    (known_P, shift, gain), (new_P, shift_of_new, _) = found
+    known_P, shift, gain = _of_known(base_SK, known.parts_PSK, correct_SK)
+    new_P, shift_of_new = _of_new(base_SK, new.parts_PSK, correct_SK, of_log)
     gate = fit_gate(known.gate_SG, new.gate_SG)
     # ways of known kinds may serve a new kind too, where kinds are alike
     weight_SP = new_P + sigmoid(gate[0] + new.gate_SG @ gate[1:])[:, None] * (known_P - new_P)
@@ -213,6 +203,38 @@ def _weighed(
     if way_scale(through_SK, held_SK, correct_SK, of_log.kind_I, scales=(1.0,)).worth > 0.0:
         gate = np.array([OPEN, *np.zeros(len(gate) - 1)])
     return Weights(known_P, new_P, (shift, shift_of_new), gate), gain
+
+
+def _of_known(base_SK: Array, parts_PSK: Floats, correct_SK: Array) -> tuple[Array, float, tuple[float, float]]:
+    """Return weights, shift and gain for questions of known kinds."""
+    weight_P, shift = fit_weights(base_SK, parts_PSK, correct_SK)
+    spread_SK = base_SK + weight_P[0] * parts_PSK[0]
+    way_SK = np.tensordot(weight_P[FROM_WAY:], parts_PSK[FROM_WAY:], 1)
+    fitted = way_scale(spread_SK, way_SK, correct_SK)
+    weight_P[FROM_WAY:] *= fitted.scale
+    if len(correct_SK) < ENOUGH:
+        alike_SK = parts_PSK[FROM_WAY:].sum(axis=0)
+        trusted = TRUSTED * (1.0 - len(correct_SK) / ENOUGH)
+        alike = way_scale(spread_SK, alike_SK, correct_SK, scales=(1.0,), trusted=trusted)
+        if alike.worth > fitted.worth:
+            weight_P[FROM_WAY:] = alike.scale
+            return weight_P, shift, alike.gain
+    return weight_P, shift, fitted.gain
+
+
+def _of_new(base_SK: Array, parts_PSK: Floats, correct_SK: Array, of_log: Kinds) -> tuple[Array, float]:
+    """Return weights and shift for questions of new kinds; of ways by stored questions, those that are broad."""
+    weight_P, shift = fit_weights(base_SK, parts_PSK, correct_SK)
+    spread_SK = base_SK + weight_P[0] * parts_PSK[0]
+    if of_log.are_tasks:
+        weight_P[FROM_WAY:-1] = 0.0
+    way_SK = np.tensordot(weight_P[FROM_WAY:], parts_PSK[FROM_WAY:], 1)
+    weight_P[FROM_WAY:] *= way_scale(spread_SK, way_SK, correct_SK, of_log.kind_I).scale
+    if of_log.are_tasks:
+        broad_SK = BROADLY * parts_PSK[BROAD]
+        if way_scale(spread_SK, broad_SK, correct_SK, scales=(1.0,), trusted=TRUSTED).worth > 0.0:
+            weight_P[BROAD] = BROADLY
+    return weight_P, shift
 
 
 def _with_network(

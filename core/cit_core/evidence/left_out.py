@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from cit_core.evidence.effects import Effects
 from cit_core.evidence.neighbours import Near, clusters
 from cit_core.evidence.parts import NEIGHBOURS, PARTS, Local, TaskEffects, by_neighbours, gate_features
-from cit_core.evidence.regression import Ridge
 from cit_core.evidence.task_classifier import TaskClassifier
 from cit_core.outcomes import NO_TASK, OutcomeMatrix
 
@@ -39,6 +38,7 @@ class Targets(NamedTuple):
     easiness: Any
     way: Any
     task: Any
+    broad: Any
 
 
 class Parted:
@@ -48,8 +48,8 @@ class Parted:
         vectors_ID: Unit vectors of the questions.
         task_I: Their tasks.
         effects: Their effects.
-        ridge: Ridge regression on their features.
-        targets: Of the regression: centred easiness (I, 1), residuals (I, K), and tasks (I, T), centred.
+        regressions: Ridge regressions on their features, and for what is broad on their vectors.
+        targets: Of them: centred easiness (I, 1), residuals (I, K), tasks (I, T), centred, and residuals again.
         ridges: Penalty for each.
         profile_IK: Ways by the nearest profile tasks.
         chosen_S: Rows to predict.
@@ -61,19 +61,20 @@ class Parted:
         vectors_ID: Floats,
         task_I: NDArray[np.integer],
         effects: Effects,
-        ridge: Ridge,
+        regressions: Targets,
         targets: Targets,
         ridges: Targets,
         profile_IK: Floats,
         chosen_S: NDArray[np.intp],
         seed: int,
     ) -> None:
-        self.task_I, self.effects, self.ridge, self.targets, self.ridges = task_I, effects, ridge, targets, ridges
+        self.task_I, self.effects, self.targets = task_I, effects, targets
+        self.regressions, self.ridges = regressions, ridges
         self.profile_SK, self.chosen_S = profile_IK[chosen_S], chosen_S
         self.fold_I = np.random.default_rng(seed).permutation(len(task_I)) % FOLDS
         self.cosine_SI = vectors_ID[chosen_S] @ vectors_ID.T
         self.cosine_SI[np.arange(len(chosen_S)), chosen_S] = -1.0
-        self.regressed = Targets(*map(ridge.left_out, targets, ridges))
+        self.regressed = Targets(*(one.left_out(*of) for one, *of in zip(regressions, targets, ridges, strict=True)))
 
     def classifier(self, kept_I: NDArray[np.bool_] | slice = slice(None)) -> TaskClassifier:
         """Return a classifier of tasks that is fitted on some questions, by what others say of them."""
@@ -86,12 +87,13 @@ class Parted:
     def kinds(self, kind_I: NDArray[np.integer]) -> LeftOut:
         """Predict without all questions of its kind."""
         groups = [np.flatnonzero(kind_I == kind) for kind in np.unique(kind_I)]
-        regressed = [self.ridge.groups_left_out(*of, groups) for of in zip(self.targets, self.ridges, strict=True)]
+        fits = zip(self.regressions, self.targets, self.ridges, strict=True)
+        regressed = [one.groups_left_out(*of, groups) for one, *of in fits]
         same_SI = kind_I[self.chosen_S][:, None] == kind_I[None]
         return self._together(Targets(*regressed), kind_I, same_SI)
 
     def _together(self, regressed: Targets, fold_I: NDArray[np.integer], hidden_SI: NDArray[np.bool_]) -> LeftOut:
-        easiness_I, way_IK, score_IT = regressed
+        easiness_I, way_IK, score_IT, broad_IK = regressed
         by_task, margin_S = self._by_task(fold_I, score_IT)
         near = self._near(hidden_SI)
         effects = self.effects
@@ -100,7 +102,7 @@ class Parted:
         shape = self.profile_SK.shape
         parts = [np.broadcast_to(self.effects.level_K - self.effects.level_K.mean(), shape)]
         parts += [np.broadcast_to(source.easiness_N[:, None], shape) for source in sources]
-        parts += [*(source.way_NK for source in sources), self.profile_SK]
+        parts += [*(source.way_NK for source in sources), broad_IK[self.chosen_S], self.profile_SK]
         assert len(parts) == len(PARTS)
         return LeftOut(np.stack(parts).astype(np.float32), gate_features(margin_S, near))
 

@@ -30,6 +30,7 @@ PARTS = (
     "way by regression",
     "way by task",
     "way by neighbours",
+    "way broadly",
     "way by profile",
 )
 NEIGHBOURS = 80
@@ -53,20 +54,23 @@ class Regression:
     centre_F: Floats
     coefficients_FT: Floats
     """Coefficients of easiness in the first column, of the candidates' ways in the others."""
+    broad_DK: Floats
+    """Coefficients of the vector alone, of ways that other kinds of questions share."""
     tasks_FT: Floats
     """Coefficients of being of each task."""
     classifier: TaskClassifier
     """Classifies by what the regression says of the tasks."""
 
-    def __call__(self, features_NF: Floats) -> tuple[Local, TaskGuess]:
-        """Predict for N queries; nothing of them where nothing was fitted."""
+    def __call__(self, features_NF: Floats) -> tuple[Local, Floats, TaskGuess]:
+        """Predict for N queries, and their ways broadly, and tasks; nothing of them where nothing was fitted."""
         if not len(self.coefficients_FT):
             width = self.coefficients_FT.shape[1] - 1
             nothing = Local(np.zeros(len(features_NF), np.float32), np.zeros((len(features_NF), width), np.float32))
-            return nothing, self.classifier(np.zeros((len(features_NF), 0), np.float32))
+            return nothing, nothing.way_NK, self.classifier(np.zeros((len(features_NF), 0), np.float32))
         centred_NF: Floats = np.asarray(features_NF - self.centre_F, np.float32)
         predicted_NT = centred_NF @ self.coefficients_FT
-        return Local(predicted_NT[:, 0], predicted_NT[:, 1:]), self.classifier(centred_NF @ self.tasks_FT)
+        broad_NK = centred_NF[:, : len(self.broad_DK)] @ self.broad_DK
+        return Local(predicted_NT[:, 0], predicted_NT[:, 1:]), broad_NK, self.classifier(centred_NF @ self.tasks_FT)
 
 
 class TaskEffects:

@@ -87,7 +87,7 @@ class Evidence:
         """
         weights = self.fitted.weights
         text_NF = np.stack([self.fitted.features(text) for text in texts])
-        regressed, guess = self.fitted.regression(np.hstack([vectors_ND, text_NF]))
+        regressed, broad_NK, guess = self.fitted.regression(np.hstack([vectors_ND, text_NF]))
         near = self._neighbours.near(vectors_ND, NEIGHBOURS)
         sources = (
             regressed,
@@ -99,7 +99,7 @@ class Evidence:
         weight_NP = self._weights_of(gate_N)
         shift_N = weights.shift[1] + sigmoid(gate_N) * (weights.shift[0] - weights.shift[1])
         easiness_N3 = np.stack([source.easiness_N for source in sources], axis=1)
-        way_N4K = np.stack([*(source.way_NK for source in sources), profile_NK], axis=1)
+        way_N4K = np.stack([*(source.way_NK for source in sources), broad_NK, profile_NK], axis=1)
         easiness_N = shift_N + (weight_NP[:, 1:FROM_WAY] * easiness_N3).sum(axis=1)
         way_NK = (weight_NP[:, FROM_WAY:, None] * way_N4K).sum(axis=1)
         return np.asarray(self._level_K + weight_NP[:, :1] * self._apart_K + easiness_N[:, None] + way_NK)

@@ -16,7 +16,7 @@ from cit_core.evidence.text_features import BUCKETS, COUNTS, TextFeatures
 
 __all__ = ["from_json", "to_json"]
 
-FORMAT = 2
+FORMAT = 3
 
 
 def to_json(fitted: Fitted, candidates: Sequence[str]) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def to_json(fitted: Fitted, candidates: Sequence[str]) -> dict[str, Any]:
         "counts": [fitted.features.mean_F.tolist(), fitted.features.scale_F.tolist()],
         "centre": _text(fitted.regression.centre_F),
         "coefficients": _text(fitted.regression.coefficients_FT),
+        "broad": _text(fitted.regression.broad_DK),
         "tasks": list(fitted.tasks),
         "of_tasks": _text(fitted.regression.tasks_FT),
         "classifier": _of_classifier(fitted.regression.classifier),
@@ -59,12 +60,15 @@ def from_json(kept: Any, candidates: Sequence[str]) -> Fitted | None:
         return None
     column = {id_: at for at, id_ in enumerate(kept["candidates"])}
     of_old_FT = _array(kept["coefficients"]).reshape(-1, len(column) + 1)
+    of_old_DK = _array(kept["broad"]).reshape(-1, max(len(column), 1))
     coefficients_FT = np.zeros((len(of_old_FT), len(candidates) + 1), np.float32)
+    broad_DK = np.zeros((len(of_old_DK), len(candidates)), np.float32)
     coefficients_FT[:, 0] = of_old_FT[:, 0]
     mean_K = np.zeros(len(candidates))
     for at, id_ in enumerate(candidates):
         if id_ in column:
             coefficients_FT[:, at + 1] = of_old_FT[:, column[id_] + 1]
+            broad_DK[:, at] = of_old_DK[:, column[id_]]
             mean_K[at] = kept["network_mean"][1][column[id_]]
     features = TextFeatures(_array(kept["idf"]), *(np.array(counts) for counts in kept["counts"]))
     if len(features.idf_B) != BUCKETS or len(features.mean_F) != COUNTS:
@@ -80,7 +84,7 @@ def from_json(kept: Any, candidates: Sequence[str]) -> Fitted | None:
     )
     classifier = _classifier(kept["classifier"])
     tasks_FT = _array(kept["of_tasks"]).reshape(len(coefficients_FT), -1 if len(coefficients_FT) else 0)
-    regression = Regression(_array(kept["centre"]), coefficients_FT, tasks_FT, classifier)
+    regression = Regression(_array(kept["centre"]), coefficients_FT, broad_DK, tasks_FT, classifier)
     gain = (kept["gain"][0], kept["gain"][1])
     return Fitted(features, regression, weights, kept["questions"], gain, tuple(kept["tasks"]))
 

@@ -35,7 +35,7 @@ no fit tells from a handful how good ways are, and on other logs they were."""
 ZOO, ZOO_STEP = 5, 1
 """Candidates of similar level among which ways are judged beside all; and by how many places these zoos differ."""
 GATE_RIDGE = 1.0
-IN_THE_LOG = 2.0
+IN_THE_LOG = 1.0
 """Prior odds that a query is of a kind that the log has."""
 
 

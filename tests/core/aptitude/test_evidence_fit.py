@@ -217,7 +217,7 @@ def test_what_an_older_release_has_kept_is_fitted_again(store: CapabilityStore) 
     with store.transaction() as writer:
         writer.set_setting("evidence:fake", {"encoder": "topics", "scorer": "fake", "settings": None})
     assert fit_store(store, FakeTrunk()).refreshed
-    assert kept(store)["format"] == 2
+    assert kept(store)["format"] == 3
 
 
 def test_a_suite_narrows_profiles_and_not_evidence(store: CapabilityStore, tmp_path: Path) -> None:

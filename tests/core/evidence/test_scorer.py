@@ -154,6 +154,26 @@ def test_the_gate_opens_where_kinds_left_out_are_routed_surely_better() -> None:
         assert right > (0.8 if alike else new.correct_IK.mean(axis=0).max() - 0.05)
 
 
+def test_what_many_kinds_share_is_expected_of_a_new_one() -> None:
+    """Who is better goes by one direction of the vectors, in which ten tasks lie by degrees; an eleventh is new."""
+    draw = np.random.default_rng(3)
+
+    def asked_of(tasks: Sequence[int], number: int) -> OutcomeMatrix:
+        task = np.array([tasks[row % len(tasks)] for row in range(number)])
+        side = np.where(task % 2, 1.0, -1.0)
+        vectors = unit(
+            0.6 * np.eye(16)[task] + 0.5 * side[:, None] * np.eye(16)[15] + 0.1 * draw.normal(size=(number, 16))
+        )
+        chance = 0.55 + side[:, None] * [[0.3, -0.3, 0.0]] + [[0.0, 0.0, 0.1]]
+        correct = (draw.random((number, 3)) < chance).astype(float)
+        return matrix(vectors, task, correct, [f"kind{t} says {n}" for n, t in enumerate(task)])
+
+    log, new = asked_of(range(10), 1500), asked_of([10, 11], 300)
+    chosen = Evidence(log).log_odds(np.asarray(new.vectors_ID), new.instructions).argmax(axis=1)
+    level = new.correct_IK[:, fit_effects(log.correct_IK).level_K.argmax()].mean()
+    assert new.correct_IK[np.arange(300), chosen].mean() > level + 0.1
+
+
 def test_what_is_kept_says_what_was_fitted() -> None:
     log = kinds_alike(240, 1, True)
     fitted = fit_evidence(log)
