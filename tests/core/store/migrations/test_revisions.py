@@ -92,7 +92,9 @@ def test_an_interrupted_upgrade_leaves_nothing(store_url: str) -> None:
 
 
 def test_making_a_store_and_opening_it_does_not_import_alembic(store_url: str) -> None:
-    code = "import sys; from cit_core.store import CapabilityStore; [CapabilityStore(sys.argv[1]).close() for _ in '12']; "
+    code = (
+        "import sys; from cit_core.store import CapabilityStore; [CapabilityStore(sys.argv[1]).close() for _ in '12']; "
+    )
     code += "assert 'alembic' not in sys.modules"
     assert subprocess.run([sys.executable, "-W", "error", "-c", code, store_url], check=False).returncode == 0
 
