@@ -1,4 +1,4 @@
-"""`cit` as a process that is forked from one which has imported everything: what it prints and leaves, without the wait.
+"""`cit` as a process that is forked from one which has imported everything: the same, without the wait.
 
 As a script it is the server, which forks for every command that reaches its socket; `installed` puts a `cit` into a
 folder for PATH, a real program that hands its descriptors, folder and environment to the server.
@@ -56,7 +56,7 @@ def serve(address: str) -> tuple[list[str], str, dict[str, str]]:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
-        print("ready", flush=True)
+        os.write(1, b"ready\n")
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes that wait
         while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
             client, _ = listener.accept()
@@ -81,8 +81,8 @@ def attend(client: socket.socket) -> tuple[list[str], str, dict[str, str]]:
     for standard, descriptor in enumerate(descriptors):
         os.dup2(descriptor, standard)
         os.close(descriptor)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
     arguments, folder, environment = json.loads(request)
     return arguments, folder, environment
 

@@ -11,6 +11,7 @@ from cit_core.catalogue.profiles import (
     core_vectors,
     known_tasks,
     provenance,
+    task_vectors,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "core_vectors",
     "known_tasks",
     "provenance",
+    "task_vectors",
 ]

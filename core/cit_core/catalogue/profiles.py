@@ -2,12 +2,13 @@
 
 - `models.json` facts and provenance of every model
 - `tasks.json` five keywords of our own for every MMLU-Pro task
+- `task_vectors.npy` the trunk's unit vectors of these keywords, float32, which every profile is read with
 - `core.json` the core set: 50 tasks x 20 item ids, chosen by distinguishability on training models only, and hashes of
   their texts, options and answers
 - `responses.json` right (1), wrong (0) or not measured (-) of every model on every core item
 - `vectors.npy` the trunk's unit vector of every core item, float16 (1000, 384); texts are not ours to ship
 
-`python -m cit_core.aptitude.suites.shipped ../shared/data` writes the last three.
+`python -m cit_core.aptitude.suites.shipped ../shared/data` writes the last three and `task_vectors.npy`.
 """
 
 from __future__ import annotations
@@ -36,14 +37,20 @@ __all__ = [
     "core_vectors",
     "known_tasks",
     "provenance",
+    "task_vectors",
 ]
 
 VECTORS_OF = "54b3006b31d0a4d5"
-"""The encoder that made `core_vectors` (`OnnxScorer.encoder`): the shipped checkpoint's."""
+"""The encoder that made `core_vectors` and `task_vectors` (`OnnxScorer.encoder`): the shipped checkpoint's."""
 
 
 def _read(name: str) -> Any:
     return json.loads(files("cit_core.catalogue").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _array(name: str) -> NDArray[np.float32]:
+    with files("cit_core.catalogue").joinpath(name).open("rb") as file:
+        return np.load(file, allow_pickle=False).astype(np.float32)  # type: ignore[no-any-return]
 
 
 @cache
@@ -90,10 +97,16 @@ def core_responses() -> dict[str, NDArray[np.float32]]:
 
 
 @cache
+def task_vectors() -> dict[str, NDArray[np.float32]]:
+    """Return the trunk's unit vector (384) of every task's description, as the shipped network makes it."""
+    vectors_TD = _array("task_vectors.npy")
+    return {task.description: vector for task, vector in zip(known_tasks(), vectors_TD, strict=True)}
+
+
+@cache
 def core_vectors() -> NDArray[np.float32]:
     """Return the trunk's unit vectors of `core_suite().item_ids`, in that order, (1000, 384)."""
-    with files("cit_core.catalogue").joinpath("vectors.npy").open("rb") as file:
-        return np.load(file, allow_pickle=False).astype(np.float32)  # type: ignore[no-any-return]
+    return _array("vectors.npy")
 
 
 @cache

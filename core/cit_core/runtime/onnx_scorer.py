@@ -3,7 +3,7 @@
 Four graphs, each run only when its answer is not known yet:
 
 - reader   token ids -> hidden states            once a query (and once a new task line)
-- encoder  hidden states -> unit vector          once a new task line; psi
+- encoder  hidden states -> unit vector          once a new task line, unless the catalogue has it; psi
 - connector (task vectors, accuracies, counts) -> what phi keeps of it    once a capability, cached by its content hash
 - phi      hidden states + what is kept of all candidates -> log-odds    once a query, whatever the size of the zoo
 
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.calibration import Calibration, sigmoid
+from cit_core.catalogue import VECTORS_OF, task_vectors
 from cit_core.cores import usable_cores
 from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.fork import abandon, no_fork, renew_after_fork
@@ -290,6 +291,9 @@ class OnnxScorer:
         return known_MHKTE[:, :, 0], level_K[0]
 
     def _task_vector(self, description: str) -> NDArray[np.float32]:
+        shipped = task_vectors() if self.encoder == VECTORS_OF else {}
+        if description in shipped:
+            return shipped[description]
         with self._lock:
             known = self._task_vectors.get(description)
         if known is None:

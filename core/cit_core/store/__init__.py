@@ -15,18 +15,22 @@ Every write goes through `transaction` or `bulk_load`. Writers take turns in the
 wait and never see half a transaction, and each transaction that changed something counts the version up by one.
 """
 
-from cit_core.store.bulk_load import BulkLoad
-from cit_core.store.capability_store import CapabilityStore, Snapshot
-from cit_core.store.item_merge import merge_items
-from cit_core.store.queries import ADAPTIVE, ASKED, UNASSIGNED, estimate_of, in_batches
-from cit_core.store.sources import Source
-from cit_core.store.writer import (
-    REFUSED_SHOWN,
-    BatchResult,
-    Conflict,
-    ImportSummary,
-    Writer,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cit_core.store.bulk_load import BulkLoad
+    from cit_core.store.capability_store import CapabilityStore, Snapshot
+    from cit_core.store.item_merge import merge_items
+    from cit_core.store.queries import ADAPTIVE, ASKED, UNASSIGNED, estimate_of, in_batches
+    from cit_core.store.sources import Source
+    from cit_core.store.writer import (
+        REFUSED_SHOWN,
+        BatchResult,
+        Conflict,
+        ImportSummary,
+        Writer,
+    )
 
 __all__ = [
     "ADAPTIVE",
@@ -45,3 +49,29 @@ __all__ = [
     "in_batches",
     "merge_items",
 ]
+
+MODULES = {
+    "BulkLoad": "bulk_load",
+    "CapabilityStore": "capability_store",
+    "Snapshot": "capability_store",
+    "merge_items": "item_merge",
+    "ADAPTIVE": "queries",
+    "ASKED": "queries",
+    "UNASSIGNED": "queries",
+    "estimate_of": "queries",
+    "in_batches": "queries",
+    "Source": "sources",
+    "REFUSED_SHOWN": "writer",
+    "BatchResult": "writer",
+    "Conflict": "writer",
+    "ImportSummary": "writer",
+    "Writer": "writer",
+}
+"""Module of every name, imported when the name is used: a URL can be read without waiting for SQLAlchemy."""
+
+
+def __getattr__(name: str) -> object:
+    """Import what is used."""
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)

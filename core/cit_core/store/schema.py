@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
 )
 
 __all__ = [
@@ -104,7 +105,7 @@ items = Table(
     Column("answer", Text),
     Column("vector", LargeBinary),  # of the instruction, for evidence; float16, NULL until it is encoded
     Column("grader", Text),
-    Column("assigned", Boolean, nullable=False),
+    Column("assigned", Boolean, nullable=False, server_default=false()),
     Column("encoder", Text),  # which trunk made the vector: those of another one cannot be compared
 )
 
@@ -113,7 +114,8 @@ sources = Table(
     metadata,
     Column("key", Integer, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
-    Column("held", Boolean, nullable=False),  # kept, but not counted yet: a test that is under way, or failed
+    Column("held", Boolean, nullable=False, server_default=false()),
+    # `held`: kept, but not counted yet, as of a test that is under way, or failed
     Column("load_key", Integer),  # of the load which stages outcomes here; hidden from readers
 )
 

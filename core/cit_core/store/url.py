@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 from cit_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 __all__ = ["default_file", "parse_url", "secrets_of", "shown", "without_secrets"]
 
@@ -32,13 +34,11 @@ def parse_url(url: str | None) -> URL:
     Raises:
         InvalidInput: If it is not the URL of an SQLite file or a PostgreSQL database.
     """
+    from sqlalchemy.engine import URL, make_url
+    from sqlalchemy.exc import ArgumentError
+
     if url is None:
-        path = platformdirs.user_data_path("cit-router", appauthor=False) / "store.db"
-        if not path.is_absolute():  # a user without a home folder: the store would follow the working directory
-            raise InvalidInput(
-                "no home folder is known for the default store; set HOME or XDG_DATA_HOME, or name a store"
-            )
-        return URL.create("sqlite", database=str(path))
+        return URL.create("sqlite", database=str(_default_path()))
     if isinstance(url, Path) or (isinstance(url, str) and "://" not in url and PLAIN_PATH.fullmatch(url)):
         raise InvalidInput(f"{str(url)!r} is not a store URL; write a file as 'sqlite:///{url}'")
     if not isinstance(url, str):
@@ -65,10 +65,17 @@ def parse_url(url: str | None) -> URL:
 def default_file() -> Path | None:
     """Return the file of this user's own store; None if there is none yet, or no home folder is known."""
     try:
-        path = Path(str(parse_url(None).database))
+        path = _default_path()
         return path if path.stat().st_size else None
     except (InvalidInput, OSError):
         return None
+
+
+def _default_path() -> Path:
+    path = platformdirs.user_data_path("cit-router", appauthor=False) / "store.db"
+    if not path.is_absolute():  # a user without a home folder: the store would follow the working directory
+        raise InvalidInput("no home folder is known for the default store; set HOME or XDG_DATA_HOME, or name a store")
+    return path
 
 
 def shown(url: URL) -> str:
@@ -79,6 +86,8 @@ def shown(url: URL) -> str:
 
 def without_secrets(url: URL) -> URL:
     """Return a URL that lacks the password and every option which may be one."""
+    from sqlalchemy.engine import URL
+
     query = {name: value for name, value in url.query.items() if _is_harmless(name, value)}
     return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, query)
 

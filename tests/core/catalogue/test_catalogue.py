@@ -11,6 +11,7 @@ import pytest
 
 from cit_core import catalogue
 from cit_core.catalogue import (
+    VECTORS_OF,
     catalogue_candidates,
     catalogue_capabilities,
     core_responses,
@@ -18,8 +19,10 @@ from cit_core.catalogue import (
     core_vectors,
     known_tasks,
     provenance,
+    task_vectors,
 )
 from cit_core.errors import UnknownCandidate
+from cit_core.runtime import load_scorer
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 NAMES = ("models.json", "tasks.json", "core.json", "responses.json")
@@ -201,3 +204,14 @@ def test_no_question_is_shipped() -> None:
 @needs_data
 def test_ids_are_no_texts_in_disguise() -> None:
     assert max(len(item) for item in core_suite().item_ids) < 80
+
+
+def test_every_known_tasks_vector_is_the_one_that_the_shipped_network_makes() -> None:
+    scorer, shipped = load_scorer("mini"), task_vectors()
+    assert list(shipped) == [task.description for task in known_tasks()]
+    assert scorer.encoder == VECTORS_OF
+    some = [task.description for task in known_tasks()[::20]]
+    made_SD = scorer.encode(some)
+    kept_SD = np.stack([shipped[description] for description in some])
+    assert np.linalg.norm(kept_SD, axis=1) == pytest.approx(1.0, abs=1e-4)
+    assert np.abs(made_SD - kept_SD).max() < 0.02, "another processor rounds otherwise"

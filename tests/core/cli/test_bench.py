@@ -373,8 +373,8 @@ def test_a_checkpoint_that_is_not_there_is_refused(cit: Cit, data: Path) -> None
 def test_a_quick_run_of_everything(cit: Cit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cit_core.evaluate.experiments.overhead.SIZES", (2, 8))  # 128 candidates take their time
     monkeypatch.setattr("cit_core.evaluate.experiments.overhead.LENGTHS", (16, 64))
-    write_table(core_table(core=100, others=700), tmp_path / "data")
-    write_table(log_table("math_l5", MODELS[:4], items=400), tmp_path / "data", "math_l5")
+    write_table(core_table(core=100, others=300), tmp_path / "data")
+    write_table(log_table("math_l5", MODELS[:4], items=200), tmp_path / "data", "math_l5")
     done = cit(
         *("bench", "--data", "data", "--quick", "--work", "kept"),
         *("--output", "found", "--docs", "docs", "--html", "page.html"),

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cit_core.calibration import Calibration
-from cit_core.records import Candidate, Capability, TaskResult
+from cit_core.records import Candidate, Capability, Task, TaskResult
 from cit_core.runtime import OnnxScorer, load_scorer, onnx_scorer
 
 Zoo = tuple[Capability, ...]
@@ -235,10 +235,12 @@ def test_a_candidate_that_was_never_measured_is_judged_by_the_query(
 
 
 def test_everything_is_computed_once(fresh: OnnxScorer, zoo: Zoo) -> None:
-    lines = {result.task.description for c in zoo for result in c.results}
+    own = Task(id="own", keywords=("tea", "kettles"))
+    mine = Capability(candidate=Candidate(id="mine"), results=(TaskResult(task=own, accuracy=0.5, count=9),))
+    zoo = (*zoo, mine)
     fresh.score(["first", "second"], zoo)
-    once = {"reader": len(lines) + 2, "encoder": len(lines), "connector": len(zoo), "phi": 2}
-    assert runs(fresh) == once
+    once = {"reader": 1 + 2, "encoder": 1, "connector": len(zoo), "phi": 2}
+    assert runs(fresh) == once, "the vectors of the catalogue's tasks are shipped"
     fresh.score(["third"], zoo)
     assert runs(fresh) == {**once, "reader": once["reader"] + 1, "phi": 3}
 

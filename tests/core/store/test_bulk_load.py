@@ -12,6 +12,7 @@ from store_records import LAW, lines, outcome
 from cit_core.errors import InvalidInput, StoreError
 from cit_core.records import Candidate, Item, Task
 from cit_core.store import CapabilityStore
+from cit_core.store.bulk_load import _stretches
 from cit_core.store.schema import loads
 
 
@@ -137,3 +138,25 @@ def test_a_load_without_a_batch_changes_nothing(seeded: CapabilityStore) -> None
         pass
     assert contents(seeded) == before
     assert LAW in seeded.tasks()
+
+
+def test_what_a_load_has_added_is_taken_back_some_outcomes_at_a_time(
+    seeded: CapabilityStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cit_core.store.bulk_load.AT_ONCE", 4)
+    before = contents(seeded)
+
+    def fail() -> None:
+        with seeded.bulk_load() as load:
+            with load.batch() as writer:
+                writer.add_candidates(Candidate(id=f"m{number}") for number in range(7))
+                writer.add_outcomes(
+                    outcome(f"i{item}", candidate=f"m{number}") for number in range(7) for item in range(1 + number % 3)
+                )
+            raise KeyError("a line that cannot be read")
+
+    with pytest.raises(KeyError):
+        fail()
+    assert contents(seeded) == before
+    assert list(_stretches([(3, 9), (5, 1), (8, 3), (9, 1)])) == [(3, 3), (5, 8), (9, 9)]
+    assert list(_stretches([])) == []

@@ -14,14 +14,16 @@ import numpy as np
 import cit_core.catalogue
 from cit_core.aptitude.suites import save_suite, with_hashes
 from cit_core.aptitude.suites.sources import texts
+from cit_core.catalogue import known_tasks
 from cit_core.core_suite import build_core_suite
 from cit_core.mini.config import MINI
 from cit_core.mini.features import encode_texts
 from cit_core.mini.weights import new_network
 from cit_core.outcomes import OutcomeMatrix, Split, read_outcomes
 from cit_core.records import Suite
+from cit_core.runtime import OnnxScorer
 
-__all__ = ["hashed_core_suite", "write_catalogue"]
+__all__ = ["hashed_core_suite", "write_catalogue", "write_task_vectors"]
 
 
 def hashed_core_suite(table: OutcomeMatrix, items: Path) -> Suite:
@@ -52,7 +54,14 @@ def write_catalogue(table: OutcomeMatrix, items: Path, folder: Path) -> Suite:
     return suite
 
 
+def write_task_vectors(scorer: OnnxScorer, folder: Path) -> None:
+    """Write task_vectors.npy, with the network that reads profiles by it."""
+    vectors_TD = scorer.encode([task.description for task in known_tasks()])
+    np.save(folder / "task_vectors.npy", vectors_TD, allow_pickle=False)
+
+
 if __name__ == "__main__":
     data = Path(sys.argv[1])
     package = Path(cit_core.catalogue.__file__).parent
     write_catalogue(read_outcomes(data, "mmlu-pro"), data / "items-mmlu-pro.parquet", package)
+    write_task_vectors(OnnxScorer("mini"), package)

@@ -2,7 +2,8 @@
 
 Each file in versions/ is one step, never edited after a release. Alembic's `Operations` write the DDL for both
 databases; its process-wide `context` and `op` are left alone, because they may belong to the application, or to another
-thread which opens a store of its own. Opening a store that is up to date does not import Alembic.
+thread which opens a store of its own. Only these steps import Alembic: a new database is given the tables as they are
+today, and one that is up to date is opened as it is.
 """
 
 from __future__ import annotations
@@ -65,6 +66,10 @@ def upgrade(connection: Connection, shown_url: str, last: str = REVISIONS[-1]) -
         StoreError: If the database belongs to another application; nothing is changed.
     """
     found = revision_of(connection, shown_url)
+    if found is None and last == REVISIONS[-1]:
+        metadata.create_all(connection, checkfirst=False)
+        _write_revision(connection, last)
+        return
     done = 0 if found is None else REVISIONS.index(found) + 1
     for revision in REVISIONS[done : REVISIONS.index(last) + 1]:
         _run(connection, revision)
@@ -88,7 +93,11 @@ def _run(connection: Connection, revision: str) -> None:
     step = import_module(f"cit_core.store.migrations.versions.{STEPS[revision]}")
     step.upgrade(Operations(MigrationContext.configure(connection)))
     if step.down_revision is None:
-        _revision_table.create(connection, checkfirst=True)
-        connection.execute(insert(_revision_table).values(version_num=revision))
+        _write_revision(connection, revision)
     else:
         connection.execute(update(_revision_table).values(version_num=revision))
+
+
+def _write_revision(connection: Connection, revision: str) -> None:
+    _revision_table.create(connection, checkfirst=True)
+    connection.execute(insert(_revision_table).values(version_num=revision))

@@ -8,9 +8,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Engine, create_engine, inspect, text
 from store_records import lines, seed
 
 from cit_core.errors import StoreError, StoreTooNew
@@ -21,14 +22,36 @@ from cit_core.store.migrations.revisions import REVISIONS, STEPS, VERSION_TABLE,
 from cit_core.store.schema import metadata
 
 
-def test_the_tables_are_those_of_the_migrations(store: CapabilityStore, store_url: str) -> None:
+def tables_of(engine: Engine) -> dict[str, list[Any]]:
+    """Columns and indexes of every table, as the database has them."""
+    found = inspect(engine)
+    return {
+        table: [
+            *sorted((c["name"], str(c["type"]), c["nullable"], c["default"]) for c in found.get_columns(table)),
+            found.get_pk_constraint(table)["constrained_columns"],
+            *sorted(str(entry) for entry in (*found.get_indexes(table), *found.get_foreign_keys(table))),
+            *sorted(str(entry["column_names"]) for entry in found.get_unique_constraints(table)),
+        ]
+        for table in found.get_table_names()
+    }
+
+
+def test_a_new_store_has_the_tables_that_all_steps_make(store_url: str) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
     engine = create_engine(store_url)
-    with engine.connect() as connection:
+    with engine.begin() as connection:
+        for last in REVISIONS:
+            upgrade(connection, store_url, last)
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
         assert compare_metadata(context, metadata) == []
+    step_by_step = tables_of(engine)
+    with engine.begin() as connection:
+        metadata.drop_all(connection)
+        connection.execute(text(f"DROP TABLE {VERSION_TABLE}"))
+    CapabilityStore(store_url).close()
+    assert tables_of(engine) == step_by_step
     engine.dispose()
 
 
@@ -68,8 +91,10 @@ def test_an_interrupted_upgrade_leaves_nothing(store_url: str) -> None:
         assert store.version == 0
 
 
-def test_opening_an_up_to_date_store_does_not_import_alembic(store: CapabilityStore, store_url: str) -> None:
-    code = "import sys; from cit_core.store import CapabilityStore; CapabilityStore(sys.argv[1]).close(); "
+def test_making_a_store_and_opening_it_does_not_import_alembic(store_url: str) -> None:
+    code = (
+        "import sys; from cit_core.store import CapabilityStore; [CapabilityStore(sys.argv[1]).close() for _ in '12']; "
+    )
     code += "assert 'alembic' not in sys.modules"
     assert subprocess.run([sys.executable, "-W", "error", "-c", code, store_url], check=False).returncode == 0
 
