@@ -185,6 +185,11 @@ class EvidenceScorer:
         """Return this scorer for candidates under other names: id in a decision to id in the log."""
         return EvidenceScorer(self.scorer, self.evidence, self.reference, names)
 
+    def reads(self, instruction: str) -> bool:
+        """Return False for a text that the network does not read."""
+        reads = getattr(self.scorer, "reads", None)
+        return reads is None or bool(reads(instruction))
+
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
         """Return P(correct) of N queries for K candidates, (N, K)."""
         return self.score_with_vectors(instructions, capabilities)[0]

@@ -52,6 +52,9 @@ __all__ = ["MAX_CHARACTERS", "Engine"]
 CACHED_FROM = 1_024
 """Shortest prefix that providers keep in their caches [tokens]."""
 CUT = "characters that ask were read to decide"
+UNREAD = "of similar questions, if any"
+TOLD_ONCE = (CUT, UNREAD)
+"""Ends of warnings of which a log has one: all queries of an application may have them."""
 """End of the warning that a text was cut."""
 
 
@@ -230,13 +233,13 @@ class Engine:
             return outcomes
 
     def _to_log(self, decision: Decision) -> list[str]:
-        """Return the warnings about this query. That a text was cut is told once: in a retrieval chain all are."""
+        """Return the warnings about this query; that a text was cut or is in another language is told once."""
         standing = self._standing(decision.model)
         own = [warning for warning in decision.warnings if warning not in standing]
-        if any(warning.endswith(CUT) for warning in own) and CUT in self._told:
-            own = [warning for warning in own if not warning.endswith(CUT)]
-        elif any(warning.endswith(CUT) for warning in own):
-            self._told |= {CUT}
+        for end in TOLD_ONCE:
+            if any(warning.endswith(end) for warning in own):
+                own = [warning for warning in own if not (warning.endswith(end) and end in self._told)]
+                self._told |= {end}
         return own
 
     def _ask(self, query: Query) -> _Asked | CITError:
@@ -464,6 +467,9 @@ class Engine:
         if asked.reading.cut:
             length, read = estimate_tokens(asked.text), len(asked.reading.text)
             found.append(f"the query has about {length:,} tokens; the {read:,} {CUT}")
+        reads = getattr(self.scorer, "reads", None)
+        if reads is not None and not reads(asked.reading.text):
+            found.append(f"{self.scorer_name} does not read this language; what counts is levels and outcomes {UNREAD}")
         window = next(c.candidate.context_window for c in self.capabilities if c.candidate.id == model)
         if window is not None and asked.facts.tokens > window:
             found.append(

@@ -20,7 +20,8 @@ class Scorer(Protocol):
     """Predicts, for every query and candidate, P(the candidate's answer is correct).
 
     A scorer may also have a `name`, which decisions carry; `max_tokens`, what it reads of a query, so that a decision
-    on a longer one says so; and `score_with_vectors`, which returns unit vectors (N, D) of the queries beside the
+    on a longer one says so; `reads(instruction)`, which is False for a language that it does not know, so that a
+    decision says that too; and `score_with_vectors`, which returns unit vectors (N, D) of the queries beside the
     scores, so that feedback needs no second pass over the texts.
     """
 

@@ -32,6 +32,7 @@ from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.fork import abandon, no_fork, renew_after_fork
 from cit_core.records import Candidate, Capability
 from cit_core.runtime.checkpoint import GRAPHS, SHOWN, Checkpoint, shipped_checkpoints
+from cit_core.runtime.readability import is_readable
 from cit_core.runtime.sessions import LONGEST_RUN_S, MOST_MEMORY, failures, open_session, run
 from cit_core.runtime.tokenizer import PROBES, highest_token, open_tokenizer
 from cit_core.shutdown import leave_at_once, uninterrupted
@@ -44,6 +45,10 @@ RECENT_ZOOS = 8
 """Zoos in a row of which each finds its capabilities stacked; a ninth pushes the oldest out."""
 A_WORKERS_SHARE = 8
 """Fewest texts that are worth a worker of their own."""
+LOOKED_AT = 600
+"""Characters of a text by which its language is told."""
+LEVELS = (0.02, 0.98)
+"""Range of accuracies that stand for a network's answer."""
 Known = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Keys and values MHTE in phi's layers and the level, of one capability."""
 
@@ -180,7 +185,23 @@ class OnnxScorer:
         Returns:
             (N, K) calibrated probabilities.
         """
-        return self._calibration(self.log_odds(instructions, capabilities))
+        odds_NK = self._calibration.log_odds(self.log_odds(instructions, capabilities))
+        return sigmoid(self._by_level(odds_NK, instructions, capabilities))
+
+    def reads(self, instruction: str) -> bool:
+        """Return False for a text in a language that the network does not know: it goes by the candidates' levels."""
+        return is_readable(self._tokenizer.encode(_whole(instruction[:LOOKED_AT])).tokens)
+
+    def _by_level(
+        self, odds_NK: NDArray[np.float64], instructions: Sequence[str], capabilities: Sequence[Capability]
+    ) -> NDArray[np.float64]:
+        """Replace log-odds of texts that are not read by those of the candidates' mean accuracies."""
+        unread = [place for place, text in enumerate(instructions) if not self.reads(text)]
+        if unread:
+            mean_K = np.clip([capability.mean_accuracy for capability in capabilities], *LEVELS)
+            level_K = np.log(mean_K) - np.log1p(-mean_K)
+            odds_NK[unread] = np.where(np.isnan(level_K), odds_NK[unread], level_K)
+        return odds_NK
 
     def read(
         self, instructions: Sequence[str], capabilities: Sequence[Capability]
@@ -198,7 +219,7 @@ class OnnxScorer:
                     odds_NK[place] = run(graphs.phi, *states, *known)[0][0]
 
             self._for_each(instructions, read_one)
-        return self._calibration.log_odds(odds_NK), vectors_ND
+        return self._by_level(self._calibration.log_odds(odds_NK), instructions, capabilities), vectors_ND
 
     def score_with_vectors(
         self, instructions: Sequence[str], capabilities: Sequence[Capability]
@@ -249,9 +270,7 @@ class OnnxScorer:
                 pass  # an error is raised here
 
     def _states(self, graphs: _Graphs, text: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        # Half a surrogate pair, as cut JSON leaves it, is no text.
-        whole = text.encode("utf-8", "replace").decode("utf-8")
-        ids_1L = np.array([self._tokenizer.encode(whole).ids], np.int64)
+        ids_1L = np.array([self._tokenizer.encode(_whole(text)).ids], np.int64)
         mask_1L = np.ones_like(ids_1L)
         return run(graphs.reader, ids_1L, mask_1L)[0], mask_1L
 
@@ -303,6 +322,11 @@ class OnnxScorer:
                 while len(self._task_vectors) > CACHED_TASKS:
                     self._task_vectors.popitem(last=False)
         return known
+
+
+def _whole(text: str) -> str:
+    """Return a text without half surrogate pairs, as cut JSON leaves them: those are no text."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _calibration(checkpoint: Checkpoint) -> Calibration:
