@@ -17,6 +17,7 @@ from cit_core.records import Candidate
 from cit_core.router import Router
 from cit_core.router.options import (
     arm_options,
+    gemini_thinking,
     limited,
     named_models,
     reasoning_budget,
@@ -48,10 +49,8 @@ def _anthropic(arm: Arm) -> dict[str, Any]:
 
 
 def _google(arm: Arm) -> dict[str, Any]:
-    if arm.effort is None:
-        return limited(arm)
-    budget, limit = reasoning_budget(arm)
-    return {"thinking_budget": budget, "max_tokens": limit}
+    thinking, limit = gemini_thinking(arm)
+    return thinking if limit is None else {**thinking, "max_tokens": limit}
 
 
 SETTERS: Mapping[str, Callable[[Arm], dict[str, Any]]] = {

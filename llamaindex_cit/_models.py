@@ -16,6 +16,7 @@ from cit_core.records import Candidate
 from cit_core.router import Router
 from cit_core.router.options import (
     arm_options,
+    gemini_thinking,
     limited,
     named_models,
     reasoning_budget,
@@ -53,7 +54,25 @@ def _anthropic(arm: Arm) -> dict[str, Any]:
     return {**thinking, "max_tokens": limit}
 
 
-SETTERS: Mapping[str, Callable[[Arm], dict[str, Any]]] = {"openai": with_reasoning_effort, "anthropic": _anthropic}
+def _google(arm: Arm) -> dict[str, Any]:
+    """Return the options of an arm as `GoogleGenAI` takes them: typed, and the limit in two places."""
+    thinking, limit = gemini_thinking(arm)
+    if not thinking:
+        return limited(arm)
+    try:
+        types: Any = importlib.import_module("google.genai.types")
+    except ImportError:  # told where the class is opened
+        return {}
+    given = types.GenerateContentConfig(thinking_config=types.ThinkingConfig(**thinking), max_output_tokens=limit)
+    return {"generation_config": given} if limit is None else {"generation_config": given, "max_tokens": limit}
+
+
+SETTERS: Mapping[str, Callable[[Arm], dict[str, Any]]] = {
+    "openai": with_reasoning_effort,
+    "anthropic": _anthropic,
+    "google": _google,
+    "google_genai": _google,
+}
 """Provider to the options of its LLM for an arm."""
 
 

@@ -20,14 +20,18 @@ from llama_index.core.base.response.schema import (
     StreamingResponse,
 )
 from llama_index.core.chat_engine.types import AgentChatResponse
+from llama_index.core.instrumentation.events.llm import LLMChatEndEvent, LLMCompletionEndEvent
 from llama_index_instrumentation import get_dispatcher
+from llama_index_instrumentation.event_handlers import BaseEventHandler
 from llama_index_instrumentation.span import active_span_id
 from llama_index_instrumentation.span_handlers import BaseSpanHandler
 from pydantic import PrivateAttr
 
-from cit_core.records import Decision
+from cit_core.records import Candidate, Decision
+from cit_core.router.settlement import UNKNOWN, Settlement, bill_of
+from llamaindex_cit._response_metadata import CIT_MODEL, billed_tokens
 
-__all__ = ["follow", "note"]
+__all__ = ["EngineBill", "follow", "note", "owe"]
 
 REMEMBERED = 100
 """Decisions that one span collects; the last ones stay."""
@@ -45,11 +49,36 @@ RESPONSES = (
 )
 
 
+class EngineBill:
+    """The bill of a query engine that a selector chose: all that LLMs take until the engine around it returns.
+
+    Args:
+        settlement: Where it goes.
+        candidate: The candidate of the chosen engine.
+    """
+
+    def __init__(self, settlement: Settlement, candidate: Candidate) -> None:
+        self._settlement, self._candidate = settlement, candidate
+        self._tokens: list[tuple[int, int, int]] = []
+
+    def add(self, prompt: int | None, completion: int | None, cached: int) -> None:
+        """Count an answer of an LLM; nothing where its provider counted none."""
+        if prompt is not None and completion is not None:
+            self._tokens.append((prompt, completion, cached))
+
+    def close(self) -> None:
+        """Settle it."""
+        total = map(sum, zip(*self._tokens, strict=True))
+        bill = bill_of(self._candidate, *total) if self._tokens else UNKNOWN
+        self._settlement.billed(self._candidate.id, bill)
+
+
 class _Open(NamedTuple):
     """A span that has not ended."""
 
     parent: str | None
     notes: deque[dict[str, Any]]
+    bills: list[EngineBill]
 
 
 class _Trail(BaseSpanHandler[Any]):
@@ -62,7 +91,7 @@ class _Trail(BaseSpanHandler[Any]):
         return "CITTrail"
 
     def span_enter(self, id_: str, *_: Any, parent_id: str | None = None, **__: Any) -> None:
-        self._spans[id_] = _Open(parent_id, deque(maxlen=REMEMBERED))
+        self._spans[id_] = _Open(parent_id, deque(maxlen=REMEMBERED), [])
         if len(self._spans) > OPEN:
             self._spans.pop(next(iter(self._spans)), None)
 
@@ -70,7 +99,10 @@ class _Trail(BaseSpanHandler[Any]):
         opened = self._spans.pop(id_, None)
         if isinstance(result, StreamingResponse | AsyncStreamingResponse):
             _follow_stream(result)
-        if opened is None or not opened.notes:
+        if opened is None:
+            return
+        self._hand_on(opened, result)
+        if not opened.notes:
             return
         if opened.parent is not None and (parent := self._spans.get(opened.parent)) is not None:
             parent.notes.extend(opened.notes)
@@ -87,6 +119,27 @@ class _Trail(BaseSpanHandler[Any]):
         if (opened := self._spans.get(active_span_id.get() or "")) is not None:
             opened.notes.append(made)
 
+    def owe(self, bill: EngineBill) -> None:
+        """Begin a bill in the span in which an engine was chosen."""
+        if (opened := self._spans.get(active_span_id.get() or "")) is not None:
+            opened.bills.append(bill)
+
+    def count(self, span: str | None, response: Any) -> None:
+        """Count an answer of an LLM in the innermost bill around it."""
+        while span is not None and (opened := self._spans.get(span)) is not None:
+            if opened.bills:
+                opened.bills[-1].add(*billed_tokens(response))
+                return
+            span = opened.parent
+
+    def _hand_on(self, opened: _Open, result: Any) -> None:
+        """Close the bills of a span that answers; those of others go to the span around."""
+        if isinstance(result, RESPONSES) and not isinstance(result, StreamingResponse | AsyncStreamingResponse):
+            for bill in opened.bills:
+                bill.close()
+        elif opened.bills and opened.parent is not None and (parent := self._spans.get(opened.parent)) is not None:
+            parent.bills.extend(opened.bills)
+
     def new_span(self, *_: Any, **__: Any) -> None:
         """Do nothing, as the next two: the base class requires them and calls them where spans begin and end."""
 
@@ -97,7 +150,21 @@ class _Trail(BaseSpanHandler[Any]):
         pass
 
 
-_trail = _Trail()
+class _Counts(BaseEventHandler):
+    """Counts the answers of LLMs for the bills of engines."""
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "CITCounts"
+
+    def handle(self, event: Any, **_: Any) -> None:
+        """Count an answer; that of a routed LLM is its candidate's, which was counted."""
+        response = event.response if isinstance(event, LLMChatEndEvent | LLMCompletionEndEvent) else None
+        if response is not None and CIT_MODEL not in response.additional_kwargs:
+            _trail.count(event.span_id, response)
+
+
+_trail, _counts = _Trail(), _Counts()
 _read: ContextVar[Any] = ContextVar("cit_read", default=None)
 """The streamed response of the next token: engines call the LLM only for it, after their span."""
 
@@ -107,6 +174,13 @@ def follow() -> None:
     root = get_dispatcher("root")
     if not any(handler is _trail for handler in root.span_handlers):
         root.add_span_handler(_trail)
+    if not any(handler is _counts for handler in root.event_handlers):
+        root.add_event_handler(_counts)
+
+
+def owe(bill: EngineBill) -> None:
+    """Begin a bill in the span that runs now."""
+    _trail.owe(bill)
 
 
 def note(decision: Decision, model: str) -> None:

@@ -19,9 +19,10 @@ from cit_core.policy import Constraints, Policy, QueryFacts
 from cit_core.records import Decision, Ranked
 from cit_core.router import Query, Router, estimate_tokens
 from cit_core.router.options import as_router, as_strict, pick_default
+from cit_core.router.settlement import Settlement
 from llamaindex_cit._choices import candidates_of, matches
 from llamaindex_cit._models import Models, router_among
-from llamaindex_cit._trail import follow, note
+from llamaindex_cit._trail import EngineBill, follow, note, owe
 from llamaindex_cit.events import CITSelectionEvent
 
 if TYPE_CHECKING:
@@ -154,6 +155,10 @@ class _CITSelector(BaseSelector):
         selected = [selection.index for selection in selections]
         dispatcher.event(CITSelectionEvent(candidates=list(ids), selected=selected, decision=decision))
         note(decision, decision.model)
+        settlement = Settlement.of(self._router, decision) if len(selected) == 1 else None
+        if settlement is not None:
+            known = next(one for one in self._router.candidates if one.id == decision.model)
+            owe(EngineBill(settlement, known))
         return CITSelectorResult(selections=selections, decision=decision)
 
     @abstractmethod

@@ -103,6 +103,11 @@ def content_digest(instruction: str | None, options: Iterable[str] = (), answer:
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+LENGTHS = {"none": 0.3, "minimal": 0.4, "low": 0.53, "medium": 1.0, "high": 1.8, "xhigh": 2.5, "max": 3.0}
+"""Length of an answer by effort, as a share of that at medium effort: of GPT-5 and o3 on Aider's benchmark for low to
+high, of six models that do not reason for none; the others lie between or beyond (docs/lab-notes.md)."""
+
+
 class Candidate(Record):
     """An LLM that may be chosen. `None` means not known: what is not known never excludes it."""
 
@@ -141,6 +146,15 @@ class Candidate(Record):
     """Source of these facts, and their date."""
     notes: str = ""
     """Free text about the model, part of its capability text, which the shipped `mini` does not read."""
+
+    @cached_property
+    def length_share(self) -> float:
+        """Return how long answers are at its effort, hidden reasoning included, as a share of those by default.
+
+        Claude reasons only where an effort says so; other models that reason do it at medium effort by default.
+        """
+        default = "none" if any("claude" in name.lower() for name in (self.id, *self.aliases)) else "medium"
+        return LENGTHS.get(self.effort or default, 1.0) / LENGTHS[default]
 
     def expected_cost(self, prompt_tokens: float, completion_tokens: float, cached_tokens: float = 0.0) -> float | None:
         """Return USD for one call of this size, or None where a price is not known.
@@ -280,7 +294,7 @@ class Capability(Record):
 
         Args:
             prompt_tokens: Tokens of the query.
-            completion_tokens: Assumed where no answer was measured.
+            completion_tokens: Assumed of a model as it runs by default, where no answer was measured.
             length: Length of this answer as a share of the mean one.
             cached_tokens: Tokens of the query that the provider has cached.
 
@@ -288,7 +302,7 @@ class Capability(Record):
             None where neither prices nor costs are known.
         """
         measured = self.usage.completion_tokens
-        written = length * (completion_tokens if measured is None else measured)
+        written = length * (completion_tokens * self.candidate.length_share if measured is None else measured)
         limit = self.candidate.max_output
         written = written if limit is None else min(written, limit)
         listed = self.candidate.expected_cost(prompt_tokens, written, cached_tokens)

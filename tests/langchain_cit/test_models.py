@@ -73,6 +73,8 @@ def test_every_provider_names_an_arm_in_its_own_way(monkeypatch: pytest.MonkeyPa
         Arm("anthropic:claude-opus-4-6", effort="high"),
         Arm("anthropic:claude-opus-4-1", effort="none"),
         Arm("google_genai:gemini-2.5-flash", effort="medium"),
+        Arm("google_genai:gemini-3.6-flash", effort="max", max_tokens=900),
+        Arm("google_vertexai:gemini-3-pro-preview", effort="medium"),
         Arm("mistralai:mistral-large", max_tokens=100),
     ]
     router = RunnableRouter.from_models(arms)
@@ -84,6 +86,8 @@ def test_every_provider_names_an_arm_in_its_own_way(monkeypatch: pytest.MonkeyPa
         {"effort": "high"},
         {"thinking": {"type": "disabled"}, "max_tokens": 4096},
         {"thinking_budget": 8192, "max_tokens": 8192 + 4096},
+        {"thinking_level": "high", "max_tokens": 900},
+        {"thinking_level": "high"},
         {"max_tokens": 100},
     ]
 

@@ -21,6 +21,8 @@ class Named(CustomLLM):
     model: str
     window: int = 100_000
     reasoning_effort: str | None = None
+    generation_config: Any = None
+    max_tokens: int | None = None
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -48,6 +50,25 @@ def test_strings_are_opened_by_llamaindexs_class(monkeypatch: pytest.MonkeyPatch
     (opened,) = llm.models.values()
     assert isinstance(opened, Named)
     assert (opened.model, opened.reasoning_effort) == ("gpt-5-mini", "low")
+
+
+def test_gemini_is_told_its_arm_with_its_own_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    package, types = ModuleType("llama_index.llms.google_genai"), ModuleType("google.genai.types")
+    package.GoogleGenAI = Named  # type: ignore[attr-defined]
+    types.ThinkingConfig = types.GenerateContentConfig = dict  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    monkeypatch.setitem(sys.modules, types.__name__, types)
+    names = [
+        "google:gemini-3.6-flash@low,max_tokens=700",
+        "google_genai:gemini-2.5-flash@medium",
+        "google:gemini-2.5-pro",
+    ]
+    llm = CITLLM.from_models(names)
+    assert [(one.generation_config, one.max_tokens) for one in llm.models.values() if isinstance(one, Named)] == [
+        ({"thinking_config": {"thinking_level": "low"}, "max_output_tokens": 700}, 700),
+        ({"thinking_config": {"thinking_budget": 8192}, "max_output_tokens": 8192 + 4096}, 8192 + 4096),
+        (None, None),
+    ]
 
 
 def test_a_package_that_is_not_installed_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

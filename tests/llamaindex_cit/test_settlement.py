@@ -6,14 +6,18 @@ from typing import Any
 
 import pytest
 from llama_calls import CHATS, COMPLETIONS, WITH_TOOLS, call, user
+from llama_index.core import Document, SummaryIndex
 from llama_index.core.base.llms.types import CompletionResponse
+from llama_index.core.llms import MockLLM
+from llama_index.core.query_engine import RouterQueryEngine
+from llama_index.core.tools import QueryEngineTool
 from llama_voice import Voice
 
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Router
 from cit_core.router.decision_log import DecisionLog, read_log
 from cit_core.router.shadow import Shadow
-from llamaindex_cit import CITLLM
+from llamaindex_cit import CITLLM, CITSingleSelector
 from llamaindex_cit._response_metadata import billed_tokens
 
 pytestmark = pytest.mark.filterwarnings(
@@ -90,3 +94,18 @@ async def test_a_shadow_asks_its_own_candidate_in_the_same_way(voices, router, m
 )
 def test_what_providers_count_as_cached(usage, expected) -> None:
     assert billed_tokens(CompletionResponse(text="", raw={"usage": usage})) == expected
+
+
+async def test_an_engine_that_a_selector_chose_is_billed_when_it_answers(voices, router, log) -> None:
+    index = SummaryIndex.from_documents([Document(text="Some text.")])
+    tools = [
+        QueryEngineTool.from_defaults(index.as_query_engine(llm=voice), name=id_, description="An engine.")
+        for id_, voice in voices.items()
+    ]
+    engine = RouterQueryEngine.from_defaults(tools, selector=CITSingleSelector(router, log=log), llm=MockLLM())
+    engine.query("a question")
+    await engine.aquery("another question")
+    bills = records(log, "usage")
+    assert [one["model"] for one in bills] == ["large", "large"]
+    assert [one["decision"] for one in bills] == [one["id"] for one in records(log, "decision")]
+    assert all(one["cost_usd"] == pytest.approx((7 * 10.0 + 3 * 20.0) / 1e6) for one in bills)

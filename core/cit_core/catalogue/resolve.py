@@ -191,6 +191,9 @@ def _moved(name: str, own: Mapping[str, Capability]) -> Resolved | None:
     if arm.effort is None:
         return Resolved(own[id_].model_copy(update={"candidate": candidate, "usage": Usage()}), "measured", because)
     moved = with_effort(own[id_], candidate, arm.effort)
+    if (written := own[id_].usage.completion_tokens) is not None:
+        share = candidate.length_share / own[id_].candidate.length_share
+        moved = moved.model_copy(update={"usage": Usage(completion_tokens=written * share)})
     return Resolved(moved, "linked", f"{because}, moved by what effort {arm.effort} does to models")
 
 

@@ -34,10 +34,13 @@ class Logged:
         text: The query, if texts are kept.
         region: Region of its vector.
         correct: Feedback on the chosen candidate, 0 to 1; the last that was given.
-        cost_usd: What the answer cost in truth.
+        rated: Feedback by the candidate that it is on.
+        cost_usd: What the answer cost in truth, all steps of a cascade included.
         latency_s: How long it took in truth.
         shadow: How it did beside the reference: 1 better, 0.5 as good, 0 worse.
         signals: Implicit signals that it did not serve.
+        answered: Candidate that answered: after a fallback or in a cascade not the chosen one.
+        steps: Steps of a cascade: the candidates that were asked, with verdicts and costs.
     """
 
     id: str
@@ -58,6 +61,27 @@ class Logged:
     shadow: float | None = None
     reference: str | None = None
     signals: set[str] = field(default_factory=set)
+    answered: str | None = None
+    steps: tuple[Mapping[str, Any], ...] = ()
+    rated: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def giver(self) -> str:
+        """Return the candidate that answered: the chosen one where nothing else is known."""
+        return self.answered or self.model
+
+    @property
+    def rating(self) -> float | None:
+        """Return the feedback on the answer that was given."""
+        return self.rated.get(self.giver)
+
+    @property
+    def promised(self) -> float:
+        """Return P(correct) of the answer that was given, verdicts included."""
+        for step in self.steps:
+            if step.get("accepted"):
+                return float(step.get("posterior", step["probability"]))
+        return next((one.probability for one in self.scored if one.candidate.id == self.giver), self.chosen.probability)
 
     @property
     def chosen(self) -> Scored:
@@ -107,9 +131,13 @@ def _decision(record: Mapping[str, Any]) -> Logged:
 
 
 def _join(one: Logged, record: Mapping[str, Any]) -> None:
-    if record["kind"] == "feedback" and record["model"] == one.model:
-        one.correct = float(record["correct"])
+    if record["kind"] == "feedback":
+        one.rated[record["model"]] = float(record["correct"])
+        one.correct = one.rated.get(one.model)
+    elif record["kind"] == "cascade":
+        one.answered, one.steps = record["model"], tuple(record["steps"])
     elif record["kind"] == "usage":
+        one.answered = record["model"]
         for name in ("cost_usd", "latency_s"):
             if record[name] is not None:
                 before = getattr(one, name) if record.get("again") else None

@@ -39,7 +39,7 @@ class Replay:
         policy: The other policy.
         queries: Queries on which the router was free to choose.
         cost_usd: Expected cost of a query under it.
-        logged_cost_usd: Expected cost of the logged choices.
+        logged_cost_usd: Expected cost of the logged choices; of a cascade, what all its steps cost.
         saved_usd: Cost that it saves on a query.
         quality: Mean P(correct) of its choices.
         logged_quality: Mean P(correct) of the logged choices.
@@ -81,7 +81,7 @@ def replay(logged: Sequence[Logged], policy: Policy, anew: Mapping[str, Decision
     if not pairs:
         raise InvalidInput(f"policy {policy.name} leaves no candidate on any query of the log; are prices known?")
     cost_N = np.array([_number(other.chosen.expected_cost_usd) for _, other in pairs])
-    before_N = np.array([_number(one.chosen.cost) for one, _ in pairs])
+    before_N = np.array([_number(one.cost_usd if one.steps else one.chosen.cost) for one, _ in pairs])
     reward_N = np.array([_number(one.correct) for one, _ in pairs])
     chance_N = np.array([other.chosen.probability for _, other in pairs])
     model_N = np.array([one.chosen.probability for one, _ in pairs])

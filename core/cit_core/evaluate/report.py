@@ -55,13 +55,16 @@ def report_on(logged: Sequence[Logged]) -> Report:
     spend = _spend(priced) if len(priced) > 1 else {}
     quality, drift = _quality(ordered), _drift(ordered)
     days = [datetime.fromtimestamp(one.when_s, timezone.utc).date().isoformat() for one in (ordered[0], ordered[-1])]
-    tables = [_share_table(ordered), *_spend_table(spend), *_quality_table(quality), _drift_table(drift)]
+    cascades = _cascades([one for one in ordered if one.steps])
+    tables = [_share_table(ordered), *_spend_table(spend), *_cascade_table(cascades), *_quality_table(quality)]
+    tables.append(_drift_table(drift))
     numbers: dict[str, object] = {
         "queries": len(ordered),
         "from": days[0],
         "to": days[1],
         "shares": {model: len(mine) / len(ordered) for model, mine in _by_model(ordered).items()},
         "spend": {name: _plain(value) for name, value in spend.items()},
+        "cascades": {name: _plain(value) for name, value in cascades.items()},
         "quality": {name: _plain(value) for name, value in quality.items()},
         "drift": drift,
     }
@@ -87,9 +90,9 @@ def _top(one: Logged) -> tuple[float, float]:
 
 def _spend(priced: Sequence[Logged]) -> dict[str, Interval | float]:
     """Compare spend with always the best and with the cheapest mixture of single models of the same quality."""
-    paid_N = np.array([float(one.chosen.cost or 0.0) for one in priced])
+    paid_N = np.array([_paid(one) if one.steps else float(one.chosen.cost or 0.0) for one in priced])
     best_N = np.array([_top(one)[1] for one in priced])
-    chance_N = np.array([one.chosen.probability for one in priced])
+    chance_N = np.array([one.promised for one in priced])
     ids = sorted(set.intersection(*({scored.candidate.id for scored in one.scored} for one in priced)))
     rows = [{scored.candidate.id: scored for scored in one.scored} for one in priced]
     cost_NK = np.array([[float(row[id_].cost or 0.0) for id_ in ids] for row in rows])
@@ -100,7 +103,7 @@ def _spend(priced: Sequence[Logged]) -> dict[str, Interval | float]:
         reached = min(float(chance_N[rows_N].mean()), float(singles.quality_P.max()))
         return float(paid_N[rows_N].mean()) / max(cost_at_quality(singles, reached), 1e-300)
 
-    actual = [one for one in priced if one.cost_usd is not None]
+    actual = [one for one in priced if one.cost_usd is not None and one.giver == one.model and not one.steps]
     found: dict[str, Interval | float] = {
         "usd_per_query": mean_interval(np.array([_paid(one) for one in priced])),
         "total_usd": float(sum(_paid(one) for one in priced)),
@@ -121,20 +124,51 @@ def _spend(priced: Sequence[Logged]) -> dict[str, Interval | float]:
     return found
 
 
+def _cascades(verified: Sequence[Logged]) -> dict[str, Interval | float]:
+    """Return how cascades went: how often the first answer was accepted, and the bill beside the policy's choice."""
+    if len(verified) < 2:
+        return {}
+    first_N = np.array([float(bool(one.steps[0].get("accepted"))) for one in verified])
+    paid_N = np.array([_paid(one) for one in verified])
+    choice_N = np.array([float(one.chosen.cost or 0.0) for one in verified])
+    checked_N = np.array([sum(float(step.get("verify_usd") or 0.0) for step in one.steps) for one in verified])
+    return {
+        "queries": float(len(verified)),
+        "steps": mean_interval(np.array([float(len(one.steps)) for one in verified])),
+        "first_accepted": mean_interval(first_N),
+        "usd_per_query": mean_interval(paid_N),
+        "verification_usd_per_query": mean_interval(checked_N),
+        "relative_to_choice": ratio_interval(paid_N, choice_N),
+    }
+
+
+def _cascade_table(cascades: dict[str, Interval | float]) -> list[Table]:
+    names = {
+        "queries": ("queries", "count"),
+        "steps": ("candidates asked", "precise"),
+        "first_accepted": ("share with the first answer accepted", "precise"),
+        "usd_per_query": ("a query, all steps", "usd"),
+        "verification_usd_per_query": ("of it for verification", "usd"),
+        "relative_to_choice": ("relative to the policy's choice alone", "ratio"),
+    }
+    rows = tuple((label, _written(cascades[name], kind)) for name, (label, kind) in names.items() if name in cascades)
+    return [Table("Cascades", (Column("what"), Column("USD or count")), rows)] if rows else []
+
+
 # -- quality ----------------------------------------------------------------------------------------------------------
 
 
 def _quality(ordered: Sequence[Logged]) -> dict[str, Interval | float]:
     """Return feedback, the doubly robust estimate of `best`, shadow comparisons, signals and calibration."""
     found: dict[str, Interval | float] = {}
-    rated = [one for one in ordered if one.correct is not None]
+    rated = [one for one in ordered if one.rating is not None]
     if len(rated) > 1:
-        correct_N = np.array([float(one.correct or 0.0) for one in rated])
-        chance_N = np.array([one.chosen.probability for one in rated])
+        correct_N = np.array([float(one.rating or 0.0) for one in rated])
+        chance_N = np.array([one.promised for one in rated])
         found["feedback"] = mean_interval(correct_N)
         found["promised"] = mean_interval(chance_N)
         found["calibration_error"] = calibration_error(chance_N, correct_N)
-        free = [one for one in rated if one.by in OWN_CHOICES]
+        free = [one for one in rated if one.by in OWN_CHOICES and one.correct is not None]
         if any(one.propensity < 1.0 for one in free):
             estimate = off_policy(
                 np.array([float(one.correct or 0.0) for one in free]),
@@ -207,7 +241,7 @@ def _of_kinds(kinds: Sequence[str], cut: int) -> float:
 def _by_model(ordered: Sequence[Logged]) -> dict[str, list[Logged]]:
     found: dict[str, list[Logged]] = defaultdict(list)
     for one in ordered:
-        found[one.model].append(one)
+        found[one.giver].append(one)
     return dict(sorted(found.items(), key=lambda pair: -len(pair[1])))
 
 
@@ -223,14 +257,14 @@ def _share_table(ordered: Sequence[Logged]) -> Table:
     )
     rows = []
     for model, mine in _by_model(ordered).items():
-        rated = np.array([one.correct for one in mine if one.correct is not None], np.float64)
+        rated = np.array([one.rating for one in mine if one.rating is not None], np.float64)
         rows.append(
             (
                 model,
                 len(mine),
                 100.0 * len(mine) / len(ordered),
                 float(sum(_paid(one) for one in mine)),
-                float(np.mean([one.chosen.probability for one in mine])),
+                float(np.mean([one.promised for one in mine])),
                 mean_interval(rated) if len(rated) > 1 else None,
                 len(rated),
             )
@@ -304,15 +338,15 @@ def _figures(ordered: Sequence[Logged], priced: Sequence[Logged]) -> list[Figure
             for name, (total, ours) in lines.items()
         )
         found.append(Figure("spend", "Spend so far", "hours", "USD", series))
-    rated = [one for one in ordered if one.correct is not None]
+    rated = [one for one in ordered if one.rating is not None]
     if len(rated) >= FEW:
         found.append(_reliability(rated))
     return found
 
 
 def _reliability(rated: Sequence[Logged]) -> Figure:
-    chance_N = np.array([one.chosen.probability for one in rated])
-    correct_N = np.array([float(one.correct or 0.0) for one in rated])
+    chance_N = np.array([one.promised for one in rated])
+    correct_N = np.array([float(one.rating or 0.0) for one in rated])
     parts = [part for part in np.array_split(np.argsort(chance_N), 8) if len(part) > 1]
     means = [mean_interval(correct_N[part]) for part in parts]
     series = Series(

@@ -2,6 +2,7 @@
 
 from cit_core.router.batching import Batching
 from cit_core.router.cascade import Cascade, CascadeRun
+from cit_core.router.cascade_log import logged_verdicts
 from cit_core.router.engine import MAX_CHARACTERS
 from cit_core.router.fallback import Attempts, Failure, Fallback
 from cit_core.router.query import CHARACTERS_PER_TOKEN, Query, estimate_tokens
@@ -42,4 +43,5 @@ __all__ = [
     "Verdict",
     "estimate_tokens",
     "fit_reliability",
+    "logged_verdicts",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Container, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +37,7 @@ __all__ = [
     "as_strict",
     "check_ids",
     "check_options",
+    "gemini_thinking",
     "limited",
     "named_models",
     "pick_default",
@@ -45,6 +47,8 @@ __all__ = [
 
 LEAST_BUDGET, ANSWER_TOKENS = 1_024, 4_096
 """Smallest budget of reasoning that providers take, and the tokens of an answer beside it [tokens]."""
+GEMINI = re.compile(r"gemini-(?:[3-9]|\d\d)")
+"""Gemini models that take a level of thinking by its name; those before take a budget of tokens."""
 BUDGETS = {
     "none": 0,
     "minimal": 1_024,
@@ -305,6 +309,19 @@ def limited(arm: Arm) -> dict[str, Any]:
 def with_reasoning_effort(arm: Arm) -> dict[str, Any]:
     """Return the options of classes that take an effort by its name."""
     return limited(arm) if arm.effort is None else {"reasoning_effort": arm.effort, **limited(arm)}
+
+
+def gemini_thinking(arm: Arm) -> tuple[dict[str, Any], int | None]:
+    """Return how a Gemini model is told an effort, and the limit on the whole answer [tokens]; {} without an effort."""
+    if arm.effort is None:
+        return {}, arm.max_tokens
+    if not GEMINI.search(arm.model):
+        budget, limit = reasoning_budget(arm)
+        return {"thinking_budget": budget}, limit
+    level = {"none": "minimal", "xhigh": "high", "max": "high"}.get(arm.effort, arm.effort)
+    if "gemini-3-pro" in arm.model:  # knows two
+        level = {"minimal": "low", "medium": "high"}.get(level, level)
+    return {"thinking_level": level}, arm.max_tokens
 
 
 def reasoning_budget(arm: Arm) -> tuple[int, int]:

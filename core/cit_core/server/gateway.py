@@ -17,6 +17,7 @@ from cit_core.errors import CITError, InvalidInput
 from cit_core.records import Decision
 from cit_core.router import Router, Sticky
 from cit_core.router.concurrency import aside
+from cit_core.router.settlement import Bill
 from cit_core.server.bodies import read_body
 from cit_core.server.exchange import Exchange
 from cit_core.server.meters import Meters
@@ -167,7 +168,10 @@ class Gateway:
         self.meters.answered(candidate.id, took_s)
         self.traffic.answered(candidate.id, zoo.router.candidates, usage, took_s)
         cost = exchange.total_usd(answer)
-        zoo.router.settle(decision, model=candidate.id, cost_usd=cost, latency_s=took_s)
+        if answer.report is not None and zoo.router.log is not None:
+            zoo.router.log.cascade(decision.id, answer.report)
+        bill = Bill(cost, *usage) if any(usage) else Bill(cost)
+        zoo.router.settle(decision, model=candidate.id, latency_s=took_s, **bill._asdict())
         if left and zoo.router.log is not None:
             zoo.router.signal(decision, "aborted")
 

@@ -6,7 +6,7 @@ import pytest
 
 from cit_core.catalogue.resolve import resolve_models
 from cit_core.errors import InvalidInput
-from cit_core.records import Candidate, Capability, Task, TaskResult
+from cit_core.records import Candidate, Capability, Task, TaskResult, Usage
 
 
 def test_a_current_model_has_facts_and_a_linked_profile() -> None:
@@ -26,6 +26,19 @@ def test_efforts_of_a_model_are_two_candidates_that_share_facts() -> None:
     low, high = resolve_models(["openai:gpt-5-mini@low", "openai:gpt-5-mini@high"])
     assert low.capability.candidate.price_out == high.capability.candidate.price_out
     assert low.capability.mean_accuracy < high.capability.mean_accuracy
+
+
+def test_an_arm_that_reasons_longer_costs_more() -> None:
+    names = ["openai:gpt-5-mini@low", "openai:gpt-5-mini", "openai:gpt-5-mini@high", "anthropic:claude-sonnet-4-5@low"]
+    usd = [one.capability.expected_cost(0.0, 256) for one in resolve_models(names)]
+    assert usd[:3] == pytest.approx([0.53 * 256 * 2e-6, 256 * 2e-6, 1.8 * 256 * 2e-6])
+    assert usd[3] == pytest.approx(0.53 / 0.3 * 256 * 15e-6), "Claude does not reason by default"
+    task = TaskResult(task=Task(id="law", keywords=("law",)), accuracy=0.5, count=40)
+    own = Capability(
+        candidate=Candidate(id="openai:gpt-5-mini"), results=(task,), usage=Usage(completion_tokens=1000, latency_s=3)
+    )
+    (found,) = resolve_models(["openai:gpt-5-mini@high"], stored=[own])
+    assert found.capability.usage == Usage(completion_tokens=1800), "what was measured, moved as the profile is"
 
 
 def test_an_old_model_of_the_catalogue_is_measured() -> None:

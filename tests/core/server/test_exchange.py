@@ -74,6 +74,8 @@ def test_a_budget_pays_for_all_steps(provider: ScriptedProvider, tmp_path: Path)
             bills = [(record["model"], record["cost_usd"]) for record in records if record["kind"] == "usage"]
     one_in_two_out = (1 + 2 * 4) / 1e6
     assert bills == [("large", pytest.approx((10.0 + 0.1) * one_in_two_out))]
+    (told,) = [record["steps"] for record in records if record["kind"] == "cascade"]
+    assert [(step["model"], step["accepted"]) for step in told] == [("small", False), ("large", True)]
 
 
 def test_agreement_asks_the_same_model_again(provider: ScriptedProvider, tmp_path: Path) -> None:
