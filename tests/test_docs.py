@@ -125,9 +125,7 @@ def forked() -> Iterator[Path]:
 
 @pytest.mark.timeout(900)  # docs/cli.md runs some sixty commands
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_block_of_a_page_runs(
-    page: Path, elsewhere: Path, forked: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_block_of_a_page_runs(page: Path, elsewhere: Path, forked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if page.parent.name == "docs":  # README.md runs the installed program, as examples do
         monkeypatch.setenv("PATH", f"{forked}{os.pathsep}{os.environ['PATH']}")
     run_blocks([block for block in blocks_of(page) if block.runs])

@@ -110,7 +110,7 @@ def population_stability(before: NDArray[np.float64], after: NDArray[np.float64]
     return stability_of_counts(*(np.bincount(place, minlength=len(edges) + 1) for place in places))
 
 
-def stability_of_counts(before: NDArray[np.float64][np.intp], after: NDArray[np.float64][np.intp]) -> float:
+def stability_of_counts(before: NDArray[np.intp], after: NDArray[np.intp]) -> float:
     """Return the same index of counts of the same kinds."""
     p, q = before + 0.5, after + 0.5
     p, q = p / p.sum(), q / q.sum()
