@@ -183,6 +183,12 @@ def memory_mb(process_id: int) -> float:
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1e3
 
 
+def cpu_s(process_id: int) -> float:
+    """Return the processor time that a process has taken [s]."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def interval(numbers: list[float]) -> str:
     """Return a median with its 95 % interval by the bootstrap."""
     draw = random.Random(0)  # noqa: S311
@@ -203,10 +209,15 @@ def main() -> None:
     if options.role:
         serve(options.role, options.behind, int(options.port))
         return
-    with TemporaryDirectory() as folder, process("provider") as (upstream, _), process("proxy", upstream) as (bare, _):
+    with (
+        TemporaryDirectory() as folder,
+        process("provider") as (upstream, _),
+        process("proxy", upstream) as (bare, bare_id),
+    ):
         path = settings_file(Path(folder), upstream, options.candidates)
         with process("gateway", str(path)) as (url, process_id):
             for stream in (False, True):
+                took = {"proxy": -cpu_s(bare_id), "gateway": -cpu_s(process_id)}
                 found = latencies({"provider": upstream, "proxy": bare, "gateway": url}, options.requests, stream)
                 rows = zip(found["gateway"], found["decision"], found["proxy"], strict=True)
                 own = [gateway - decision - proxy for gateway, decision, proxy in rows]
@@ -215,11 +226,16 @@ def main() -> None:
                 )
                 for name, numbers in {**found, "gateway - decision - proxy": own}.items():
                     print(f"  {name:<28}{interval(numbers)}")
+                for name, id_ in (("proxy", bare_id), ("gateway", process_id)):
+                    took[name] += cpu_s(id_)
+                    print(f"  processor time of the {name:<12}{1e3 * took[name] / (options.requests + 10):6.2f}")
             before = memory_mb(process_id)
             for turn in range(options.waves):
-                right, mixed, took = asyncio.run(wave(url, options.streams))
+                began = cpu_s(process_id)
+                right, mixed, took_s = asyncio.run(wave(url, options.streams))
                 print(
-                    f"wave {turn + 1}: {right} of {options.streams} streams right, {mixed} mixed up, {took:.1f} s, "
+                    f"wave {turn + 1}: {right} of {options.streams} streams right, {mixed} mixed up, {took_s:.1f} s, "
+                    f"{1e3 * (cpu_s(process_id) - began) / options.streams:.1f} ms of processor time a stream, "
                     f"gateway {memory_mb(process_id):.0f} MB (before {before:.0f} MB)"
                 )
 

@@ -13,9 +13,19 @@ from numpy.typing import NDArray
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 
-__all__ = ["Calibration", "fit_calibration", "log_loss", "log_odds", "sigmoid"]
+__all__ = [
+    "Calibration",
+    "fit_calibration",
+    "log_loss",
+    "log_odds",
+    "population_stability",
+    "sigmoid",
+    "stability_of_counts",
+]
 
 Floating = TypeVar("Floating", bound=np.floating)
+BINS = 10
+"""Bins of a population stability index."""
 EDGE = 1e-3
 """Lowest probability of `log_odds`: ten wrong answers of ten do not mean never."""
 
@@ -88,3 +98,20 @@ def fit_calibration(odds: NDArray[np.floating], correct: NDArray[np.floating]) -
 def log_loss(z: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """Return the negative log-likelihood of outcomes y in [0, 1] under log-odds z [nats], summed."""
     return float((np.logaddexp(0.0, z) - y * z).sum())
+
+
+def population_stability(before: NDArray[np.float64], after: NDArray[np.float64], bins: int = BINS) -> float:
+    """Return the population stability index: sum of (q - p) ln(q / p) over bins of equal mass before.
+
+    Below 0.1 nothing has changed, from 0.25 on the distribution is another one. Half a count is added to each bin.
+    """
+    edges = np.unique(np.quantile(before, np.linspace(0.0, 1.0, bins + 1)[1:-1]))
+    places = (np.searchsorted(edges, values, side="right") for values in (before, after))
+    return stability_of_counts(*(np.bincount(place, minlength=len(edges) + 1) for place in places))
+
+
+def stability_of_counts(before: NDArray[np.intp], after: NDArray[np.intp]) -> float:
+    """Return the same index of counts of the same kinds."""
+    p, q = before + 0.5, after + 0.5
+    p, q = p / p.sum(), q / q.sum()
+    return float(((q - p) * np.log(q / p)).sum())

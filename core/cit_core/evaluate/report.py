@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 import numpy as np
 from numpy.typing import NDArray
 
+from cit_core.calibration import population_stability, stability_of_counts
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.cost_metrics import Curve, cost_at_quality
 from cit_core.evaluate.log_records import Logged
@@ -20,11 +21,9 @@ from cit_core.evaluate.replay import OWN_CHOICES
 from cit_core.evaluate.results import Cell, Column, Figure, Series, Table
 from cit_core.router.decision_log import SIGNALS
 
-__all__ = ["Report", "population_stability", "report_on"]
+__all__ = ["Report", "report_on"]
 
 Array = NDArray[np.float64]
-BINS = 10
-"""Bins of a population stability index."""
 DRIFTED = 0.25
 """Index from which on a distribution counts as another one; from 0.1 on it is watched."""
 FEW = 50
@@ -191,22 +190,6 @@ def _quality(ordered: Sequence[Logged]) -> dict[str, Interval | float]:
 # -- drift ------------------------------------------------------------------------------------------------------------
 
 
-def population_stability(before: Array, after: Array, bins: int = BINS) -> float:
-    """Return the population stability index: sum of (q - p) ln(q / p) over bins of equal mass before.
-
-    Below 0.1 nothing has changed, from 0.25 on the distribution is another one. Half a count is added to each bin.
-    """
-    edges = np.unique(np.quantile(before, np.linspace(0.0, 1.0, bins + 1)[1:-1]))
-    places = (np.searchsorted(edges, values, side="right") for values in (before, after))
-    return _stability(*(np.bincount(place, minlength=len(edges) + 1) for place in places))
-
-
-def _stability(before: NDArray[np.intp], after: NDArray[np.intp]) -> float:
-    p, q = before + 0.5, after + 0.5
-    p, q = p / p.sum(), q / q.sum()
-    return float(((q - p) * np.log(q / p)).sum())
-
-
 def _drift(ordered: Sequence[Logged]) -> dict[str, float]:
     """Compare the last quarter of the log with what was before it."""
     cut = len(ordered) - len(ordered) // 4
@@ -232,7 +215,7 @@ def _drift(ordered: Sequence[Logged]) -> dict[str, float]:
 def _of_kinds(kinds: Sequence[str], cut: int) -> float:
     places = {kind: place for place, kind in enumerate(sorted(set(kinds)))}
     numbers = np.array([places[kind] for kind in kinds])
-    return _stability(*(np.bincount(part, minlength=len(places)) for part in (numbers[:cut], numbers[cut:])))
+    return stability_of_counts(*(np.bincount(part, minlength=len(places)) for part in (numbers[:cut], numbers[cut:])))
 
 
 # -- what people read -------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ logger = logging.getLogger("cit_core.server")
 
 STORE_EVERY = 30
 """Looks at the file of settings for one at the store, which a router takes longer to read."""
+BODY_S = 60.0
+"""Time that a caller has to send a request [s]."""
 PAGES = {
     "/": ("index.html", "text/html"),
     "/dashboard.css": ("dashboard.css", "text/css"),
@@ -123,9 +125,9 @@ def _answers(gateway: Gateway, protocol: Protocol) -> Callable[[Request], Awaita
         gateway.meters.began()
         status = 499  # the caller has left
         try:
-            raw = await _body(request, gateway.zoo.settings.server.max_body_bytes)
-            if raw is None:
-                response: Response = _too_long(protocol)
+            raw = await _body(request, protocol, gateway)
+            if isinstance(raw, Response):
+                response = raw
             else:
                 work = gateway.answer(protocol, request, raw, request.state.key)
                 response = await _while_connected(request, work)
@@ -166,9 +168,9 @@ def _read(work: Callable[[Mapping[str, Any]], Awaitable[Response]]) -> Callable[
 
 def _posted(gateway: Gateway, work: Callable[[bytes], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        raw = await _body(request, gateway.zoo.settings.server.max_body_bytes)
-        if raw is None:
-            return _too_long(CHAT)
+        raw = await _body(request, CHAT, gateway)
+        if isinstance(raw, Response):
+            return raw
         try:
             return await work(raw)
         except CITError as error:
@@ -177,17 +179,23 @@ def _posted(gateway: Gateway, work: Callable[[bytes], Awaitable[Response]]) -> C
     return endpoint
 
 
-async def _body(request: Request, most: int) -> bytes | None:
-    """Return the body; None if it is longer than is read."""
-    held = bytearray()
-    async for piece in request.stream():
-        held += piece
-        if len(held) > most:
-            return None
-    return bytes(held)
+async def _body(request: Request, protocol: Protocol, gateway: Gateway) -> bytes | Response:
+    """Return the body; an error if it is longer than is read, or does not come in time."""
+    held, most = bytearray(), gateway.zoo.settings.server.max_body_bytes
 
+    async def read() -> bool:
+        async for piece in request.stream():
+            held.extend(piece)
+            if len(held) > most:
+                return False
+        return True
 
-def _too_long(protocol: Protocol) -> Response:
+    try:
+        if await asyncio.wait_for(read(), BODY_S):
+            return bytes(held)
+    except asyncio.TimeoutError:
+        body = protocol.error("request_timeout", f"the body did not come within {BODY_S:.0f} s")
+        return JSONResponse(body, status_code=408, headers={"connection": "close"})
     body = protocol.error("request_too_large", "the body is longer than [server] max_body_bytes allows")
     return JSONResponse(body, status_code=413)
 

@@ -221,7 +221,7 @@ class Gateway:
 
     def metrics(self) -> Response:
         """Return all metrics."""
-        page = self.meters.page(self.zoo.fallback, list(self.zoo.upstreams))
+        page = self.meters.page(self.zoo.fallback, list(self.zoo.upstreams), self.traffic.drift())
         return Response(page, media_type=self.meters.media_type)
 
 

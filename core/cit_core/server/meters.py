@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +51,9 @@ class Meters:
             "cit_breaker", "1 in the state of a candidate's breaker", ["model", "state"], registry=registry
         )
         self._steps = Counter("cit_cascade_steps", "Steps of cascades", ["model", "outcome"], registry=registry)
+        self._drift = Gauge(
+            "cit_drift", "Population stability index of the highest P(correct); NaN for few", registry=registry
+        )
         self._active = Gauge("cit_active_requests", "Requests under way", registry=registry)
         self._reloads = Counter("cit_reloads", "Configurations taken up", ["outcome"], registry=registry)
 
@@ -100,8 +104,9 @@ class Meters:
         """Count a configuration that was read again: `taken`, or `refused` where it cannot be used."""
         self._reloads.labels(outcome).inc()
 
-    def page(self, fallback: Fallback, models: list[str]) -> bytes:
+    def page(self, fallback: Fallback, models: list[str], drift: float | None) -> bytes:
         """Return all metrics."""
+        self._drift.set(math.nan if drift is None else drift)
         for model in models:
             now = fallback.state(model)
             for state in STATES:

@@ -11,6 +11,9 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from cit_core.calibration import population_stability
 from cit_core.records import Candidate, Decision
 from cit_core.router.fallback import Attempts
 from cit_core.server.protocols import Usage
@@ -24,6 +27,8 @@ REMEMBERED = 1_000
 VALUES = tuple(10.0 ** (power / 4) for power in range(-24, 9))
 """Worth of a correct answer along the curve [USD]."""
 MILLION = 1_000_000
+ENOUGH = 200
+"""Decisions below which nothing is said of drift."""
 
 
 class _Scored(NamedTuple):
@@ -108,10 +113,23 @@ class Traffic:
             "shares": shares,
             "spend_by_model": dict(self._spend),
             "failures": dict(self._failures),
+            "drift": self.drift(),
             "answer_s": {model: _middle(seconds) for model, seconds in self._seconds.items()},
             "decisions": list(reversed(self._last)),
             "curve": self._curve(),
         }
+
+    def drift(self) -> float | None:
+        """Compare the last quarter of the remembered decisions with those before: their highest P(correct).
+
+        Returns:
+            The population stability index: below 0.1 nothing has changed, from 0.25 on calibrate again; None for few.
+        """
+        if len(self._scored) < ENOUGH:
+            return None
+        highest = np.array([max(one.probabilities.values()) for one in self._scored])
+        cut = len(highest) - len(highest) // 4
+        return population_stability(highest[:cut], highest[cut:])
 
     def _mean_probability(self) -> dict[str, float]:
         return {model: self._probability[model] / count for model, count in self._asked.items()}

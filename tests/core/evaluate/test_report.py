@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from logs import LARGE, SMALL, write_log
 
+from cit_core.calibration import population_stability
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.log_records import Logged, read_logged
 from cit_core.evaluate.page import html_report
-from cit_core.evaluate.report import population_stability, report_on
+from cit_core.evaluate.report import report_on
 from cit_core.router.decision_log import read_log
 
 

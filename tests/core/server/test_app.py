@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,10 +15,12 @@ import pytest
 from gateway_process import ENVIRONMENT, fake_router, gateway, serving, settings_file
 from scripted_provider import ANSWER, ScriptedProvider, openai_answer
 
+from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.server.app import create_app
 from cit_core.server.relay import Answer
 from cit_core.server.replies import Passage
 from cit_core.settings import read_settings
+from cit_core.store import CapabilityStore
 
 ASK = {"model": "cit", "messages": [{"role": "user", "content": "What is 7 times 8?"}]}
 
@@ -28,6 +30,18 @@ def test_a_request_that_is_too_long(tmp_path: Path) -> None:
         answer = httpx.post(f"{url}/v1/chat/completions", json={**ASK, "padding": "x" * 2000})
         assert answer.status_code == 413
         assert httpx.post(f"{url}/v1/outcomes", json={"padding": "x" * 2000}).status_code == 413
+
+
+def test_a_request_that_does_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cit_core.server.app.BODY_S", 0.2)
+
+    def slow() -> Iterator[bytes]:
+        yield b'{"model": '
+        time.sleep(0.6)
+        yield b'"cit"}'
+
+    with gateway(tmp_path, "http://127.0.0.1:9", {"a": "ok"}) as url:
+        assert httpx.post(f"{url}/v1/chat/completions", content=slow()).status_code == 408
 
 
 class SlowProvider:
@@ -172,6 +186,22 @@ async def test_a_new_configuration_is_taken_up_without_dropping_a_stream(
     assert [entry["id"] for entry in listed] == ["cit", "new"]
     assert lines[-1] == "data: [DONE]"
     assert len(lines) == 151
+
+
+async def test_a_store_that_has_grown_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cit_core.server.app.STORE_EVERY", 1)
+    url_of_store = f"sqlite:///{tmp_path / 'zoo.db'}"
+    with CapabilityStore(url_of_store) as store:
+        store.add_candidates([Candidate(id="a")])
+        more = f'[router]\nstore = "{url_of_store}"\n[server]\nreload_s = 1'
+        settings = read_settings(settings_file(tmp_path, "http://127.0.0.1:9", {"a": "ok"}, more), {})
+        with serving(create_app(settings, ENVIRONMENT)) as url:
+            async with httpx.AsyncClient(timeout=60) as client:
+                with store.transaction() as writer:
+                    writer.add_tasks([Task(id="algebra", keywords=("equations",))])
+                    writer.add_items([Item(id="i", task="algebra", instruction="What is x?", answer="1")])
+                    writer.add_outcomes([Outcome(candidate="a", item="i", correct=1.0, source="test")])
+                await until(client, url, 'cit_reloads_total{outcome="taken"} 1.0')
 
 
 async def until(client: httpx.AsyncClient, url: str, line: str) -> None:

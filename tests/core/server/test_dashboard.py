@@ -42,6 +42,38 @@ def served(tmp_path: Path) -> Iterator[tuple[str, str]]:
         yield url, key
 
 
+CONTRASTS = """() => {
+  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (rgb) => rgb.slice(0, 3).map((x) => x / 255)
+    .map((x) => (x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, x, i) => sum + x * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (one) => {
+    const colour = numbers(getComputedStyle(one).backgroundColor);
+    return colour.length < 4 || colour[3] > 0 ? colour : behind(one.parentElement);
+  };
+  return [...document.querySelectorAll("body *")]
+    .filter((one) => one.checkVisibility() && [...one.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
+    .map((one) => {
+      const style = getComputedStyle(one);
+      const [a, b] = [light(numbers(one instanceof SVGElement ? style.fill : style.color)), light(behind(one))];
+      return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), one.textContent.slice(0, 40)];
+    }).filter(([ratio]) => ratio < 4.5);
+}"""
+"""Visible texts whose contrast is below the 4.5 to 1 that WCAG asks for."""
+
+
+def walk(page: sync_api.Page) -> list[str]:
+    """Return what Tab comes to, from the top of the page: ids, or the text where there is none."""
+    page.locator(".skip").focus()
+    found: list[str] = []
+    while not page.evaluate("document.activeElement === document.body"):
+        found.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+        assert page.evaluate("document.activeElement.matches(':focus-visible')")
+        page.keyboard.press("Tab")
+        assert len(found) < 20
+    return found
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_what_a_person_sees(browser: sync_api.Browser, served: tuple[str, str], width: int, scheme: str) -> None:
     url, key = served
@@ -69,7 +101,12 @@ def test_what_a_person_sees(browser: sync_api.Browser, served: tuple[str, str], 
     assert page.evaluate("document.querySelectorAll('img').length") == 0
     unnamed = "[...document.querySelectorAll('input,textarea')].filter((x) => !x.labels.length).length"
     assert page.evaluate(unnamed) == 0
-    if SCREENSHOTS:
-        page.screenshot(path=Path(SCREENSHOTS) / f"dashboard-{width}-{scheme}.png", full_page=True)
+    names = ["Skip to the numbers", "query", "Decide", "worth"]
+    assert [at for at in walk(page) if at in names] == names
+    for scheme_now in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme_now)
+        assert page.evaluate(CONTRASTS) == [], scheme_now
+        if SCREENSHOTS:
+            page.screenshot(path=Path(SCREENSHOTS) / f"dashboard-{width}-{scheme_now}.png", full_page=True)
     page.close()
     assert (outside, wrong) == ([], [])

@@ -9,7 +9,7 @@ import pytest
 from cit_core import Candidate, FakeScorer, Router
 from cit_core.router import Fallback
 from cit_core.server.protocols import Usage
-from cit_core.server.traffic import SHOWN, Traffic
+from cit_core.server.traffic import ENOUGH, SHOWN, Traffic
 
 BIG = Candidate(id="big", price_in=10.0, price_out=10.0)
 SMALL = Candidate(id="small", price_in=1.0, price_out=1.0)
@@ -44,6 +44,22 @@ def test_the_curve_rises_with_what_an_answer_is_worth() -> None:
     curve = traffic.summary()["curve"]
     assert [point["probability"] for point in (curve[0], curve[-1])] == pytest.approx([0.6, 0.9])
     assert all(a["cost_usd"] <= b["cost_usd"] for a, b in itertools.pairwise(curve))
+
+
+def test_drift() -> None:
+    traffic = Traffic()
+    decision = Router(FakeScorer({"big": 0.9, "small": 0.1}), [BIG, SMALL]).route("What is 7 times 8?")
+    first, *others = decision.ranking
+    for place in range(400):
+        sure = 0.6 + (place * 37 % 100) / 1000 + (0.2 if place >= 300 else 0.0)
+        ranking = (first.model_copy(update={"probability": sure}), *others)
+        now = decision.model_copy(update={"ranking": ranking})
+        traffic.opened(now, Fallback().attempts(now), "why")
+        if place == ENOUGH - 2:
+            assert traffic.drift() is None
+        if place == 299:
+            assert (traffic.drift() or 9.0) < 0.1
+    assert (traffic.drift() or 0.0) > 0.25
 
 
 def test_what_is_kept_is_bounded() -> None:

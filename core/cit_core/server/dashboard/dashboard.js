@@ -52,6 +52,10 @@ function show() {
   const open = models.filter((model) => model.breaker !== "closed");
   at("failing").textContent = open.length ? `skipped now: ${open.map((model) => model.id).join(", ")}` : "every model answers";
   at("failing").className = open.length ? "bad" : "";
+  at("drift").textContent = t.drift == null ? "–" : t.drift.toFixed(2);
+  at("drift-text").textContent = t.drift == null ? "told from 200 decisions on" :
+    t.drift < 0.1 ? "queries are as they were" : t.drift < 0.25 ? "queries begin to change" : "queries have changed: calibrate again";
+  at("drift-text").className = t.drift >= 0.25 ? "bad" : "";
   at("models").replaceChildren(...models.map((model) => row([
     model.id, bar(t.shares[model.id] ?? 0), usd(t.spend_by_model[model.id] ?? 0),
     t.answer_s[model.id] == null ? "–" : `${t.answer_s[model.id].toFixed(2)} s`,
