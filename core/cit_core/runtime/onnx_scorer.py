@@ -33,7 +33,7 @@ from cit_core.fork import abandon, no_fork, renew_after_fork
 from cit_core.records import Candidate, Capability
 from cit_core.runtime.checkpoint import GRAPHS, SHOWN, Checkpoint, shipped_checkpoints
 from cit_core.runtime.sessions import LONGEST_RUN_S, MOST_MEMORY, failures, open_session, run
-from cit_core.runtime.tokenizer import PROBES, highest_token, open_tokenizer
+from cit_core.runtime.tokenizer import PROBES, highest_token, open_tokenizer, read_tokens
 from cit_core.shutdown import leave_at_once, uninterrupted
 
 __all__ = ["OnnxScorer"]
@@ -251,7 +251,7 @@ class OnnxScorer:
     def _states(self, graphs: _Graphs, text: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         # Half a surrogate pair, as cut JSON leaves it, is no text.
         whole = text.encode("utf-8", "replace").decode("utf-8")
-        ids_1L = np.array([self._tokenizer.encode(whole).ids], np.int64)
+        ids_1L = np.array([read_tokens(self._tokenizer, whole, self.max_tokens)], np.int64)
         mask_1L = np.ones_like(ids_1L)
         return run(graphs.reader, ids_1L, mask_1L)[0], mask_1L
 
