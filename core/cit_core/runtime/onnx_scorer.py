@@ -34,7 +34,7 @@ from cit_core.records import Candidate, Capability
 from cit_core.runtime.checkpoint import GRAPHS, SHOWN, Checkpoint, shipped_checkpoints
 from cit_core.runtime.readability import is_readable
 from cit_core.runtime.sessions import LONGEST_RUN_S, MOST_MEMORY, failures, open_session, run
-from cit_core.runtime.tokenizer import PROBES, highest_token, open_tokenizer
+from cit_core.runtime.tokenizer import PROBES, highest_token, open_tokenizer, read_tokens
 from cit_core.shutdown import leave_at_once, uninterrupted
 
 __all__ = ["OnnxScorer"]
@@ -270,7 +270,7 @@ class OnnxScorer:
                 pass  # an error is raised here
 
     def _states(self, graphs: _Graphs, text: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        ids_1L = np.array([self._tokenizer.encode(_whole(text)).ids], np.int64)
+        ids_1L = np.array([read_tokens(self._tokenizer, _whole(text), self.max_tokens)], np.int64)
         mask_1L = np.ones_like(ids_1L)
         return run(graphs.reader, ids_1L, mask_1L)[0], mask_1L
 

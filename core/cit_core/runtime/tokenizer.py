@@ -7,11 +7,14 @@ from typing import Any
 from cit_core.errors import CheckpointError
 from cit_core.runtime.checkpoint import Checkpoint, load_or_refuse
 
-__all__ = ["PROBES", "highest_token", "open_tokenizer"]
+__all__ = ["PROBES", "highest_token", "open_tokenizer", "read_tokens"]
 
 FILE = "tokenizer.json"
 PROBES = ("a", "", "\U0001f600 \u65e5\u672c\u8a9e zzqx \x00 " + "word " * 40)
 """Texts that every tokenizer must read: empty, long, and with characters and words that no vocabulary has."""
+
+CHARACTERS = 12
+"""Characters of a token that are given to the tokenizer first: more than words of most languages take."""
 
 
 def open_tokenizer(checkpoint: Checkpoint) -> Any:
@@ -36,6 +39,34 @@ def open_tokenizer(checkpoint: Checkpoint) -> Any:
         return tokenizer
 
     return load_or_refuse(opened, str(where), "a tokenizer that reads every text")
+
+
+def read_tokens(tokenizer: Any, text: str, most: int) -> list[int]:
+    """Return the ids of a text as the tokenizer cuts it, without a look at what is cut.
+
+    BERT's splitter reads words one by one, so a beginning that ends at a space and fills the cut has the same ids.
+
+    Args:
+        tokenizer: From `open_tokenizer`.
+        text: Text of any length.
+        most: Number of tokens that it cuts at.
+    """
+    length = CHARACTERS * most
+    while length < len(text) and _reads_words(tokenizer):
+        end = max(text.rfind(" ", 0, length), text.rfind("\n", 0, length))
+        if end > 0:
+            ids: list[int] = tokenizer.encode(text[:end]).ids
+            if len(ids) == most:
+                return ids
+        length *= 4
+    return tokenizer.encode(text).ids  # type: ignore[no-any-return]
+
+
+def _reads_words(tokenizer: Any) -> bool:
+    """Return whether what follows a space changes nothing before it."""
+    parts = (type(part).__name__ for part in (tokenizer.normalizer, tokenizer.pre_tokenizer))
+    added = (token.content for token in tokenizer.get_added_tokens_decoder().values())
+    return (*parts,) == ("BertNormalizer", "BertPreTokenizer") and not any(" " in one or "\n" in one for one in added)
 
 
 def highest_token(tokenizer: Any) -> int:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cit_core.errors import CheckpointError
 from cit_core.runtime import Checkpoint, OnnxScorer
-from cit_core.runtime.tokenizer import highest_token, open_tokenizer
+from cit_core.runtime.tokenizer import highest_token, open_tokenizer, read_tokens
 
 Fields = dict[str, Any]
 
@@ -82,3 +85,44 @@ def test_the_one_that_ships_cuts_texts_at_the_networks_length() -> None:
     tokenizer = open_tokenizer(checkpoint)
     assert len(tokenizer.encode("word " * 1000).ids) == checkpoint.config["network"]["max_length"]
     assert highest_token(tokenizer) == 30521
+
+
+@cache
+def shipped_tokenizer() -> Any:
+    return open_tokenizer(Checkpoint.open("mini"))
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.text("aé\u0301 .,\n\t\u3000\u65e5[]M\x00\U0001f600", min_size=1, max_size=12), min_size=1),
+    st.sampled_from([" ", "\n", "", " [MASK] ", "\u0301 "]),
+    st.integers(1, 400),
+)
+def test_a_text_is_read_as_far_as_it_counts_and_its_tokens_are_those_of_all_of_it(
+    parts: list[str], space: str, times: int
+) -> None:
+    tokenizer = shipped_tokenizer()
+    text = space.join(parts * times)
+    for most in (8, 64):
+        tokenizer.enable_truncation(most)
+        assert read_tokens(tokenizer, text, most) == tokenizer.encode(text).ids
+
+
+def test_what_is_cut_is_not_tokenised() -> None:
+    class Counting:
+        """A tokenizer which notes how much it is given."""
+
+        def __init__(self, tokenizer: Any) -> None:
+            self._tokenizer, self.given = tokenizer, 0
+
+        def encode(self, text: str) -> Any:
+            self.given += len(text)
+            return self._tokenizer.encode(text)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._tokenizer, name)
+
+    counting = Counting(shipped_tokenizer())
+    shipped_tokenizer().enable_truncation(256)
+    assert len(read_tokens(counting, "many words " * 100_000, 256)) == 256
+    assert counting.given < 4_000
