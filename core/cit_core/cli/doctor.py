@@ -203,6 +203,7 @@ def _evidence(url: str | None, checkpoint: str) -> Iterator[Check]:
     from cit_core.aptitude.evidence_fit import evidence_setting, fitted_on
     from cit_core.aptitude.evidence_sources import log_of
     from cit_core.cli._options import open_store, reads_catalogue, sqlite_file
+    from cit_core.evidence.answer_lengths import AnswerLengths
     from cit_core.router.loading import open_scorer
 
     if reads_catalogue(url) or ((path := sqlite_file(url)) is not None and not path.exists()):
@@ -213,7 +214,8 @@ def _evidence(url: str | None, checkpoint: str) -> Iterator[Check]:
                 return
             scorer = open_scorer(checkpoint)
             log = log_of(opened, scorer)
-            fitted = fitted_on(opened.setting(evidence_setting(scorer)), log, scorer)
+            kept = opened.setting(evidence_setting(scorer))
+            fitted = fitted_on(kept, log, scorer)
             texts = any(item.instruction for item in opened.items())
             url = opened.url
     except (CITError, ImportError):  # told by the other checks
@@ -231,4 +233,6 @@ def _evidence(url: str | None, checkpoint: str) -> Iterator[Check]:
     else:
         mean, error = fitted.gain
         gain = f"routing is right on {100 * mean:+.1f} +- {100 * error:.1f} points more than by level"
-        yield Check("evidence", f"fitted on {fitted.questions:,} questions: {gain}")
+        lengths = AnswerLengths.from_json(kept["lengths"])
+        told = "" if lengths is None else f"; lengths of answers: {lengths.deviance[0]:.0%} of the mean's error is left"
+        yield Check("evidence", f"fitted on {fitted.questions:,} questions: {gain}{told}")

@@ -40,7 +40,7 @@ class Decider(Engine):
         policy: Policy | str | None = None,
         constraints: Constraints | Mapping[str, Any] | None = None,
         store_version: str | None = None,
-        completion_tokens: float = 256,
+        completion_tokens: float | None = None,
         excluded: Mapping[str, str] | None = None,
         feedback: Feedback | None = None,
         batching: Batching | Mapping[str, Any] | None = None,

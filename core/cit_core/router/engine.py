@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 __all__ = ["MAX_CHARACTERS", "Engine"]
 
 
+COMPLETION_TOKENS = 256.0
+"""Length of an answer that is assumed where none of any candidate was measured."""
 CACHED_FROM = 1_024
 """Shortest prefix that providers keep in their caches [tokens]."""
 CUT = "characters that ask were read to decide"
@@ -119,7 +121,8 @@ class Engine:
         policy: What to maximise: an object, or as the command line writes it; `best` if not given.
         constraints: Limits on which candidates may be chosen: `Constraints`, or a dict of their fields.
         store_version: Version of what the capabilities were computed from; goes into every decision.
-        completion_tokens: Length of an answer assumed for expected costs [tokens].
+        completion_tokens: Length of an answer assumed where none was measured [tokens]; the mean of the candidates'
+            answers that were, or 256, if not given.
         excluded: Candidates that are out of every decision, id to reason.
         feedback: Where feedback goes, so that decisions carry what it needs.
         default: Id of the candidate that answers what cannot be decided; the best by level if not given.
@@ -140,7 +143,7 @@ class Engine:
         policy: Policy | str | None = None,
         constraints: Constraints | Mapping[str, Any] | None = None,
         store_version: str | None = None,
-        completion_tokens: float = 256,
+        completion_tokens: float | None = None,
         excluded: Mapping[str, str] | None = None,
         feedback: Feedback | None = None,
         default: str | None = None,
@@ -157,7 +160,8 @@ class Engine:
         self.policy = Best() if policy is None else as_policy(policy)
         self.constraints = Constraints() if constraints is None else as_constraints(constraints)
         self.store_version = store_version
-        self.completion_tokens = validated(_TOKENS, completion_tokens, "completion_tokens")
+        assumed = _assumed_tokens(self.capabilities) if completion_tokens is None else completion_tokens
+        self.completion_tokens = validated(_TOKENS, assumed, "completion_tokens")
         self.basis: Mapping[str, Resolved] = {}
         """Candidate id to what its profile rests on, for a router made by `Router.from_models`."""
         self.notes: tuple[str, ...] = ()
@@ -476,6 +480,16 @@ class Engine:
                 f"about {asked.facts.tokens:,} tokens; no candidate's context window is that long ({model}: {window:,})"
             )
         return tuple(found)
+
+
+def _assumed_tokens(capabilities: Iterable[Capability]) -> float:
+    """Return the length of an answer to assume: what others write in answer to such queries, at their efforts."""
+    told = [
+        c.usage.completion_tokens / c.candidate.length_share
+        for c in capabilities
+        if c.usage.completion_tokens is not None
+    ]
+    return sum(told) / len(told) if told else COMPLETION_TOKENS
 
 
 def _cached_tokens(asked: _Asked) -> dict[str, int]:

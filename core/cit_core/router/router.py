@@ -55,7 +55,8 @@ class Router(Decider):
         policy: What to maximise: an object, or as the command line writes it, `cost:0.01`; `best` if not given.
         constraints: Limits on which candidates may be chosen: `Constraints`, or a dict of their fields.
         store_version: Version of what the capabilities were computed from; goes into every decision.
-        completion_tokens: Length of an answer assumed for expected costs [tokens].
+        completion_tokens: Length of an answer assumed where none was measured [tokens]; the mean of the candidates'
+            answers that were, or 256, if not given.
         excluded: Candidates that are out of every decision, id to reason.
         feedback: Where `feedback` goes; a router that has none refuses it.
         batching: Score calls that coincide together; each call by itself if not given.

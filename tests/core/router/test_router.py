@@ -443,3 +443,16 @@ def test_a_slow_candidate_is_excluded_by_its_measured_time() -> None:
     decision = router.route("q")
     assert dict(decision.excluded) == {"large": "its answers took 8 s on average, above 2 s"}
     assert [r.model for r in decision.ranking] == ["untimed", "small"], "what is not known never excludes"
+
+
+def test_an_answer_that_was_not_measured_is_as_long_as_the_others() -> None:
+    def told(**tokens: float | None) -> dict[str, float | None]:
+        zoo = [
+            Capability(candidate=Candidate(id=id_, price_in=0.0, price_out=1.0), usage=Usage(completion_tokens=number))
+            for id_, number in tokens.items()
+        ]
+        ranking = Router(FakeScorer(lambda *_: 0.5), zoo).route("q").ranking
+        return {one.model: one.expected_cost_usd for one in ranking}
+
+    assert told(a=1_000.0, b=3_000.0, c=None)["c"] == pytest.approx(2_000 / 1e6)
+    assert told(a=None, c=None)["c"] == pytest.approx(256 / 1e6)
