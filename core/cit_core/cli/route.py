@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import stat
 import sys
 from collections.abc import Iterator
@@ -93,10 +94,26 @@ def route(
     limits = {"max_price_in": max_price_in, "max_price_out": max_price_out, "max_latency_s": max_latency}
     router.constraints = _narrowed(router.constraints, limits, needs or [], _ids(router, deny))
     if text is not None:
-        decision = router.route(text)
+        with _warned_below():
+            decision = router.route(text)
         _output.as_json(_output.decision_record(decision)) if json_ else _output.say(decision.explain())
     elif source is not None:
         _report(_route_file(router, source, target), target, json_=json_)
+
+
+@contextmanager
+def _warned_below() -> Iterator[None]:
+    """Keep a decision's warnings out of the log: they are printed with it."""
+
+    def of_none(record: logging.LogRecord) -> bool:
+        return not hasattr(record, "cit_decision")
+
+    logger = logging.getLogger("cit_core.router")
+    logger.addFilter(of_none)
+    try:
+        yield
+    finally:
+        logger.removeFilter(of_none)
 
 
 def _narrowed(

@@ -524,3 +524,14 @@ def test_an_empty_store_has_nobody_to_choose(cit):
     result = cit("route", "Why is the sky blue?", "--store", URL, open_router=None)
     assert result.exit_code == 1
     assert result.stderr.startswith("error: the zoo is empty")
+
+
+def test_a_warning_is_printed_with_its_decision_and_not_logged_beside_it(caplog: pytest.LogCaptureFixture) -> None:
+    from typer.testing import CliRunner
+
+    from cit_core.cli import app as real
+
+    done = CliRunner().invoke(real, ["route", "Wie viel Geld verdient ein Bauer, der die Hälfte der Eier verkauft?"])
+    assert done.exit_code == 0
+    assert done.output.count("does not read this language") == 1
+    assert not [record for record in caplog.records if "language" in record.getMessage()]
