@@ -78,6 +78,10 @@ def route(
     ] = None,
     deny: Annotated[str | None, typer.Option(metavar="ID,ID", help="Never these models.")] = None,
     checkpoint: CheckpointOption = "mini",
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option("--engine", help="ray: Parquet or JSON lines, on a Ray cluster, into a folder of Parquet files."),
+    ] = "local",
     json_: JsonOption = False,
 ) -> None:
     """Choose the LLM for a query, or for every query in a file, among the catalogue or the candidates of a store."""
@@ -97,6 +101,8 @@ def route(
         with _warned_below():
             decision = router.route(text)
         _output.as_json(_output.decision_record(decision)) if json_ else _output.say(decision.explain())
+    elif source is not None and engine == "ray":
+        _route_on_ray(router, source, target, json_=json_)
     elif source is not None:
         _report(_route_file(router, source, target), target, json_=json_)
 
@@ -114,6 +120,18 @@ def _warned_below() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(of_none)
+
+
+def _route_on_ray(router: Router, source: Path, target: Path, *, json_: bool) -> None:
+    from cit_core.batch import route_files
+
+    if PIPE in (source, target):
+        raise InvalidInput("--engine ray reads --input FILE or a folder, and writes a folder: --output FOLDER")
+    done, before = route_files(source, target, router)
+    if json_:
+        _output.as_json({"blocks": done, "resumed": before, "output": str(target)})
+    else:
+        _output.note(f"{done:,} blocks decided" + (f", {before:,} were decided before" if before else ""))
 
 
 def _narrowed(

@@ -535,3 +535,14 @@ def test_a_warning_is_printed_with_its_decision_and_not_logged_beside_it(caplog:
     assert done.exit_code == 0
     assert done.output.count("does not read this language") == 1
     assert not [record for record in caplog.records if "language" in record.getMessage()]
+
+
+def test_ray_needs_a_folder_and_is_an_extra(cit, tmp_path, monkeypatch):
+    queries = str(write_queries(tmp_path / "queries.jsonl", 2))
+    refused = cit("route", "--engine", "ray", "--input", queries)
+    assert refused.exit_code == 2
+    assert "--output FOLDER" in refused.stderr
+    monkeypatch.setitem(sys.modules, "ray", None)
+    missing = cit("route", "--engine", "ray", "--input", queries, "--output", str(tmp_path / "out"))
+    assert missing.exit_code != 0
+    assert "cit-router[ray]" in " ".join(missing.stderr.split())
