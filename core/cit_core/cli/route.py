@@ -80,7 +80,11 @@ def route(
     checkpoint: CheckpointOption = "mini",
     engine: Annotated[
         Literal["local", "ray"],
-        typer.Option("--engine", help="ray: Parquet or JSON lines, on a Ray cluster, into a folder of Parquet files."),
+        typer.Option(
+            "--engine",
+            metavar="ENGINE",
+            help="local, or ray: Parquet or JSON lines, on a Ray cluster, into a folder of Parquet files.",
+        ),
     ] = "local",
     json_: JsonOption = False,
 ) -> None:
