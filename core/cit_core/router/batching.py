@@ -1,4 +1,4 @@
-"""Batching: score calls that coincide together, one forward for many queries, at the price of a short wait."""
+"""Batching: score together the calls that come while others are being scored."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ Outcome = Decision | CITError
 class Batching:
     """Options for collecting queries that are scored together.
 
-    Worth it for a scorer that is faster with many queries than with one, as a network on a GPU is; the shipped `mini`
-    reads queries one by one.
+    Who comes while nothing is scored is scored at once; who comes meanwhile waits for the end, and is scored with all
+    others who came. Worth it where many coincide: the shipped `mini` shares the queries of a batch among the cores, and
+    a network on a GPU reads them in one forward.
 
     Attributes:
-        max_wait_s: Longest wait of the first query of a batch before it is scored, 0 to 60 [s].
+        max_wait_s: Longest wait of the first query of a batch for more, 0 to 60 [s]: a larger batch, a later answer.
         max_size: Most queries in one call of the scorer; as many are scored without further waiting.
     """
 
-    max_wait_s: Annotated[AtLeast0, Field(le=60.0)] = 0.005
+    max_wait_s: Annotated[AtLeast0, Field(le=60.0)] = 0.0
     max_size: Positive = 64
 
 

@@ -84,6 +84,29 @@ def test_one_alone_is_answered_after_the_wait(scorer: FakeScorer, wait: float) -
     assert time.monotonic() - started >= wait * 0.9
 
 
+def test_who_comes_alone_is_scored_at_once_and_who_comes_meanwhile_together() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(FakeScorer):
+        def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> Any:
+            begun.set()
+            may_end.wait(20)
+            return super().score(instructions, capabilities)
+
+    slow = Slow(by_parity)
+    router = Router(slow, ZOO, batching=Batching())
+    with ThreadPoolExecutor(6) as pool:
+        first = pool.submit(router.route, "0")
+        assert begun.wait(20), "it waits for nobody"
+        others = [pool.submit(router.route, str(number)) for number in range(1, 6)]
+        batcher = router._batcher
+        while batcher._waiting.qsize() < 5:
+            time.sleep(0.001)
+        may_end.set()
+        assert [one.result().model for one in (first, *others)] == [wanted(number) for number in range(6)]
+    assert sorted(map(len, slow.calls)) == [1, 5]
+
+
 async def test_each_query_keeps_its_own_policy_constraints_and_error(scorer: FakeScorer) -> None:
     router = Router(scorer, ZOO, batching=Batching(max_wait_s=20, max_size=5), strict=True)
     outcomes = await asyncio.gather(

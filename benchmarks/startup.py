@@ -1,0 +1,108 @@
+"""Measure what a process costs before it is useful, side by side in one run: CPU, medians of interleaved repeats.
+
+    python benchmarks/startup.py [--repeats 9]
+
+- a cold process to its first decision, against `import sentence_transformers` where that is installed
+- `cit route TEXT` and `cit models list` without a store, against `cit --version`
+- the tokens that are read of 20,000 characters, against those of all of them
+- 64 concurrent decisions with `Batching()` and without it; and one alone
+
+CPU seconds of a process do not depend on what else a machine does as much as seconds do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+
+from rich.console import Console
+from rich.table import Table
+
+from cit_core import Router
+from cit_core.router import Batching
+from cit_core.runtime import OnnxScorer
+from cit_core.runtime.tokenizer import read_tokens
+
+MODELS = ["openai:gpt-5-mini", "anthropic:claude-haiku-4-5"]
+DECISION = f"from cit_core import Router; Router.from_pretrained(models={MODELS}).route('What is 7 times 8?')"
+CIT = "import sys; from cit_core.cli import main; sys.argv = ['cit', *{}]; main()"
+LONG = "Which of these two contracts is void, and why? " * 426
+QUERIES = [f"A train leaves at nine and travels {n} miles; how far does it get before noon?" for n in range(64)]
+
+Call = Callable[[], object]
+
+
+def process(code: str) -> Call:
+    """Return a call of an interpreter that runs this code, in an empty folder."""
+    folder = tempfile.mkdtemp(prefix="cit-startup-")
+    environment = {"XDG_DATA_HOME": folder, "PYTHONPATH": ":".join(sys.path)}
+    command = [sys.executable, "-c", code]
+    return lambda: subprocess.run(command, check=True, capture_output=True, cwd=folder, env=environment)
+
+
+def cpu() -> float:
+    """CPU seconds of this process and of its children that have ended."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def medians(calls: dict[str, Call], repeats: int) -> dict[str, tuple[float, float]]:
+    """Return the median CPU and wall milliseconds of each call; they take turns."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
+    for turn in range(repeats + 1):
+        for name, call in calls.items():
+            before, began = cpu(), time.perf_counter()
+            call()
+            if turn:  # the first fills caches
+                taken[name].append(((cpu() - before) * 1e3, (time.perf_counter() - began) * 1e3))
+    return {name: tuple(map(statistics.median, zip(*pairs, strict=True))) for name, pairs in taken.items()}  # type: ignore[misc]
+
+
+def coinciding(router: Router) -> Call:
+    """Return a call that decides for all queries at once."""
+
+    async def decide() -> None:
+        await asyncio.gather(*(router.aroute(query) for query in QUERIES))
+
+    return lambda: asyncio.run(decide())
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=9)
+    repeats = parser.parse_args().repeats
+    scorer = OnnxScorer("mini")
+    plain, together = (Router.from_pretrained(models=MODELS, batching=how) for how in (None, Batching()))
+    processes = {"cold process to its first decision": process(DECISION)}
+    if find_spec("sentence_transformers"):
+        processes["import sentence_transformers"] = process("import sentence_transformers")
+    for arguments in (["route", "What is 7 times 8?"], ["models", "list"], ["--version"]):
+        processes[f"cit {' '.join(arguments)}"] = process(CIT.format(arguments))
+    inside: dict[str, Call] = {
+        "tokens of 20,000 characters, as far as they are read": lambda: read_tokens(scorer._tokenizer, LONG, 256),
+        "tokens of 20,000 characters, all of them": lambda: scorer._tokenizer.encode(LONG),
+        "64 concurrent decisions": coinciding(plain),
+        "64 concurrent decisions, Batching()": coinciding(together),
+        "one decision alone": lambda: plain.route(QUERIES[0]),
+        "one decision alone, Batching()": lambda: together.route(QUERIES[0]),
+    }
+    table = Table(title=f"medians of {repeats}, in turns")
+    for name in ("what", "CPU ms", "ms"):
+        table.add_column(name, justify="left" if name == "what" else "right")
+    for calls, times in ((processes, repeats), (inside, 3 * repeats)):
+        for name, (used, wall) in medians(calls, times).items():
+            table.add_row(name, f"{used:,.1f}", f"{wall:,.1f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
