@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
-from cit_core.arms import Arm
+from cit_core.arms import Arm, samples_of
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
@@ -23,6 +23,7 @@ from cit_core.router.options import (
     reasoning_budget,
     with_reasoning_effort,
 )
+from langchain_cit.sampled import SampledChatModel
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -124,7 +125,8 @@ def model_name(model: object) -> str:
         raise InvalidInput(
             f"{type(model).__name__} does not tell the name of its model; pass {{'provider:model': it}} instead"
         )
-    return f"{provider}:{name}" if provider else name
+    name = f"{provider}:{name}" if provider else name
+    return f"{name}@samples={model.samples}" if isinstance(model, SampledChatModel) else name
 
 
 def _opened(model: str) -> BaseChatModel:
@@ -136,7 +138,8 @@ def _opened(model: str) -> BaseChatModel:
     name, options = arm_options(model, SETTERS, "chat model")
     open_one: Any = init_chat_model  # its overloads know no options by name
     opened: BaseChatModel = open_one(name, **options)
-    return opened
+    samples = samples_of(model)
+    return opened if samples == 1 else SampledChatModel(model=opened, samples=samples)
 
 
 def _candidate(name: str, route: object) -> Candidate:

@@ -14,6 +14,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from cit_core.errors import InvalidInput
 from cit_core.router import Router
 from cit_core.router.options import check_ids
+from langchain_cit.sampled import SampledChatModel
 
 __all__ = ["AnyTool", "Tools", "as_chat_models", "as_routes", "bound", "without_tools"]
 
@@ -66,7 +67,8 @@ def as_chat_models(routes: Mapping[str, Runnable[Any, Any]]) -> dict[str, BaseCh
 
 def without_tools(models: Mapping[str, BaseChatModel]) -> dict[str, str]:
     """Return id and reason for every model that cannot be handed tools."""
-    unable = {id_: type(model) for id_, model in models.items() if type(model).bind_tools is BaseChatModel.bind_tools}
+    kinds = {id_: type(model.model if isinstance(model, SampledChatModel) else model) for id_, model in models.items()}
+    unable = {id_: kind for id_, kind in kinds.items() if kind.bind_tools is BaseChatModel.bind_tools}
     return {id_: f"its chat model, {kind.__name__}, has no bind_tools" for id_, kind in unable.items()}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llama_index.core.llms import LLM
 
-from cit_core.arms import Arm
+from cit_core.arms import Arm, samples_of
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
@@ -22,6 +22,7 @@ from cit_core.router.options import (
     reasoning_budget,
     with_reasoning_effort,
 )
+from llamaindex_cit.sampled import SampledLLM
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
@@ -120,7 +121,8 @@ def _name(model: object) -> str:
             f"a model is {shown(model)}; it must be a 'provider:model' string or a LlamaIndex LLM, or have a name: "
             "{'openai:gpt-5-mini': llm}"
         )
-    return model.metadata.model_name
+    name = model.metadata.model_name
+    return f"{name}@samples={model.samples}" if isinstance(model, SampledLLM) else name
 
 
 def _opened(model: str) -> LLM:
@@ -141,7 +143,8 @@ def _opened(model: str) -> LLM:
             f"pip install llama-index-llms-{package}"
         ) from error
     opened: LLM = getattr(module, class_)(model=rest, **options)
-    return opened
+    samples = samples_of(model)
+    return opened if samples == 1 else SampledLLM(opened, samples)
 
 
 def _candidate(name: str, llm: object) -> Candidate:

@@ -15,6 +15,7 @@ __all__ = [
     "CIT_INNER",
     "CIT_MODEL",
     "CIT_ROUTE",
+    "CIT_SAMPLES",
     "Response",
     "field_of",
     "stamped",
@@ -31,6 +32,8 @@ CIT_INNER = "cit_inner"
 """Key for the inner metadata of these names, where the candidate is a routed LLM itself."""
 CIT_CASCADE = "cit_cascade"
 """The steps of a cascade, as JSON."""
+CIT_SAMPLES = "cit_samples"
+"""How many answers were asked for, how many of them agree, and the tokens of all."""
 STAMPS = (CIT_MODEL, CIT_ROUTE, CIT_INNER, CIT_CASCADE)
 TOKENS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
 """Names that providers give to the tokens of a prompt and of an answer."""
@@ -60,7 +63,7 @@ def unstamped(response: ChatResponse) -> ChatResponse:
 
 def tokens_of(response: ChatResponse | CompletionResponse) -> tuple[int | None, int | None]:
     """Return the tokens of the prompt and of the answer, as the provider counted them; None where it did not."""
-    for place in (field_of(response.raw, "usage"), response.additional_kwargs):
+    for place in (_usage(response), response.additional_kwargs):
         for names in TOKENS:
             prompt_tokens, completion_tokens = (token_count(field_of(place, name)) for name in names)
             if prompt_tokens is not None or completion_tokens is not None:
@@ -71,13 +74,19 @@ def tokens_of(response: ChatResponse | CompletionResponse) -> tuple[int | None, 
 def billed_tokens(response: ChatResponse | CompletionResponse) -> tuple[int | None, int | None, int]:
     """Return the tokens of the whole prompt, of the answer, and those of the prompt that came from a cache."""
     prompt, completion = tokens_of(response)
-    usage = field_of(response.raw, "usage")
+    usage = _usage(response)
     details = field_of(usage, "prompt_tokens_details") or field_of(usage, "input_tokens_details")
     cached = token_count(field_of(details, "cached_tokens"))
     if cached is None and prompt is not None:  # Anthropic counts what is cached beside the prompt
         read, made = (token_count(field_of(usage, f"cache_{how}_input_tokens")) or 0 for how in ("read", "creation"))
         prompt, cached = prompt + read + made, read
     return prompt, completion, cached or 0
+
+
+def _usage(response: ChatResponse | CompletionResponse) -> Any:
+    """Return the count of the provider, or its sum over samples."""
+    summed = response.additional_kwargs.get(CIT_SAMPLES, {})
+    return summed if "prompt_tokens" in summed else field_of(response.raw, "usage")
 
 
 def field_of(holder: object, name: str) -> Any:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from cit_core.arms import samples_of
 from cit_core.errors import InvalidInput, by_reason
 from cit_core.lazy import cached_property
 from cit_core.messages import shown
@@ -156,6 +157,11 @@ class Candidate(Record):
         default = "none" if any("claude" in name.lower() for name in (self.id, *self.aliases)) else "medium"
         return LENGTHS.get(self.effort or default, 1.0) / LENGTHS[default]
 
+    @cached_property
+    def samples(self) -> int:
+        """Return how many answers one call asks for, as its id says: `gpt-5-mini@samples=5`."""
+        return samples_of(self.id)
+
     def expected_cost(self, prompt_tokens: float, completion_tokens: float, cached_tokens: float = 0.0) -> float | None:
         """Return USD for one call of this size, or None where a price is not known.
 
@@ -292,6 +298,8 @@ class Capability(Record):
     ) -> float | None:
         """Return USD for one query: list prices times the answer length that was measured, else the measured cost.
 
+        An arm of several samples pays for each; what was measured of it are the tokens of all of them.
+
         Args:
             prompt_tokens: Tokens of the query.
             completion_tokens: Assumed of a model as it runs by default, where no answer was measured.
@@ -301,12 +309,13 @@ class Capability(Record):
         Returns:
             None where neither prices nor costs are known.
         """
-        measured = self.usage.completion_tokens
-        written = length * (completion_tokens * self.candidate.length_share if measured is None else measured)
+        measured, samples = self.usage.completion_tokens, self.candidate.samples
+        assumed = completion_tokens * self.candidate.length_share
+        written = length * (assumed if measured is None else measured / samples)
         limit = self.candidate.max_output
         written = written if limit is None else min(written, limit)
         listed = self.candidate.expected_cost(prompt_tokens, written, cached_tokens)
-        return self.usage.cost_usd if listed is None else listed
+        return self.usage.cost_usd if listed is None else samples * listed
 
     @cached_property
     def mean_accuracy(self) -> float:

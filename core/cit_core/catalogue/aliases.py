@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from cit_core.arms import Arm
+from cit_core.arms import Arm, samples_of
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
 
@@ -65,7 +65,7 @@ def spellings(name: str) -> list[tuple[str | None, str]]:
 
 
 def find_id(name: str, candidates: Iterable[Candidate]) -> str | None:
-    """Find the candidate of the model and effort that a name means.
+    """Find the candidate of the model, effort and number of samples that a name means.
 
     Args:
         name: Name in an application, as `spellings` reads it. `openai:gpt-5-mini` means the candidate `gpt-5-mini`, and
@@ -81,10 +81,10 @@ def find_id(name: str, candidates: Iterable[Candidate]) -> str | None:
     known = list(candidates)
     if any(candidate.id == name for candidate in known):
         return name
-    model, effort = effort_of(name)
+    (model, effort), samples = effort_of(name), samples_of(name)
     literal, forms = _forms(model)
     found = {}
-    for candidate in known:
+    for candidate in (one for one in known if one.samples == samples):
         own_effort = candidate.effort or effort_of(candidate.id)[1]
         for other in (candidate.id, *candidate.aliases):
             theirs, its_effort = effort_of(other)

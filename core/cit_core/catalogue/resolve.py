@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from cit_core.arms import Arm
+from cit_core.arms import Arm, samples_of
 from cit_core.catalogue.aliases import find_id
 from cit_core.catalogue.default_zoo import DEFAULT_ZOO
 from cit_core.catalogue.facts import AmbiguousModel, Model, current_models, facts_as_of, find_model, similar_names
@@ -159,7 +159,8 @@ def resolve_models(
         In order, one for each name.
 
     Raises:
-        InvalidInput: If a name is empty, given twice, ambiguous or, with `strict`, unknown.
+        InvalidInput: If a name is empty, given twice, ambiguous or, with `strict`, unknown, or `known_as` has an arm
+            of several samples under an id that does not say so.
     """
     names_ = (model.name if isinstance(model, Arm) else model for model in models)
     given = [Candidate(id=model) if isinstance(model, str) else model for model in names_]
@@ -169,6 +170,10 @@ def resolve_models(
     found = []
     for candidate in given:
         name = names.get(candidate.id, candidate.id)
+        if samples_of(name) != candidate.samples:
+            raise InvalidInput(
+                f"{shown(candidate.id)} is known as {shown(name)}; its id must say the samples too: fast@samples=5"
+            )
         id_ = candidate.id if candidate.id in own else None
         if id_ is None and Arm.of(name).max_tokens is None:  # with a limit, it is not what was measured
             id_ = find_id(name, (one.candidate for one in own.values()))
@@ -176,8 +181,16 @@ def resolve_models(
             known = _stored(name, own[id_], public)
         else:
             known = _moved(name, own) or _public(name, public, strict)
-        found.append(_with_facts(known, candidate))
+        found.append(_of_samples(_with_facts(known, candidate)))
     return found
+
+
+def _of_samples(found: Resolved) -> Resolved:
+    """Say that the profile of an arm with samples is that of one answer, unless the arm itself was measured."""
+    samples = found.capability.candidate.samples
+    if samples == 1 or (found.stored is not None and found.basis == "measured"):
+        return found
+    return replace(found, because=f"{found.because}; of one answer: what {samples} samples add was not measured")
 
 
 def _moved(name: str, own: Mapping[str, Capability]) -> Resolved | None:
@@ -192,7 +205,7 @@ def _moved(name: str, own: Mapping[str, Capability]) -> Resolved | None:
         return Resolved(own[id_].model_copy(update={"candidate": candidate, "usage": Usage()}), "measured", because)
     moved = with_effort(own[id_], candidate, arm.effort)
     if (written := own[id_].usage.completion_tokens) is not None:
-        share = candidate.length_share / own[id_].candidate.length_share
+        share = candidate.samples * candidate.length_share / own[id_].candidate.length_share
         moved = moved.model_copy(update={"usage": Usage(completion_tokens=written * share)})
     return Resolved(moved, "linked", f"{because}, moved by what effort {arm.effort} does to models")
 

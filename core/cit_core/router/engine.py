@@ -485,7 +485,7 @@ class Engine:
 def _assumed_tokens(capabilities: Iterable[Capability]) -> float:
     """Return the length of an answer to assume: what others write in answer to such queries, at their efforts."""
     told = [
-        c.usage.completion_tokens / c.candidate.length_share
+        c.usage.completion_tokens / (c.candidate.samples * c.candidate.length_share)
         for c in capabilities
         if c.usage.completion_tokens is not None
     ]

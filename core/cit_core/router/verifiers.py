@@ -14,7 +14,8 @@ import json
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,8 @@ __all__ = [
     "Verdict",
     "Verifier",
     "averify",
+    "ballot",
+    "elected",
     "verify",
 ]
 
@@ -215,6 +218,26 @@ class Agreement:
 
 def _plain(text: str) -> str:
     return " ".join(text.casefold().split()).rstrip(".")
+
+
+def ballot(text: str, calls: Iterable[tuple[str, Any]] = ()) -> str:
+    """Return what an answer votes for: the tools that it calls, in any order, with their arguments, else what it says.
+
+    Args:
+        text: Compared as `Agreement` does.
+        calls: Names of the tools, and the arguments.
+    """
+    called = sorted(json.dumps(call, sort_keys=True, default=str) for call in calls)
+    return "\n".join(called) or _plain(text)
+
+
+def elected(ballots: Sequence[str]) -> tuple[int, int]:
+    """Return the place of the first answer that says what most say, and how many say it.
+
+    Of several such, the first is taken. An empty answer counts only where all are empty.
+    """
+    said, votes = Counter(filter(None, ballots)).most_common(1)[0] if any(ballots) else ("", len(ballots))
+    return ballots.index(said), votes
 
 
 class Judge:

@@ -60,7 +60,7 @@ class Upstream:
         client: Sends the requests.
 
     Raises:
-        InvalidInput: If it names no server, or a variable without a key in it.
+        InvalidInput: If it names no server, a variable without a key in it, or several samples.
     """
 
     def __init__(self, model: ModelSettings, environment: Mapping[str, str], client: httpx.AsyncClient) -> None:
@@ -68,6 +68,11 @@ class Upstream:
             raise InvalidInput(
                 f"model {shown(model.id)} has no upstream; add its server to the file of settings: "
                 'upstream = "https://api.openai.com/v1"'
+            )
+        if model.samples > 1:
+            raise InvalidInput(
+                f"model {shown(model.id)} asks for {model.samples} answers, and the gateway passes one on; take "
+                "samples out of its id, or use ChatCIT or CITLLM"
             )
         if model.api_key_env is not None and not environment.get(model.api_key_env):
             raise InvalidInput(f"model {shown(model.id)}: the environment variable {model.api_key_env} is not set")

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from cit_core.errors import InvalidInput
 from cit_core.router import Agreement, Answer, FollowsSchema, Judge, Matches, MeanLogprob, Verdict
-from cit_core.router.verifiers import averify, verify
+from cit_core.router.verifiers import averify, ballot, elected, verify
 
 
 class Invoice(BaseModel):
@@ -55,6 +55,15 @@ def test_agreement_of_samples():
     assert scores(Agreement(), "paris") is None
     with pytest.raises(InvalidInput, match="2 or more"):
         Agreement(1)
+
+
+def test_the_answer_that_most_agree_with():
+    votes = [ballot(said) for said in ("a", "", "B.", "", "", "b ")]
+    assert elected(votes) == (2, 2)
+    assert elected(["", ""]) == (0, 2)
+    assert elected(["a", "b"]) == (0, 1)
+    first, second = ("search", {"q": 1, "n": 2}), ("read", {})
+    assert ballot("x", [first, second]) == ballot("y", [second, ("search", {"n": 2, "q": 1})]) != ballot("x", [first])
 
 
 def test_judge_of_any_kind():

@@ -51,6 +51,7 @@ async def test_a_redirect_is_an_error_and_is_not_followed() -> None:
 @pytest.mark.parametrize(
     ("model", "said"),
     [
+        (ModelSettings(id="m@samples=5", upstream="https://x/v1"), "samples out of its id"),
         (ModelSettings(id="m"), 'upstream = "https://api.openai.com/v1"'),
         (ModelSettings(id="m", upstream="https://x/v1", api_key_env="NO_SUCH_KEY"), "NO_SUCH_KEY is not set"),
     ],
