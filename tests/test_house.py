@@ -41,6 +41,7 @@ ALIKE = {
     "query": "the router's query; LangChain's is a public name of before",
     "validation": "of arguments, and of a training run",
     "_options": "options of the command line, and of the adapters",
+    "sampled": "one of each adapter, with public names for models of one's own",
 }
 """Module name to the reason why several rooms have it."""
 
