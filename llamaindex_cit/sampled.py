@@ -123,7 +123,10 @@ class SampledLLM(FunctionCallingLLM):
 
     @property
     def _asked(self) -> LLM:
-        return self.llm.model_copy(update={"callback_manager": self.callback_manager})
+        """The LLM with the callbacks of this one; a copy, which then keeps its client for the next call."""
+        if self.llm.callback_manager is not self.callback_manager:
+            self.llm = self.llm.model_copy(update={"callback_manager": self.callback_manager})
+        return self.llm
 
     def _ask(self, call: Callable[[LLM], Response]) -> Response:
         llm = self._asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import threading
 from pathlib import Path
@@ -84,6 +85,12 @@ def test_it_is_copied_and_followed_as_others_are() -> None:
     routed = CITLLM({"a": made}, router, callback_manager=CallbackManager([tokens]))
     assert routed.complete("q").text == "q"
     assert len(tokens.llm_token_counts) == 3, "every answer is an event"
+    inside: Any = routed.models["a"]
+    asked = inside.llm
+    assert routed.complete("q").text == "q"
+    assert inside.llm is asked, "a client is kept"
+    assert asked is not made.llm
+    assert copy.deepcopy(routed).complete("q").text == pickle.loads(pickle.dumps(inside)).complete("q").text == "q"
 
 
 @pytest.mark.parametrize("method", CHATS + COMPLETIONS + WITH_TOOLS)
