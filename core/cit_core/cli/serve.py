@@ -62,6 +62,7 @@ def serve(
     )
     server = uvicorn.Server(config)
     socket = config.bind_socket()
+    socket.listen(config.backlog)  # who reads the address below may call at once
     address, bound = socket.getsockname()[:2]
     url = f"http://{f'[{address}]' if ':' in address else address}:{bound}"
     if json_:

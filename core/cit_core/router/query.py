@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Annotated
@@ -30,6 +31,8 @@ __all__ = [
 
 CHARACTERS_PER_TOKEN = 4
 """Rough length of a token in English text; `estimate_tokens` knows other scripts."""
+UTF_16 = codecs.lookup("utf-16-le")
+"""Found now: Python would import it at the first query, and a process that is forked meanwhile waits for ever."""
 
 
 def policy_or_none(given: object) -> Policy | None:
@@ -100,7 +103,7 @@ def check_text(text: object, place: int | None = None) -> None:
 
 def whole_characters(text: str) -> str:
     """Return a text without half characters: two halves are joined, a lone one becomes U+FFFD."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return UTF_16.decode(UTF_16.encode(text, "surrogatepass")[0], "replace")[0]
 
 
 def query_of(

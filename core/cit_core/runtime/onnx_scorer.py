@@ -190,7 +190,8 @@ class OnnxScorer:
 
     def reads(self, instruction: str) -> bool:
         """Return False for a text in a language that the network does not know: it goes by the candidates' levels."""
-        return is_readable(self._tokenizer.encode(_whole(instruction[:LOOKED_AT])).tokens)
+        with self._running():  # in a child, the tokenizer of the parent may be held by a thread that is not there
+            return is_readable(self._tokenizer.encode(_whole(instruction[:LOOKED_AT])).tokens)
 
     def _by_level(
         self, odds_NK: NDArray[np.float64], instructions: Sequence[str], capabilities: Sequence[Capability]
