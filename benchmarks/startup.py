@@ -6,6 +6,7 @@
 - `cit route TEXT` and `cit models list` without a store, against `cit --version`
 - the tokens that are read of 20,000 characters, against those of all of them
 - 64 concurrent decisions with `Batching()` and without it; and one alone
+- `RunnableRouter` and `ChatCIT`, one answer and a batch of 16, against a `RunnableLambda` that does the least
 
 CPU seconds of a process do not depend on what else a machine does as much as seconds do.
 """
@@ -21,8 +22,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.runnables import RunnableLambda
 from rich.console import Console
 from rich.table import Table
 
@@ -30,6 +34,7 @@ from cit_core import Router
 from cit_core.router import Batching
 from cit_core.runtime import OnnxScorer
 from cit_core.runtime.tokenizer import read_tokens
+from langchain_cit import ChatCIT, RunnableRouter
 
 MODELS = ["openai:gpt-5-mini", "anthropic:claude-haiku-4-5"]
 DECISION = f"from cit_core import Router; Router.from_pretrained(models={MODELS}).route('What is 7 times 8?')"
@@ -75,6 +80,18 @@ def coinciding(router: Router) -> Call:
     return lambda: asyncio.run(decide())
 
 
+def adapters(router: Router) -> dict[str, Call]:
+    """Return calls of LangChain's adapters, and of a lambda that decides and asks, with models that answer at once."""
+    models = {id_: FakeListChatModel(responses=["56"]) for id_ in MODELS}
+    least = RunnableLambda(lambda text: models[router.route(text).model].invoke(text))
+    routed, chat = RunnableRouter(models, router), ChatCIT(models, router)
+    calls: dict[str, Call] = {}
+    for name, runnable in (("RunnableLambda", least), ("RunnableRouter", routed), ("ChatCIT", chat)):
+        calls[f"{name}.invoke"] = partial(runnable.invoke, QUERIES[0])
+        calls[f"{name}.batch of 16"] = partial(runnable.batch, QUERIES[:16])
+    return calls
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -94,6 +111,7 @@ def main() -> None:
         "64 concurrent decisions, Batching()": coinciding(together),
         "one decision alone": lambda: plain.route(QUERIES[0]),
         "one decision alone, Batching()": lambda: together.route(QUERIES[0]),
+        **adapters(plain),
     }
     table = Table(title=f"medians of {repeats}, in turns")
     for name in ("what", "CPU ms", "ms"):
