@@ -1,19 +1,23 @@
-"""Measure the store's write speed: python benchmarks/store.py --rows 1000000.
+"""Measure the store's write speed: python benchmarks/store.py --rows 200000.
 
 Prints rows per second for SQLite and, if CIT_TEST_POSTGRES_URL is set, for PostgreSQL (in a schema of its own that is
-dropped afterwards): building the records and adding them, adding them again, and computing every capability.
+dropped afterwards): building the records and adding them, adding them again, and computing every capability. Then the
+import of as many rows from Parquet beside plain `sqlite3.executemany` of the same rows into the same table, in turns.
 """
 
 from __future__ import annotations
 
 import os
 import resource
+import sqlite3
 import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from statistics import median
 from typing import Annotated, TypeVar
 
 import typer
@@ -23,15 +27,27 @@ from rich.table import Table
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from cit_core.aptitude.importers.table import import_table
 from cit_core.records import Candidate, Item, Outcome, Suite, Task
 from cit_core.store import CapabilityStore
 
 CANDIDATES, TASKS, SUITE_ITEMS = 100, 50, 1_000
+TURNS = 5
+PLAIN = {
+    "candidate": "model",
+    "item": "item_id",
+    "correct": "correct",
+    "cost_usd": "cost_usd",
+    "latency_s": "latency_s",
+    "prompt_tokens": "prompt_tokens",
+    "completion_tokens": "completion_tokens",
+}
+"""Field of an outcome to its column in a table."""
 
 T = TypeVar("T")
 
 
-def main(rows: Annotated[int, typer.Option(min=CANDIDATES, help="Outcomes to add.")] = 1_000_000) -> None:
+def main(rows: Annotated[int, typer.Option(min=CANDIDATES, help="Outcomes to add.")] = 200_000) -> None:
     """Measure the store."""
     console = Console()
     table = Table(title=f"{rows:,} outcomes of {CANDIDATES} candidates, {TASKS} tasks")
@@ -44,6 +60,51 @@ def main(rows: Annotated[int, typer.Option(min=CANDIDATES, help="Outcomes to add
         for name, url in urls.items():
             table.add_row(name, *_measure(url, rows, console))
     console.print(table)
+    with tempfile.TemporaryDirectory() as folder:
+        for order in ("item by item", "model by model"):
+            console.print(_measure_import(Path(folder), rows // CANDIDATES, order))
+
+
+def _measure_import(folder: Path, per_candidate: int, order: str) -> str:
+    """Import Parquet and write the same rows with sqlite3 alone, in turns; CPU of this process."""
+    import pyarrow
+    import pyarrow.parquet
+
+    outcomes = [outcome.model_dump(include=set(PLAIN)) for outcome in _outcomes(per_candidate)]
+    if order == "model by model":
+        outcomes.sort(key=lambda outcome: str(outcome["candidate"]))
+    columns = {name: [outcome[given] for outcome in outcomes] for given, name in PLAIN.items()}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path := folder / "outcomes.parquet")
+    keys = {id_: key for name in ("model", "item_id") for key, id_ in enumerate(dict.fromkeys(columns[name]), start=1)}
+    measured = [columns[name] for name in list(PLAIN.values())[2:]]
+    pairs = ([keys[id_] for id_ in columns[name]] for name in ("model", "item_id"))
+    plain = list(zip(*pairs, *measured, strict=True))
+    times: dict[str, list[float]] = {"import": [], "sqlite3": []}
+    for number in range(TURNS):
+        with CapabilityStore(f"sqlite:///{folder}/{order}-{number}.db") as store:
+            started = time.process_time()
+            import_table([path], store)
+            times["import"].append(time.process_time() - started)
+        times["sqlite3"].append(_write_plainly(folder / f"plain-{order}-{number}.db", plain))
+    mine, theirs = median(times["import"]), median(times["sqlite3"])
+    ratios = [one / other for one, other in zip(*times.values(), strict=True)]
+    return (
+        f"{len(plain):,} rows of Parquet, {order}: import {mine:.2f} s of CPU, sqlite3.executemany {theirs:.2f} s; "
+        f"ratio {mine / theirs:.2f} (from {min(ratios):.2f} to {max(ratios):.2f})"
+    )
+
+
+def _write_plainly(path: Path, rows: list[tuple[object, ...]]) -> float:
+    CapabilityStore(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as connection:
+        started = time.process_time()
+        with connection:
+            connection.executemany(
+                "INSERT INTO outcomes (candidate_key, item_key, correct, cost_usd, latency_s, prompt_tokens, "
+                'completion_tokens, source_key, "when") VALUES (?, ?, ?, ?, ?, ?, ?, 1, 0)',
+                rows,
+            )
+        return time.process_time() - started
 
 
 def _measure(url: str, rows: int, console: Console) -> list[str]:

@@ -15,19 +15,23 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final
+from itertools import repeat
+from typing import Any, Final, NamedTuple, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Table, and_, delete, exists, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from cit_core.errors import StoreError
 from cit_core.store.queries import LOOKUP, in_batches, keys_of
-from cit_core.store.schema import candidates, items, loads, outcomes, sources, staged, tasks
+from cit_core.store.schema import Moment, candidates, items, loads, outcomes, sources, staged, tasks
 from cit_core.store.writer import CHANGED, KEPT, Identity, Writer
 
-__all__ = ["ABANDONED_AFTER", "BulkLoad", "StagingWriter"]
+__all__ = ["ABANDONED_AFTER", "BulkLoad", "NotFresh", "OutcomeColumns", "StagingWriter"]
 
 ABANDONED_AFTER: Final = timedelta(hours=1)
 """A load that has not written for so long was killed."""
@@ -36,6 +40,26 @@ AT_ONCE: Final = 10_000
 
 Transaction = Callable[[Callable[[Connection], Writer]], AbstractContextManager[Writer]]
 """Opens a transaction with a writer of this kind."""
+
+
+class NotFresh(Exception):
+    """Columns hold an outcome that is stored already; the transaction must be left and nothing is kept of it."""
+
+
+class OutcomeColumns(NamedTuple):
+    """Outcomes of one source by columns, valid and none twice; `None` in a list or for a list is not known."""
+
+    candidates: Sequence[str]
+    candidate: NDArray[np.int64]
+    """Place in `candidates` of each outcome's."""
+    items: Sequence[str]
+    item: NDArray[np.int64]
+    """Place in `items` of each outcome's."""
+    source: str
+    when: datetime
+    correct: NDArray[np.float64]
+    measured: Mapping[str, Sequence[float | None] | None]
+    """Columns of costs, times and tokens."""
 
 
 class BulkLoad:
@@ -61,7 +85,7 @@ class BulkLoad:
         self._held.add(source)
 
     @contextmanager
-    def batch(self) -> Iterator[Writer]:
+    def batch(self) -> Iterator[StagingWriter]:
         """Write a batch in a transaction of its own, all of it or nothing; other writers pass between two batches.
 
         Candidates and outcomes are not seen by readers until the load ends. Items and tasks are, at once.
@@ -69,8 +93,13 @@ class BulkLoad:
         Raises:
             StoreError: If the store cannot be written, or this load was removed because it rested for too long.
         """
-        with self._transaction(self._writer) as writer:
-            yield writer
+        before = self._key
+        try:
+            with self._transaction(self._writer) as writer:
+                yield cast(StagingWriter, writer)
+        except BaseException:
+            self._key = before  # of a first batch, the row of the load was rolled back too
+            raise
         self._changes += writer._changes
 
     def _writer(self, connection: Connection) -> StagingWriter:
@@ -159,6 +188,39 @@ class StagingWriter(Writer):
     def count_version(self) -> None:
         """Count nothing: the end of the load is one version."""
 
+    def add_columns(self, columns: OutcomeColumns) -> None:
+        """Add outcomes of stored candidates and items, none of which may be stored yet.
+
+        Raises:
+            NotFresh: If one is.
+        """
+        candidate_keys = keys_of(self._connection, candidates, columns.candidates)
+        item_keys = keys_of(self._connection, items, columns.items)
+        source = self._source_keys({columns.source})[columns.source]
+        if self._loads_run():
+            self._claim_candidates(candidate_keys.values())
+        candidate = np.array([candidate_keys[id_] for id_ in columns.candidates])[columns.candidate]
+        item = np.array([item_keys[id_] for id_ in columns.items])[columns.item]
+        if self._final and not self._replace:
+            (final,) = self._final.values()
+            if super()._stored([(*pair, final) for pair in zip(candidate.tolist(), item.tolist(), strict=True)]):
+                raise NotFresh
+        order = np.lexsort((item, candidate))  # the index grows in its own order
+        given: dict[str, Iterable[Any]] = {
+            "candidate_key": candidate[order].tolist(),
+            "item_key": item[order].tolist(),
+            "source_key": repeat(source),
+            "correct": columns.correct[order].tolist(),
+            "when": repeat(Moment().process_bind_param(columns.when, self._connection.dialect)),
+            **{name: _ordered(values, order) for name, values in columns.measured.items() if values is not None},
+        }
+        try:
+            rows = [*zip(*given.values(), strict=False)]  # what is repeated has no end
+            self._connection.exec_driver_sql(_insert_statement(self._connection, given), rows)
+        except IntegrityError:
+            raise NotFresh from None
+        self._changes[outcomes.name] += len(order)
+
     def _insert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         if table is outcomes or not rows:
             super()._insert(table, rows)
@@ -238,6 +300,17 @@ class StagingWriter(Writer):
         for (candidate, item, source), row in super()._stored(wanted).items():
             found.setdefault((candidate, item, staging_of[source]), row)
         return found
+
+
+def _ordered(values: Sequence[Any], order: NDArray[np.int64]) -> Iterable[Any]:
+    return map(values.__getitem__, order.tolist())
+
+
+def _insert_statement(connection: Connection, columns: Iterable[str]) -> str:
+    """Spell an insert into outcomes as the driver takes it: with tuples, SQLAlchemy does nothing for each row."""
+    names = [connection.dialect.identifier_preparer.quote(name) for name in columns]
+    place = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    return f"INSERT INTO outcomes ({', '.join(names)}) VALUES ({', '.join([place] * len(names))})"  # noqa: S608
 
 
 def _prefix(load: str) -> str:

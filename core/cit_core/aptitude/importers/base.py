@@ -17,9 +17,10 @@ from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
 from cit_core.catalogue import known_tasks
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Task
-from cit_core.store import REFUSED_SHOWN, UNASSIGNED, CapabilityStore, Conflict, Writer, merge_items
+from cit_core.store import REFUSED_SHOWN, UNASSIGNED, CapabilityStore, Conflict, merge_items
+from cit_core.store.bulk_load import NotFresh, OutcomeColumns, StagingWriter
 
-__all__ = ["BadRow", "ImportReport", "ItemRow", "Row", "import_rows", "refuse", "row_or_bad", "source_of"]
+__all__ = ["BadRow", "Block", "ImportReport", "ItemRow", "Row", "import_rows", "refuse", "row_or_bad", "source_of"]
 
 BATCH = 10_000
 """Rows in memory at a time."""
@@ -55,6 +56,20 @@ class Row(NamedTuple):
     outcome: Outcome
 
 
+@dataclass(frozen=True)
+class Block:
+    """Rows in columns, in which nothing is odd as far as the file itself can tell."""
+
+    about: Sequence[ItemRow]
+    """What is said about each item, once; in the order of the first rows about them."""
+    columns: OutcomeColumns
+    rows: Callable[[], Iterator[Row | BadRow]]
+    """The same row by row, if the store finds something odd."""
+
+    def __len__(self) -> int:
+        return len(self.columns.item)
+
+
 R = TypeVar("R", Row, ItemRow)
 T = TypeVar("T")
 
@@ -74,7 +89,7 @@ class ImportReport:
 
 
 def import_rows(
-    rows: Iterable[Row | BadRow],
+    rows: Iterable[Row | BadRow | Block],
     store: CapabilityStore,
     *,
     items: Iterable[ItemRow | BadRow] = (),
@@ -87,7 +102,7 @@ def import_rows(
     """Write rows into a store: all of them, or none if it raises.
 
     Args:
-        rows: May be a generator.
+        rows: May be a generator. What a block holds is written at once, and is the same as if its rows came.
         store: The store. Rows are read while nothing is locked, and other writers pass between two batches.
         items: Facts about the items from elsewhere; written first.
         task: Task of new items that come without one.
@@ -104,25 +119,34 @@ def import_rows(
     with store.bulk_load(replace=replace) as load:
         run = _Import(load.batch, skip_bad, task or UNASSIGNED, limits, replace=replace)
         for about in _in_batches(items):
-            run.write_items(about)
+            run.write_items(about)  # type: ignore[arg-type]  # blocks come among rows only
         read = 0
         for some in _in_batches(rows):
-            run.write_rows(some)
+            if isinstance(some, Block):
+                run.write_block(some)
+            else:
+                run.write_rows(some)
             read += len(some)
             if progress is not None:
                 progress(read)
     return ImportReport(run.new, run.known, run.refused_count, tuple(run.refused), load.replaced)
 
 
-Batch = Callable[[], AbstractContextManager[Writer]]
+Batch = Callable[[], AbstractContextManager[StagingWriter]]
 """Opens the transaction that one batch is written in."""
 
 
-def _in_batches(rows: Iterable[R | BadRow]) -> Iterator[list[R | BadRow]]:
-    """Group rows so that neither their number nor their length fills the memory."""
+def _in_batches(rows: Iterable[R | BadRow | Block]) -> Iterator[list[R | BadRow] | Block]:
+    """Group rows so that neither their number nor their length fills the memory; blocks pass as they are."""
     batch: list[R | BadRow] = []
     length = 0
     for row in rows:
+        if isinstance(row, Block):
+            if batch:
+                yield batch
+            yield row
+            batch, length = [], 0
+            continue
         batch.append(row)
         length += _length(row)
         if len(batch) >= BATCH or length >= BATCH_CHARACTERS:
@@ -165,6 +189,30 @@ class _Import:
         good = self._good(rows)
         with self._batch() as self._writer:
             self._add_rows(good)
+
+    def write_block(self, block: Block) -> None:
+        """Write rows in columns, or one by one if something about them is odd."""
+        before = set(self._candidates), set(self._tasks)
+        try:
+            with self._batch() as self._writer:
+                self._add_columns(block)
+        except NotFresh:
+            self._candidates, self._tasks = before
+            for some in _in_batches(block.rows()):
+                self.write_rows(some)  # type: ignore[arg-type]  # rows are no blocks
+        else:
+            self.new += len(block)
+
+    def _add_columns(self, block: Block) -> None:
+        stored = self._writer.find_items(row.item for row in block.about)
+        fresh = [row for row in block.about if row.item not in stored]
+        odd = any(not _says_nothing_new(row, stored[row.item]) for row in block.about if row.item in stored)
+        named = self._candidates.union(block.columns.candidates), self._tasks.union(row.task or "" for row in fresh)
+        if odd or max(map(len, named)) > self._limits.names:
+            raise NotFresh
+        self._add_items(fresh)
+        self._add_candidates(block.columns.candidates)
+        self._writer.add_columns(block.columns)
 
     def _good(self, rows: Iterable[R | BadRow]) -> list[R]:
         """Return the rows that can be read."""

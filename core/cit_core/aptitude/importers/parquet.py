@@ -10,7 +10,7 @@ from cit_core.aptitude.importers.fields import Fields
 from cit_core.aptitude.importers.limits import MIB, Limits
 from cit_core.errors import InvalidInput, MissingExtra
 
-__all__ = ["pyarrow", "read_parquet"]
+__all__ = ["pyarrow", "read_batches", "read_parquet", "rows_of"]
 
 BATCH = 1_000
 """Rows in memory at a time."""
@@ -37,6 +37,34 @@ def read_parquet(
         InvalidInput: If it cannot be read, or is larger than the limits.
         MissingExtra: If pyarrow is not installed.
     """
+    number = 0
+    for batch in read_batches(path, wanted, limits, check):
+        for row in rows_of(batch):
+            number += 1
+            yield number, row
+
+
+def read_batches(
+    path: Path,
+    wanted: Collection[str] | None,
+    limits: Limits,
+    check: Callable[[Sequence[str]], None],
+    *,
+    rows: int | None = None,
+) -> Iterator[Any]:
+    """Yield a Parquet file as record batches of pyarrow; texts are in dictionaries.
+
+    Args:
+        path: See `read_parquet`.
+        wanted: See `read_parquet`.
+        limits: See `read_parquet`.
+        check: See `read_parquet`.
+        rows: Rows of each batch but the last; by default as many as fit in memory when they are spelt out.
+
+    Raises:
+        InvalidInput: If it cannot be read, or is larger than the limits.
+        MissingExtra: If pyarrow is not installed.
+    """
     arrow, parquet = pyarrow()
     try:
         with parquet.ParquetFile(path, buffer_size=2**16, pre_buffer=False) as plain:
@@ -46,13 +74,10 @@ def read_parquet(
                 check(names)
             kept = [name for name in names if wanted is None or name in wanted]
             texts = [name for name in kept if _is_text(arrow, plain.schema_arrow.field(name).type)]
-            rows_at_once = _rows_at_once(plain.metadata, set(kept) - set(texts))
+            rows_at_once = rows or _rows_at_once(plain.metadata, set(kept) - set(texts))
         with parquet.ParquetFile(path, buffer_size=2**16, pre_buffer=False, read_dictionary=texts) as file:
-            number = 0
-            for batch in file.iter_batches(batch_size=rows_at_once, columns=kept, use_threads=False):
-                for row in _rows(batch):
-                    number += 1
-                    yield number, row
+            batches = file.iter_batches(batch_size=rows_at_once, columns=kept, use_threads=False)
+            yield from batches if rows is None else _of_size(arrow, batches, rows)
     except (arrow.ArrowException, OSError, OverflowError) as error:
         raise InvalidInput(f"{path} is not a Parquet file that can be read: {error!s:.300}") from error
 
@@ -71,7 +96,30 @@ def pyarrow() -> tuple[Any, Any]:
     return arrow, parquet
 
 
-def _rows(batch: Any) -> Iterator[Fields]:
+def _of_size(arrow: Any, batches: Iterator[Any], rows: int) -> Iterator[Any]:
+    """Put batches together, which end where a row group does, or divide them."""
+    waiting: list[Any] = []
+    missing = rows
+    for batch in batches:
+        rest = batch
+        while rest.num_rows >= missing:
+            yield _joined(arrow, [*waiting, rest.slice(0, missing)])
+            rest, waiting, missing = rest.slice(missing), [], rows
+        if rest.num_rows:
+            waiting.append(rest)
+            missing -= rest.num_rows
+    if waiting:
+        yield _joined(arrow, waiting)
+
+
+def _joined(arrow: Any, batches: Sequence[Any]) -> Any:
+    if len(batches) == 1:
+        return batches[0]
+    (joined,) = arrow.Table.from_batches(batches).unify_dictionaries().combine_chunks().to_batches()
+    return joined
+
+
+def rows_of(batch: Any) -> Iterator[Fields]:
     """Go through a batch row by row: a text in many rows is spelt out in one at a time."""
     names, columns = batch.schema.names, batch.columns
     for place in range(batch.num_rows):

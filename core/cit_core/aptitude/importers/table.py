@@ -13,8 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cit_core.aptitude.importers import base
 from cit_core.aptitude.importers.base import (
     BadRow,
+    Block,
     ImportReport,
     ItemRow,
     Row,
@@ -24,13 +26,17 @@ from cit_core.aptitude.importers.base import (
     source_of,
 )
 from cit_core.aptitude.importers.fields import Fields, checked, identifier, number, text
-from cit_core.aptitude.importers.files import TABLES, check_files, read_rows
+from cit_core.aptitude.importers.files import TABLES, check_columns, check_files, read_rows
 from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
+from cit_core.aptitude.importers.parquet import read_batches
+from cit_core.aptitude.importers.table_columns import BATCHES, LONGEST_ID, block_of, is_plain, rows_in
+from cit_core.aptitude.importers.text_stream import kind_of
 from cit_core.records import Outcome
 from cit_core.store import CapabilityStore
 
 __all__ = ["check_tables", "import_table"]
 
+IDS = {"item_id", "model"}
 REQUIRED = ("item_id", "model", "correct")
 NUMBERS = ("cost_usd", "latency_s", "prompt_tokens", "completion_tokens")
 ABOUT_ITEM = ("task", "instruction")
@@ -76,7 +82,8 @@ def import_table(
     _check(paths, items)
     now = datetime.now(timezone.utc)
     read = partial(read_rows, wanted=COLUMNS, encoding=encoding, limits=limits)
-    rows = (row for path in paths for row in _rows(read, path, source or source_of("table", path), now))
+    named = ((path, source or source_of("table", path)) for path in paths)
+    rows = (row for path, name in named for row in _rows_or_blocks(read, path, name, now, limits))
     about = iter(()) if items is None else _item_rows(read, items)
     return import_rows(
         rows, store, items=about, task=task, skip_bad=skip_bad, replace=replace, limits=limits, progress=progress
@@ -121,6 +128,29 @@ def _check(paths: Sequence[Path], items: Path | None) -> None:
     check_files(paths, TABLES)
     if items is not None:
         check_files([items], TABLES)
+
+
+def _rows_or_blocks(
+    read: Callable[..., Iterator[tuple[str, Fields | str]]], path: Path, source: str, when: datetime, limits: Limits
+) -> Iterator[Row | BadRow | Block]:
+    """Yield a table row by row, or by columns where that is possible: it is faster."""
+    plain = kind_of(path) == ".parquet" and 0 < len(source) <= LONGEST_ID
+    if not (plain and is_plain(path, IDS, {*ABOUT_ITEM}, {*NUMBERS})):
+        yield from _rows(read, path, source, when)
+        return
+
+    def convert(where: str, fields: Fields | str) -> Row | BadRow:
+        return row_or_bad(where, partial(_row, where, fields, source, when))
+
+    before = 0
+    check = partial(check_columns, path, required=REQUIRED)
+    for batch in read_batches(path, COLUMNS, limits, check, rows=BATCHES * base.BATCH):
+        block = block_of(batch, path, before, source, when, convert)
+        if block is None:
+            yield from rows_in(batch, path, before, convert)
+        else:
+            yield block
+        before += batch.num_rows
 
 
 def _rows(

@@ -295,9 +295,11 @@ import_table([Path(sys.argv[2])], CapabilityStore(sys.argv[1]), progress=kill)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
-def test_an_import_that_is_killed_leaves_nothing_and_can_be_repeated(store_url: str, tmp_path: Path) -> None:
-    path = write_csv(
-        tmp_path / "r.csv", [{"item_id": f"q{n % 5000}", "model": f"m{n // 5000}", "correct": 1} for n in range(25_000)]
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_an_import_that_is_killed_leaves_nothing_and_can_be_repeated(store_url: str, tmp_path: Path, kind: str) -> None:
+    path = WRITERS[kind](
+        tmp_path / f"r.{kind}",
+        [{"item_id": f"q{n % 5000}", "model": f"m{n // 5000}", "correct": 1} for n in range(25_000)],
     )
     done = subprocess.run([sys.executable, "-c", KILLED, store_url, str(path)], check=False)
     assert done.returncode == -9
