@@ -125,7 +125,7 @@ def test_a_run_survives_everything_that_servers_do(cit: Callable[..., Any]) -> N
         assert len(keys) == 30, "an item has one key, however often it is asked"
     report = json.loads(result.stdout)
     assert report["tasks"] == RIGHT == accuracies()
-    assert report["retries"] == len(llm.requests) - 30
+    assert report["retries"] >= len(llm.requests) - 30, "on a busy machine some time out before the server reads them"
 
 
 def test_a_finished_test_leaves_nothing_to_do(cit: Callable[..., Any]) -> None:
