@@ -96,6 +96,7 @@ class OnnxScorer:
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._task_vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._zoos: tuple[tuple[tuple[Capability, ...], Known], ...] = ()
+        self._judged = "", True
         self._locks()
         renew_after_fork(self)
         if not self._shipped:  # ours do; looking takes 0.1 s
@@ -190,8 +191,12 @@ class OnnxScorer:
 
     def reads(self, instruction: str) -> bool:
         """Return False for a text in a language that the network does not know: it goes by the candidates' levels."""
-        with self._running():  # in a child, the tokenizer of the parent may be held by a thread that is not there
-            return is_readable(self._tokenizer.encode(_whole(instruction[:LOOKED_AT])).tokens)
+        last, known = self._judged  # one read: another thread may judge a text at any time
+        if last != instruction:
+            with self._running():  # in a child, the tokenizer of the parent may be held by a thread that is not there
+                known = is_readable(self._tokenizer.encode(_whole(instruction[:LOOKED_AT])).tokens)
+            self._judged = instruction, known
+        return known
 
     def _by_level(
         self, odds_NK: NDArray[np.float64], instructions: Sequence[str], capabilities: Sequence[Capability]
