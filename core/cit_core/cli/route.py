@@ -94,6 +94,8 @@ def route(
 
     if (text is None) == (source is None):
         raise InvalidInput("give either one TEXT or --input FILE; try: cit route 'What is 7 times 8?'")
+    if text is not None and engine != "local":
+        raise InvalidInput(f"--engine {engine} needs --input FILE; a single TEXT is decided here, without it")
     if text is not None:
         if target != PIPE:
             raise InvalidInput(f"--output {target} needs --input FILE; the decision of a single TEXT is printed")

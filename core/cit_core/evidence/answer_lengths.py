@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from cit_core.evidence.effects import Array
 from cit_core.evidence.regression import Ridge
-from cit_core.evidence.serialization import _array, _text
+from cit_core.evidence.serialization import array_of, text_of
 from cit_core.evidence.text_features import COUNT_WEIGHT, COUNTS, text_counts
 
 __all__ = ["AnswerLengths", "fit_answer_lengths", "poisson_deviance"]
@@ -84,8 +84,8 @@ class AnswerLengths:
             "format": FORMAT,
             "candidates": list(self.candidates),
             "counts": self.scale_2F.tolist(),
-            "centre": _text(self.centre_F),
-            "coefficients": _text(self.coefficients_FT),
+            "centre": text_of(self.centre_F),
+            "coefficients": text_of(self.coefficients_FT),
             "offset": self.offset_T.tolist(),
             "deviance": list(self.deviance),
             "questions": self.questions,
@@ -99,8 +99,8 @@ class AnswerLengths:
         return cls(
             candidates=tuple(kept["candidates"]),
             scale_2F=np.array(kept["counts"]),
-            centre_F=_array(kept["centre"]),
-            coefficients_FT=_array(kept["coefficients"]).reshape(-1, len(kept["candidates"]) + 1),
+            centre_F=array_of(kept["centre"]),
+            coefficients_FT=array_of(kept["coefficients"]).reshape(-1, len(kept["candidates"]) + 1),
             offset_T=np.array(kept["offset"]),
             deviance=(kept["deviance"][0], kept["deviance"][1]),
             questions=kept["questions"],

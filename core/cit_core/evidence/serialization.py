@@ -14,7 +14,7 @@ from cit_core.evidence.parts import PARTS, Regression
 from cit_core.evidence.task_classifier import TaskClassifier
 from cit_core.evidence.text_features import BUCKETS, COUNTS, TextFeatures
 
-__all__ = ["from_json", "to_json"]
+__all__ = ["array_of", "from_json", "text_of", "to_json"]
 
 FORMAT = 3
 
@@ -33,13 +33,13 @@ def to_json(fitted: Fitted, candidates: Sequence[str]) -> dict[str, Any]:
         "candidates": list(candidates),
         "questions": fitted.questions,
         "gain": list(fitted.gain),
-        "idf": _text(fitted.features.idf_B),
+        "idf": text_of(fitted.features.idf_B),
         "counts": [fitted.features.mean_F.tolist(), fitted.features.scale_F.tolist()],
-        "centre": _text(fitted.regression.centre_F),
-        "coefficients": _text(fitted.regression.coefficients_FT),
-        "broad": _text(fitted.regression.broad_DK),
+        "centre": text_of(fitted.regression.centre_F),
+        "coefficients": text_of(fitted.regression.coefficients_FT),
+        "broad": text_of(fitted.regression.broad_DK),
         "tasks": list(fitted.tasks),
-        "of_tasks": _text(fitted.regression.tasks_FT),
+        "of_tasks": text_of(fitted.regression.tasks_FT),
         "classifier": _of_classifier(fitted.regression.classifier),
         "known": dict(zip(PARTS, weights.known_P.tolist(), strict=True)),
         "new": dict(zip(PARTS, weights.new_P.tolist(), strict=True)),
@@ -59,8 +59,8 @@ def from_json(kept: Any, candidates: Sequence[str]) -> Fitted | None:
     if not isinstance(kept, dict) or kept.get("format") != FORMAT or set(kept["known"]) != set(PARTS):
         return None
     column = {id_: at for at, id_ in enumerate(kept["candidates"])}
-    of_old_FT = _array(kept["coefficients"]).reshape(-1, len(column) + 1)
-    of_old_DK = _array(kept["broad"]).reshape(-1, max(len(column), 1))
+    of_old_FT = array_of(kept["coefficients"]).reshape(-1, len(column) + 1)
+    of_old_DK = array_of(kept["broad"]).reshape(-1, max(len(column), 1))
     coefficients_FT = np.zeros((len(of_old_FT), len(candidates) + 1), np.float32)
     broad_DK = np.zeros((len(of_old_DK), len(candidates)), np.float32)
     coefficients_FT[:, 0] = of_old_FT[:, 0]
@@ -70,7 +70,7 @@ def from_json(kept: Any, candidates: Sequence[str]) -> Fitted | None:
             coefficients_FT[:, at + 1] = of_old_FT[:, column[id_] + 1]
             broad_DK[:, at] = of_old_DK[:, column[id_]]
             mean_K[at] = kept["network_mean"][1][column[id_]]
-    features = TextFeatures(_array(kept["idf"]), *(np.array(counts) for counts in kept["counts"]))
+    features = TextFeatures(array_of(kept["idf"]), *(np.array(counts) for counts in kept["counts"]))
     if len(features.idf_B) != BUCKETS or len(features.mean_F) != COUNTS:
         return None
     weights = Weights(
@@ -83,8 +83,8 @@ def from_json(kept: Any, candidates: Sequence[str]) -> Fitted | None:
         network_mean_K=mean_K,
     )
     classifier = _classifier(kept["classifier"])
-    tasks_FT = _array(kept["of_tasks"]).reshape(len(coefficients_FT), -1 if len(coefficients_FT) else 0)
-    regression = Regression(_array(kept["centre"]), coefficients_FT, broad_DK, tasks_FT, classifier)
+    tasks_FT = array_of(kept["of_tasks"]).reshape(len(coefficients_FT), -1 if len(coefficients_FT) else 0)
+    regression = Regression(array_of(kept["centre"]), coefficients_FT, broad_DK, tasks_FT, classifier)
     gain = (kept["gain"][0], kept["gain"][1])
     return Fitted(features, regression, weights, kept["questions"], gain, tuple(kept["tasks"]))
 
@@ -114,9 +114,11 @@ def _classifier(kept: Any) -> TaskClassifier:
     )
 
 
-def _text(array: NDArray[np.floating]) -> str:
+def text_of(array: NDArray[np.floating]) -> str:
+    """Return an array as text, in half precision."""
     return base64.b64encode(array.astype("<f2").tobytes()).decode("ascii")
 
 
-def _array(text: str) -> NDArray[np.float32]:
+def array_of(text: str) -> NDArray[np.float32]:
+    """Return the flat array that `text_of` wrote."""
     return np.frombuffer(base64.b64decode(text), "<f2").astype(np.float32)

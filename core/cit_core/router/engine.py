@@ -54,10 +54,11 @@ COMPLETION_TOKENS = 256.0
 CACHED_FROM = 1_024
 """Shortest prefix that providers keep in their caches [tokens]."""
 CUT = "characters that ask were read to decide"
-UNREAD = "of similar questions, if any"
-TOLD_ONCE = (CUT, UNREAD)
-"""Ends of warnings of which a log has one: all queries of an application may have them."""
 """End of the warning that a text was cut."""
+UNREAD = "of similar questions, if any"
+"""End of the warning that a text is in a language that the scorer does not read."""
+TOLD_ONCE = (CUT, UNREAD)
+"""Warnings of which a log has one each: all queries of an application may have them."""
 
 
 def _as_capability(given: object) -> object:

@@ -80,6 +80,7 @@ def test_warnings_stand_in_the_record_only_if_there_are_any(cit):
         ([], "give either one TEXT or --input FILE"),
         (["Hello?", "--input", "q.jsonl"], "give either one TEXT or --input FILE"),
         (["Hello?", "--output", "d.jsonl"], "--output d.jsonl needs --input FILE"),
+        (["Hello?", "--engine", "ray"], "--engine ray needs --input FILE"),
         (["  "], "the query is empty"),
         (["half a character \udcff"], "not valid Unicode"),
         (["Hello?", "--models", ""], "--models '' names no model"),
