@@ -29,7 +29,15 @@ from cit_core.evaluate.catalogue_settings import (
 )
 from cit_core.evaluate.comparison import SINGLE_BEST
 from cit_core.evaluate.experiments.baselines import OURS, baselines
-from cit_core.evaluate.experiments.cascades import AUROCS, KNOBS, QUICK_AUROCS, QUICK_KNOBS, cascades
+from cit_core.evaluate.experiments.cascades import (
+    AUROCS,
+    DRAWS,
+    KNOBS,
+    QUICK_AUROCS,
+    QUICK_DRAWS,
+    QUICK_KNOBS,
+    cascades,
+)
 from cit_core.evaluate.experiments.cost import cost, prices_of
 from cit_core.evaluate.experiments.few import KNOWN, SEEDS, Halved, few
 from cit_core.evaluate.experiments.halves import BASELINES as HALVED_BY
@@ -345,8 +353,8 @@ class Bench:
 
     def _cost(self) -> Parts:
         tables, figures = cost(self._everyone.setting, self._everyone.scores(), self._shown)
-        aurocs, knobs = (QUICK_AUROCS, QUICK_KNOBS) if self.quick else (AUROCS, KNOBS)
-        others, drawn = cascades(self._halved(HALVED), self.split, self.told, aurocs, knobs, self.tell)
+        aurocs, knobs, draws = (QUICK_AUROCS, QUICK_KNOBS, QUICK_DRAWS) if self.quick else (AUROCS, KNOBS, DRAWS)
+        others, drawn = cascades(self._halved(HALVED), self.split, self.told, aurocs, knobs, draws, self.tell)
         return (*others, *tables), (*drawn, *figures)
 
     def _zoos(self) -> Parts:

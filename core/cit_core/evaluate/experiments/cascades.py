@@ -1,8 +1,9 @@
 """Cost at the quality of the best model: by routing, by a cascade with verifiers of several strengths, and blindly.
 
-One half of each table is learnt from, the other is routed. Knobs, verifiers' reliabilities and the candidates'
-dependence are chosen on a half of what is routed and used on the other, in turns. A verifier is simulated: its score is
-N(0, 1) for a wrong answer and N(d, 1) for a right one, where d is what its AUROC says, and it costs nothing.
+One half of each table is learnt from, the other is routed, in several draws: a knob depends more on which questions
+fall on which side than on anything else. Knobs, verifiers' reliabilities and the candidates' dependence are chosen on a
+half of what is routed and used on the other, in turns. A verifier is simulated: its score is N(0, 1) for a wrong answer
+and N(d, 1) for a right one, where d is what its AUROC says, and it costs nothing.
 
 Axes: N items, K candidates, F knobs, V kinds of verdict.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +30,10 @@ from cit_core.router.reliability import Reliability, ScoreRatio, fit_reliability
 
 __all__ = [
     "AUROCS",
+    "DRAWS",
     "KNOBS",
     "QUICK_AUROCS",
+    "QUICK_DRAWS",
     "QUICK_KNOBS",
     "ROUTING",
     "SAME_QUALITY",
@@ -52,8 +55,8 @@ PROMPT_TOKENS, COMPLETION_TOKENS = 500, 200
 MOST_MODELS = 12
 LOSS = 0.005
 """What may be lost of the best model's accuracy."""
-KNOBS = 40
-QUICK_AUROCS, QUICK_KNOBS = (0.85,), 12
+KNOBS, DRAWS = 40, 5
+QUICK_AUROCS, QUICK_KNOBS, QUICK_DRAWS = (0.85,), 12, 1
 CHUNK = 256
 """Items that are planned at once."""
 RESAMPLES = 2000
@@ -110,35 +113,53 @@ class Played(NamedTuple):
         return int(np.where(quality_F >= least, usd_F, np.inf).argmin())
 
 
+class _Draw(NamedTuple):
+    """Rows of a table that were routed, and what every way made of them: outcomes and costs [USD]."""
+
+    rows_N: NDArray[np.intp]
+    ways: Mapping[str, tuple[Array, Array]]
+
+
 def cascades(
     tables: Sequence[Halved],
     split: Split,
     told: Mapping[str, Capability] | None = None,
     aurocs: Sequence[float] = AUROCS,
     knobs: int = KNOBS,
+    draws: int = DRAWS,
     tell: Callable[[str], None] = lambda _what: None,
 ) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
     """Return cost and quality of every way, for each table and in the mean.
 
     Args:
-        tables: Halved.
-        split: Its seed decides which items calibrate.
+        tables: Halved by the split, which is the first draw.
+        split: Its seed decides which items calibrate, and with a number the halves of the other draws.
         told: What is known of models besides: costs that were measured, prices.
         aurocs: AUROC of each verifier.
         knobs: Number of values of a right answer that are tried.
+        draws: Of the halves.
         tell: Told what is being done.
     """
-    found: dict[str, dict[str, tuple[Array, Array]]] = {}
+    found: dict[str, list[_Draw]] = {}
     sizes: dict[str, int] = {}
     for one in tables:
-        priced = _priced(one, split, told or {})
-        if priced is None:
-            continue
-        name = one.table.name
-        tell(f"{name}: cascades")
-        zoo, half_N = priced
-        found[name], sizes[name] = _ways(zoo, half_N, aurocs, knobs), len(zoo.cost_K)
+        for number in range(draws):
+            drawn, of_draw = (one, split) if number == 0 else _drawn_again(one, split, number)
+            priced = _priced(drawn, of_draw, told or {})
+            if priced is None:
+                break
+            name = one.table.name
+            tell(f"{name}: cascades, draw {number + 1} of {draws}")
+            zoo, half_N = priced
+            rows_N = np.concatenate([drawn.routed[half_N], drawn.routed[~half_N]])
+            found.setdefault(name, []).append(_Draw(rows_N, _ways(zoo, half_N, aurocs, knobs)))
+            sizes[name] = len(zoo.cost_K)
     return _shown(found, sizes, aurocs) if found else ((), ())
+
+
+def _drawn_again(one: Halved, split: Split, number: int) -> tuple[Halved, Split]:
+    again = replace(split, seed=f"{split.seed}-{number}")
+    return Halved(one.table, one.vectors_ID, again), again
 
 
 def query_usd(model: str, told: Mapping[str, Capability] | None = None) -> float | None:
@@ -186,7 +207,10 @@ def _best_for_their_price(usd: Mapping[str, float], level: Mapping[str, float]) 
 
 
 def _ways(zoo: Zoo, half_N: NDArray[np.bool_], aurocs: Sequence[float], knobs: int) -> dict[str, tuple[Array, Array]]:
-    """Return for each way the outcome and cost of each item, with what was chosen on the other half."""
+    """Return for each way the outcome and cost of each item, with what was chosen on the other half.
+
+    Items of the first half come first.
+    """
     found: dict[str, list[tuple[Array, Array]]] = {}
     values_F = np.geomspace(zoo.cost_K.min(), 3000.0 * zoo.cost_K.max(), knobs)
     for part in (half_N, ~half_N):
@@ -316,24 +340,23 @@ def _log_ratios(reliability: Reliability, score_NK: Array) -> Array:
 
 
 def _shown(
-    found: Mapping[str, Mapping[str, tuple[Array, Array]]], sizes: Mapping[str, int], aurocs: Sequence[float]
+    found: Mapping[str, Sequence[_Draw]], sizes: Mapping[str, int], aurocs: Sequence[float]
 ) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    ways = list(next(iter(found.values())))
+    ways = list(next(iter(found.values()))[0].ways)
     rows: list[tuple[Cell, ...]] = []
-    for way in ways:
-        each = [_ratio(of, way) for of in found.values()]
-        rows.append((way, _pooled(each), *(_interval(mean, drawn) for mean, drawn in each)))
     quality: list[tuple[Cell, ...]] = []
-    for way in ways:
-        each = [_points(of, way) for of in found.values()]
-        quality.append((way, _pooled(each), *(_interval(mean, drawn) for mean, drawn in each)))
+    for of, shown in ((_ratio, rows), (_points, quality)):
+        for way in ways:
+            each = [_resampled(draws, way, of) for draws in found.values()]
+            shown.append((way, _pooled(each), *(_interval(mean, drawn) for mean, drawn in each)))
     named = [f"{name} ({sizes[name]} models)" for name in found]
     ours = tuple(place for place, way in enumerate(ways) if way == ROUTING or way.startswith("cascade"))
+    draws = max(len(one) for one in found.values())
     of_cost = Table(
         title=f"{SAME_QUALITY}, % of always the best",
         columns=(Column("way"), Column("mean", "percent"), *(Column(name, "percent") for name in named)),
         rows=tuple(rows),
-        note=NOTE,
+        note=f"{NOTE} Means over {draws} draws of the halves; intervals over draws and questions.",
         emphasis=ours,
     )
     of_quality = Table(
@@ -346,20 +369,24 @@ def _shown(
     return (of_cost, of_quality), (_figure(rows, aurocs),)
 
 
-def _ratio(of: Mapping[str, tuple[Array, Array]], way: str) -> tuple[float, Array]:
-    """Return the cost in % of always the best, and bootstrap draws of it."""
-    usd_N, best_N = of[way][1], of[BEST][1]
-    counts = _counts(len(usd_N))
-    return 100.0 * float(usd_N.mean() / best_N.mean()), 100.0 * (counts @ usd_N) / (counts @ best_N)
+def _ratio(draw: _Draw, way: str, counts_N: Array) -> Array:
+    """Return the cost in % of always the best, for each resample of the items."""
+    return np.asarray(100.0 * (counts_N @ draw.ways[way][1]) / (counts_N @ draw.ways[BEST][1]))
 
 
-def _points(of: Mapping[str, tuple[Array, Array]], way: str) -> tuple[float, Array]:
-    gain_N = 100.0 * (of[way][0] - of[BEST][0])
-    return float(gain_N.mean()), _counts(len(gain_N)) @ gain_N / len(gain_N)
+def _points(draw: _Draw, way: str, counts_N: Array) -> Array:
+    return np.asarray(100.0 * (counts_N @ (draw.ways[way][0] - draw.ways[BEST][0])) / counts_N.sum(axis=1))
 
 
-def _counts(items: int) -> NDArray[np.int64]:
-    return np.random.default_rng(items).multinomial(items, np.full(items, 1.0 / items), size=RESAMPLES)
+def _resampled(draws: Sequence[_Draw], way: str, of: Callable[[_Draw, str, Array], Array]) -> tuple[float, Array]:
+    """Return the mean over draws, and a bootstrap of it: over draws, and over items, which draws share."""
+    items = 1 + max(int(draw.rows_N.max()) for draw in draws)
+    random = np.random.default_rng(items)
+    counts_RI = random.multinomial(items, np.full(items, 1.0 / items), size=RESAMPLES).astype(np.float64)
+    counts_RD = random.multinomial(len(draws), np.full(len(draws), 1.0 / len(draws)), size=RESAMPLES)
+    mean = float(np.mean([of(draw, way, np.ones((1, len(draw.rows_N)))) for draw in draws]))
+    each_DR = np.stack([of(draw, way, counts_RI[:, draw.rows_N]) for draw in draws])
+    return mean, (counts_RD.T * each_DR).sum(axis=0) / len(draws)
 
 
 def _pooled(each: Sequence[tuple[float, Array]]) -> Interval:

@@ -90,7 +90,7 @@ def test_prices():
 def test_the_tables_have_a_content_blind_row():
     table = log_table(models=("a-1b", "b-8b", "c-70b", "no price"), items=300)
     halved = Halved(table, text_vectors(table.instructions), Split())
-    (cost, quality), (figure,) = cascades([halved], Split(), aurocs=(0.85, 1.0), knobs=10)
+    (cost, quality), (figure,) = cascades([halved], Split(), aurocs=(0.85, 1.0), knobs=10, draws=1)
     ways = [row[0] for row in cost.rows]
     assert ways == [row[0] for row in quality.rows]
     assert {BLIND, ROUTING, "cascade, AUROC 0.85", "cascade, AUROC 1"} < set(ways)
@@ -100,3 +100,19 @@ def test_the_tables_have_a_content_blind_row():
     assert mean["cascade, AUROC 1"] <= 100.0
     assert figure.name == "cost-cascades"
     assert cascades([Halved(log_table(), text_vectors(log_table().instructions), Split())], Split()) == ((), ())
+
+
+def test_draws_of_the_halves_are_averaged():
+    table = log_table(models=("a-70b", "b-8b", "c-1b"), items=240)
+    vectors, second = text_vectors(table.instructions), Split(seed=f"{Split().seed}-1")
+
+    def quality_of(draws, split):
+        halved = Halved(table, vectors, split)
+        (cost, quality), _ = cascades([halved], split, aurocs=(1.0,), knobs=10, draws=draws)
+        return next(row[1] for row in quality.rows if row[0] == "cascade, AUROC 1"), cost.note
+
+    both, note = quality_of(2, Split())
+    alone, again = quality_of(1, Split())[0], quality_of(1, second)[0]
+    assert both.mean == pytest.approx((alone.mean + again.mean) / 2)
+    assert alone.mean != again.mean, "the draws are the same"
+    assert "2 draws" in note
