@@ -36,7 +36,7 @@ def bench(
             "--data",
             metavar="FOLDER",
             help="Folder of items-NAME.parquet and outcomes-NAME.parquet: mmlu-pro, and any others as logs; "
-            "halves and few also read its subfolder more/.",
+            "halves, few, current and cost also read its subfolder more/.",
         ),
     ] = None,
     store: Annotated[
@@ -162,10 +162,11 @@ def _tables(data: Path) -> tuple[OutcomeMatrix, list[OutcomeMatrix]]:
 
 def _more(folder: Path) -> list[OutcomeMatrix]:
     """Return the tables there that experiments know by name."""
-    from cit_core.evaluate.bench import HALVED
+    from cit_core.evaluate.bench import OF_TABLES
     from cit_core.outcomes import read_outcomes
 
-    return [read_outcomes(folder, name) for name in HALVED if (folder / f"outcomes-{name}.parquet").is_file()]
+    names = dict.fromkeys(name for of in OF_TABLES.values() for name in of)
+    return [read_outcomes(folder, name) for name in names if (folder / f"outcomes-{name}.parquet").is_file()]
 
 
 def _stored(url: str, scorer: Network) -> tuple[OutcomeMatrix, dict[str, Capability], Log]:

@@ -39,6 +39,7 @@ from cit_core.evaluate.experiments.cascades import (
     cascades,
 )
 from cit_core.evaluate.experiments.cost import cost, prices_of
+from cit_core.evaluate.experiments.current import current
 from cit_core.evaluate.experiments.few import KNOWN, SEEDS, Halved, few
 from cit_core.evaluate.experiments.halves import BASELINES as HALVED_BY
 from cit_core.evaluate.experiments.halves import QUICK as QUICKLY_HALVED
@@ -80,6 +81,10 @@ HALVED = ("mmlu-pro", "llmrouter", "zeroeval", "korbench", "bfcl2024", "reasonin
 """Tables that are halved, where they are there; else all logs are."""
 FEW = ("llmrouter", "reasoninggym", "korbench", "medagents")
 """Settings from which a few questions are drawn."""
+CURRENT = (*(name for name in HALVED if name != "mmlu-pro"), "tinybird", "pmllm2")
+"""Tables that neither the network nor the catalogue has seen."""
+OF_TABLES = {"halves": HALVED, "few": FEW, "current": CURRENT}
+"""Experiments on these tables and no others."""
 MOST = 5_500
 """Items of a table that is halved, about."""
 ONLY_ZOOS = ("known-models-held-out-categories", "all-models-held-out-categories")
@@ -107,6 +112,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "zoos": Experiment("Zoos by size and date", "What is routing worth in small, mixed and strong zoos?"),
     "releases": Experiment("Models join in order of release", "Does it keep up without being trained again?"),
     "coverage": Experiment("What small models cover", "How much of what the best model answers do small ones answer?"),
+    "current": Experiment(
+        "Models of the catalogue, nothing measured", "What does a router know by published scores alone?"
+    ),
     "cost": Experiment("Quality against cost", "What does the quality of the best single model cost with routing?"),
     "onboarding": Experiment("Onboarding a model", "How many answers of a new model are enough, and what do more add?"),
     "overhead": Experiment("The time of a decision", "What does a decision cost as zoo and query grow?"),
@@ -173,7 +181,7 @@ class Bench:
         """Experiments that the tables allow."""
         lacking = set() if self.catalogue is not None else set(OF_THE_CATALOGUE)
         named = {table.name for table in (*self._tables, *self.more)}
-        lacking |= {name for name, wanted in (("halves", HALVED), ("few", FEW)) if not named & {*wanted}}
+        lacking |= {name for name, wanted in OF_TABLES.items() if not named & {*wanted}}
         if prices_of(self._everyone.setting.capabilities) is None:
             lacking.add("cost")
         return [name for name in EXPERIMENTS if name not in lacking]
@@ -189,6 +197,7 @@ class Bench:
             "zoos": self._zoos,
             "releases": lambda: _one(releases(self._everyone.setting, self._everyone.scores())),
             "coverage": lambda: _one(coverage(self._everyone.setting)),
+            "current": lambda: current(self._named(CURRENT), self.scorer, self.split, self.tell),
             "cost": self._cost,
             "onboarding": self._onboarding,
             "overhead": lambda: overhead(self.scorer, catalogue_capabilities(), repeats=3 if self.quick else 30),
@@ -220,9 +229,9 @@ class Bench:
 
     def _used(self, name: str) -> list[OutcomeMatrix]:
         """Tables that an experiment's numbers come from."""
-        own = {"halves": HALVED, "few": FEW, "cost": HALVED}
+        own = {**OF_TABLES, "cost": HALVED}
         found = self._named(own[name]) if name in own else []
-        if name in ("halves", "few"):
+        if name in OF_TABLES:
             return found
         there = {table.name for table in self._tables}
         return [*self._tables, *(table for table in found if table.name not in there)]

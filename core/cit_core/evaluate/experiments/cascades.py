@@ -37,6 +37,7 @@ __all__ = [
     "QUICK_KNOBS",
     "ROUTING",
     "SAME_QUALITY",
+    "Draw",
     "Played",
     "Zoo",
     "cascades",
@@ -45,6 +46,8 @@ __all__ = [
     "query_usd",
     "residual_correlation",
     "route_all",
+    "same_quality",
+    "ways_of",
 ]
 
 AUROCS = (0.65, 0.75, 0.85, 1.0)
@@ -113,7 +116,7 @@ class Played(NamedTuple):
         return int(np.where(quality_F >= least, usd_F, np.inf).argmin())
 
 
-class _Draw(NamedTuple):
+class Draw(NamedTuple):
     """Rows of a table that were routed, and what every way made of them: outcomes and costs [USD]."""
 
     rows_N: NDArray[np.intp]
@@ -140,7 +143,7 @@ def cascades(
         draws: Of the halves.
         tell: Told what is being done.
     """
-    found: dict[str, list[_Draw]] = {}
+    found: dict[str, list[Draw]] = {}
     sizes: dict[str, int] = {}
     for one in tables:
         for number in range(draws):
@@ -152,9 +155,9 @@ def cascades(
             tell(f"{name}: cascades, draw {number + 1} of {draws}")
             zoo, half_N = priced
             rows_N = np.concatenate([drawn.routed[half_N], drawn.routed[~half_N]])
-            found.setdefault(name, []).append(_Draw(rows_N, _ways(zoo, half_N, aurocs, knobs)))
+            found.setdefault(name, []).append(Draw(rows_N, ways_of(zoo, half_N, aurocs, knobs)))
             sizes[name] = len(zoo.cost_K)
-    return _shown(found, sizes, aurocs) if found else ((), ())
+    return same_quality(found, sizes, aurocs, NOTE) if found else ((), ())
 
 
 def _drawn_again(one: Halved, split: Split, number: int) -> tuple[Halved, Split]:
@@ -206,7 +209,7 @@ def _best_for_their_price(usd: Mapping[str, float], level: Mapping[str, float]) 
     return sorted(kept)
 
 
-def _ways(zoo: Zoo, half_N: NDArray[np.bool_], aurocs: Sequence[float], knobs: int) -> dict[str, tuple[Array, Array]]:
+def ways_of(zoo: Zoo, half_N: NDArray[np.bool_], aurocs: Sequence[float], knobs: int) -> dict[str, tuple[Array, Array]]:
     """Return for each way the outcome and cost of each item, with what was chosen on the other half.
 
     Items of the first half come first.
@@ -339,9 +342,17 @@ def _log_ratios(reliability: Reliability, score_NK: Array) -> Array:
 # ---- tables
 
 
-def _shown(
-    found: Mapping[str, Sequence[_Draw]], sizes: Mapping[str, int], aurocs: Sequence[float]
+def same_quality(
+    found: Mapping[str, Sequence[Draw]], sizes: Mapping[str, int], aurocs: Sequence[float], note: str
 ) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+    """Return tables of cost and quality, for each of `found` and in the mean, and where there are verifiers a figure.
+
+    Args:
+        found: Name of a table to its draws.
+        sizes: Number of its models.
+        aurocs: AUROC of each verifier.
+        note: How the numbers were made.
+    """
     ways = list(next(iter(found.values()))[0].ways)
     rows: list[tuple[Cell, ...]] = []
     quality: list[tuple[Cell, ...]] = []
@@ -356,7 +367,7 @@ def _shown(
         title=f"{SAME_QUALITY}, % of always the best",
         columns=(Column("way"), Column("mean", "percent"), *(Column(name, "percent") for name in named)),
         rows=tuple(rows),
-        note=f"{NOTE} Means over {draws} draws of the halves; intervals over draws and questions.",
+        note=f"{note} Means over {draws} draws of the halves; intervals over draws and questions.",
         emphasis=ours,
     )
     of_quality = Table(
@@ -366,19 +377,19 @@ def _shown(
         note="The same choices as above.",
         emphasis=ours,
     )
-    return (of_cost, of_quality), (_figure(rows, aurocs),)
+    return (of_cost, of_quality), (_figure(rows, aurocs),) if aurocs else ()
 
 
-def _ratio(draw: _Draw, way: str, counts_N: Array) -> Array:
+def _ratio(draw: Draw, way: str, counts_N: Array) -> Array:
     """Return the cost in % of always the best, for each resample of the items."""
     return np.asarray(100.0 * (counts_N @ draw.ways[way][1]) / (counts_N @ draw.ways[BEST][1]))
 
 
-def _points(draw: _Draw, way: str, counts_N: Array) -> Array:
+def _points(draw: Draw, way: str, counts_N: Array) -> Array:
     return np.asarray(100.0 * (counts_N @ (draw.ways[way][0] - draw.ways[BEST][0])) / counts_N.sum(axis=1))
 
 
-def _resampled(draws: Sequence[_Draw], way: str, of: Callable[[_Draw, str, Array], Array]) -> tuple[float, Array]:
+def _resampled(draws: Sequence[Draw], way: str, of: Callable[[Draw, str, Array], Array]) -> tuple[float, Array]:
     """Return the mean over draws, and a bootstrap of it: over draws, and over items, which draws share."""
     items = 1 + max(int(draw.rows_N.max()) for draw in draws)
     random = np.random.default_rng(items)
