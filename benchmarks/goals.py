@@ -11,6 +11,7 @@ from cit_core.evaluate.comparison import BEST_PER_GROUP, BLIND, HINDSIGHT
 from cit_core.evaluate.experiments.baselines import CONTROLS, OURS, SHUFFLED
 from cit_core.evaluate.experiments.cascades import ROUTING, SAME_QUALITY
 from cit_core.evaluate.experiments.cost import MIXED
+from cit_core.evaluate.experiments.current import ALONE
 from cit_core.evaluate.experiments.few import EVIDENCE as CORRECTOR
 from cit_core.evaluate.experiments.halves import MEAN
 from cit_core.evaluate.figures import write_figures
@@ -183,6 +184,11 @@ def _of_tables(results: _Results, column: str) -> dict[str, float]:
     return {name: _interval(cell).mean for name, cell in cells.items() if name != MEAN}
 
 
+def _alone(results: _Results, column: str) -> list[Interval]:
+    cells = results.column("current", ALONE, column)
+    return [_interval(cell) for name, cell in cells.items() if name != MEAN]
+
+
 def _above_before(results: _Results) -> float:
     now = _of_tables(results, AUROC)
     return sum(now[name] - before for name, before in BEFORE.items()) / len(BEFORE)
@@ -281,6 +287,37 @@ MONEY_GOALS = tuple(
     for way, most in ((ROUTING, 70.0), ("cascade, AUROC 0.85", 45.0))
 )
 
+CATALOGUE_GOALS = (
+    _Goal(
+        "Published scores alone: AUROC above the level's, mean over tables",
+        "+0.030 or more",
+        lambda results: results.cell("current", ALONE, MEAN, "above the level's"),
+        lambda found: found.mean >= 0.03,
+        "signed",
+    ),
+    _Goal(
+        "Published scores alone: AUROC above the level's, the worst table",
+        "0 or more",
+        lambda results: min(_alone(results, "above the level's"), key=lambda found: found.mean),
+        lambda found: found.mean >= 0.0,
+        "signed",
+    ),
+    _Goal(
+        "Published scores alone: expected calibration error, mean over tables",
+        "0.08 or less",
+        lambda results: results.cell("current", ALONE, MEAN, "ECE"),
+        lambda found: found.mean <= 0.08,
+        "precise",
+    ),
+    _Goal(
+        "Published scores alone: points above the best by level, the worst table",
+        "-0.3 or more",
+        lambda results: min(_alone(results, "above it"), key=lambda found: found.mean),
+        lambda found: found.mean >= -0.3,
+        "points",
+    ),
+)
+
 
 def goals(results: Sequence[Result]) -> Table | None:
     """Return every goal, the measurement, and the verdict; None without the needed results."""
@@ -297,6 +334,8 @@ def goals(results: Sequence[Result]) -> Table | None:
         told += EVIDENCE_GOALS
     if found.has("cost", SAME_QUALITY):
         told += MONEY_GOALS
+    if found.has("current", ALONE):
+        told += CATALOGUE_GOALS
     if found.has("decision", "Recall"):
         told += (*SPEED_GOALS, RECALL_GOAL)
     rows = [_row(goal, goal.measured(found)) for goal in told]

@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cit_core.calibration import sigmoid
+
 __all__ = ["Link", "Observations", "fit_link", "interval_scale"]
 
 Array = NDArray[np.floating]
@@ -31,6 +33,8 @@ SLOPE_PRIOR, SLOPE_WEIGHT = 1.0, 4.0
 NOISE_PRIOR, NOISE_WEIGHT = 0.2, 3.0
 """Prior mean of the variance of e, and its weight in observations."""
 FLATTEST = 0.05
+MOST_CERTAIN = 4.6
+"""Log-odds beyond which no accuracy is expected, about 99 %."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,25 @@ def fit_link(observed: Observations) -> Link:
     slope_C: Array = np.ones(columns)
     noise_C: Array = np.full(columns, 0.3)
     offset_C: Array = np.array([_median(observed.logit_O[column_O == column]) for column in range(columns)])
+    mean_M: Array = np.zeros(len(observed.arms))
     posterior = _Posterior(observed)
     for _ in range(ROUNDS):
-        mean_M, variance_M = posterior.abilities(slope_C, offset_C, noise_C)
-        slope_C, offset_C, noise_C = _columns(observed, mean_M, variance_M, noise_C)
-    mean_M, variance_M = posterior.abilities(slope_C, offset_C, noise_C)
+        variance_O = _sampling_variance(observed, offset_C[column_O] + slope_C[column_O] * mean_M[observed.arm_O])
+        mean_M, variance_M = posterior.abilities(slope_C, offset_C, noise_C, variance_O)
+        slope_C, offset_C, noise_C = _columns(observed, mean_M, variance_M, noise_C, variance_O)
+    mean_M, variance_M = posterior.abilities(slope_C, offset_C, noise_C, variance_O)
     return Link(mean_M, variance_M, slope_C, offset_C, noise_C)
+
+
+def _sampling_variance(observed: Observations, expected_O: Array) -> Array:
+    """Return the sampling variance of logits that are expected, not of those that were seen.
+
+    By its own share of right answers a model that happened to get all of 20 right would count a tenth of one that got
+    half of them, and every line over ability would be too flat.
+    """
+    told = np.array([sigmoid(observed.logit_O), sigmoid(np.clip(expected_O, -MOST_CERTAIN, MOST_CERTAIN))])
+    seen_O, due_O = told * (1.0 - told)
+    return np.asarray(observed.variance_O * seen_O / due_O)
 
 
 class _Posterior:
@@ -107,9 +124,9 @@ class _Posterior:
         self._arm_G = groups // (benchmarks.max(initial=0) + 1)
         self._model_M = _codes([model for model, _ in observed.arms])
 
-    def abilities(self, slope_C: Array, offset_C: Array, noise_C: Array) -> tuple[Array, Array]:
+    def abilities(self, slope_C: Array, offset_C: Array, noise_C: Array, variance_O: Array) -> tuple[Array, Array]:
         seen, arms = self._observed, len(self._observed.arms)
-        weight_O = 1.0 / (seen.variance_O + noise_C[seen.column_O])
+        weight_O = 1.0 / (variance_O + noise_C[seen.column_O])
         slope_O = slope_C[seen.column_O]
         precision_G = np.bincount(self._group_O, weight_O * slope_O**2)
         pull_G = np.bincount(self._group_O, weight_O * slope_O * (seen.logit_O - offset_C[seen.column_O]))
@@ -126,11 +143,13 @@ class _Posterior:
         return mean_M, variance_M
 
 
-def _columns(observed: Observations, mean_M: Array, variance_M: Array, noise_C: Array) -> tuple[Array, Array, Array]:
+def _columns(
+    observed: Observations, mean_M: Array, variance_M: Array, noise_C: Array, variance_O: Array
+) -> tuple[Array, Array, Array]:
     """Regress each column on the abilities, with regard to their uncertainty (errors in variables)."""
     column_O, columns = observed.column_O, len(observed.columns)
     ability_O, spread_O = mean_M[observed.arm_O], variance_M[observed.arm_O]
-    weight_O = 1.0 / (observed.variance_O + noise_C[column_O])
+    weight_O = 1.0 / (variance_O + noise_C[column_O])
 
     def total(values_O: Array) -> Array:
         return np.bincount(column_O, weight_O * values_O, columns).astype(np.float64)
@@ -143,7 +162,7 @@ def _columns(observed: Observations, mean_M: Array, variance_M: Array, noise_C: 
     slope_C = np.maximum((count_C * cross_C - first_C * sum_C) / determinant_C, FLATTEST)
     offset_C = (second_C * sum_C - first_C * cross_C) / determinant_C
     left_O = observed.logit_O - offset_C[column_O] - slope_C[column_O] * ability_O
-    beyond_O = np.maximum(left_O**2 + slope_C[column_O] ** 2 * spread_O - observed.variance_O, 0.0)
+    beyond_O = np.maximum(left_O**2 + slope_C[column_O] ** 2 * spread_O - variance_O, 0.0)
     number_C = np.bincount(column_O, minlength=columns)
     noise_C = (np.bincount(column_O, beyond_O, columns) + NOISE_WEIGHT * NOISE_PRIOR) / (number_C + NOISE_WEIGHT)
     return slope_C, offset_C, noise_C
@@ -188,7 +207,9 @@ def _deviations(observed: Observations, held_O: NDArray[np.bool_]) -> Array:
     judged_O = held_O & np.isin(model_M[observed.arm_O], model_M[kept.arm_O])
     judged_O &= np.isin(observed.column_O, kept.column_O)
     arm, column = observed.arm_O[judged_O], observed.column_O[judged_O]
-    left = observed.logit_O[judged_O] - link.offset_C[column] - link.slope_C[column] * link.ability_M[arm]
-    spread = link.slope_C[column] ** 2 * link.variance_M[arm] + link.noise_C[column] + observed.variance_O[judged_O]
+    expected_O = link.offset_C[observed.column_O] + link.slope_C[observed.column_O] * link.ability_M[observed.arm_O]
+    left = (observed.logit_O - expected_O)[judged_O]
+    sampling = _sampling_variance(observed, expected_O)[judged_O]
+    spread = link.slope_C[column] ** 2 * link.variance_M[arm] + link.noise_C[column] + sampling
     deviations: Array = left / np.sqrt(spread)
     return deviations

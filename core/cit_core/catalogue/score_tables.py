@@ -13,12 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cit_core.catalogue.link import Observations
+from cit_core.catalogue.profiles import core_suite
 from cit_core.errors import InvalidInput, MissingExtra
 
 __all__ = ["CORE", "Score", "observations", "read_scores"]
 
 CORE = "mmlu-pro"
 """Source of the columns that profiles are made of: the tasks of the core set."""
+OTHERS = "others of {}"
+"""Column of a task's questions outside the core set: the core set was chosen to tell models apart, so strong ones
+are better on it, and a profile must mean the same whether its model sat the test or is linked to it."""
 ITEMS = 300
 """Assumed where a source does not say how many items a score is the mean of."""
 FEWEST_ARMS = 8
@@ -68,7 +72,11 @@ def read_scores(folder: Path) -> list[Score]:
         for row in _rows(folder / "model-names.parquet")
     }
     scores = [score for source in SOURCES for score in _published(folder, source, names)]
-    tasks = {row["item_id"]: row["task"] for row in _rows(folder.parent / "items-mmlu-pro.parquet")}
+    core = {id_ for ids in core_suite().items.values() for id_ in ids}
+    tasks = {
+        row["item_id"]: row["task"] if row["item_id"] in core else OTHERS.format(row["task"])
+        for row in _rows(folder.parent / "items-mmlu-pro.parquet")
+    }
     for table, source in OUTCOMES.items():
         place = folder.parent if table == CORE else folder
         scores.extend(_answered(_rows(place / f"outcomes-{table}.parquet"), source, names, tasks))

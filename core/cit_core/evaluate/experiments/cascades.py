@@ -363,11 +363,12 @@ def same_quality(
     named = [f"{name} ({sizes[name]} models)" for name in found]
     ours = tuple(place for place, way in enumerate(ways) if way == ROUTING or way.startswith("cascade"))
     draws = max(len(one) for one in found.values())
+    over = f"Means over {draws} draws of the halves; intervals over draws and questions." if draws > 1 else ""
     of_cost = Table(
         title=f"{SAME_QUALITY}, % of always the best",
         columns=(Column("way"), Column("mean", "percent"), *(Column(name, "percent") for name in named)),
         rows=tuple(rows),
-        note=f"{note} Means over {draws} draws of the halves; intervals over draws and questions.",
+        note=f"{note} {over}".rstrip(),
         emphasis=ours,
     )
     of_quality = Table(

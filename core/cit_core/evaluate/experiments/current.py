@@ -22,18 +22,20 @@ from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Capability
 from cit_core.router.loading import Network
 
-__all__ = ["current"]
+__all__ = ["ALONE", "current"]
 
 FEWEST_MODELS = 3
 MOST_QUESTIONS = 800
 RESAMPLES = 300
+ALONE = "By published scores alone"
+"""Beginning of the title of the table."""
 COLUMNS = (
     Column("table"),
     Column("models", "count"),
     Column("questions", "count"),
     Column("AUROC of the level", "precise"),
     Column("AUROC", "precise"),
-    Column("above the level's", "precise"),
+    Column("above the level's", "signed"),
     Column("ECE of the level", "precise"),
     Column("ECE", "precise"),
     Column("level, %", "percent"),
@@ -93,7 +95,7 @@ def current(
     shown: list[tuple[Cell, ...]] = [_row(one, drawn) for one, drawn in zip(found, each, strict=True)]
     mean = [np.mean([drawn[at] for drawn in each], axis=0) for at in range(len(each[0]))]
     shown.append(("mean", None, None, *map(_interval, mean)))
-    title = f"By published scores alone: {len(found)} tables"
+    title = f"{ALONE}: {len(found)} tables"
     told = Table(title=title, columns=COLUMNS, rows=tuple(shown), note=NOTE, emphasis=(len(found),))
     return (told, *_costs(found)), ()
 
