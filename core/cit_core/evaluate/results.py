@@ -54,6 +54,7 @@ ORDER = (
     "zoos",
     "releases",
     "coverage",
+    "current",
     "cost",
     "onboarding",
     "overhead",
