@@ -11,10 +11,12 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.records import Candidate, Capability, Task, TaskResult, Usage
 
-__all__ = ["capability_from_outcomes", "capability_from_results", "level_deviation"]
+__all__ = ["SURE_ANSWERS", "capability_from_outcomes", "capability_from_results", "level_deviation"]
 
 UNKNOWN = 1.0
 """Standard deviation of the level of a candidate of which nothing is known [log-odds]."""
+SURE_ANSWERS = 128
+"""Answers of a candidate from which on nothing else that is known of it counts."""
 
 
 def capability_from_outcomes(

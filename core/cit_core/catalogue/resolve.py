@@ -9,6 +9,7 @@ from datetime import date
 from typing import Literal
 
 from cit_core.arms import Arm, samples_of
+from cit_core.capability import SURE_ANSWERS
 from cit_core.catalogue.aliases import find_id
 from cit_core.catalogue.default_zoo import DEFAULT_ZOO
 from cit_core.catalogue.facts import AmbiguousModel, Model, current_models, facts_as_of, find_model, similar_names
@@ -16,7 +17,7 @@ from cit_core.catalogue.linked import Linked, average_for_price, linked, linked_
 from cit_core.catalogue.profiles import catalogue_capabilities
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import shown
-from cit_core.records import Candidate, Capability, Usage, require_unique
+from cit_core.records import Candidate, Capability, TaskResult, Usage, require_unique
 
 __all__ = [
     "Listed",
@@ -165,8 +166,9 @@ def resolve_models(
     names_ = (model.name if isinstance(model, Arm) else model for model in models)
     given = [Candidate(id=model) if isinstance(model, str) else model for model in names_]
     require_unique((candidate.id for candidate in given), "models")
-    own, names = {capability.candidate.id: capability for capability in stored}, known_as or {}
+    names = known_as or {}
     public = {capability.candidate.id: capability for capability in catalogue_capabilities()}
+    own = {capability.candidate.id: capability for capability in stored}
     found = []
     for candidate in given:
         name = names.get(candidate.id, candidate.id)
@@ -180,7 +182,7 @@ def resolve_models(
         if id_ is not None:
             known = _stored(name, own[id_], public)
         else:
-            known = _moved(name, own) or _public(name, public, strict)
+            known = _moved(name, own, public) or _public(name, public, strict)
         found.append(_of_samples(_with_facts(known, candidate)))
     return found
 
@@ -193,32 +195,60 @@ def _of_samples(found: Resolved) -> Resolved:
     return replace(found, because=f"{found.because}; of one answer: what {samples} samples add was not measured")
 
 
-def _moved(name: str, own: Mapping[str, Capability]) -> Resolved | None:
+def _moved(name: str, own: Mapping[str, Capability], public: Mapping[str, Capability]) -> Resolved | None:
     """Return an arm of a model in the store: its outcomes, moved by the arm's effort; None where there is none."""
     arm = Arm.parse(name)
     id_ = None if arm is None else find_id(arm.model, (one.candidate for one in own.values()))
     if arm is None or id_ is None or not own[id_].results:
         return None
-    because = f"{sum(result.count for result in own[id_].results):,} answers of {arm.model} in the store"
+    found = _measured_here(arm.model, own[id_], public, f" of {arm.model}")
     candidate = public_candidate(name) or _run(Candidate(id=name))
     if arm.effort is None:
-        return Resolved(own[id_].model_copy(update={"candidate": candidate, "usage": Usage()}), "measured", because)
-    moved = with_effort(own[id_], candidate, arm.effort)
+        profile = found.capability.model_copy(update={"candidate": candidate, "usage": Usage()})
+        return replace(found, capability=profile)
+    moved = with_effort(found.capability, candidate, arm.effort)
     if (written := own[id_].usage.completion_tokens) is not None:
         share = candidate.samples * candidate.length_share / own[id_].candidate.length_share
         moved = moved.model_copy(update={"usage": Usage(completion_tokens=written * share)})
-    return Resolved(moved, "linked", f"{because}, moved by what effort {arm.effort} does to models")
+    return Resolved(moved, "linked", f"{found.because}, moved by what effort {arm.effort} does to models")
 
 
 def _stored(name: str, own: Capability, public: Mapping[str, Capability]) -> Resolved:
     """Return a model of the store: its profile if it was measured, and its facts before public ones."""
-    questions = sum(result.count for result in own.results)
-    if questions:
-        profile = own.model_copy(update={"candidate": public_candidate(name) or Candidate(id=name)})
-        found = Resolved(profile, "measured", f"{questions:,} answers in the store")
+    if own.results:
+        found = _measured_here(name, own, public)
+        profile = found.capability.model_copy(update={"candidate": public_candidate(name) or Candidate(id=name)})
+        found = replace(found, capability=profile)
     else:
         found = _public(name, public, strict=False)
     return replace(_with_facts(found, own.candidate), stored=own.candidate.id)
+
+
+def _measured_here(name: str, own: Capability, public: Mapping[str, Capability], of: str = "") -> Resolved:
+    """Return a profile by answers in the store; where they are few, what is publicly known stays beside them."""
+    questions = sum(result.count for result in own.results)
+    found = Resolved(own, "measured", f"{questions:,} answers{of} in the store")
+    if questions >= SURE_ANSWERS:
+        return found
+    known = _public(name, public, strict=False)
+    if known.basis == "average":
+        return found
+    because = f"{found.because}, and {known.because}"
+    return replace(known, capability=_together(known.capability, own), because=because)
+
+
+def _together(known: Capability, own: Capability) -> Capability:
+    """Return a profile over the tasks of both, by all answers where a task is in both, with the usage of `own`."""
+    mine = {result.task.id: result for result in own.results}
+    lines = []
+    for result in known.results:
+        other = mine.pop(result.task.id, None)
+        if other is not None:
+            count = result.count + other.count
+            share = (result.accuracy * result.count + other.accuracy * other.count) / count
+            result = TaskResult(task=result.task, accuracy=min(share, 1.0), count=count)
+        lines.append(result)
+    return own.model_copy(update={"results": (*lines, *mine.values())})
 
 
 def _with_facts(found: Resolved, given: Candidate) -> Resolved:

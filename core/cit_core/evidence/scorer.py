@@ -7,7 +7,8 @@ w_p(x)    g w_p + (1 - g) w'_p: by how likely the query is of a kind that the lo
 r, n_k    the network's log-odds of a candidate with the mean profile, and of candidate k; without x their means
 
 Weights are fitted on questions left out and 0 where a part does not help (`fitting.py`). A candidate's score does not
-depend on the others in the decision. A candidate without outcomes keeps the network's.
+depend on the others in the decision. A candidate without outcomes keeps the network's, and with a few it is between:
+one answer must not undo what a profile says.
 
 Axes: N queries, I stored questions, K candidates of the log, C candidates of a decision, D width.
 """
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
+from cit_core.capability import SURE_ANSWERS
 from cit_core.evidence.effects import Array, fit_effects
 from cit_core.evidence.fitting import FROM_WAY, Fitted, fit_evidence, with_profiles
 from cit_core.evidence.neighbours import Neighbours
@@ -30,6 +32,9 @@ from cit_core.outcomes import NO_TASK, OutcomeMatrix
 from cit_core.records import Candidate, Capability
 
 __all__ = ["Evidence", "EvidenceScorer", "Reader"]
+
+PRIOR_ANSWERS = 5.0
+"""Answers that the network's prediction is worth beside a candidate's own, fading to none at SURE_ANSWERS of them."""
 
 Floats = NDArray[np.float32]
 
@@ -65,6 +70,7 @@ class Evidence:
         self._level_K = effects.level_K
         self._apart_K = effects.level_K - (effects.level_K.mean() if len(effects.level_K) else 0.0)
         self._column = {id_: at for at, id_ in enumerate(outcomes.candidates) if known_K[at]}
+        self._trust_K = _trust(_answers(outcomes, profiles))
 
     def __len__(self) -> int:
         return len(self._neighbours)
@@ -76,7 +82,9 @@ class Evidence:
 
     def asks(self, candidates: Sequence[str]) -> bool:
         """Return True if the network's log-odds change the result for these candidates."""
-        return any(self.fitted.weights.network) or not all(id_ in self._column for id_ in candidates)
+        column = [self._column.get(id_) for id_ in candidates]
+        unsure = any(at is None or self._trust_K[at] < 1.0 for at in column)
+        return unsure or any(self.fitted.weights.network)
 
     def log_odds(self, vectors_ND: Floats, texts: Sequence[str]) -> Array:
         """Return the log-odds of all candidates of the log, without the network, (N, K).
@@ -139,8 +147,23 @@ class Evidence:
         network_NC = easy * (reference_N - weights.network_mean)[:, None] + way * (
             updated_NC[:, place] - reference_N[:, None] - mean_K[column]
         )
-        updated_NC[:, place] = own_NK[:, column] + network_NC
+        trust_C = self._trust_K[column]
+        updated_NC[:, place] = trust_C * (own_NK[:, column] + network_NC) + (1.0 - trust_C) * updated_NC[:, place]
         return updated_NC
+
+
+def _answers(outcomes: OutcomeMatrix, profiles: Profiles | None) -> Array:
+    """Return how many answers of each candidate are known, (K,)."""
+    count_K = (~np.isnan(outcomes.correct_IK)).sum(axis=0).astype(np.float64)
+    if profiles is not None and len(profiles.correct_TK):
+        count_K += np.where(np.isnan(profiles.correct_TK), 0.0, profiles.count_TK).sum(axis=0)
+    return np.asarray(count_K)
+
+
+def _trust(answers_K: Array) -> Array:
+    """Return the weight of a candidate's own answers beside the network's prediction."""
+    fading_K = np.maximum(1.0 - answers_K / SURE_ANSWERS, 0.0)
+    return np.asarray(1.0 - fading_K * PRIOR_ANSWERS / (answers_K + PRIOR_ANSWERS))
 
 
 class Reader(Protocol):

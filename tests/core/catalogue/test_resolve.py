@@ -49,17 +49,40 @@ def test_an_old_model_of_the_catalogue_is_measured() -> None:
 def test_ones_own_measurements_go_first() -> None:
     task = Task(id="law", keywords=("law",))
     own = Capability(
-        candidate=Candidate(id="openai:gpt-5-mini"), results=(TaskResult(task=task, accuracy=0.5, count=40),)
+        candidate=Candidate(id="openai:gpt-5-mini"), results=(TaskResult(task=task, accuracy=0.5, count=200),)
     )
     (found,) = resolve_models(["openai:gpt-5-mini"], stored=[own])
     assert found.capability.results == own.results
     assert found.capability.candidate.price_out == 2.0, "what the store does not know, the catalogue does"
-    assert (found.basis, found.because) == ("measured", "40 answers in the store")
+    assert (found.basis, found.because) == ("measured", "200 answers in the store")
+
+
+def test_few_answers_of_ones_own_stand_beside_what_is_publicly_known() -> None:
+    (public,) = resolve_models(["openai:gpt-5-mini"])
+    shared = public.capability.results[0]
+    law = TaskResult(task=Task(id="law", keywords=("law",)), accuracy=0.0, count=1)
+    own = Capability(
+        candidate=Candidate(id="openai:gpt-5-mini"),
+        results=(TaskResult(task=shared.task, accuracy=0.0, count=20), law),
+        usage=Usage(completion_tokens=700),
+    )
+    (found,) = resolve_models(["openai:gpt-5-mini"], stored=[own])
+    both = found.capability.results
+    count = shared.count + 20
+    assert both[0] == TaskResult(task=shared.task, accuracy=shared.accuracy * shared.count / count, count=count)
+    assert both[1:] == (*public.capability.results[1:], law)
+    assert found.capability.usage == own.usage
+    assert found.because.startswith("21 answers in the store, and scores of gpt-5-mini by ")
+    (low,) = resolve_models(["openai:gpt-5-mini@low"], stored=[own])
+    assert len(low.capability.results) == len(both)
+    assert low.because.startswith("21 answers of openai:gpt-5-mini in the store, and scores of gpt-5-mini by ")
+    (unknown,) = resolve_models(["ours"], stored=[own.model_copy(update={"candidate": Candidate(id="ours")})])
+    assert unknown.capability.results == own.results, "nothing is publicly known of it"
 
 
 @pytest.mark.parametrize(("name", "stored"), [("openai:gpt-5-mini", "gpt-5-mini"), ("gpt-5-mini", "openai:gpt-5-mini")])
 def test_a_model_that_is_stored_under_another_name_is_found(name: str, stored: str) -> None:
-    result = TaskResult(task=Task(id="law", keywords=("law",)), accuracy=0.5, count=40)
+    result = TaskResult(task=Task(id="law", keywords=("law",)), accuracy=0.5, count=200)
     own = Capability(candidate=Candidate(id=stored, price_out=3.0), results=(result,))
     (found,) = resolve_models([name], stored=[own])
     assert (found.basis, found.stored, found.capability.results) == ("measured", stored, (result,))

@@ -54,13 +54,31 @@ def test_what_a_store_has_measured_goes_before_public_scores(sqlite_url: str) ->
     with CapabilityStore(sqlite_url) as store:
         store.add_candidates([Candidate(id="openai:gpt-5-mini")])
         store.add_tasks([Task(id="law", keywords=("law",))])
-        store.add_items([Item(id=f"q{n}", task="law") for n in range(8)])
+        store.add_items([Item(id=f"q{n}", task="law") for n in range(150)])
         store.add_outcomes(
-            Outcome(candidate="openai:gpt-5-mini", item=f"q{n}", correct=1.0, source="mine") for n in range(8)
+            Outcome(candidate="openai:gpt-5-mini", item=f"q{n}", correct=1.0, source="mine") for n in range(150)
         )
         router = Router.from_models(MODELS, store=store)
         assert [router.basis[id_].basis for id_ in MODELS] == ["measured", "linked", "linked"]
-        assert router.basis[MODELS[0]].because == "8 answers in the store"
+        assert router.basis[MODELS[0]].because == "150 answers in the store"
+
+
+def test_a_first_answer_moves_a_model_a_little_and_many_move_it_all_the_way(sqlite_url: str) -> None:
+    question, before = "What is 2 + 2?", Router.from_models(MODELS).route("What is 2 + 2?").scores
+    with CapabilityStore(sqlite_url) as store:
+        store.add_candidates([Candidate(id=MODELS[0])])
+        store.add_tasks([Task(id="sums", keywords=("sums",))])
+        store.add_items([Item(id=f"q{n}", task="sums", instruction=f"What is {n} + {n}?") for n in range(140)])
+        seen = []
+        for first, last in ((0, 1), (1, 10), (10, 140)):
+            store.add_outcomes(
+                Outcome(candidate=MODELS[0], item=f"q{n}", correct=0.0, source="mine") for n in range(first, last)
+            )
+            seen.append(Router.from_models(MODELS, store=store).route(question).scores)
+    assert before[MODELS[0]] - 0.2 < seen[0][MODELS[0]] < before[MODELS[0]] - 0.01
+    assert seen[0][MODELS[0]] > seen[1][MODELS[0]] > seen[2][MODELS[0]]
+    assert seen[2][MODELS[0]] < 0.05
+    assert seen[2][MODELS[1]] == pytest.approx(before[MODELS[1]], abs=1e-3), "of which nothing is known here"
 
 
 @pytest.mark.parametrize(("stored", "called"), [("gpt-5-mini", MODELS[0]), (MODELS[0], "gpt-5-mini")])
@@ -80,7 +98,7 @@ def test_a_model_that_is_stored_under_another_name_has_its_evidence_and_its_feed
         assert [candidate.id for candidate in plain.candidates] == [stored]
         named = Router.from_models([called, "openai:gpt-5-nano"], store=store)
         question = "What is 7 + 7?"
-        assert named.route(question).scores[called] == pytest.approx(plain.route(question).scores[stored], abs=1e-3)
+        assert named.route(question).scores[called] == pytest.approx(plain.route(question).scores[stored], abs=0.01)
         decision = named.route(question)
         for candidate in (called, "openai:gpt-5-nano"):  # the second is new to the store
             named.feedback(decision, candidate, 1.0)
