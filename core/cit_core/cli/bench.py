@@ -19,6 +19,7 @@ from cit_core.errors import InvalidInput, StoreError
 if TYPE_CHECKING:
     from cit_core.aptitude.evidence_sources import Log
     from cit_core.evaluate import Bench, Result
+    from cit_core.evaluate.predictions import Method
     from cit_core.outcomes import OutcomeMatrix, Split
     from cit_core.records import Capability
     from cit_core.router.loading import Network
@@ -49,6 +50,15 @@ def bench(
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="NAME", help="Run this experiment. Repeatable. Default: all.")
+    ] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Run table 1 of the paper on the logs: routers by datasets, in its zoos.")
+    ] = False,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="Also kNN, MLP and forest on this encoder's vectors (table 2): hub id or folder."
+        ),
     ] = None,
     checkpoint: CheckpointOption = "mini",
     quick: Annotated[
@@ -89,7 +99,8 @@ def bench(
     made: list[Result] = []
     if data is not None or store is not None:
         with _status() as tell:
-            for result in _open(data, store, checkpoint, quick, work, tell).run(only or ()):
+            chosen = [*(only or ()), *(["paper"] if paper and "paper" not in (only or ()) else [])]
+            for result in _open(data, store, checkpoint, encoder, quick, work, tell).run(chosen):
                 made.append(result)
                 if results is not None:
                     write_result(result, results)
@@ -101,7 +112,13 @@ def bench(
 
 
 def _open(
-    data: Path | None, store: str | None, checkpoint: str, quick: bool, work: Path | None, tell: Callable[[str], None]
+    data: Path | None,
+    store: str | None,
+    checkpoint: str,
+    encoder: str | None,
+    quick: bool,
+    work: Path | None,
+    tell: Callable[[str], None],
 ) -> Bench:
     from cit_core.evaluate.baselines import baselines, quick_baselines
     from cit_core.evaluate.bench import Bench, thin
@@ -135,9 +152,22 @@ def _open(
         folder=work,
         split=split,
         chosen=quick_baselines() if quick else baselines(),
+        also=() if encoder is None else _encoded(encoder, quick=quick),
         quick=quick,
         tell=tell,
     )
+
+
+def _encoded(encoder: str, *, quick: bool) -> tuple[Method, ...]:
+    """Return table 2's learners on vectors of another encoder."""
+    from cit_core.evaluate.baselines import MLP, Forest, KNearest, baselines, quick_baselines
+    from cit_core.evaluate.predictions import encoded_methods
+    from cit_core.paper.text_encoder import text_encoder  # needs torch
+
+    learners = [
+        one for one in (quick_baselines() if quick else baselines()) if isinstance(one, KNearest | MLP | Forest)
+    ]
+    return encoded_methods(Path(encoder).name, text_encoder(encoder), learners)
 
 
 def _learnt_from(
