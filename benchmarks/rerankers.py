@@ -167,7 +167,7 @@ def result(options: argparse.Namespace) -> Result:
                 f"MMLU-Pro, {MODELS} models, {len(texts)} questions",
                 columns,
                 tuple(rows),
-                note="Right answers are the right option, wrong ones another. Break even: queries after which a test of "
+                note="Right answers are the right option, wrong ones others. Break even: queries after which testing "
                 f"{TESTED:,} questions of each model, paid once, has cost less than answers of all models. "
                 f"{'' if prices is None else prices.note}".strip(),
                 emphasis=(3,),

@@ -60,6 +60,9 @@ def bench(
             metavar="ID", help="Also kNN, MLP and forest on this encoder's vectors (table 2): hub id or folder."
         ),
     ] = None,
+    with_relatives: Annotated[
+        bool, typer.Option("--relatives", help="Also EquiRouter, R2-Router, Avengers-Pro, GraphRouter and RouterDC.")
+    ] = False,
     checkpoint: CheckpointOption = "mini",
     quick: Annotated[
         bool, typer.Option("--quick", help="A smaller run on fewer questions: minutes, and wider intervals.")
@@ -100,7 +103,7 @@ def bench(
     if data is not None or store is not None:
         with _status() as tell:
             chosen = [*(only or ()), *(["paper"] if paper and "paper" not in (only or ()) else [])]
-            for result in _open(data, store, checkpoint, encoder, quick, work, tell).run(chosen):
+            for result in _open(data, store, checkpoint, encoder, with_relatives, quick, work, tell).run(chosen):
                 made.append(result)
                 if results is not None:
                     write_result(result, results)
@@ -116,11 +119,12 @@ def _open(
     store: str | None,
     checkpoint: str,
     encoder: str | None,
+    with_relatives: bool,
     quick: bool,
     work: Path | None,
     tell: Callable[[str], None],
 ) -> Bench:
-    from cit_core.evaluate.baselines import baselines, quick_baselines
+    from cit_core.evaluate.baselines import baselines, quick_baselines, relatives
     from cit_core.evaluate.bench import Bench, thin
     from cit_core.outcomes import Split
     from cit_core.router.loading import open_scorer
@@ -151,7 +155,7 @@ def _open(
         learnt=learnt,
         folder=work,
         split=split,
-        chosen=quick_baselines() if quick else baselines(),
+        chosen=(*(quick_baselines() if quick else baselines()), *(relatives() if with_relatives else ())),
         also=() if encoder is None else _encoded(encoder, quick=quick),
         quick=quick,
         tell=tell,

@@ -58,7 +58,7 @@ from cit_core.outcomes import OutcomeMatrix, Split, random_zoos
 from cit_core.records import Capability
 from cit_core.router.loading import Network
 
-__all__ = ["EXPERIMENTS", "Bench", "thin"]
+__all__ = ["EXPERIMENTS", "MOST", "Bench", "at_most", "thin"]
 
 QUICK = 0.12
 """Share of the items besides the core set that a quick run looks at."""
@@ -227,21 +227,22 @@ class Bench:
 
     def _named(self, names: Collection[str]) -> list[OutcomeMatrix]:
         """Tables of these names, thinned; all logs where there is none."""
-        found = [_at_most(table, self.split, MOST) for table in (*self._tables, *self.more) if table.name in names]
+        found = [at_most(table, self.split, MOST) for table in (*self._tables, *self.more) if table.name in names]
         return found or list(self.logs)
 
     def _halved(self, names: Collection[str]) -> list[Halved]:
         place = {name: at for at, name in enumerate(names)}
         tables = sorted(self._named(names), key=lambda table: place.get(table.name, 0))
-        return [Halved(table, self._encoded(table), self.split) for table in tables]
+        return [Halved(table, self.encoded(table), self.split) for table in tables]
 
     # -- what is slow: vectors and scores -----------------------------------------------------------------------------
 
     @cached_property
     def _vectors(self) -> dict[str, NDArray[np.float32]]:
-        return {table.name: self._encoded(table) for table in self._tables}
+        return {table.name: self.encoded(table) for table in self._tables}
 
-    def _encoded(self, table: OutcomeMatrix) -> NDArray[np.float32]:
+    def encoded(self, table: OutcomeMatrix) -> NDArray[np.float32]:
+        """Return the vectors of a table's items, from the folder where they are there."""
         path = None
         if self.folder is not None:
             texts = hashlib.sha256("\n".join(table.instructions).encode("utf-8", "replace")).hexdigest()[:16]
@@ -411,7 +412,7 @@ def thin(table: OutcomeMatrix, split: Split, share: float = QUICK) -> OutcomeMat
     return table.rows(kept)
 
 
-def _at_most(table: OutcomeMatrix, split: Split, number: int) -> OutcomeMatrix:
+def at_most(table: OutcomeMatrix, split: Split, number: int) -> OutcomeMatrix:
     """About so many items of a table, by a seeded hash of their ids."""
     if len(table.item_ids) <= number:
         return table
