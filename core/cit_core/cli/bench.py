@@ -19,6 +19,7 @@ from cit_core.errors import InvalidInput, StoreError
 if TYPE_CHECKING:
     from cit_core.aptitude.evidence_sources import Log
     from cit_core.evaluate import Bench, Result
+    from cit_core.evaluate.predictions import Method
     from cit_core.outcomes import OutcomeMatrix, Split
     from cit_core.records import Capability
     from cit_core.router.loading import Network
@@ -50,6 +51,18 @@ def bench(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="NAME", help="Run this experiment. Repeatable. Default: all.")
     ] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Run table 1 of the paper on the logs: routers by datasets, in its zoos.")
+    ] = False,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="Also kNN, MLP and forest on this encoder's vectors (table 2): hub id or folder."
+        ),
+    ] = None,
+    with_relatives: Annotated[
+        bool, typer.Option("--relatives", help="Also EquiRouter, R2-Router, Avengers-Pro, GraphRouter and RouterDC.")
+    ] = False,
     checkpoint: CheckpointOption = "mini",
     quick: Annotated[
         bool, typer.Option("--quick", help="A smaller run on fewer questions: minutes, and wider intervals.")
@@ -89,7 +102,8 @@ def bench(
     made: list[Result] = []
     if data is not None or store is not None:
         with _status() as tell:
-            for result in _open(data, store, checkpoint, quick, work, tell).run(only or ()):
+            chosen = [*(only or ()), *(["paper"] if paper and "paper" not in (only or ()) else [])]
+            for result in _open(data, store, checkpoint, encoder, with_relatives, quick, work, tell).run(chosen):
                 made.append(result)
                 if results is not None:
                     write_result(result, results)
@@ -101,9 +115,16 @@ def bench(
 
 
 def _open(
-    data: Path | None, store: str | None, checkpoint: str, quick: bool, work: Path | None, tell: Callable[[str], None]
+    data: Path | None,
+    store: str | None,
+    checkpoint: str,
+    encoder: str | None,
+    with_relatives: bool,
+    quick: bool,
+    work: Path | None,
+    tell: Callable[[str], None],
 ) -> Bench:
-    from cit_core.evaluate.baselines import baselines, quick_baselines
+    from cit_core.evaluate.baselines import baselines, quick_baselines, relatives
     from cit_core.evaluate.bench import Bench, thin
     from cit_core.outcomes import Split
     from cit_core.router.loading import open_scorer
@@ -134,10 +155,23 @@ def _open(
         learnt=learnt,
         folder=work,
         split=split,
-        chosen=quick_baselines() if quick else baselines(),
+        chosen=(*(quick_baselines() if quick else baselines()), *(relatives() if with_relatives else ())),
+        also=() if encoder is None else _encoded(encoder, quick=quick),
         quick=quick,
         tell=tell,
     )
+
+
+def _encoded(encoder: str, *, quick: bool) -> tuple[Method, ...]:
+    """Return table 2's learners on vectors of another encoder."""
+    from cit_core.evaluate.baselines import MLP, Forest, KNearest, baselines, quick_baselines
+    from cit_core.evaluate.predictions import encoded_methods
+    from cit_core.paper.text_encoder import text_encoder  # needs torch
+
+    learners = [
+        one for one in (quick_baselines() if quick else baselines()) if isinstance(one, KNearest | MLP | Forest)
+    ]
+    return encoded_methods(Path(encoder).name, text_encoder(encoder), learners)
 
 
 def _learnt_from(

@@ -17,13 +17,18 @@ def train(
     *,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="FOLDER", help="Folder of items-NAME.parquet and outcomes-NAME.parquet."),
+        typer.Option(
+            "--data", metavar="FOLDER", help="Folder of items-NAME.parquet and outcomes-NAME.parquet, or of capit_1.0."
+        ),
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="Folder of the run; `mini` exports to its checkpoint/.")
     ],
     preset: Annotated[
-        Literal["mini", "paper"], typer.Option(metavar="mini|paper", help="Network and recipe.")
+        Literal["mini", "paper", "authors"],
+        typer.Option(
+            metavar="mini|paper|authors", help="Network and recipe; authors: the paper's as its authors published it."
+        ),
     ] = "mini",
     recipe: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="A recipe in YAML; implies --preset paper.")
@@ -40,21 +45,29 @@ def train(
         int | None, typer.Option(metavar="N", min=1, help="Training steps (of each stage). Default: the recipe's.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    capit: Annotated[
+        int | None,
+        typer.Option("--write-capit", metavar="N", min=1, help="Train nothing: write N training groups as capit_1.0."),
+    ] = None,
     only_export: Annotated[bool, typer.Option("--only-export", help="Export a finished run again.")] = False,
     json_: JsonOption = False,
 ) -> None:
     """Train a network on outcomes: `mini`, exported as int8, or the paper's around any encoder and language model."""
     paper_only: dict[str, Any] = {"encoder": encoder, "lm": lm, "objective": objective, "store": store}
-    if preset == "paper" or recipe is not None:
+    if preset != "mini" or recipe is not None:
         if only_export:
             raise InvalidInput("--only-export is for `mini`: a paper-size network has no export, `PaperScorer` runs it")
         if (data is None) == (store is None):
-            raise InvalidInput("--preset paper learns from --data FOLDER or from --store URL: give one of them")
-        from cit_core.cli._train_paper import train_paper
+            raise InvalidInput(f"--preset {preset} learns from --data FOLDER or from --store URL: give one of them")
+        from cit_core.cli._train_paper import export_capit, train_paper
 
-        train_paper(data, name, out, recipe, {**paper_only, "steps": steps}, resume=resume, json_=json_)
+        options = {**paper_only, "steps": steps, "authors": preset == "authors"}
+        if capit is not None:
+            export_capit(data, name, out, recipe, options, capit, json_=json_)
+            return
+        train_paper(data, name, out, recipe, options, resume=resume, json_=json_)
         return
-    given = [f"--{option}" for option, value in {**paper_only, "resume": resume}.items() if value]
+    given = [f"--{option}" for option, value in {**paper_only, "resume": resume, "write-capit": capit}.items() if value]
     if given:
         raise InvalidInput(f"{', '.join(given)} belong to --preset paper; `mini` has one recipe, on --data")
     if data is None:

@@ -48,6 +48,7 @@ from cit_core.evaluate.experiments.onboarding import ASKED, LOGGED, onboarding
 from cit_core.evaluate.experiments.overhead import overhead
 from cit_core.evaluate.experiments.releases import coverage, releases
 from cit_core.evaluate.experiments.robustness import robustness
+from cit_core.evaluate.experiments.seven_datasets import seven_datasets
 from cit_core.evaluate.experiments.zoos import zoos
 from cit_core.evaluate.log_settings import as_stored, measured_alike, own_tasks_setting, tasks_held_out
 from cit_core.evaluate.predictions import (
@@ -66,7 +67,7 @@ from cit_core.outcomes import OutcomeMatrix, Split, random_zoos
 from cit_core.records import Capability
 from cit_core.router.loading import Network
 
-__all__ = ["EXPERIMENTS", "Bench", "thin"]
+__all__ = ["EXPERIMENTS", "MOST", "Bench", "at_most", "thin"]
 
 QUICK = 0.12
 """Share of the items besides the core set that a quick run looks at."""
@@ -118,6 +119,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "cost": Experiment("Quality against cost", "What does the quality of the best single model cost with routing?"),
     "onboarding": Experiment("Onboarding a model", "How many answers of a new model are enough, and what do more add?"),
     "overhead": Experiment("The time of a decision", "What does a decision cost as zoo and query grow?"),
+    "paper": Experiment("Table 1: dataset by dataset", "What is routing worth on each dataset, in the paper's zoos?"),
     "robustness": Experiment("Robustness", "How many decisions flip when a question is put a little differently?"),
 }
 
@@ -138,6 +140,7 @@ class Bench:
         folder: Keeps vectors and scores; nothing is kept if not given.
         split: What is held out.
         chosen: Baselines in place of all.
+        also: More methods: table 2's learners on vectors of another encoder.
         quick: Measure fewer times, ask fewer questions, take fewer steps.
         tell: Told what is being done.
     """
@@ -153,6 +156,7 @@ class Bench:
     folder: Path | None = None
     split: Split = field(default_factory=Split)
     chosen: Sequence[Baseline] | None = None
+    also: Sequence[Method] = ()
     quick: bool = False
     tell: Callable[[str], None] = lambda _what: None
 
@@ -182,6 +186,7 @@ class Bench:
         lacking = set() if self.catalogue is not None else set(OF_THE_CATALOGUE)
         named = {table.name for table in (*self._tables, *self.more)}
         lacking |= {name for name, wanted in OF_TABLES.items() if not named & {*wanted}}
+        lacking |= set() if self.logs else {"paper"}
         if prices_of(self._everyone.setting.capabilities) is None:
             lacking.add("cost")
         return [name for name in EXPERIMENTS if name not in lacking]
@@ -201,6 +206,7 @@ class Bench:
             "cost": self._cost,
             "onboarding": self._onboarding,
             "overhead": lambda: overhead(self.scorer, catalogue_capabilities(), repeats=3 if self.quick else 30),
+            "paper": self._paper,
             "robustness": self._robustness,
         }
 
@@ -238,21 +244,22 @@ class Bench:
 
     def _named(self, names: Collection[str]) -> list[OutcomeMatrix]:
         """Tables of these names, thinned; all logs where there is none."""
-        found = [_at_most(table, self.split, MOST) for table in (*self._tables, *self.more) if table.name in names]
+        found = [at_most(table, self.split, MOST) for table in (*self._tables, *self.more) if table.name in names]
         return found or list(self.logs)
 
     def _halved(self, names: Collection[str]) -> list[Halved]:
         place = {name: at for at, name in enumerate(names)}
         tables = sorted(self._named(names), key=lambda table: place.get(table.name, 0))
-        return [Halved(table, self._encoded(table), self.split) for table in tables]
+        return [Halved(table, self.encoded(table), self.split) for table in tables]
 
     # -- what is slow: vectors and scores -----------------------------------------------------------------------------
 
     @cached_property
     def _vectors(self) -> dict[str, NDArray[np.float32]]:
-        return {table.name: self._encoded(table) for table in self._tables}
+        return {table.name: self.encoded(table) for table in self._tables}
 
-    def _encoded(self, table: OutcomeMatrix) -> NDArray[np.float32]:
+    def encoded(self, table: OutcomeMatrix) -> NDArray[np.float32]:
+        """Return the vectors of a table's items, from the folder where they are there."""
         path = None
         if self.folder is not None:
             texts = hashlib.sha256("\n".join(table.instructions).encode("utf-8", "replace")).hexdigest()[:16]
@@ -276,7 +283,7 @@ class Bench:
         def encode(texts: Sequence[str]) -> NDArray[np.float32]:
             return np.stack([self._vectors[rows[text][0]][rows[text][1]] for text in texts])
 
-        return methods(self.scorer, encode, chosen=self.chosen)
+        return (*self.also, *methods(self.scorer, encode, chosen=self.chosen))
 
     @cached_property
     def _scores(self) -> Callable[[Setting], dict[str, Scores]]:
@@ -392,6 +399,12 @@ class Bench:
             asked, logged = [asked[0], asked[-1]], [logged[0], logged[-1]]
         return onboarding(setting_of, score, zoos, self._quickly_fitted, asked, logged)
 
+    def _paper(self) -> Parts:
+        of_logs = [one for one in self._of_logs if not one.setting.name.endswith("-held-out-datasets")]
+        if not of_logs:
+            raise InvalidInput("'paper' needs a log of several datasets: `--store URL`, or a second table in --data")
+        return seven_datasets([one.setting for one in of_logs], {one.setting.name: one.scores() for one in of_logs}), ()
+
     def _robustness(self) -> Parts:
         setting, questions = self._compared[0].setting, 40 if self.quick else 300
         scorers = {NETWORK: self.scorer, EVIDENCE: with_evidence(setting, self.scorer)}
@@ -416,7 +429,7 @@ def thin(table: OutcomeMatrix, split: Split, share: float = QUICK) -> OutcomeMat
     return table.rows(kept)
 
 
-def _at_most(table: OutcomeMatrix, split: Split, number: int) -> OutcomeMatrix:
+def at_most(table: OutcomeMatrix, split: Split, number: int) -> OutcomeMatrix:
     """About so many items of a table, by a seeded hash of their ids."""
     if len(table.item_ids) <= number:
         return table

@@ -20,6 +20,7 @@ __all__ = [
     "cost_curve",
     "hull_mixture",
     "nauc",
+    "queries_to_break_even",
     "two_model_curve",
 ]
 
@@ -155,3 +156,17 @@ def arena_score(accuracy: float, usd_per_1000: float) -> float:
     if accuracy == 0.0 or cheapness == 0.0:
         return 0.0
     return (1.0 + ARENA_BETA) * accuracy * cheapness / (ARENA_BETA * accuracy + cheapness)
+
+
+def queries_to_break_even(once: float, cost: float, other: float) -> float:
+    """Return the queries after which a way that costs `once` and then `cost` a query is cheaper than `other` a query.
+
+    Args:
+        once: Cost before the first query, such as that of an aptitude test.
+        cost: Cost of a query after it.
+        other: Cost of a query of the way that needs no preparation.
+
+    Returns:
+        Infinity where it never is.
+    """
+    return once / (other - cost) if other > cost else np.inf

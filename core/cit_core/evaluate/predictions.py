@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -34,6 +34,7 @@ __all__ = [
     "NETWORK",
     "TASKS_SHUFFLED",
     "Method",
+    "encoded_methods",
     "keep",
     "methods",
     "predict",
@@ -101,6 +102,32 @@ def methods(scorer: Network, encode: Encode, *, chosen: Sequence[Baseline] | Non
         Method(NETWORK, "profile", network(lambda capability: capability), scorer.name),
         Method(EVIDENCE, "responses", evidence, scorer.name),
     )
+
+
+def encoded_methods(name: str, encode: Encode, chosen: Sequence[Baseline]) -> tuple[Method, ...]:
+    """Return baselines on vectors of another encoder: `roberta-base + MLP` and the like (table 2 of the paper).
+
+    Args:
+        name: The encoder, as tables show it.
+        encode: Texts to unit vectors.
+        chosen: The baselines.
+    """
+    told: dict[str, NDArray[np.float32]] = {}
+
+    def vectors(texts: Sequence[str]) -> NDArray[np.float32]:
+        missing = tuple(dict.fromkeys(text for text in texts if text not in told))
+        told.update(zip(missing, encode(missing) if missing else (), strict=True))
+        return np.stack([told[text] for text in texts])
+
+    def learned(baseline: Baseline) -> Callable[[Setting], Scores]:
+        def score(setting: Setting) -> Scores:
+            known = replace(setting.known, vectors_ID=vectors(setting.known_instructions))
+            fitted = baseline.fit(known, vectors)
+            return np.asarray(fitted.score(setting.instructions, setting.capabilities), np.float64)
+
+        return score
+
+    return tuple(Method(f"{name} + {one.name}", one.uses, learned(one), f"{name} {vars(one)!r}") for one in chosen)
 
 
 def predict(

@@ -58,9 +58,13 @@ ORDER = (
     "cost",
     "onboarding",
     "overhead",
+    "paper",
     "robustness",
     "decision",
     "packing",
+    "ablations",
+    "rerankers",
+    "relatives",
 )
 """Order of experiments on a page; others come after them, by name."""
 PACKAGES = ("cit-router", "numpy", "onnxruntime", "tokenizers", "scikit-learn", "torch")

@@ -31,8 +31,10 @@ class PaperConfig(BaseModel):
     """phi, which reads everything: a causal language model, or an encoder of the BERT family; a hub id or a folder."""
     capability: Literal["pooled", "set", "text"] = "pooled"
     """One vector of the whole text (eq. 2), soft tokens of the set of tasks, or the text itself without an encoder."""
-    head: Literal["yes", "regression"] = "yes"
-    """Pr('Yes') over the next token (eq. 4), or a linear layer on its state."""
+    head: Literal["yes", "regression", "yes_logit"] = "yes"
+    """Pr('Yes') over the next token (eq. 4), a linear layer on its state, or the logit of 'Yes' (the authors' code)."""
+    labels: bool = False
+    """Say `Model description:` and `Test Sample:` before capability and instruction, as the authors' code does."""
     order: Literal["instruction_first", "capability_first", "capability_last"] = "capability_first"
     """`[x, c, p]`, the paper's `[c, x, p]`, or `[x, p, c]`. The first part is read once and shared by all that
     follows; where that is the inquiry too, a candidate costs its own tokens and no more."""

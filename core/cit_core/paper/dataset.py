@@ -29,9 +29,11 @@ class TrainingData:
     tasks: tuple[Task, ...]
     candidates: Mapping[str, Candidate] = field(default_factory=dict)
     """Candidates by id; a model that is missing here is described by its id alone."""
+    profiles: Mapping[str, Capability] = field(default_factory=dict)
+    """Capabilities by model where the data brings them (`capit_1.0`): no test is sampled from the outcomes then."""
 
     def suite(self, split: Split, tasks: int, shots: int) -> Suite:
-        """Sample the aptitude test from the training items which distinguish training models best.
+        """Sample the aptitude test from the training items which distinguish training models best; none for profiles.
 
         Args:
             split: Items and models to hold out.
@@ -41,6 +43,8 @@ class TrainingData:
         Raises:
             InvalidInput: If no model is left to train on, or no task has enough distinguishing questions.
         """
+        if self.profiles:
+            return Suite(name="published", tasks=(), items={})
         models = split.models(self.table.candidates)["train"]
         if not models:
             raise InvalidInput(
@@ -64,6 +68,8 @@ class TrainingData:
 
     def capabilities(self, suite: Suite, models: Sequence[str]) -> tuple[Capability, ...]:
         """Return the capabilities of models on a suite, in the order of `models`."""
+        if self.profiles:
+            return tuple(self.profiles[model] for model in models)
         place = {id_: row for row, id_ in enumerate(self.table.item_ids)}
         of_item = [(task.id, place[item]) for task in suite.tasks for item in suite.items[task.id]]
         return tuple(

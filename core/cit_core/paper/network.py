@@ -3,7 +3,7 @@
 - a capability becomes soft tokens: W psi(c_m), one pooled vector through a single layer (eq. 2); or the tokens of a set
   of measured tasks; or, without psi, the words of its text
 - phi reads `[c, x, p]` (eq. 3), `[x, c, p]` or `[x, p, c]`: the first part is read once and shared (`rows.pack`)
-- the score is Pr('Yes') over {'Yes', 'No'} as the next token (eq. 4), or a linear layer on the last state
+- the score is Pr('Yes') over {'Yes', 'No'} as the next token (eq. 4), the logit of 'Yes', or a linear layer
 
 Axes: G grids of N instructions x K capabilities, L instruction tokens, C capability tokens, S task lines, T soft
 tokens, D width of phi; packed: P rows, B blocks, U tokens of a block.
@@ -169,7 +169,7 @@ class PaperNetwork(nn.Module):
         answers = [self.words.no, self.words.yes]
         bias = getattr(head, "bias", None)
         logits_PB2 = nn.functional.linear(last_PBD, head.weight[answers], None if bias is None else bias[answers])
-        return logits_PB2[..., 1] - logits_PB2[..., 0]
+        return logits_PB2[..., 1] - (0.0 if self.settings.head == "yes_logit" else logits_PB2[..., 0])
 
     def _psi(self, ids_NC: Tensor, mask_NC: Tensor) -> Tensor:
         """Return mean-pooled unit vectors NE."""

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.outcomes import Split
-from cit_core.paper.config import PAPER, PaperConfig
+from cit_core.paper.config import PAPER, LoRA, PaperConfig
 
-__all__ = ["Objective", "Recipe", "Stage", "read_recipe", "write_recipe"]
+__all__ = ["AUTHORS", "Objective", "Recipe", "Stage", "read_recipe", "write_recipe"]
 
 Objective = Literal["group", "calibrated", "listwise", "distillation"]
 
@@ -80,6 +80,28 @@ class Recipe(BaseModel):
     """Maximum number of validation items."""
     report_to: tuple[Literal["tensorboard", "wandb"], ...] = ()
     seed: int = 0
+
+
+AUTHORS = Recipe(
+    network=PaperConfig(
+        lm="microsoft/Phi-3.5-mini-instruct",
+        capability="text",
+        head="yes_logit",
+        labels=True,
+        shuffles=1,
+        max_length=256,
+        dtype="bfloat16",
+        lora=LoRA(dropout=0.1),
+    ),
+    stages=(Stage(learning_rate=1e-5),),
+    hard_negatives=0.0,
+    strength=0.0,
+    telling=0.0,
+    batch=4,
+    bf16=True,
+)
+"""Model-SAT as its authors published it: the capability's text straight into a causal language model, one stage, groups
+of 4, the logit of 'Yes', LoRA. Their script gives each of two GPUs one group, and two steps to a batch."""
 
 
 def read_recipe(path: Path) -> Recipe:

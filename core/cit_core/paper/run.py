@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +24,10 @@ from numpy.typing import NDArray
 
 from cit_core.calibration import Calibration, fit_calibration
 from cit_core.errors import InvalidInput
+from cit_core.outcomes import OutcomeMatrix
 from cit_core.paper.dataset import TrainingData
 from cit_core.paper.grids import Collator, Grids, Pool
-from cit_core.paper.recipe import Recipe, read_recipe, write_recipe
+from cit_core.paper.recipe import Recipe, Stage, read_recipe, write_recipe
 from cit_core.paper.teacher import smoothed
 from cit_core.paper.trainer import Progress, run_stage, stage_trainer
 from cit_core.paper.validation import Validation, validation_of
@@ -33,7 +35,7 @@ from cit_core.paper.weights import Parts, new_paper, save_paper
 from cit_core.records import Capability, Suite
 from cit_core.runtime import load_scorer
 
-__all__ = ["train"]
+__all__ = ["train", "training_groups"]
 
 logger = logging.getLogger(__name__)
 
@@ -97,20 +99,55 @@ def train(
     return validation.metrics(odds_NK)
 
 
+def training_groups(
+    data: TrainingData, recipe: Recipe, number: int, encode: Encode | None = None
+) -> tuple[TrainingData, tuple[Capability, ...], list[dict[str, Any]]]:
+    """Draw the paper's groups without training: what `write_capit` writes.
+
+    Args:
+        data: Outcomes; of these, training items outside the aptitude test and training models are used.
+        recipe: Settings of the draws.
+        number: Number of groups.
+        encode: Unit vectors of texts, for hard negatives; by the shipped `mini` if not given.
+
+    Returns:
+        The outcomes that may be learnt from, the capability of each of their models, and the groups.
+
+    Raises:
+        InvalidInput: If there is too little to learn from.
+    """
+    recipe = recipe.model_copy(update={"objective": "group", "stages": (Stage(steps=number),), "batch": 1})
+    suite, models = data.suite(recipe.split, recipe.tasks, recipe.questions), recipe.split.models(data.table.candidates)
+    capabilities = data.capabilities(suite, models["train"])
+    grids = Grids(_pool(data, recipe, suite, capabilities, encode), recipe, 0)
+    learnt = _learnt(data, recipe, suite)
+    groups = []
+    for grid in map(grids.__getitem__, range(number)):
+        texts = [learnt.instructions[row] for row in grid.rows_N]
+        asked = {"pos": texts[:1], "neg": texts[1:]}
+        groups.append({"model_repr": capabilities[int(grid.columns_K[0])].text, "data_repr": asked})
+    return replace(data, table=learnt), capabilities, groups
+
+
+def _learnt(data: TrainingData, recipe: Recipe, suite: Suite) -> OutcomeMatrix:
+    """Return training items outside the aptitude test, with training models."""
+    table = data.table.split(recipe.split)["train"].of_models(recipe.split.models(data.table.candidates)["train"])
+    asked = set(suite.item_ids)
+    return table.rows([row for row, id_ in enumerate(table.item_ids) if id_ not in asked])
+
+
 def _pool(
     data: TrainingData, recipe: Recipe, suite: Suite, capabilities: Sequence[Capability], encode: Encode | None
 ) -> Pool:
-    """Return the pool of training items outside the aptitude test, and training models."""
-    pool = data.table.split(recipe.split)["train"].of_models(recipe.split.models(data.table.candidates)["train"])
-    asked, tasks = set(suite.item_ids), {task.id for task in suite.tasks}
-    pool = pool.rows([row for row, id_ in enumerate(pool.item_ids) if id_ not in asked])
+    """Return the pool to draw from."""
+    pool, tasks = _learnt(data, recipe, suite), {task.id for task in suite.tasks}
     vectors_ID = teacher_IM = None
     if recipe.objective == "distillation" or (recipe.objective == "group" and recipe.hard_negatives > 0.0):
         vectors_ID = (encode or load_scorer("mini").encode)(pool.instructions)
     if recipe.objective == "distillation" and vectors_ID is not None:
         told = replace(pool, correct_IK=pool.labels_IK, circle_IK=None, vectors_ID=vectors_ID)
         teacher_IM = smoothed(told, seed=recipe.seed)
-    in_domain_I = np.array([task in tasks for task in pool.tasks], bool)
+    in_domain_I = np.array([not tasks or task in tasks for task in pool.tasks], bool)
     return Pool(list(pool.instructions), pool.labels_IK, in_domain_I, capabilities, vectors_ID, teacher_IM)
 
 

@@ -53,7 +53,8 @@ class PaperReader:
     def instructions(self, grids: Sequence[Sequence[str]]) -> dict[str, Tensor]:
         """Return `instruction_ids` and `instruction_mask`, GNL; every grid has the same number of texts."""
         texts = [text for grid in grids for text in grid]
-        ids, mask = self._padded(self._instruction, [f"\n{text}" for text in texts], self.config.max_length)
+        lead = "\nTest Sample: " if self.config.labels else "\n"
+        ids, mask = self._padded(self._instruction, [lead + text for text in texts], self.config.max_length)
         return {
             "instruction_ids": torch.unflatten(ids, 0, (len(grids), -1)),
             "instruction_mask": torch.unflatten(mask, 0, (len(grids), -1)),
@@ -71,7 +72,7 @@ class PaperReader:
         texts = [
             shuffled_text(capability, order) for grid, order in zip(grids, shuffle, strict=True) for capability in grid
         ]
-        lead = "" if self._whole else "\n"
+        lead = ("" if self._whole else "\n") + ("Model description: " if self.config.labels else "")
         ids, mask = self._padded(self._capability, [lead + text for text in texts], self.config.capability_length)
         return {
             "capability_ids": torch.unflatten(ids, 0, (len(grids), -1)),

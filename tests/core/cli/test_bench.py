@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from bench_tables import MODELS, StubNetwork, core_table, few_baselines, log_table
 from outcome_tables import write_table
@@ -388,3 +389,42 @@ def test_a_quick_run_of_everything(cit: Cit, tmp_path: Path, monkeypatch: pytest
     for part in ("random forest", "matrix factorisation", "mini + evidence", "oracle", "reliability-math-l5"):
         assert part in done.stdout + Path("docs/benchmarks.md").read_text(encoding="utf-8")
     assert Path("page.html").stat().st_size > 10_000
+
+
+def test_table_one_from_logs_of_the_harness(cit: Cit, tmp_path: Path) -> None:
+    """Seven tasks, five sizes of models, as `lm_eval --log_samples` lays them out; and table 2's learners."""
+    from tiny_paper import save_parts
+
+    draw = np.random.default_rng(0)
+    tasks = ("mmlu_law", "winogrande", "arc_challenge", "truthfulqa_mc2", "boolq", "mrpc", "mnli")
+    for model, skill in (("tiny-1b", 0.3), ("small-7b", 0.5), ("other-8b", 0.6), ("mid-14b", 0.6), ("big-70b", 0.8)):
+        (tmp_path / "logs" / f"org__{model}").mkdir(parents=True)
+        for task in tasks:
+            lines = [
+                {
+                    "doc_id": number, "doc": {"question": f"Why is {task} number {number} so?"}, "target": "0",
+                    "arguments": [[f"Why is {task} number {number} so?", " yes"]], "filtered_resps": [[-1.0, True]],
+                    "doc_hash": f"{task}{number}", "acc": float(draw.random() < skill),
+                }
+                for number in range(100)
+            ]  # fmt: skip
+            name = f"samples_{task}_2024-06-16T18-51-46.123456.jsonl"
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            (tmp_path / "logs" / f"org__{model}" / name).write_text(text, encoding="utf-8")
+    files = sorted(str(path) for path in (tmp_path / "logs").rglob("*.jsonl"))
+    imported = cit("import", "lm-eval", *files, "--store", "sqlite:///mine.db")
+    assert imported.exit_code == 0, imported.stderr
+    encoder = save_parts(tmp_path / "models")[1]
+    done = cit("bench", "--store", "sqlite:///mine.db", "--paper", "--encoder", encoder, "--quick", "--json")
+    assert done.exit_code == 0, done.stderr
+    (result,) = json.loads(done.stdout)
+    assert result["experiment"] == "paper"
+    everyone = result["tables"][-1]
+    heads = [column["name"] for column in everyone["columns"]]
+    assert heads[1:8] == ["MMLU", "WinoGrande", "ARC-C", "TruthfulQA", "BoolQ", "MRPC", "MNLI"]
+    rows = {row[0]: row for row in everyone["rows"]}
+    assert {"psi + k nearest neighbours", "psi + MLP", "psi + random forest", "text only", "mini + evidence"} <= set(
+        rows
+    )
+    assert len(result["tables"]) > 2, "zoos by size"
+    assert rows["oracle"][8] != rows["random"][8]

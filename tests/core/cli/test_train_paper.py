@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -180,3 +181,26 @@ def test_what_cannot_be_done_is_said(cit: Cit, arguments: list[str], message: st
     assert done.exit_code == 2
     assert message in " ".join(done.stderr.split())
     assert not Path("run").exists()
+
+
+def test_groups_are_written_as_capit_and_the_authors_recipe_learns_from_them(
+    cit: Cit, data: Path, models: tuple[str, str], tmp_path: Path
+) -> None:
+    recipe = tmp_path / "keep.yaml"
+    recipe.write_text("{hard_negatives: 0, tasks: 4, questions: 6, split: {test_models: 0, validation_models: 0}}")
+    told = ["--data", str(data), "--config", str(recipe), "--write-capit", "5", "--json"]
+    done = cit("train", *told, "--out", str(tmp_path / "capit"))
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "capit": str(tmp_path / "capit"), "groups": 5, "models": 14, "questions": json.loads(done.stdout)["questions"],
+    }  # fmt: skip
+    again = cit("train", *told, "--out", str(tmp_path / "capit"))
+    assert again.exit_code == 2
+    assert "is not empty" in again.stderr
+    shutil.copytree(models[0], tmp_path / "lm")
+    shape = json.loads((tmp_path / "lm" / "config.json").read_text())
+    (tmp_path / "lm" / "config.json").write_text(json.dumps({**shape, "max_position_embeddings": 1024}))
+    run = ["--data", str(tmp_path / "capit"), "--out", str(tmp_path / "run"), "--lm", str(tmp_path / "lm")]
+    done = cit("train", "--preset", "authors", *run, "--steps", "1", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert read_recipe(tmp_path / "run" / "recipe.yaml").network.head == "yes_logit"

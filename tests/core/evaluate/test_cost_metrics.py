@@ -16,6 +16,7 @@ from cit_core.evaluate.cost_metrics import (
     cost_at_quality,
     cost_curve,
     nauc,
+    queries_to_break_even,
     two_model_curve,
 )
 
@@ -93,3 +94,8 @@ def test_the_arena_score() -> None:
     assert arena_score(0.8, 0.0044) == pytest.approx(1.1 * 0.8 / (0.1 * 0.8 + 1.0))
     assert arena_score(0.8, 0.0) == arena_score(0.8, 0.0044), "nothing is cheaper than the cheapest"
     assert arena_score(0.8, 1.0) > arena_score(0.8, 10.0) > arena_score(0.7, 10.0)
+
+
+def test_a_test_that_is_paid_once_pays_off_after_as_many_queries_as_it_saves_their_cost() -> None:
+    assert queries_to_break_even(once=9_000.0, cost=1.0, other=10.0) == 1_000.0
+    assert queries_to_break_even(once=1.0, cost=2.0, other=2.0) == np.inf

@@ -286,15 +286,19 @@ def test_learning_rates_are_those_of_the_recipe(tmp_path: Path) -> None:
             assert moved < 1e-9 if part == "lm" else moved > 1e-3, name
 
 
-def test_some_steps_learn_what_a_text_alone_says(tmp_path: Path) -> None:
+def proofs_are_hard() -> TrainingData:
     """What asks for a proof is hard for everybody: a group's handled instruction is the one without it."""
     on = data()
     hard_I = np.array(["proof" in text for text in on.table.instructions])
     chance_IM = np.where(hard_I, 0.05, 0.95)[:, None].repeat(len(on.table.candidates), axis=1)
     clear = (np.random.default_rng(0).random(chance_IM.shape) < chance_IM).astype(float)
+    return replace(on, table=replace(on.table, correct_IK=clear))
+
+
+def test_some_steps_learn_what_a_text_alone_says(tmp_path: Path) -> None:
     stages = (Stage(steps=40, learning_rate=2e-3, lm_learning_rate=2e-3),)
     of = recipe(stages=stages, batch=16, evaluate_every=10, questions=2, hard_negatives=0.0, telling=0.0)
-    run(tmp_path, of, on=replace(on, table=replace(on.table, correct_IK=clear)))
+    run(tmp_path, of, on=proofs_are_hard())
     losses = [loss for *_, loss in metrics(tmp_path, "loss")]
     assert losses[-1] < 0.8 * losses[0]
 
@@ -337,3 +341,27 @@ def test_progress_is_told(tmp_path: Path) -> None:
     assert told[0] == ("of 4 steps of stage 1", 1)
     assert told[-1] == ("of 6 steps of stage 2", 6)
     assert "RANK" not in os.environ, "or this was no process of its own"
+
+
+def test_the_authors_recipe_learns_by_lora_alone_and_its_loss_falls(tmp_path: Path) -> None:
+    """On a tiny Phi-3 with their shape: capability as text before the sample, groups of 4, the logit of 'Yes'."""
+    from cit_core.paper.recipe import AUTHORS
+
+    network = AUTHORS.network.model_copy(update={"max_length": 16, "capability_length": 96, "dtype": "float32"})
+    small = {"tasks": 4, "questions": 2, "evaluate_every": 40, "validation_items": 8, "bf16": False, "batch": 8}
+    stages = (Stage(steps=40, lm_learning_rate=2e-2),)
+    of = AUTHORS.model_copy(update={"network": network, "stages": stages, **small})
+    assert (AUTHORS.shots, AUTHORS.objective, AUTHORS.network.order) == (4, "group", "capability_first")
+    on = proofs_are_hard()
+    run(tmp_path, of, on=on, lm="phi3")
+    saved = load_file(tmp_path / "model.safetensors")
+    assert saved
+    assert all("lora_" in name for name in saved)
+    assert all(weight.abs().sum() > 0.0 for name, weight in saved.items() if "lora_B" in name), "all got gradients"
+    losses = [loss for *_, loss in metrics(tmp_path, "loss")]
+    assert losses[-1] < 0.9 * losses[0]
+    scorer = PaperScorer.from_run(tmp_path, parts("phi3"))
+    capabilities = on.capabilities(on.suite(of.split, 4, 2), on.table.candidates[:3])
+    probability_NK = scorer.score(["algebra law", "proof proof"], capabilities)
+    assert probability_NK.shape == (2, 3)
+    assert probability_NK[0].mean() > probability_NK[1].mean()

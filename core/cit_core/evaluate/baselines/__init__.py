@@ -13,24 +13,38 @@ from cit_core.evaluate.baselines.latent import IRT, MatrixFactorisation, TextOnl
 from cit_core.evaluate.baselines.local import Clusters, KNearest, Ridge
 from cit_core.evaluate.baselines.profiles import MLP, Forest
 from cit_core.evaluate.baselines.protocol import Baseline, Fitted
+from cit_core.evaluate.baselines.relatives import (
+    AvengersPro,
+    EquiRouter,
+    GraphRouterLite,
+    R2Router,
+    RouterDC,
+    relatives,
+)
 
 __all__ = [
     "IRT",
     "MLP",
     "Aptitude",
+    "AvengersPro",
     "Baseline",
     "BaselineData",
     "BestByAptitude",
     "Clusters",
+    "EquiRouter",
     "Fitted",
     "Forest",
+    "GraphRouterLite",
     "KNearest",
     "MatrixFactorisation",
+    "R2Router",
     "Random",
     "Ridge",
+    "RouterDC",
     "TextOnly",
     "baselines",
     "quick_baselines",
+    "relatives",
 ]
 
 
