@@ -19,6 +19,7 @@ from cit_core.errors import InvalidInput, StoreError
 if TYPE_CHECKING:
     from cit_core.aptitude.evidence_sources import Log
     from cit_core.evaluate import Bench, Result
+    from cit_core.evaluate.experiments.pictures import Pictured
     from cit_core.outcomes import OutcomeMatrix, Split
     from cit_core.records import Capability
     from cit_core.router.loading import Network
@@ -36,7 +37,7 @@ def bench(
             "--data",
             metavar="FOLDER",
             help="Folder of items-NAME.parquet and outcomes-NAME.parquet: mmlu-pro, and any others as logs; "
-            "halves and few also read its subfolder more/.",
+            "halves, few and pictures also read its subfolder more/.",
         ),
     ] = None,
     store: Annotated[
@@ -127,6 +128,7 @@ def _open(
         catalogue=catalogue,
         logs=logs,
         more=more,
+        pictured=None if data is None else _pictured(data / "more"),
         scorer=scorer,
         command=shlex.join(["cit", *sys.argv[1:]]),
         stored=stored,
@@ -166,6 +168,13 @@ def _more(folder: Path) -> list[OutcomeMatrix]:
     from cit_core.outcomes import read_outcomes
 
     return [read_outcomes(folder, name) for name in HALVED if (folder / f"outcomes-{name}.parquet").is_file()]
+
+
+def _pictured(folder: Path) -> Pictured | None:
+    """Return the questions about pictures there, if there are any."""
+    from cit_core.evaluate.experiments.pictures import PICTURED, read_pictured
+
+    return read_pictured(folder) if (folder / f"outcomes-{PICTURED}.parquet").is_file() else None
 
 
 def _stored(url: str, scorer: Network) -> tuple[OutcomeMatrix, dict[str, Capability], Log]:

@@ -57,6 +57,7 @@ ORDER = (
     "cost",
     "onboarding",
     "overhead",
+    "pictures",
     "robustness",
     "decision",
     "packing",
