@@ -18,7 +18,7 @@ from cit_core.fork import abandon, renew_after_fork
 from cit_core.messages import shown
 from cit_core.pictures import HEADER, LONGEST_WORDS, MOST_PICTURES, Picture, picture_size
 
-__all__ = ["Pictures", "as_pictures_reader"]
+__all__ = ["Pictures", "as_pictures_reader", "opened_picture"]
 
 REMEMBERED = 256
 """Pictures that are not read again: a conversation sends its pictures at every turn."""
@@ -147,24 +147,38 @@ class Pictures:
         return vector
 
     def _text_in(self, content: bytes) -> str:
-        """Return the text in a picture; none where it cannot be decoded or is not of the size that its file says."""
-        from PIL import Image
-
-        size = picture_size(content[:HEADER])
-        try:
-            with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
-                if opened.size != size:
-                    return ""
-                opened.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
-                seen = opened.convert("RGB")
-            seen.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        """Return the text in a picture; none where it cannot be decoded."""
+        seen = opened_picture(content, self._limits["most_pixels"])
+        if seen is None:
             return ""
+        seen.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
         with self._reading:  # one session, and one picture's memory at a time
             if self._engine is None:
                 self._engine = _rapidocr()(intra_op_num_threads=1)
             lines, _ = self._engine(np.asarray(seen)[:, :, ::-1])
         return " ".join(str(line[1]) for line in lines or () if float(line[2]) >= SURE)[:LONGEST_WORDS]
+
+
+def opened_picture(content: bytes, most_pixels: int) -> Any | None:
+    """Decode a picture with Pillow.
+
+    Args:
+        content: The file.
+        most_pixels: Largest picture that is decoded.
+
+    Returns:
+        An RGB picture; None if it is too large, damaged, of another format, or not of the size that its file says.
+    """
+    from PIL import Image
+
+    size = picture_size(content[:HEADER])
+    if size is None or size[0] * size[1] > most_pixels:
+        return None
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+            return opened.convert("RGB") if opened.size == size else None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
 
 
 def as_pictures_reader(given: object) -> Pictures:
