@@ -37,6 +37,7 @@ ALIKE = {
     "aptitude": "the verb `cit aptitude`, and what each adapter adds to measuring",
     "protocol": "one of baselines, one of clients",
     "zoos": "the experiment on zoos, and the zoos of the benchmark",
+    "pictures": "of messages, and the experiment on questions about them",
     "question": "a question of the shipped suite, and the question in a long prompt",
     "query": "the router's query; LangChain's is a public name of before",
     "validation": "of arguments, and of a training run",
