@@ -19,6 +19,7 @@ from langchain_core.runnables.base import RunnableBindingBase
 
 from cit_core.errors import CITError, InvalidInput, UnknownCandidate
 from cit_core.messages import shown
+from cit_core.pictures import Picture, pictures_in
 from cit_core.policy import Constraints, QueryFacts
 from cit_core.records import Decision
 from cit_core.router import Attempts, Cascade, Fallback, Query, Router, Sticky, estimate_tokens
@@ -64,7 +65,8 @@ def read_query(
         tokens += count_tokens([inner for inner in given.values() if inner is not value])
     facts = QueryFacts(tokens=tokens, modalities=media | {"text"}, tools=tools, structured_output=schema)
     turn = _choose(texts, media or _attached(messages))
-    return Query(_whole(turn, [text for _, text in texts]) if whole else turn, facts)
+    text = _whole(turn, [text for _, text in texts]) if whole else turn
+    return Query(text, facts, pictures=_pictures(messages) if "image" in media else ())
 
 
 def handed(route: Runnable[Any, Any], value: Any, query_key: str | None = None) -> Any:
@@ -147,6 +149,11 @@ def _choose(texts: Sequence[tuple[str, str]], media: frozenset[str]) -> str:
         if text:
             return text
     raise InvalidInput("the input holds no text to route on; pass the text that the LLM will be asked")
+
+
+def _pictures(messages: Sequence[BaseMessage]) -> tuple[Picture, ...]:
+    """Return the pictures of the last message that has any."""
+    return next(filter(None, (pictures_in(parts_of(message)) for message in reversed(messages))), ())
 
 
 def _attached(messages: Sequence[BaseMessage]) -> frozenset[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, DocumentBlock, ThinkingBlock, ToolCallBlock
 from pydantic import BaseModel
 
+from cit_core.pictures import Picture, pictures_in
 from cit_core.tokens import estimate_media_tokens
 
 __all__ = ["Content", "read_content"]
@@ -44,6 +45,7 @@ class Content:
         file_tokens: Estimated length of media, and of text files that are given by their path [tokens].
         media: Modalities beside text.
         files: True if a file is attached.
+        pictures: Its pictures.
     """
 
     said: str = ""
@@ -51,6 +53,7 @@ class Content:
     file_tokens: int = 0
     media: set[str] = field(default_factory=set)
     files: bool = False
+    pictures: tuple[Picture, ...] = ()
 
     def add_media(self, kind: str, data: object = None, size: int | None = None) -> None:
         """Note a picture, a PDF or a recording, and its estimated length."""
@@ -78,6 +81,8 @@ def read_content(message: ChatMessage) -> Content:
     _read_value(message.additional_kwargs, content, filling)
     content.said = "\n".join(said).strip()
     filling += said
+    if "image" in content.media:
+        content.pictures = pictures_in([*message.blocks, message.additional_kwargs])
     return content
 
 

@@ -227,6 +227,7 @@ class Dispatch:
         return Query(
             question.text,
             question.facts,
+            pictures=question.pictures,
             excluded=too_short({id_: windows[id_] for id_ in ids}, question.facts.tokens),
             constraints=self.router.constraints.among(ids),
             default=self.default,

@@ -14,6 +14,7 @@ from llama_index.core.tools.types import BaseTool
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
+from cit_core.pictures import Picture
 from cit_core.policy import QueryFacts
 from cit_core.router import estimate_tokens
 from llamaindex_cit._content import read_content
@@ -48,11 +49,13 @@ class Question:
         text: Text to route on.
         facts: Facts about all that the candidate is given.
         opening: First text of the user; None outside a conversation.
+        pictures: Pictures of the last message that has any.
     """
 
     text: str
     facts: QueryFacts
     opening: str | None = None
+    pictures: tuple[Picture, ...] = ()
 
 
 def made_of_template(made: Sequence[ChatMessage] | str, prompt: BasePromptTemplate, arguments: dict[str, Any]) -> None:
@@ -107,10 +110,11 @@ def of_messages(messages: Sequence[ChatMessage], *, tools: bool = False, tool_to
     facts = QueryFacts(tokens=tokens, modalities=frozenset(media | {"text"}), tools=tools)
     files = {"file"} if any(content.files for content in contents) else set()
     last_turn = _last_turn(messages, texts, media or files) or (TOOLS_ALONE if tools else "")
+    pictures = next((content.pictures for content in reversed(contents) if content.pictures), ())
     if is_made_of_template(messages):
-        return Question(_last_template.get()[2] or last_turn, facts)
+        return Question(_last_template.get()[2] or last_turn, facts, pictures=pictures)
     opening = next((text for message, text in zip(messages, texts, strict=True) if _asks(message, text)), None)
-    return Question(last_turn, facts, opening)
+    return Question(last_turn, facts, opening, pictures)
 
 
 def with_tools(

@@ -165,3 +165,12 @@ def test_tools_and_schemas_fill_the_prompt_too(router: Router, models: dict[str,
     assert bound.query("hi", {}, {}).known_facts.tokens == passed
     schema = {"response_format": {"type": "json_schema", "json_schema": {"name": "mail", "schema": tool}}}
     assert asking.query("hi", schema, {}).known_facts.tokens > passed
+
+
+def test_the_pictures_of_the_last_message_that_has_any_go_along() -> None:
+    first = HumanMessage([{**PICTURE, "alt": "a map"}, {"type": "text", "text": "where?"}])
+    later = HumanMessage([{"type": "image", "url": "https://x/y", "metadata": {"caption": "a bar chart"}}])
+    query = read_query([first, AIMessage("There."), later, HumanMessage("and here?")])
+    assert [one.kind for one in query.pictures] == ["bar chart"]
+    assert [one.kind for one in read_query([first, HumanMessage("and?")]).pictures] == ["map"]
+    assert read_query("a text").pictures == ()

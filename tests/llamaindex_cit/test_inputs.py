@@ -107,3 +107,16 @@ def test_tool_definitions_fill_the_prompt_too() -> None:
     facts = with_tools(tools, "q", None).facts
     assert 3000 < facts.tokens < 4000
     assert with_tools([], "q", [says(USER, "x" * 400)]).facts.tokens == 100
+
+
+def test_the_pictures_of_the_last_message_that_has_any_go_along() -> None:
+    png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (30).to_bytes(4, "big") + (20).to_bytes(4, "big")
+    question = of_messages(
+        [says(USER, ImageBlock(image=png), "how large?"), says(ASSISTANT, "So."), says(USER, "sure?")]
+    )
+    assert [(one.width, one.height) for one in question.pictures] == [(30, 20)]
+    told = ChatMessage(
+        "and now?", additional_kwargs={"content": [{"type": "image_url", "image_url": "u", "alt": "a map"}]}
+    )
+    assert [one.kind for one in of_messages([told]).pictures] == ["map"]
+    assert of_messages([says(USER, "no picture")]).pictures == ()

@@ -19,6 +19,8 @@ from tokenizers.trainers import BpeTrainer
 from transformers import (
     BertConfig,
     BertModel,
+    CLIPConfig,
+    CLIPModel,
     LlamaConfig,
     LlamaForCausalLM,
     Phi3Config,
@@ -27,12 +29,17 @@ from transformers import (
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen2Tokenizer,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+    ViTConfig,
+    ViTModel,
 )
 
 from cit_core.mini.prompt import INQUIRY
-from cit_core.paper.config import PaperConfig
+from cit_core.paper.config import PaperConfig, Vision
 from cit_core.paper.network import PaperNetwork
 from cit_core.paper.tokenization import PaperReader
+from cit_core.paper.vision import Tower
 from cit_core.paper.weights import Parts, new_paper, save_paper
 from cit_core.records import Candidate, Capability, Task, TaskResult
 
@@ -106,13 +113,44 @@ def bpe_tokenizer() -> Qwen2Tokenizer:
     return Qwen2Tokenizer(vocab=learnt["vocab"], merges=[tuple(pair) for pair in learnt["merges"]])
 
 
-def parts(lm: str = "llama", side: str = "right") -> Parts:
-    return Parts(LMS[lm](), tokenizer(side), bert(seed=1), tokenizer())
+SEES = {
+    "hidden_size": 12,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 12,
+    "patch_size": 4,
+    "initializer_range": 0.3,
+}
+"""A tower of nine patches."""
+
+
+def clip() -> Any:
+    text = {key: SHAPE[key] for key in ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")}
+    text |= {"intermediate_size": 16, "bos_token_id": 2, "eos_token_id": 3}
+    return CLIPModel(CLIPConfig(text_config=text, vision_config=SEES, projection_dim=8))
+
+
+TOWERS: dict[str, Callable[[], Any]] = {
+    "clip": clip,
+    "siglip": lambda: SiglipVisionModel(SiglipVisionConfig(**SEES)),
+    "vit": lambda: ViTModel(ViTConfig(**SEES)),
+}
+
+
+def tower(kind: str = "siglip", **vision: Any) -> Tower:
+    torch.manual_seed(2)
+    return Tower(TOWERS[kind](), Vision(**{"grid": 2, **vision}))
+
+
+def parts(lm: str = "llama", side: str = "right", sees: Tower | None = None) -> Parts:
+    return Parts(LMS[lm](), tokenizer(side), bert(seed=1), tokenizer(), sees)
 
 
 def paper(lm: str = "llama", side: str = "right", **config: Any) -> tuple[PaperNetwork, PaperReader]:
-    """A network whose answers depend on candidate and instruction alike."""
-    network, reader = new_paper(tiny_config(**config), parts(lm, side))
+    """A network whose answers depend on candidate and instruction alike, and on pictures where it sees."""
+    sees = tower() if config.get("vision") is not None else None
+    network, reader = new_paper(tiny_config(**config), parts(lm, side, sees))
     return emphasised(network), reader
 
 
@@ -127,6 +165,10 @@ def emphasised(network: PaperNetwork) -> PaperNetwork:
         with torch.no_grad():
             for parameter in network.connector.parameters():
                 parameter.add_(torch.randn_like(parameter))
+    if network.wings is not None:  # its last layers begin at zero
+        with torch.no_grad():
+            for parameter in network.wings.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.3)
     return network
 
 

@@ -19,6 +19,7 @@ from cit_core.errors import InvalidInput, StoreError
 if TYPE_CHECKING:
     from cit_core.aptitude.evidence_sources import Log
     from cit_core.evaluate import Bench, Result
+    from cit_core.evaluate.experiments.pictures import Pictured
     from cit_core.evaluate.predictions import Method
     from cit_core.outcomes import OutcomeMatrix, Split
     from cit_core.records import Capability
@@ -37,7 +38,7 @@ def bench(
             "--data",
             metavar="FOLDER",
             help="Folder of items-NAME.parquet and outcomes-NAME.parquet: mmlu-pro, and any others as logs; "
-            "halves, few, current and cost also read its subfolder more/.",
+            "halves, few, current, cost and pictures also read its subfolder more/.",
         ),
     ] = None,
     store: Annotated[
@@ -148,6 +149,7 @@ def _open(
         catalogue=catalogue,
         logs=logs,
         more=more,
+        pictured=None if data is None else _pictured(data / "more"),
         scorer=scorer,
         command=shlex.join(["cit", *sys.argv[1:]]),
         stored=stored,
@@ -201,6 +203,13 @@ def _more(folder: Path) -> list[OutcomeMatrix]:
 
     names = dict.fromkeys(name for of in OF_TABLES.values() for name in of)
     return [read_outcomes(folder, name) for name in names if (folder / f"outcomes-{name}.parquet").is_file()]
+
+
+def _pictured(folder: Path) -> Pictured | None:
+    """Return the questions about pictures there, if there are any."""
+    from cit_core.evaluate.experiments.pictures import PICTURED, read_pictured
+
+    return read_pictured(folder) if (folder / f"outcomes-{PICTURED}.parquet").is_file() else None
 
 
 def _stored(url: str, scorer: Network) -> tuple[OutcomeMatrix, dict[str, Capability], Log]:

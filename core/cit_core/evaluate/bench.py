@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -46,6 +46,7 @@ from cit_core.evaluate.experiments.halves import QUICK as QUICKLY_HALVED
 from cit_core.evaluate.experiments.halves import halves
 from cit_core.evaluate.experiments.onboarding import ASKED, LOGGED, onboarding
 from cit_core.evaluate.experiments.overhead import overhead
+from cit_core.evaluate.experiments.pictures import HELD_OUT, REPEATS, Pictured, pictures
 from cit_core.evaluate.experiments.releases import coverage, releases
 from cit_core.evaluate.experiments.robustness import robustness
 from cit_core.evaluate.experiments.seven_datasets import seven_datasets
@@ -120,6 +121,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "onboarding": Experiment("Onboarding a model", "How many answers of a new model are enough, and what do more add?"),
     "overhead": Experiment("The time of a decision", "What does a decision cost as zoo and query grow?"),
     "paper": Experiment("Table 1: dataset by dataset", "What is routing worth on each dataset, in the paper's zoos?"),
+    "pictures": Experiment(
+        "Routing questions about pictures", "Do size, caption and OCR text help to choose, where no picture is read?"
+    ),
     "robustness": Experiment("Robustness", "How many decisions flip when a question is put a little differently?"),
 }
 
@@ -134,6 +138,7 @@ class Bench:
         scorer: The network under test.
         command: How this was called, for the record.
         more: Tables for `halves` and `few` alone.
+        pictured: Questions about pictures, for `pictures` alone.
         stored: All that a store holds, if the log `store` is its outcomes.
         told: What is known of models of the logs besides their outcomes.
         learnt: Logs that the network has learnt from: of these, questions alone can be held out.
@@ -150,6 +155,7 @@ class Bench:
     scorer: Network
     command: str
     more: Sequence[OutcomeMatrix] = ()
+    pictured: Pictured | None = None
     stored: Log | None = None
     told: Mapping[str, Capability] = field(default_factory=dict)
     learnt: Collection[str] = ()
@@ -172,6 +178,8 @@ class Bench:
         for name in names:
             if name not in EXPERIMENTS:
                 raise InvalidInput(f"no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+            if self.pictured is None and name == "pictures":
+                raise InvalidInput(f"{name!r} needs items-mathvista.parquet and its outcomes: `--data FOLDER`")
             if self.catalogue is None and name in OF_THE_CATALOGUE:
                 raise InvalidInput(f"{name!r} needs outcomes of the catalogue's models: `--data FOLDER`")
         for name in names or self._possible:
@@ -187,6 +195,7 @@ class Bench:
         named = {table.name for table in (*self._tables, *self.more)}
         lacking |= {name for name, wanted in OF_TABLES.items() if not named & {*wanted}}
         lacking |= set() if self.logs else {"paper"}
+        lacking |= set() if self.pictured is not None else {"pictures"}
         if prices_of(self._everyone.setting.capabilities) is None:
             lacking.add("cost")
         return [name for name in EXPERIMENTS if name not in lacking]
@@ -207,6 +216,7 @@ class Bench:
             "onboarding": self._onboarding,
             "overhead": lambda: overhead(self.scorer, catalogue_capabilities(), repeats=3 if self.quick else 30),
             "paper": self._paper,
+            "pictures": self._pictures,
             "robustness": self._robustness,
         }
 
@@ -216,7 +226,9 @@ class Bench:
             experiment=name,
             title=EXPERIMENTS[name].title,
             question=EXPERIMENTS[name].question,
-            held_out="Questions by a seeded hash of their ids" + (f"; as new models {', '.join(new)}." if new else "."),
+            held_out=HELD_OUT
+            if name == "pictures"
+            else "Questions by a seeded hash of their ids" + (f"; as new models {', '.join(new)}." if new else "."),
             tables=tables,
             figures=figures,
             facts=facts(
@@ -235,6 +247,8 @@ class Bench:
 
     def _used(self, name: str) -> list[OutcomeMatrix]:
         """Tables that an experiment's numbers come from."""
+        if name == "pictures" and self.pictured is not None:
+            return [self.pictured.table]
         own = {**OF_TABLES, "cost": HALVED}
         found = self._named(own[name]) if name in own else []
         if name in OF_TABLES:
@@ -404,6 +418,15 @@ class Bench:
         if not of_logs:
             raise InvalidInput("'paper' needs a log of several datasets: `--store URL`, or a second table in --data")
         return seven_datasets([one.setting for one in of_logs], {one.setting.name: one.scores() for one in of_logs}), ()
+
+    def _pictures(self) -> Parts:
+        assert self.pictured is not None  # asked for in `run`
+
+        def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+            assert self.pictured is not None
+            return self.encoded(replace(self.pictured.table, instructions=tuple(texts)))
+
+        return pictures(self.pictured, encode, self.split, 2 if self.quick else REPEATS, self.tell)
 
     def _robustness(self) -> Parts:
         setting, questions = self._compared[0].setting, 40 if self.quick else 300

@@ -59,6 +59,7 @@ ORDER = (
     "onboarding",
     "overhead",
     "paper",
+    "pictures",
     "robustness",
     "decision",
     "packing",

@@ -29,6 +29,7 @@ from cit_core.evidence.neighbours import Neighbours
 from cit_core.evidence.parts import NEIGHBOURS, TaskEffects, by_neighbours, gate_features
 from cit_core.evidence.profiles import Profiles, profile_ways
 from cit_core.outcomes import NO_TASK, OutcomeMatrix
+from cit_core.pictures import Picture
 from cit_core.records import Candidate, Capability
 
 __all__ = ["Evidence", "EvidenceScorer", "Reader"]
@@ -221,9 +222,23 @@ class EvidenceScorer:
         self, instructions: Sequence[str], capabilities: Sequence[Capability]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Return what `score` returns and the unit vectors (N, D) of the queries, in one pass over the texts."""
+        return self.score_with_pictures(instructions, capabilities, ())
+
+    def score_with_pictures(
+        self,
+        instructions: Sequence[str],
+        capabilities: Sequence[Capability],
+        pictures: Sequence[Sequence[Picture]],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return what `score_with_vectors` returns; a network that sees is given the pictures of each query."""
         ids = [self.names.get(capability.candidate.id, capability.candidate.id) for capability in capabilities]
         asked = self.evidence.asks(ids)  # its phi is not run where it would weigh nothing
-        log_odds_NK, vectors_ND = self.scorer.read(instructions, [*capabilities, self.reference] if asked else ())
+        read_of = [*capabilities, self.reference] if asked else ()
+        sees = getattr(self.scorer, "read_with_pictures", None) if pictures and asked else None
+        if sees is None:
+            log_odds_NK, vectors_ND = self.scorer.read(instructions, read_of)
+        else:
+            log_odds_NK, vectors_ND = sees(instructions, read_of, pictures)
         if not asked:
             log_odds_NK = np.zeros((len(instructions), len(ids) + 1))
         return sigmoid(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-__all__ = ["PAPER", "LoRA", "PaperConfig"]
+__all__ = ["PAPER", "LoRA", "PaperConfig", "Vision"]
 
 
 class LoRA(BaseModel):
@@ -18,6 +18,21 @@ class LoRA(BaseModel):
     alpha: int = Field(default=16, gt=0)
     """Updates are scaled by alpha / rank."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+
+
+class Vision(BaseModel):
+    """A vision tower for questions about pictures, which the network sees beside their text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tower: str = "google/siglip-base-patch16-224"
+    """A CLIP, SigLIP or ViT model: a hub id or a folder. It stays as it came."""
+    grid: int = Field(default=8, gt=0)
+    """Patches are pooled to `grid` x `grid` tokens of a picture."""
+    pictures: int = Field(default=1, gt=0)
+    """Pictures of a question that are seen at most."""
+    rank: int = Field(default=16, ge=0)
+    """Rank of the attention to patches beside each of phi's; 0 for none: then patches are in the row alone."""
 
 
 class PaperConfig(BaseModel):
@@ -48,6 +63,8 @@ class PaperConfig(BaseModel):
     """Type of the language model's weights; trainable parts beside it, LoRA layers included, are in float32."""
     lora: LoRA | None = None
     """LoRA layers; None trains the language model itself."""
+    vision: Vision | None = None
+    """Vision tower; None reads text alone."""
 
     @field_validator("head", mode="before")
     @classmethod

@@ -16,6 +16,7 @@ from cit_core.catalogue import catalogue_candidates, known_tasks
 from cit_core.core_suite import core_suite_from_outcomes, distinguishability
 from cit_core.errors import InvalidInput
 from cit_core.outcomes import OutcomeMatrix, Split, read_outcomes
+from cit_core.pictures import Picture
 from cit_core.records import Candidate, Capability, Suite, Task
 
 __all__ = ["TrainingData", "from_matrix", "from_tables"]
@@ -31,6 +32,8 @@ class TrainingData:
     """Candidates by id; a model that is missing here is described by its id alone."""
     profiles: Mapping[str, Capability] = field(default_factory=dict)
     """Capabilities by model where the data brings them (`capit_1.0`): no test is sampled from the outcomes then."""
+    pictures: Mapping[str, Sequence[Picture]] = field(default_factory=dict)
+    """Pictures of an item, by its id."""
 
     def suite(self, split: Split, tasks: int, shots: int) -> Suite:
         """Sample the aptitude test from the training items which distinguish training models best; none for profiles.
@@ -96,7 +99,8 @@ def from_tables(folder: Path, name: str) -> TrainingData:
             f"{name!r} has tasks that the catalogue has no keywords for: {', '.join(unknown[:5])}; a store has words "
             "for tasks of your own: cit import table ... --store URL, then --store URL"
         )
-    return TrainingData(table, known_tasks(), {candidate.id: candidate for candidate in catalogue_candidates()})
+    candidates = {candidate.id: candidate for candidate in catalogue_candidates()}
+    return TrainingData(table, known_tasks(), candidates, pictures=_pictures(folder / f"items-{name}.parquet"))
 
 
 def from_matrix(table: OutcomeMatrix, tasks: Sequence[Task], candidates: Iterable[Candidate]) -> TrainingData:
@@ -111,3 +115,14 @@ def from_matrix(table: OutcomeMatrix, tasks: Sequence[Task], candidates: Iterabl
     if not len(table) or not table.instructions:
         raise InvalidInput(f"{table.name} has no outcomes of items with a text: `cit import` brings some")
     return TrainingData(table, tuple(tasks), {candidate.id: candidate for candidate in candidates})
+
+
+def _pictures(path: Path) -> dict[str, tuple[Picture, ...]]:
+    """Return the pictures in a column `image` of a table: bytes, or a struct with them, as `datasets` writes it."""
+    import pyarrow.parquet as pq
+
+    if "image" not in pq.read_schema(path).names:
+        return {}
+    rows = pq.read_table(path, columns=["item_id", "image"]).to_pylist()
+    found = {row["item_id"]: row["image"]["bytes"] if isinstance(row["image"], dict) else row["image"] for row in rows}
+    return {id_: (Picture.of(content),) for id_, content in found.items() if isinstance(content, bytes) and content}

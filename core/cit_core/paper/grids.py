@@ -26,6 +26,7 @@ from cit_core.core_suite import distinguishability
 from cit_core.errors import InvalidInput
 from cit_core.paper.recipe import Recipe
 from cit_core.paper.tokenization import PaperReader
+from cit_core.paper.vision import Patches, padded_patches
 from cit_core.records import Capability
 
 __all__ = ["Collator", "Grid", "Grids", "Pool"]
@@ -50,6 +51,9 @@ class Pool:
     """Unit vectors for finding hard negatives."""
     teacher_IM: Array | None = None
     """Probabilities that replace the labels."""
+    item_ids: Sequence[str] = ()
+    patches_I: Sequence[Patches] | None = None
+    """Features of each item's pictures, VE; None where the network has no tower."""
 
 
 class Grid(NamedTuple):
@@ -150,7 +154,10 @@ class Collator:
         """Return `PaperNetwork.forward`'s arguments, and `label`, GNK."""
         texts = [[self._pool.instructions[row] for row in grid.rows_N] for grid in grids]
         zoos = [[self._pool.capabilities[column] for column in grid.columns_K] for grid in grids]
+        patches = self._pool.patches_I
+        shown = [] if patches is None else [[patches[row] for row in grid.rows_N] for grid in grids]
         return {
+            **(padded_patches(shown, shown[0][0].shape[1]) if shown else {}),
             **self._reader.instructions(texts),
             **self._reader.capabilities(zoos, [grid.shuffle for grid in grids]),
             "label": torch.tensor(np.stack([grid.label_NK for grid in grids]), dtype=torch.float32),

@@ -3,10 +3,11 @@
 - a capability becomes soft tokens: W psi(c_m), one pooled vector through a single layer (eq. 2); or the tokens of a set
   of measured tasks; or, without psi, the words of its text
 - phi reads `[c, x, p]` (eq. 3), `[x, c, p]` or `[x, p, c]`: the first part is read once and shared (`rows.pack`)
+- with a vision tower, patches of a question's pictures are tokens before it, and phi attends to them (`vision.py`)
 - the score is Pr('Yes') over {'Yes', 'No'} as the next token (eq. 4), the logit of 'Yes', or a linear layer
 
 Axes: G grids of N instructions x K capabilities, L instruction tokens, C capability tokens, S task lines, T soft
-tokens, D width of phi; packed: P rows, B blocks, U tokens of a block.
+tokens, V patches of an instruction's pictures, D width of phi; packed: P rows, B blocks, U tokens of a block.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from cit_core.errors import InvalidInput
 from cit_core.mini.network import Connector
 from cit_core.paper.config import PaperConfig
 from cit_core.paper.packing import pack
+from cit_core.paper.vision import Projector, Tower, Wings
 
 __all__ = ["PaperNetwork", "Words"]
 
@@ -42,25 +44,34 @@ class PaperNetwork(nn.Module):
         lm: phi: a model with a language-modelling head is read causally, a bare encoder in both directions.
         encoder: psi; None where the config has none.
         words: Token ids of the fixed words.
+        tower: Vision tower; None where the config has none.
 
     Raises:
-        InvalidInput: If the config wants an encoder and there is none, or phi has too few positions.
+        InvalidInput: If the config wants an encoder or a tower and there is none, or phi has too few positions.
     """
 
     _keys_to_ignore_on_save = None  # asked of every model by transformers.Trainer
 
-    def __init__(self, config: PaperConfig, lm: Any, encoder: Any | None, words: Words) -> None:
+    def __init__(
+        self, config: PaperConfig, lm: Any, encoder: Any | None, words: Words, tower: Tower | None = None
+    ) -> None:
         super().__init__()
         if (encoder is None) != (config.capability == "text"):
             raise InvalidInput(
                 f"capability {config.capability!r} needs {'no' if encoder is not None else 'an'} encoder"
             )
+        if (tower is None) != (config.vision is None):
+            raise InvalidInput(f"the config has {'no' if config.vision is None else 'a'} vision tower; bring as many")
         self.settings, self.words = config, words  # not `config`: transformers.Trainer would take that for its own
         self.lm, self.encoder = lm, encoder
         self.causal = lm.get_output_embeddings() is not None
         self.connector = None if encoder is None else _connector(config, encoder.config.hidden_size, self._embeddings())
         width = self._embeddings().weight.shape[1]
         self.regression = nn.Linear(width, 1) if config.head == "regression" else None
+        self.tower = tower
+        self.projector = None if tower is None else Projector(tower.width, self._embeddings())
+        rank = 0 if config.vision is None else config.vision.rank
+        self.wings = Wings(lm, width, rank) if rank else None
         self.learnt: set[str] = set()
         """Names of the weights that a training has changed: what has to be kept."""
         self.register_buffer("start_ids", torch.tensor(words.start, dtype=torch.long), persistent=False)
@@ -80,6 +91,8 @@ class PaperNetwork(nn.Module):
         capability_mask: Tensor,
         accuracy: Tensor | None = None,
         count: Tensor | None = None,
+        patches: Tensor | None = None,
+        patch_mask: Tensor | None = None,
     ) -> Tensor:
         """Return log-odds of 'Yes', GNK.
 
@@ -90,9 +103,11 @@ class PaperNetwork(nn.Module):
             capability_mask: Mask of the ids.
             accuracy: For a set: GKS, in [0, 1].
             count: For a set: questions behind each accuracy, GKS; 0 where a task was not measured.
+            patches: Features of the instructions' pictures, GNVE.
+            patch_mask: 1 for a patch, 0 for padding, GNV.
         """
         tokens = self.represent(capability_ids, capability_mask, accuracy, count)
-        return self.score(instruction_ids, instruction_mask, *tokens)
+        return self.score(instruction_ids, instruction_mask, *tokens, patches, patch_mask)
 
     def represent(
         self, ids: Tensor, mask: Tensor, accuracy: Tensor | None = None, count: Tensor | None = None
@@ -111,21 +126,36 @@ class PaperNetwork(nn.Module):
             tokens_GKTD = torch.unflatten(cast(nn.Module, self.connector)(expanded, *results), 0, grid)
         return tokens_GKTD.to(self._embeddings().weight.dtype), mask.new_ones(tokens_GKTD.shape[:3])
 
-    def score(self, ids_GNL: Tensor, mask_GNL: Tensor, tokens_GKTD: Tensor, token_mask_GKT: Tensor) -> Tensor:
+    def score(
+        self,
+        ids_GNL: Tensor,
+        mask_GNL: Tensor,
+        tokens_GKTD: Tensor,
+        token_mask_GKT: Tensor,
+        patches_GNVE: Tensor | None = None,
+        patch_mask_GNV: Tensor | None = None,
+    ) -> Tensor:
         """Return log-odds of 'Yes', GNK, for capabilities that `represent` has read."""
         x, c = (self._embed(ids_GNL), mask_GNL), (tokens_GKTD, token_mask_GKT)
+        seen = None
+        if self.projector is not None and patches_GNVE is not None and patch_mask_GNV is not None:
+            seen = self.projector(patches_GNVE).to(x[0].dtype), patch_mask_GNV
+            x = torch.cat([seen[0], x[0]], dim=2), torch.cat([seen[1], x[1]], dim=2)
         if self.settings.order == "capability_first":
-            return self._read(c, x).transpose(1, 2)
-        return self._read(x, c)
+            return self._read(c, x, seen).transpose(1, 2)
+        return self._read(x, c, seen)
 
     def unfreeze(self, what: Literal["connector", "all"]) -> None:
         """Let the `connector` learn alone (with a regression head), or `all` that phi's output depends on."""
         self.requires_grad_(False)
-        parts: list[nn.Module | None] = [self] if what == "all" else [self.connector, self.regression]
+        alone = [self.connector, self.regression, self.projector, self.wings]
+        parts: list[nn.Module | None] = [self] if what == "all" else alone
         if not any(parts):
             raise InvalidInput("without an encoder there is no connector to learn alone: begin with learns='all'")
         for part in filter(None, parts):
             part.requires_grad_(True)
+        if self.tower is not None:
+            self.tower.requires_grad_(False)
         if what == "all" and self.settings.lora is not None:
             for name, parameter in self.lm.named_parameters():
                 parameter.requires_grad_("lora_" in name)
@@ -140,7 +170,9 @@ class PaperNetwork(nn.Module):
             enable = next(getattr(part, name) for name in called if hasattr(part, name))
             enable({"use_reentrant": False})
 
-    def _read(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
+    def _read(
+        self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], seen: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
         """Return log-odds for every prefix and block of a grid, (G, prefixes, blocks)."""
         (prefix, prefix_mask), (block, block_mask) = first, second
         G, A = prefix.shape[:2]
@@ -153,6 +185,8 @@ class PaperNetwork(nn.Module):
         block_PBUD = block.unsqueeze(1).expand(-1, A, -1, -1, -1).flatten(0, 1)
         block_mask_PBU = block_mask.unsqueeze(1).expand(-1, A, -1, -1).flatten(0, 1)
         rows = pack(prefix.flatten(0, 1), prefix_mask.flatten(0, 1), block_PBUD, block_mask_PBU, causal=self.causal)
+        if self.wings is not None:
+            self._look(self.wings, seen, A, prefix.shape[2], block.shape[2], B)
         states_PRD = self.lm.base_model(
             inputs_embeds=rows.x_PRD, attention_mask=rows.bias_P1RR, position_ids=rows.position_PR, use_cache=False
         ).last_hidden_state
@@ -161,6 +195,23 @@ class PaperNetwork(nn.Module):
         last_PB = (block_mask_PBU * place_U).argmax(-1)  # of each block's tokens; padding may follow it
         last_PBD = states_PBUD.gather(2, last_PB[..., None, None].expand(-1, -1, 1, states_PBUD.shape[-1])).squeeze(2)
         return torch.unflatten(self._odds(last_PBD), 0, (G, A)).float()
+
+    def _look(
+        self, wings: Wings, seen: tuple[Tensor, Tensor] | None, prefixes: int, lead: int, length: int, blocks: int
+    ) -> None:
+        """Tell the attention to patches which tokens of a row see which pictures: those of their own instruction."""
+        if seen is None:
+            wings.look(None)
+            return
+        tokens_GNVD, mask_GNV = seen
+        slot_R = torch.zeros(lead + blocks * length, dtype=torch.long, device=mask_GNV.device)
+        if self.settings.order == "capability_first":  # a row has the pictures of all its instructions
+            slot_R[:lead] = -1
+            slot_R[lead:] = torch.arange(blocks, device=slot_R.device).repeat_interleave(length)
+            tokens, mask = (x.unsqueeze(1).expand(-1, prefixes, *(-1,) * (x.ndim - 1)).flatten(0, 1) for x in seen)
+        else:
+            tokens, mask = (x.flatten(0, 1).unsqueeze(1) for x in (tokens_GNVD, mask_GNV))
+        wings.look(tokens, mask, slot_R)
 
     def _odds(self, last_PBD: Tensor) -> Tensor:
         if self.regression is not None:
@@ -202,11 +253,14 @@ class PaperNetwork(nn.Module):
     def _require_positions(self) -> None:
         there = getattr(self.lm.config, "max_position_embeddings", None)
         capability = {"pooled": 1, "set": 2, "text": self.settings.capability_length}[self.settings.capability]
-        needed = len(self.words.start) + self.settings.max_length + capability + len(self.words.inquiry)
+        vision = self.settings.vision
+        patches = 0 if vision is None or self.tower is None else vision.pictures * self.tower.grid**2
+        needed = len(self.words.start) + patches + self.settings.max_length + capability + len(self.words.inquiry)
         if there is not None and needed > there:
             raise InvalidInput(
                 f"{self.settings.lm!r} has {there} positions; max_length {self.settings.max_length}, {capability} "
                 f"tokens of a capability and {len(self.words.inquiry)} of the inquiry need {needed}: lower max_length"
+                + (f", or vision's grid: {patches} are of pictures" if patches else "")
             )
 
 

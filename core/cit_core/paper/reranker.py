@@ -89,7 +89,7 @@ class Reranker:
             odds_P = self._odds([questions[row] for row in rows], [answers[row] for row in rows])
             loss = binary_cross_entropy_with_logits(odds_P, label)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             losses.append(loss.item())
         self.model.eval()
@@ -111,7 +111,7 @@ class Reranker:
         odds_P = self._cosines(pairs) if self.kind == "bi" else self._logits(pairs)
         place = {pair: at for at, pair in enumerate(pairs)}
         found = [[odds_P[place[asked, said]] for said in row] for asked, row in zip(questions, answers, strict=True)]
-        return np.exp(-np.logaddexp(0.0, -np.array(found, np.float64)))
+        return np.asarray(np.exp(-np.logaddexp(0.0, -np.array(found, np.float64))))
 
     def _logits(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
         parts = [list(zip(*pairs[start : start + BATCH], strict=True)) for start in range(0, len(pairs), BATCH)]
@@ -122,7 +122,7 @@ class Reranker:
         vectors_ND = vectors_of(self.model, self.tokenizer, texts, self.max_length)
         place = {text: at for at, text in enumerate(texts)}
         first, second = ([place[pair[side]] for pair in pairs] for side in (0, 1))
-        return SHARPNESS * (vectors_ND[first] * vectors_ND[second]).sum(axis=1).astype(np.float64)
+        return np.asarray(SHARPNESS * (vectors_ND[first] * vectors_ND[second]).sum(axis=1), np.float64)
 
     def _odds(self, questions: Sequence[str], answers: Sequence[str]) -> Tensor:
         read = self.tokenizer(

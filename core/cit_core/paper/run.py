@@ -27,10 +27,12 @@ from cit_core.errors import InvalidInput
 from cit_core.outcomes import OutcomeMatrix
 from cit_core.paper.dataset import TrainingData
 from cit_core.paper.grids import Collator, Grids, Pool
+from cit_core.paper.network import PaperNetwork
 from cit_core.paper.recipe import Recipe, Stage, read_recipe, write_recipe
 from cit_core.paper.teacher import smoothed
 from cit_core.paper.trainer import Progress, run_stage, stage_trainer
 from cit_core.paper.validation import Validation, validation_of
+from cit_core.paper.vision import Patches
 from cit_core.paper.weights import Parts, new_paper, save_paper
 from cit_core.records import Capability, Suite
 from cit_core.runtime import load_scorer
@@ -84,6 +86,9 @@ def train(
     stages = [Grids(pool, recipe, stage) for stage in range(len(recipe.stages))]  # refused before a model is loaded
     torch.manual_seed(recipe.seed)
     network, reader = new_paper(recipe.network, parts)
+    if network.tower is not None:
+        pool = replace(pool, patches_I=_patches(data, network, pool.item_ids, progress))
+        validation = replace(validation, patches_N=_patches(data, network, validation.item_ids, progress))
     if first:
         _begin(data, folder, recipe, suite)
     for stage, grids in enumerate(stages):
@@ -148,7 +153,28 @@ def _pool(
         told = replace(pool, correct_IK=pool.labels_IK, circle_IK=None, vectors_ID=vectors_ID)
         teacher_IM = smoothed(told, seed=recipe.seed)
     in_domain_I = np.array([not tasks or task in tasks for task in pool.tasks], bool)
-    return Pool(list(pool.instructions), pool.labels_IK, in_domain_I, capabilities, vectors_ID, teacher_IM)
+    texts, ids = list(pool.instructions), pool.item_ids
+    return Pool(texts, pool.labels_IK, in_domain_I, capabilities, vectors_ID, teacher_IM, item_ids=ids)
+
+
+def _patches(
+    data: TrainingData, network: PaperNetwork, items: Sequence[str], progress: Callable[[str, int], None] | None
+) -> list[Patches]:
+    """Return features of the items' pictures: the tower stays as it is, so it reads each of them once."""
+    tower, vision = network.tower, network.settings.vision
+    assert tower is not None
+    assert vision is not None
+    if not any(data.pictures.get(id_) for id_ in items):
+        raise InvalidInput(
+            f"the recipe has a vision tower, and none of {len(items):,} items of {data.table.name!r} has a picture; "
+            "items-NAME.parquet holds them in a column image, or leave vision out of the recipe"
+        )
+    found = []
+    for number, id_ in enumerate(items, start=1):
+        found.append(tower.patches_of(data.pictures.get(id_, ()), vision.pictures))
+        if progress is not None:
+            progress(f"of {len(items):,} items looked at", number)
+    return found
 
 
 def _require_own(folder: Path, recipe: Recipe, *, resume: bool) -> None:

@@ -20,7 +20,9 @@ from cit_core.calibration import Calibration
 from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.paper.network import PaperNetwork
 from cit_core.paper.tokenization import PaperReader
+from cit_core.paper.vision import Patches, padded_patches
 from cit_core.paper.weights import Parts, load_paper
+from cit_core.pictures import Picture
 from cit_core.records import Capability
 from cit_core.runtime.checkpoint import read_bounded
 
@@ -85,28 +87,66 @@ class PaperScorer:
         """Return calibrated P(correct) of N queries for K candidates, (N, K)."""
         return np.exp(-np.logaddexp(0.0, -self.calibrated_log_odds(instructions, capabilities)))
 
+    def score_with_pictures(
+        self,
+        instructions: Sequence[str],
+        capabilities: Sequence[Capability],
+        pictures: Sequence[Sequence[Picture]],
+    ) -> tuple[NDArray[np.float64], None]:
+        """Return what `score` returns, for queries with pictures, which a network with a tower sees; no vectors."""
+        shown = self.look(pictures)
+        odds_NK = self.calibrated_log_odds(instructions, capabilities, shown)
+        return np.exp(-np.logaddexp(0.0, -odds_NK)), None
+
+    def look(self, pictures: Sequence[Sequence[Picture]]) -> list[Patches] | None:
+        """Return what the tower sees of each query's pictures; None without one."""
+        tower, vision = self.network.tower, self.network.settings.vision
+        if tower is None or vision is None:
+            return None
+        return [tower.patches_of(of_one, vision.pictures) for of_one in pictures]
+
     def calibrated_log_odds(
-        self, instructions: Sequence[str], capabilities: Sequence[Capability]
+        self,
+        instructions: Sequence[str],
+        capabilities: Sequence[Capability],
+        patches: Sequence[Patches] | None = None,
     ) -> NDArray[np.float64]:
         """Return calibrated log-odds, those of `score`'s probabilities, (N, K)."""
-        return self._slope * self.log_odds(instructions, capabilities) + self._intercept
+        return self._slope * self.log_odds(instructions, capabilities, patches) + self._intercept
 
     @torch.no_grad()
-    def log_odds(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
-        """Return log-odds before calibration, (N, K): those of the mean probability over the shuffles."""
+    def log_odds(
+        self,
+        instructions: Sequence[str],
+        capabilities: Sequence[Capability],
+        patches: Sequence[Patches] | None = None,
+    ) -> NDArray[np.float64]:
+        """Return log-odds before calibration, (N, K): those of the mean probability over the shuffles.
+
+        Args:
+            instructions: N texts.
+            capabilities: K capabilities.
+            patches: What a network with a tower sees of the texts' pictures (`look`); nothing if not given.
+        """
         shape = len(instructions), len(capabilities)
         if 0 in shape:
             return np.zeros(shape)
         self.network.eval()
         shuffles = 1 if self.network.settings.capability == "set" else self.network.settings.shuffles
         odds_MNK = torch.stack(
-            [self._log_odds(instructions, capabilities, shuffle) for shuffle in range(shuffles)]
+            [self._log_odds(instructions, capabilities, shuffle, patches) for shuffle in range(shuffles)]
         ).double()
         # Logarithms of the summed P('Yes') and P('No'): a network that is certain still has finite log-odds.
         yes_NK, no_NK = (torch.nn.functional.logsigmoid(sign * odds_MNK).logsumexp(0) for sign in (1.0, -1.0))
         return (yes_NK - no_NK).cpu().numpy()
 
-    def _log_odds(self, instructions: Sequence[str], capabilities: Sequence[Capability], shuffle: int) -> Tensor:
+    def _log_odds(
+        self,
+        instructions: Sequence[str],
+        capabilities: Sequence[Capability],
+        shuffle: int,
+        patches: Sequence[Patches] | None,
+    ) -> Tensor:
         tokens = self._represented(capabilities, shuffle)
         longest = max(len(mask_T) for _, mask_T in tokens)
         tokens_KTD = torch.stack([_pad(tokens_TD, longest) for tokens_TD, _ in tokens])
@@ -115,18 +155,25 @@ class PaperScorer:
         by_length = sorted(range(len(instructions)), key=lambda row: len(instructions[row]))
         first = self.network.settings.order != "capability_first"
         widest = longest if first else self.network.settings.max_length
-        blocks = max(1, ROW_TOKENS // (widest + len(self.network.words.inquiry)))
+        seen = 0 if first or not patches else max(map(len, patches))
+        blocks = max(1, ROW_TOKENS // (widest + seen + len(self.network.words.inquiry)))
         queries, candidates = (ROWS, blocks) if first else (blocks, ROWS)
         for start in range(0, len(instructions), queries):
             rows = by_length[start : start + queries]
             read = self.reader.instructions([[instructions[row] for row in rows]])
             ids, mask = (read[name].to(odds_NK.device) for name in ("instruction_ids", "instruction_mask"))
+            shown = self._padded(patches, rows)
             for k in range(0, len(capabilities), candidates):
                 chosen = slice(k, k + candidates)
-                odds_NK[rows, chosen] = self.network.score(ids, mask, tokens_KTD[None, chosen], mask_KT[None, chosen])[
-                    0
-                ]
+                of_chosen = tokens_KTD[None, chosen], mask_KT[None, chosen]
+                odds_NK[rows, chosen] = self.network.score(ids, mask, *of_chosen, *shown)[0]
         return odds_NK
+
+    def _padded(self, patches: Sequence[Patches] | None, rows: Sequence[int]) -> tuple[Tensor, Tensor] | tuple[()]:
+        if patches is None or self.network.tower is None or not any(len(patches[row]) for row in rows):
+            return ()
+        padded = padded_patches([[patches[row] for row in rows]], self.network.tower.width)
+        return padded["patches"].to(self.network.device), padded["patch_mask"].to(self.network.device)
 
     def _represented(self, capabilities: Sequence[Capability], shuffle: int) -> list[tuple[Tensor, Tensor]]:
         """Return soft tokens TD and their mask T of each, computed once for a capability by its content hash."""

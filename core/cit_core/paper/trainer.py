@@ -168,7 +168,8 @@ class StageTrainer(Trainer):
         mine = slice(self.args.process_index, None, self.args.world_size)
         odds_NK = torch.zeros(validation.correct_NK.shape, dtype=torch.float64)
         with self.accelerator.autocast():
-            scored = scorer.log_odds(validation.instructions[mine], validation.capabilities)
+            shown = None if validation.patches_N is None else validation.patches_N[mine]
+            scored = scorer.log_odds(validation.instructions[mine], validation.capabilities, shown)
         odds_NK[mine] = torch.from_numpy(scored)
         whole: Tensor = self.accelerator.reduce(odds_NK.to(self.args.device), reduction="sum")
         return whole.cpu().numpy()

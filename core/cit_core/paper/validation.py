@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cit_core.errors import InvalidInput
 from cit_core.outcomes import OutcomeMatrix, Split, random_zoos
+from cit_core.paper.vision import Patches
 from cit_core.records import Capability
 
 __all__ = ["Validation", "validation_of"]
@@ -30,6 +31,9 @@ class Validation:
     """Outcomes in [0, 1]; NaN where a model was not measured."""
     zoos: tuple[tuple[int, ...], ...]
     """Zoos of candidates of similar strength."""
+    item_ids: tuple[str, ...] = ()
+    patches_N: Sequence[Patches] | None = None
+    """Features of each item's pictures; None where the network has no tower."""
 
     def __len__(self) -> int:
         return len(self.instructions)
@@ -81,4 +85,5 @@ def validation_of(
             f"routing cannot be validated: of {len(rows)} validation items of {table.name!r} none was answered by two "
             f"of the {len(able)} models that were measured and are not held out for the test"
         )
-    return Validation(tuple(table.instructions[row] for row in rows), tuple(capabilities), correct_NK, tuple(measured))
+    texts, ids = (tuple(given[row] for row in rows) for given in (table.instructions, table.item_ids))
+    return Validation(texts, tuple(capabilities), correct_NK, tuple(measured), ids)

@@ -17,6 +17,7 @@ from cit_core.mini.weights import load_pretrained, require_plain_folder, trunk_f
 from cit_core.paper.config import LoRA, PaperConfig
 from cit_core.paper.network import PaperNetwork
 from cit_core.paper.tokenization import PaperReader, words_of
+from cit_core.paper.vision import Tower, load_tower
 from cit_core.runtime.checkpoint import load_or_refuse, plain_file, read_bounded
 
 __all__ = ["Parts", "load_paper", "load_parts", "load_weights", "new_paper", "save_paper"]
@@ -29,6 +30,7 @@ class Parts(NamedTuple):
     tokenizer: Any
     encoder: Any | None = None
     encoder_tokenizer: Any | None = None
+    tower: Tower | None = None
 
 
 def load_parts(config: PaperConfig) -> Parts:
@@ -38,9 +40,10 @@ def load_parts(config: PaperConfig) -> Parts:
         CheckpointError: If one cannot be loaded.
     """
     lm, tokenizer = _load(config.lm, config.dtype, head=True)
+    tower = None if config.vision is None else load_tower(config.vision)
     if config.capability == "text":
-        return Parts(lm, tokenizer)
-    return Parts(lm, tokenizer, *_load(config.encoder, "float32", head=False))
+        return Parts(lm, tokenizer, tower=tower)
+    return Parts(lm, tokenizer, *_load(config.encoder, "float32", head=False), tower)
 
 
 def new_paper(config: PaperConfig, parts: Parts | None = None) -> tuple[PaperNetwork, PaperReader]:
@@ -57,10 +60,10 @@ def new_paper(config: PaperConfig, parts: Parts | None = None) -> tuple[PaperNet
     """
     parts = parts or load_parts(config)
     if config.capability == "text":
-        parts = Parts(parts.lm, parts.tokenizer)
+        parts = Parts(parts.lm, parts.tokenizer, tower=parts.tower)
     if config.lora is not None:
         _add_lora(parts.lm, config.lora)
-    network = PaperNetwork(config, parts.lm, parts.encoder, words_of(parts.tokenizer))
+    network = PaperNetwork(config, parts.lm, parts.encoder, words_of(parts.tokenizer), parts.tower)
     return network.eval(), PaperReader(config, parts.tokenizer, parts.encoder_tokenizer)
 
 
@@ -107,7 +110,7 @@ def load_weights(network: PaperNetwork, folder: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not a trained network (model.json, model.safetensors): {error}") from error
     there = dict(network.named_parameters())
-    own = {name for name in there if name.startswith(("connector.", "regression."))}
+    own = {name for name in there if name.startswith(("connector.", "regression.", "projector.", "wings."))}
     missing, unknown = sorted(own - saved.keys()), sorted(saved.keys() - there.keys())
     reshaped = sorted(name for name in saved.keys() & there.keys() if saved[name].shape != there[name].shape)
     if missing or unknown or reshaped:

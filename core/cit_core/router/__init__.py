@@ -1,5 +1,6 @@
 """The router, its scorers, the parts that adapters need, and feedback."""
 
+from cit_core.pictures import Picture
 from cit_core.router.batching import Batching
 from cit_core.router.cascade import Cascade, CascadeRun
 from cit_core.router.cascade_log import logged_verdicts
@@ -11,6 +12,7 @@ from cit_core.router.router import Router
 from cit_core.router.scorer import FakeScorer, Scorer
 from cit_core.router.sticky import Conversation, Sticky
 from cit_core.router.verifiers import Agreement, Answer, FollowsSchema, Judge, Matches, MeanLogprob, Verdict
+from cit_core.runtime.picture_reader import Pictures
 
 Failover = Fallback
 """The name that earlier releases and LangChain's users know; the same class."""
@@ -33,6 +35,8 @@ __all__ = [
     "Judge",
     "Matches",
     "MeanLogprob",
+    "Picture",
+    "Pictures",
     "Query",
     "Rates",
     "Reliability",

@@ -20,6 +20,7 @@ from cit_core.router.feedback import Feedback
 from cit_core.router.loading import notes_of
 from cit_core.router.query import Query
 from cit_core.router.scorer import Scorer
+from cit_core.runtime.picture_reader import Pictures, as_pictures_reader
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -48,6 +49,7 @@ class Decider(Engine):
         strict: bool = False,
         log: DecisionLog | CapabilityStore | str | Path | None = None,
         explore: Exploration | str | None = None,
+        pictures: Pictures | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
             scorer,
@@ -62,6 +64,7 @@ class Decider(Engine):
             strict=strict,
             log=log,
             explore=explore,
+            pictures=pictures,
         )
         self.batching = as_batching(batching)
         self.notes = notes_of(scorer, self.capabilities)
@@ -95,6 +98,7 @@ class Decider(Engine):
         constraints: Constraints | Mapping[str, Any] | None = None,
         log: DecisionLog | CapabilityStore | str | Path | None = None,
         explore: Exploration | str | None = None,
+        pictures: Pictures | Mapping[str, Any] | None = None,
     ) -> Self:
         """Return this router with other options; what is not given stays, and scorer and zoo are shared.
 
@@ -103,6 +107,7 @@ class Decider(Engine):
             constraints: Limits on which candidates may be chosen.
             log: A `DecisionLog`, the path of a file, a store, or `store` for the router's own.
             explore: Way to try other candidates now and then: `epsilon:0.02`, `thompson`, or an object.
+            pictures: What is done with pictures of queries: `Pictures(ocr=True)`, or a dict of its options.
         """
         changed = copy.copy(self)
         if policy is not None:
@@ -113,6 +118,8 @@ class Decider(Engine):
             changed.log = as_log(log, None if self._feedback is None else self._feedback.store)
         if explore is not None:
             changed.explore = as_exploration(explore)
+        if pictures is not None:
+            changed.pictures = as_pictures_reader(pictures)
         if changed.batching is not None:
             changed._batcher = Batcher(changed.batching, changed.decide_many)
         return changed

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Strict, TypeAdapter
 from cit_core.capability import level_deviation
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.lazy import cached_property
+from cit_core.pictures import Picture, with_pictures
 from cit_core.policy import (
     Best,
     BudgetPacer,
@@ -36,6 +37,7 @@ from cit_core.router.query import Query, check_text, estimate_tokens, whole_char
 from cit_core.router.question import MAX_CHARACTERS, Reading, characters_read, find_question
 from cit_core.router.scorer import Scorer
 from cit_core.router.telemetry import Caller, tell_unpriced
+from cit_core.runtime.picture_reader import Pictures, as_pictures_reader
 from cit_core.shutdown import uninterrupted
 from cit_core.validation import AtLeast0, each, validated
 
@@ -94,6 +96,7 @@ class _Asked:
         query: The query.
         text: Its text, in whole characters.
         reading: The part of the text that the scorer reads.
+        pictures: Pictures of the query, as far as they were read.
         facts: Facts of the query.
         policy: Policy for it.
         limits: Constraints for it.
@@ -105,12 +108,18 @@ class _Asked:
     query: Query
     text: str
     reading: Reading
+    pictures: tuple[Picture, ...]
     facts: QueryFacts
     policy: Policy
     limits: Constraints
     excluded: Mapping[str, str]
     chosen_by: Literal["policy", "caller"]
     problem: CITError | None
+
+    @property
+    def read(self) -> str:
+        """What the scorer reads: the question, and what is known of its pictures."""
+        return with_pictures(self.reading.text, self.pictures)
 
 
 class Engine:
@@ -130,6 +139,7 @@ class Engine:
         strict: Have an error for what cannot be decided.
         log: Where decisions are logged: a `DecisionLog`, the path of a file, a store, or `store` for the router's own.
         explore: Way to try other candidates now and then: `epsilon:0.02`, `thompson`, or an object; never if not given.
+        pictures: What is done with pictures of queries beyond their size and the user's words; nothing if not given.
 
     Raises:
         NoCandidate: If the zoo is empty.
@@ -151,6 +161,7 @@ class Engine:
         strict: bool = False,
         log: DecisionLog | CapabilityStore | str | Path | None = None,
         explore: Exploration | str | None = None,
+        pictures: Pictures | Mapping[str, Any] | None = None,
     ) -> None:
         self.capabilities = validated(_ZOO, candidates, "candidates")
         if not self.capabilities:
@@ -175,6 +186,7 @@ class Engine:
         self.default = self._known(default, "the router (in default=)")
         self.strict = validated(_STRICT, strict, "strict")
         self.explore = as_exploration(explore)
+        self.pictures = None if pictures is None else as_pictures_reader(pictures)
         self.log = as_log(log, getattr(feedback, "store", None))
         self._told: frozenset[str] = frozenset()
         """What was logged once: policies whose prices are missing, texts that were cut."""
@@ -264,10 +276,15 @@ class Engine:
         asked = [c.candidate for c in self.capabilities if c.candidate.id not in out]
         excluded = {**out, **limits.exclude(asked, facts, self._latencies)}
         text = whole_characters(query.text) if isinstance(query.text, str) else ""
-        problem = self._problem(query, excluded)
+        problem, pictures = self._problem(query, excluded), query.pictures
+        if problem is None and pictures and self.pictures is not None:
+            try:
+                pictures = self.pictures.read(pictures)
+            except CITError as error:
+                problem = error
         reading = find_question(text, self._most_characters)
         by: Literal["policy", "caller"] = "policy" if query.model is None else "caller"
-        return _Asked(query, text, reading, facts, policy, limits, excluded, by, problem)
+        return _Asked(query, text, reading, pictures, facts, policy, limits, excluded, by, problem)
 
     def _problem(self, query: Query, excluded: Mapping[str, str]) -> CITError | None:
         """Return why a query cannot be decided, if so."""
@@ -324,7 +341,7 @@ class Engine:
         ids = {c.candidate.id for c in self.capabilities if any(c.candidate.id not in one.excluded for one in asked)}
         taking_part = tuple(c for c in self.capabilities if c.candidate.id in ids)
         try:
-            scores_NK, vectors_ND = self._score([one.reading.text for one in asked], taking_part)
+            scores_NK, vectors_ND = self._score(asked, taking_part)
         except Exception as error:  # a scorer may be foreign code: no query fails for what it raises
             if any(self._is_strict(one.query) for one in asked):
                 raise
@@ -334,7 +351,7 @@ class Engine:
             return [CITError(str(error) if known else f"the scorer {self.scorer_name} failed ({type(error).__name__})")]
         latency_ms = (time.perf_counter() - started) * 1e3 / len(asked)
         vectors = [None] * len(asked) if vectors_ND is None else vectors_ND
-        lengths_NK = self._lengths([one.reading.text for one in asked], vectors_ND, taking_part)
+        lengths_NK = self._lengths([one.read for one in asked], vectors_ND, taking_part)
         return [
             self._decide(one, taking_part, scores_K, lengths_K, vector_D, latency_ms)
             for one, scores_K, lengths_K, vector_D in zip(asked, scores_NK, lengths_NK, vectors, strict=True)
@@ -349,14 +366,17 @@ class Engine:
         return self.lengths.ratios(vectors_ND, texts, [capability.candidate.id for capability in capabilities])
 
     def _score(
-        self, texts: Sequence[str], capabilities: Sequence[Capability]
+        self, asked: Sequence[_Asked], capabilities: Sequence[Capability]
     ) -> tuple[NDArray[np.floating], NDArray[np.floating] | None]:
         """Return checked scores (N, K), and vectors (N, D) if they are needed and there are any."""
-        expected = (len(texts), len(capabilities))
+        texts, expected = [one.read for one in asked], (len(asked), len(capabilities))
         needed = self._feedback is not None or self.lengths is not None
         with_vectors = getattr(self.scorer, "score_with_vectors", None) if needed else None
+        sees = getattr(self.scorer, "score_with_pictures", None) if any(one.pictures for one in asked) else None
         vectors_ND = None
-        if with_vectors is None:
+        if sees is not None:
+            given, vectors_ND = sees(texts, capabilities, [one.pictures for one in asked])
+        elif with_vectors is None:
             given = self.scorer.score(texts, capabilities)
         else:
             given, vectors_ND = with_vectors(texts, capabilities)
@@ -423,7 +443,9 @@ class Engine:
             propensity=choice.propensity,
             tenant=asked.query.tenant,
             latency_ms=latency_ms,
-            query=None if self._feedback is None else self._feedback.refer(asked.text, vector_D),
+            query=None
+            if self._feedback is None
+            else self._feedback.refer(with_pictures(asked.text, asked.pictures), vector_D),
         )
         if (conversation := asked.query.conversation) is not None:
             decision = conversation.memory.settle(conversation.key, decision)

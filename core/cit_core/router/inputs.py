@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
+from cit_core.pictures import Picture, pictures_in
 from cit_core.policy import QueryFacts
 from cit_core.tokens import estimate_tokens
 
@@ -23,15 +24,16 @@ DEEPEST = 6
 
 
 class _Said(NamedTuple):
-    """One message: the role of who speaks, the words, the kinds of media in it."""
+    """One message: the role of who speaks, the words, the kinds of media in it, its pictures."""
 
     role: str
     text: str
     media: frozenset[str] = frozenset()
+    pictures: tuple[Picture, ...] = ()
 
 
-def read_input(value: object) -> tuple[str, QueryFacts]:
-    """Return the text to route on, and facts about all there is.
+def read_input(value: object) -> tuple[str, QueryFacts, tuple[Picture, ...]]:
+    """Return the text to route on, facts about all there is, and the pictures of the last message that has any.
 
     Args:
         value: A text, a prompt value (`to_messages`), a message (`content` and `role` or `type`), a list of messages or
@@ -42,11 +44,12 @@ def read_input(value: object) -> tuple[str, QueryFacts]:
         InvalidInput: If there is no text in it, or several of which none is the question.
     """
     if isinstance(value, str):
-        return value, QueryFacts(tokens=estimate_tokens(value))
+        return value, QueryFacts(tokens=estimate_tokens(value)), ()
     said = list(_messages(value, DEEPEST))
     media = frozenset().union(*(one.media for one in said))
     tokens = sum(estimate_tokens(one.text) for one in said if one.text)
-    return _question(said, media), QueryFacts(tokens=tokens, modalities=media | {"text"})
+    pictures = next((one.pictures for one in reversed(said) if one.pictures), ())
+    return _question(said, media), QueryFacts(tokens=tokens, modalities=media | {"text"}), pictures
 
 
 def _question(said: Sequence[_Said], media: frozenset[str]) -> str:
@@ -140,4 +143,4 @@ def _said(role: str, content: object) -> _Said:
             texts.append(text)
         kind = "" if isinstance(part, str) else str(get("type") or get("block_type") or "")
         media |= {name for name in MEDIA if name in kind}
-    return _Said(role, "\n".join(texts), frozenset(media))
+    return _Said(role, "\n".join(texts), frozenset(media), pictures_in(content) if "image" in media else ())

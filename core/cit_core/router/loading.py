@@ -17,6 +17,7 @@ from cit_core.calibration import sigmoid
 from cit_core.errors import CheckpointError, InvalidInput, UnknownCandidate
 from cit_core.fork import renew_after_fork
 from cit_core.messages import shown
+from cit_core.pictures import Picture
 from cit_core.records import Candidate, Capability, Suite
 from cit_core.router.scorer import Scorer
 
@@ -359,6 +360,27 @@ class RunScorer:
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Return calibrated log-odds (N, K) and unit vectors (N, D)."""
         return self._log_odds(instructions, capabilities), self.encode(instructions)
+
+    def read_with_pictures(
+        self,
+        instructions: Sequence[str],
+        capabilities: Sequence[Capability],
+        pictures: Sequence[Sequence[Picture]],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return what `read` returns, for queries with pictures, which a network with a vision tower sees."""
+        with self._lock:
+            odds_NK = self._network.calibrated_log_odds(instructions, capabilities, self._network.look(pictures))
+        return odds_NK, self.encode(instructions)
+
+    def score_with_pictures(
+        self,
+        instructions: Sequence[str],
+        capabilities: Sequence[Capability],
+        pictures: Sequence[Sequence[Picture]],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return P(correct) and vectors of queries with pictures."""
+        odds_NK, vectors_ND = self.read_with_pictures(instructions, capabilities, pictures)
+        return sigmoid(odds_NK), vectors_ND
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors of texts, (len(texts), D)."""

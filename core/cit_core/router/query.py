@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
+from cit_core.pictures import Picture, as_pictures
 from cit_core.policy import Constraints, Policy, QueryFacts, as_policy
 from cit_core.router.inputs import read_input
 from cit_core.router.sticky import Conversation
@@ -56,6 +57,7 @@ class Query:
         default: Candidate that answers where nothing can be decided, in place of the router's own.
         strict: Whether what cannot be decided is an error, in place of the router's own.
         tenant: Whose query it is, for budgets that every tenant has for itself.
+        pictures: Pictures that go with the text: a scorer is told what is known of them in words.
         unreadable: Why there is no text, where an adapter found none in what it was given.
     """
 
@@ -70,6 +72,7 @@ class Query:
     strict: bool | None = None
     unreadable: str | None = None
     tenant: str | None = None
+    pictures: Annotated[tuple[Picture, ...], PlainValidator(as_pictures)] = ()
 
     @property
     def known_facts(self) -> QueryFacts:
@@ -114,10 +117,10 @@ def query_of(
 ) -> Query:
     """Return the query in whatever holds one (`cit_core.router.inputs`); one without text says why it has none."""
     try:
-        text, found = read_input(given)
+        text, found, pictures = read_input(given)
     except InvalidInput as error:
         return Query("", facts, policy, constraints, unreadable=str(error))
-    return Query(text, found if facts is None else facts, policy, constraints)
+    return Query(text, found if facts is None else facts, policy, constraints, pictures=pictures)
 
 
 def queries_of(

@@ -65,6 +65,7 @@ class Router(Decider):
         strict: Raise an error for such a query instead.
         log: Where decisions are logged: a `DecisionLog`, the path of a file, a store, or `store` for the router's own.
         explore: Way to try other candidates now and then: `epsilon:0.02`, `thompson`, or an object; never if not given.
+        pictures: What is done with pictures of queries beyond their size and the user's words: `Pictures(ocr=True)`.
 
     Raises:
         NoCandidate: If the zoo is empty.

@@ -21,8 +21,10 @@ class Scorer(Protocol):
 
     A scorer may also have a `name`, which decisions carry; `max_tokens`, what it reads of a query, so that a decision
     on a longer one says so; `reads(instruction)`, which is False for a language that it does not know, so that a
-    decision says that too; and `score_with_vectors`, which returns unit vectors (N, D) of the queries beside the
-    scores, so that feedback needs no second pass over the texts.
+    decision says that too; `score_with_vectors`, which returns unit vectors (N, D) of the queries beside the scores, so
+    that feedback needs no second pass over the texts; and `score_with_pictures(instructions, capabilities, pictures)`,
+    which returns the same two (the vectors may be None) and is given the N queries' pictures, with what an
+    `encode_image` hook made of them, where one of the queries has any. Others read in the text what is known of them.
     """
 
     def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:

@@ -65,6 +65,7 @@ def router_to_config(router: Router) -> Config:
         "default": router.default,
         "strict": router.strict,
         **({} if router.explore is None else {"explore": router.explore.name}),
+        **({} if router.pictures is None else {"pictures": router.pictures.to_config()}),
     }
 
 
@@ -94,6 +95,7 @@ class _RouterConfig(BaseModel):
     default: str | None = None
     strict: bool = False
     explore: str | None = None
+    pictures: dict[str, Any] | None = None
 
 
 def router_from_config(config: Mapping[str, Any], store: CapabilityStore | str | None = None) -> Router:
@@ -127,7 +129,7 @@ def router_from_config(config: Mapping[str, Any], store: CapabilityStore | str |
         "strict": read.strict,
     }
     opened = _opened(read, store, options)
-    return opened if read.explore is None else opened.with_options(explore=read.explore)
+    return opened.with_options(explore=read.explore, pictures=read.pictures)
 
 
 def _opened(read: _RouterConfig, store: CapabilityStore | str | None, options: dict[str, Any]) -> Router:

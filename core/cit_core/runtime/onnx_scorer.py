@@ -30,6 +30,7 @@ from cit_core.catalogue import VECTORS_OF, task_vectors
 from cit_core.cores import usable_cores
 from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.fork import abandon, no_fork, renew_after_fork
+from cit_core.pictures import split_pictures
 from cit_core.records import Candidate, Capability
 from cit_core.runtime.checkpoint import GRAPHS, SHOWN, Checkpoint, shipped_checkpoints
 from cit_core.runtime.readability import is_readable
@@ -276,7 +277,7 @@ class OnnxScorer:
                 pass  # an error is raised here
 
     def _states(self, graphs: _Graphs, text: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        ids_1L = np.array([read_tokens(self._tokenizer, _whole(text), self.max_tokens)], np.int64)
+        ids_1L = np.array([read_tokens(self._tokenizer, _whole(split_pictures(text)[0]), self.max_tokens)], np.int64)
         mask_1L = np.ones_like(ids_1L)
         return run(graphs.reader, ids_1L, mask_1L)[0], mask_1L
 

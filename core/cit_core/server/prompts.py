@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cit_core.pictures import Picture, pictures_in
 from cit_core.policy import QueryFacts
 from cit_core.tokens import estimate_tokens
 
@@ -33,6 +34,8 @@ class Prompt(NamedTuple):
     text: str
     """The last thing that the user said; empty where nothing is a text."""
     facts: QueryFacts
+    pictures: tuple[Picture, ...] = ()
+    """Pictures of the last turn that has any."""
 
 
 def read_prompt(fields: Mapping[str, Any]) -> Prompt:
@@ -54,7 +57,9 @@ def read_prompt(fields: Mapping[str, Any]) -> Prompt:
         tools=bool(fields.get("tools") or fields.get("functions")),
         structured_output=_structured(fields),
     )
-    return Prompt(next(iter([*said, *others, *standing]), ""), facts)
+    seen = [turn.get("content", turn) for turn in reversed(turns)] if "image" in held else []
+    pictures = next(filter(None, map(pictures_in, seen)), ())
+    return Prompt(next(iter([*said, *others, *standing]), ""), facts, pictures)
 
 
 def _turns(fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:

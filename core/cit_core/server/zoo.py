@@ -132,6 +132,7 @@ class Zoo:
             None if conversation is None else self.sticky.conversation(conversation),
             foreign,
             tenant=tenant,
+            pictures=prompt.pictures,
         )
         return self.fallback.with_cool_downs(await self.router.adecide(query))
 

@@ -37,3 +37,15 @@ def test_no_text_at_all_and_a_very_long_one() -> None:
     assert of_none.shape == (0, BUCKETS + COUNTS)
     assert np.isfinite(features("")).all()
     assert np.isfinite(features("word " * 100_000)).all()
+
+
+def test_what_is_said_of_pictures_counts_beside_the_question_and_does_not_drown_it() -> None:
+    asked = "Which bar is the longest?"
+    pictured = f"{asked}\n\n[picture: bar chart, wide]\n" + "A bar chart of the sales of shoes in every country. " * 20
+    other = f"{asked}\n\n[picture: map, square]\nA map."
+    features, (alone, one, two, *_) = TextFeatures.fit([asked, pictured, other, *TEXTS])
+    np.testing.assert_allclose(features(pictured), one, rtol=1e-5, atol=1e-6)
+    n_grams = [row[:BUCKETS] / N_GRAM_WEIGHT for row in (alone, one, two)]
+    assert 0.7 < n_grams[0] @ n_grams[1] < 0.98
+    assert n_grams[1] @ n_grams[2] < 0.98
+    np.testing.assert_array_equal(alone[BUCKETS:], one[BUCKETS:])

@@ -49,7 +49,7 @@ async def test_whatever_holds_a_text_is_routed_on_it(holder: Any) -> None:
 
 
 def test_the_facts_are_of_everything() -> None:
-    text, facts = read_input([SystemMessage("x" * 4000), HumanMessage(ASKED)])
+    text, facts, _ = read_input([SystemMessage("x" * 4000), HumanMessage(ASKED)])
     assert text == ASKED
     assert facts.tokens > 500
     picture = {"type": "image_url", "image_url": {"url": "data:"}}
@@ -58,9 +58,12 @@ def test_the_facts_are_of_everything() -> None:
         ChatMessage(blocks=[ImageBlock(url="http://x/y.png"), TextBlock(text=ASKED)]),
         QueryBundle(ASKED, image_path="y.png"),
     ):
-        text, facts = read_input(holder)
+        text, facts, _ = read_input(holder)
         assert (text, facts.modalities) == (ASKED, {"text", "image"})
     assert read_input(HumanMessage([picture]))[0] == "Look at the attached image and answer."
+    captioned = {**picture, "alt": "a map"}
+    talk = [HumanMessage([picture]), AIMessage("What of it?"), HumanMessage([captioned]), HumanMessage(ASKED)]
+    assert [one.kind for one in read_input(talk)[2]] == ["map"]
 
 
 @pytest.mark.parametrize(

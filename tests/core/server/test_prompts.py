@@ -72,3 +72,10 @@ def test_tools_and_schemas() -> None:
     plain = read_prompt({"tools": [], "response_format": {"type": "text"}, "text": {"format": {"type": "text"}}}).facts
     assert not plain.tools
     assert not plain.structured_output
+
+
+def test_pictures_go_along_with_the_users_words() -> None:
+    told = {"type": "image_url", "image_url": {"url": "https://x/y.png"}, "alt": "a bar chart"}
+    prompt = read_prompt({"messages": [{"role": "user", "content": [{"type": "text", "text": "q"}, told]}]})
+    assert [one.kind for one in prompt.pictures] == ["bar chart"]
+    assert read_prompt({"messages": [{"role": "user", "content": "q"}]}).pictures == ()

@@ -1,7 +1,8 @@
 """Tables of results: CSV, JSON or Parquet with a row for every answer of a model.
 
 Columns: item_id, model, correct, and if you have them task, instruction, cost_usd, latency_s, prompt_tokens,
-completion_tokens; others are ignored. CSV may be separated by commas, semicolons, tabs or bars.
+completion_tokens, and caption and ocr of the question's picture; others are ignored. CSV may be separated by commas,
+semicolons, tabs or bars.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
 from cit_core.aptitude.importers.parquet import read_batches
 from cit_core.aptitude.importers.table_columns import BATCHES, LONGEST_ID, block_of, is_plain, rows_in
 from cit_core.aptitude.importers.text_stream import kind_of
+from cit_core.pictures import Picture, with_pictures
 from cit_core.records import Outcome
 from cit_core.store import CapabilityStore
 
@@ -40,7 +42,9 @@ IDS = {"item_id", "model"}
 REQUIRED = ("item_id", "model", "correct")
 NUMBERS = ("cost_usd", "latency_s", "prompt_tokens", "completion_tokens")
 ABOUT_ITEM = ("task", "instruction")
-COLUMNS = (*REQUIRED, *ABOUT_ITEM, *NUMBERS)
+OF_PICTURE = ("caption", "ocr")
+"""Words of a picture: they are kept below the question, as a router reads them."""
+COLUMNS = (*REQUIRED, *ABOUT_ITEM, *OF_PICTURE, *NUMBERS)
 TRUTH = {"true": 1.0, "false": 0.0}
 """Booleans as CSV writers spell them."""
 NOT_A_NUMBER = "nan"
@@ -135,7 +139,7 @@ def _rows_or_blocks(
 ) -> Iterator[Row | BadRow | Block]:
     """Yield a table row by row, or by columns where that is possible: it is faster."""
     plain = kind_of(path) == ".parquet" and 0 < len(source) <= LONGEST_ID
-    if not (plain and is_plain(path, IDS, {*ABOUT_ITEM}, {*NUMBERS})):
+    if not (plain and is_plain(path, IDS, {*ABOUT_ITEM}, {*NUMBERS}, odd={*OF_PICTURE})):
         yield from _rows(read, path, source, when)
         return
 
@@ -181,7 +185,11 @@ def _row(where: str, fields: Fields | str, source: str, when: datetime) -> Row:
 
 def _item_row(where: str, fields: Fields | str) -> ItemRow:
     found = checked(fields, ("item_id",))
-    task, instruction = (None if _is_nan(found.get(name)) else text(found, name) for name in ABOUT_ITEM)
+    task, instruction, caption, ocr = (
+        None if _is_nan(found.get(name)) else text(found, name) for name in (*ABOUT_ITEM, *OF_PICTURE)
+    )
+    if instruction is not None and (caption or ocr):
+        instruction = with_pictures(instruction, [Picture.of(None, caption or "", ocr or "")])
     return ItemRow(where, identifier(found, "item_id"), task, instruction)
 
 

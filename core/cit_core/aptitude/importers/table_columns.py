@@ -54,7 +54,7 @@ class _Texts(NamedTuple):
     """First row of each value."""
 
 
-def is_plain(path: Path, ids: Set[str], texts: Set[str], numbers: Set[str]) -> bool:
+def is_plain(path: Path, ids: Set[str], texts: Set[str], numbers: Set[str], odd: Set[str]) -> bool:
     """Return whether a file's columns have types that can be read whole, and so many rows fit in memory.
 
     Args:
@@ -62,6 +62,7 @@ def is_plain(path: Path, ids: Set[str], texts: Set[str], numbers: Set[str]) -> b
         ids: Names of columns of texts or whole numbers; they and `correct` are required.
         texts: Names of columns of texts that may be absent.
         numbers: Names of columns of numbers that may be absent.
+        odd: Names of columns with which a file is read row by row.
     """
     arrow, parquet = pyarrow()
     try:
@@ -70,7 +71,9 @@ def is_plain(path: Path, ids: Set[str], texts: Set[str], numbers: Set[str]) -> b
             types = dict(zip(schema.names, schema.types, strict=True))
             groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
             complete = len(types) == len(schema.names) and ids | {CORRECT} <= types.keys()
-            if not (complete and 0 < metadata.num_rows == sum(group.num_rows for group in groups)):
+            if odd & types.keys() or not (
+                complete and 0 < metadata.num_rows == sum(group.num_rows for group in groups)
+            ):
                 return False
             known = [(name, type_) for name, type_ in types.items() if name in ids | texts | numbers | {CORRECT}]
             return _fits(groups, ids | texts) and all(

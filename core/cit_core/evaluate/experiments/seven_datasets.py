@@ -138,13 +138,13 @@ def _in_order(group_N: NDArray[np.str_]) -> list[str]:
     return [*first, *sorted(there - set(first))]
 
 
-def _above(method: str, values: Mapping[str, Scores], group_N: NDArray[np.str_]) -> Cell:
+def _above(method: str, values: Mapping[str, NDArray[np.floating]], group_N: NDArray[np.str_]) -> Cell:
     if method == SINGLE_BEST or SINGLE_BEST not in values:
         return None
     return _macro(values[method] - values[SINGLE_BEST], group_N)
 
 
-def _macro(value_N: Scores, group_N: NDArray[np.str_]) -> Interval:
+def _macro(value_N: NDArray[np.floating], group_N: NDArray[np.str_]) -> Interval:
     """Return the mean over datasets in points of 100, by a bootstrap of the questions of each."""
     draw = np.random.default_rng(0)
     parts = [100.0 * value_N[group_N == group] for group in np.unique(group_N)]

@@ -69,6 +69,14 @@ def test_a_table_becomes_candidates_tasks_items_and_outcomes(store: CapabilitySt
 
 
 @pytest.mark.parametrize("kind", WRITERS)
+def test_words_of_a_picture_are_kept_below_the_question(store: CapabilityStore, tmp_path: Path, kind: str) -> None:
+    rows = [{**row, "caption": "A pie chart", "ocr": "" if row["model"] == "big" else "40 %"} for row in ROWS[:2]]
+    import_table([WRITERS[kind](tmp_path / f"results.{kind}", rows)], store)
+    kept = {item.id: item.instruction for item in store.items()}
+    assert kept["q1"] == "1+1?\n\n[picture: pie chart, few words]\nA pie chart\n40 %"
+
+
+@pytest.mark.parametrize("kind", WRITERS)
 def test_importing_again_adds_nothing(store: CapabilityStore, tmp_path: Path, kind: str) -> None:
     path = WRITERS[kind](tmp_path / f"results.{kind}", ROWS)
     import_table([path], store)
