@@ -112,6 +112,7 @@ TESTED_WITH = {
     "cit_core/router/catalogue_evidence.py": "core/router/test_loading.py",
     "cit_core/router/concurrency.py": "core/router/test_router.py",
     "cit_core/router/decider.py": "core/router/test_router.py",
+    "cit_core/router/asked.py": "core/router/test_router.py",
     "cit_core/router/engine.py": "core/router/test_router.py",
     "cit_core/router/query.py": "core/router/test_router.py",
     "cit_core/router/scorer.py": "core/router/test_router.py",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -14,14 +13,13 @@ from pydantic import BeforeValidator, Strict, TypeAdapter
 from cit_core.capability import level_deviation
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.lazy import cached_property
-from cit_core.pictures import Picture, with_pictures
+from cit_core.pictures import with_pictures
 from cit_core.policy import (
     Best,
     BudgetPacer,
     Constraints,
     Goal,
     Policy,
-    QueryFacts,
     Scored,
     as_constraints,
     as_policy,
@@ -29,13 +27,14 @@ from cit_core.policy import (
 )
 from cit_core.policy.exploration import Exploration, as_exploration
 from cit_core.records import Candidate, Capability, Decision, require_unique
+from cit_core.router.asked import TOLD_ONCE, Asked
 from cit_core.router.choice import choose
 from cit_core.router.decision_log import DecisionLog, as_log
 from cit_core.router.default_route import DefaultRoute, because
 from cit_core.router.feedback import Feedback
-from cit_core.router.query import Query, check_text, estimate_tokens, whole_characters
-from cit_core.router.question import MAX_CHARACTERS, Reading, characters_read, find_question
-from cit_core.router.scorer import Scorer
+from cit_core.router.query import Query, check_text, whole_characters
+from cit_core.router.question import MAX_CHARACTERS, characters_read, find_question
+from cit_core.router.scorer import Scorer, checked_scores
 from cit_core.router.telemetry import Caller, tell_unpriced
 from cit_core.runtime.picture_reader import Pictures, as_pictures_reader
 from cit_core.shutdown import uninterrupted
@@ -53,14 +52,6 @@ __all__ = ["MAX_CHARACTERS", "Engine"]
 
 COMPLETION_TOKENS = 256.0
 """Length of an answer that is assumed where none of any candidate was measured."""
-CACHED_FROM = 1_024
-"""Shortest prefix that providers keep in their caches [tokens]."""
-CUT = "characters that ask were read to decide"
-"""End of the warning that a text was cut."""
-UNREAD = "of similar questions, if any"
-"""End of the warning that a text is in a language that the scorer does not read."""
-TOLD_ONCE = (CUT, UNREAD)
-"""Warnings of which a log has one each: all queries of an application may have them."""
 
 
 def _as_capability(given: object) -> object:
@@ -86,40 +77,6 @@ _QUERIES: TypeAdapter[Sequence[Query]] = TypeAdapter(
 _TOKENS: TypeAdapter[float] = TypeAdapter(AtLeast0)
 _STRICT: TypeAdapter[bool] = TypeAdapter(Annotated[bool, Strict()])
 _REASONS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A query, and what was found out about it before anything is scored.
-
-    Attributes:
-        query: The query.
-        text: Its text, in whole characters.
-        reading: The part of the text that the scorer reads.
-        pictures: Pictures of the query, as far as they were read.
-        facts: Facts of the query.
-        policy: Policy for it.
-        limits: Constraints for it.
-        excluded: Candidates that are out, id to reason.
-        chosen_by: `caller` where the query names the candidate.
-        problem: Why it cannot be decided; None if it can.
-    """
-
-    query: Query
-    text: str
-    reading: Reading
-    pictures: tuple[Picture, ...]
-    facts: QueryFacts
-    policy: Policy
-    limits: Constraints
-    excluded: Mapping[str, str]
-    chosen_by: Literal["policy", "caller"]
-    problem: CITError | None
-
-    @property
-    def read(self) -> str:
-        """What the scorer reads: the question, and what is known of its pictures."""
-        return with_pictures(self.reading.text, self.pictures)
 
 
 class Engine:
@@ -238,7 +195,7 @@ class Engine:
         with uninterrupted():
             callers = callers or [Caller(time.time_ns())] * len(checked)
             asked = [self._ask(query) for query in checked]
-            decided = iter(self._choose([one for one in asked if isinstance(one, _Asked) and one.problem is None]))
+            decided = iter(self._choose([one for one in asked if isinstance(one, Asked) and one.problem is None]))
             outcomes = [self._settled(one, decided) for one in asked]
             for caller, query, outcome in zip(callers, checked, outcomes, strict=True):
                 if isinstance(outcome, Decision):
@@ -259,7 +216,7 @@ class Engine:
                 self._told |= {end}
         return own
 
-    def _ask(self, query: Query) -> _Asked | CITError:
+    def _ask(self, query: Query) -> Asked | CITError:
         """Find out which candidates may be chosen, before anything is scored; an error where the call is wrong."""
         try:
             self._known(query.model, "the router")
@@ -284,7 +241,7 @@ class Engine:
                 problem = error
         reading = find_question(text, self._most_characters)
         by: Literal["policy", "caller"] = "policy" if query.model is None else "caller"
-        return _Asked(query, text, reading, pictures, facts, policy, limits, excluded, by, problem)
+        return Asked(query, text, reading, pictures, facts, policy, limits, excluded, by, problem)
 
     def _problem(self, query: Query, excluded: Mapping[str, str]) -> CITError | None:
         """Return why a query cannot be decided, if so."""
@@ -300,7 +257,7 @@ class Engine:
     def _is_strict(self, query: Query) -> bool:
         return self.strict if query.strict is None else query.strict
 
-    def _settled(self, asked: _Asked | CITError, decided: Iterator[Decision | CITError]) -> Decision | CITError:
+    def _settled(self, asked: Asked | CITError, decided: Iterator[Decision | CITError]) -> Decision | CITError:
         """Return what became of a query: its decision, the default route, or its error."""
         if isinstance(asked, CITError):
             return asked
@@ -309,7 +266,7 @@ class Engine:
             return outcome
         return self._by_default(asked, outcome)
 
-    def _by_default(self, asked: _Asked, problem: CITError) -> Decision | CITError:
+    def _by_default(self, asked: Asked, problem: CITError) -> Decision | CITError:
         """Return the default route; the error if no candidate may be asked at all, or the one that the call names."""
         if asked.query.model is not None and asked.query.model in asked.excluded:
             return problem
@@ -333,7 +290,7 @@ class Engine:
         told = f"{because(problem)}: the default route, {decision.model}"
         return decision.model_copy(update={"warnings": (told, *self._standing(decision.model))})
 
-    def _choose(self, asked: Sequence[_Asked]) -> list[Decision | CITError]:
+    def _choose(self, asked: Sequence[Asked]) -> list[Decision | CITError]:
         """Score once and choose for each; a query with a policy that leaves no candidate gets that error."""
         if not asked:
             return []
@@ -366,7 +323,7 @@ class Engine:
         return self.lengths.ratios(vectors_ND, texts, [capability.candidate.id for capability in capabilities])
 
     def _score(
-        self, asked: Sequence[_Asked], capabilities: Sequence[Capability]
+        self, asked: Sequence[Asked], capabilities: Sequence[Capability]
     ) -> tuple[NDArray[np.floating], NDArray[np.floating] | None]:
         """Return checked scores (N, K), and vectors (N, D) if they are needed and there are any."""
         texts, expected = [one.read for one in asked], (len(asked), len(capabilities))
@@ -380,31 +337,18 @@ class Engine:
             given = self.scorer.score(texts, capabilities)
         else:
             given, vectors_ND = with_vectors(texts, capabilities)
-        try:
-            scores_NK = np.asarray(given, dtype=np.float64)
-        except (TypeError, ValueError, OverflowError):  # its text may show what came
-            raise InvalidInput(
-                f"the scorer {self.scorer_name!r} returned what is no array of numbers; "
-                f"Scorer.score must return an array of probabilities of shape {expected}"
-            ) from None
-        if scores_NK.shape != expected or not ((scores_NK >= 0.0) & (scores_NK <= 1.0)).all():
-            raise InvalidInput(
-                f"the scorer {self.scorer_name!r} returned "
-                f"{'values outside [0, 1]' if scores_NK.shape == expected else f'shape {scores_NK.shape}'}; "
-                f"Scorer.score must return an array of probabilities of shape {expected}"
-            )
-        return scores_NK, vectors_ND
+        return checked_scores(given, expected, self.scorer_name), vectors_ND
 
     def _decide(
         self,
-        asked: _Asked,
+        asked: Asked,
         taking_part: Sequence[Capability],
         scores_K: NDArray[np.floating],
         lengths_K: NDArray[np.floating],
         vector_D: NDArray[np.floating] | None,
         latency_ms: float,
     ) -> Decision | CITError:
-        cached = _cached_tokens(asked)
+        cached = asked.cached_tokens
         scored = [
             Scored(
                 c.candidate,
@@ -452,10 +396,14 @@ class Engine:
         if pacer is not None:
             taken = decision.ranking[0]
             pacer.charge(taken.model, taken.expected_cost_usd, taken.expected_latency_s, asked.query.tenant)
-        warnings = self._warnings(asked, decision.model)
+        chosen = next(candidate for candidate in self.candidates if candidate.id == decision.model)
+        warnings = (
+            *self._standing(decision.model),
+            *asked.warnings(chosen, self.scorer, self.scorer_name),
+        )
         return decision.model_copy(update={"warnings": warnings}) if warnings else decision
 
-    def _pacer_for(self, asked: _Asked) -> BudgetPacer | None:
+    def _pacer_for(self, asked: Asked) -> BudgetPacer | None:
         """Return what keeps the limit of a query; what a call names is counted too, for it is paid for."""
         goal = asked.policy if asked.chosen_by == "policy" else self.policy
         return self.pacer(goal) if isinstance(goal, Goal) else None
@@ -487,23 +435,6 @@ class Engine:
             return self.notes
         return (*self.notes, f"{model}: {basis.because}; `cit aptitude run` measures it")
 
-    def _warnings(self, asked: _Asked, model: str) -> tuple[str, ...]:
-        found = list(self._standing(model))
-        if asked.text != asked.query.text:
-            found.append("the query holds half characters, which are no Unicode; they were left out to decide")
-        if asked.reading.cut:
-            length, read = estimate_tokens(asked.text), len(asked.reading.text)
-            found.append(f"the query has about {length:,} tokens; the {read:,} {CUT}")
-        reads = getattr(self.scorer, "reads", None)
-        if reads is not None and not reads(asked.reading.text):
-            found.append(f"{self.scorer_name} does not read this language; what counts is levels and outcomes {UNREAD}")
-        window = next(c.candidate.context_window for c in self.capabilities if c.candidate.id == model)
-        if window is not None and asked.facts.tokens > window:
-            found.append(
-                f"about {asked.facts.tokens:,} tokens; no candidate's context window is that long ({model}: {window:,})"
-            )
-        return tuple(found)
-
 
 def _assumed_tokens(capabilities: Iterable[Capability]) -> float:
     """Return the length of an answer to assume: what others write in answer to such queries, at their efforts."""
@@ -513,11 +444,3 @@ def _assumed_tokens(capabilities: Iterable[Capability]) -> float:
         if c.usage.completion_tokens is not None
     ]
     return sum(told) / len(told) if told else COMPLETION_TOKENS
-
-
-def _cached_tokens(asked: _Asked) -> dict[str, int]:
-    """Return the candidate that a conversation keeps, with the tokens before this turn, which its provider has read."""
-    conversation = asked.query.conversation
-    known = None if conversation is None else conversation.memory.recall(conversation.key)
-    before = asked.facts.tokens - estimate_tokens(asked.text)
-    return {known[0]: before} if known is not None and before >= CACHED_FROM else {}

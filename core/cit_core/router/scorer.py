@@ -12,7 +12,7 @@ from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import shown
 from cit_core.records import Capability
 
-__all__ = ["FakeScorer", "Scorer"]
+__all__ = ["FakeScorer", "Scorer", "checked_scores"]
 
 
 @runtime_checkable
@@ -38,6 +38,28 @@ class Scorer(Protocol):
             (N, K) probabilities.
         """
         ...
+
+
+def checked_scores(given: object, shape: tuple[int, int], name: str) -> NDArray[np.float64]:
+    """Return what a scorer returned as probabilities, (N, K).
+
+    Args:
+        given: What it returned.
+        shape: N queries and K candidates.
+        name: Name of the scorer.
+
+    Raises:
+        InvalidInput: If it is something else; what came is not shown, for it may hold the text.
+    """
+    needed = f"Scorer.score must return an array of probabilities of shape {shape}"
+    try:
+        scores_NK = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidInput(f"the scorer {name!r} returned what is no array of numbers; {needed}") from None
+    if scores_NK.shape != shape or not ((scores_NK >= 0.0) & (scores_NK <= 1.0)).all():
+        what = "values outside [0, 1]" if scores_NK.shape == shape else f"shape {scores_NK.shape}"
+        raise InvalidInput(f"the scorer {name!r} returned {what}; {needed}")
+    return scores_NK
 
 
 class FakeScorer:
