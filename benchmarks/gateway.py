@@ -260,12 +260,12 @@ def main() -> None:
             before = memory_mb(process_id)
             for turn in range(options.waves):
                 began = cpu_s(process_id)
-                found = asyncio.run(wave(url, options.streams))
+                opened = asyncio.run(wave(url, options.streams))
                 cpu_ms = 1e3 * (cpu_s(process_id) - began) / options.streams
-                first = statistics.median(found.first_s), max(found.first_s)
+                first = statistics.median(opened.first_s), max(opened.first_s)
                 print(
-                    f"wave {turn + 1}: {found.right} of {options.streams} streams right, {found.mixed} mixed up, "
-                    f"{failures(url):.0f} failed attempts; {found.took_s:.1f} s, first piece {first[0]:.1f} s in the "
+                    f"wave {turn + 1}: {opened.right} of {options.streams} streams right, {opened.mixed} mixed up, "
+                    f"{failures(url):.0f} failed attempts; {opened.took_s:.1f} s, first piece {first[0]:.1f} s in the "
                     f"median, {first[1]:.1f} s at most; {cpu_ms:.1f} ms of processor time a stream; "
                     f"gateway {memory_mb(process_id):.0f} MB (before {before:.0f} MB)",
                     flush=True,

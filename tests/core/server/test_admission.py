@@ -76,7 +76,7 @@ class GatedScorer(FakeScorer):
         super().__init__(scores)
         self.gate, self.now, self.most = threading.Event(), 0, 0
 
-    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.float64]:
+    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
         self.now += 1
         self.most = max(self.most, self.now)
         self.gate.wait(20)
