@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +27,8 @@ __all__ = ["Corrector", "corrector_of"]
 
 FORMAT = 1
 """Another number for arrays of another meaning."""
+UNFINISHED_S = 3600
+"""Age from which on nobody writes an unfinished folder any more [s]."""
 _log = logging.getLogger(__name__)
 
 
@@ -79,10 +82,17 @@ def _kept(store: CapabilityStore, scorer: Network, report: FitReport, evidence: 
     if (mapped := Evidence.load(folder)) is None:
         _log.warning("evidence is kept in the memory of each process, the cache cannot be written: %s", reason)
         return evidence
-    for old in folder.parent.glob(f"{folder.name.partition('-')[0]}-*"):
+    _remove_others(folder)
+    return mapped
+
+
+def _remove_others(folder: Path) -> None:
+    """Remove the folders of other versions, and what a process that was killed had not finished."""
+    key = folder.name.partition("-")[0]
+    unfinished = [one for one in folder.parent.glob(f".{key}-*") if time.time() - one.stat().st_mtime > UNFINISHED_S]
+    for old in [*folder.parent.glob(f"{key}-*"), *unfinished]:
         if old != folder:
             shutil.rmtree(old, ignore_errors=True)  # whoever has mapped it keeps it
-    return mapped
 
 
 def _folder(store: CapabilityStore, scorer: Network, stamp: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -312,6 +313,9 @@ def test_many_questions_are_mapped_from_the_cache_and_decide_the_same(
 def test_the_cache_follows_the_store_and_is_made_again_where_it_is_damaged(store: CapabilityStore, many: Path) -> None:
     fill(store, 200, skill=0.4)
     Router.from_store(store, FakeTrunk())
+    (folder,) = (many / "evidence").iterdir()
+    (killed := many / "evidence" / f".{folder.name}-abc").mkdir()
+    os.utime(killed, (0, 0))
     fill(store, 4, skill=0.4, first=200)
     assert len(corrector(Router.from_store(store, FakeTrunk()))) == 204, "a few new ones count at once"
     (folder,) = (many / "evidence").iterdir()  # that of before is gone
