@@ -99,6 +99,7 @@ async def test_a_full_queue_is_told_in_the_words_of_the_protocol(tmp_path: Path)
                     assert (refused.status_code, refused.headers["retry-after"]) == (503, "2"), path
                     assert "2 requests wait already" in refused.json()["error"]["message"]
                 assert (await client.get(f"{url}/healthz")).status_code == 200
+                assert (await client.get(f"{url}/readyz")).json() == {"status": "ready", "models": 1}
                 scorer.gate.set()
                 assert [one.status_code for one in await asyncio.gather(*asked)] == [200] * 3
     assert scorer.most == 1
