@@ -212,7 +212,7 @@ def memory(number: int, scorer: OnnxScorer, repeats: int) -> None:
         assert mapped is not None
         size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
         print(f"{number:,} stored items, 16 candidates: files of {size:.0f} MB")
-        print(f"recall of the nearest 400 by whole float32 vectors: float16 {whole:.4f}, float16 in cells {in_cells:.4f}")
+        print(f"recall of the nearest 400 by whole float32: float16 {whole:.4f}, float16 in cells {in_cells:.4f}")
         kinds = {"own": unmapped(mapped), "mapped": mapped}
         routers = {name: Router(EvidenceScorer(scorer, one), zoo(16)) for name, one in kinds.items()}
         text = query_of(scorer, 48)
