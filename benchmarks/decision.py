@@ -7,6 +7,8 @@
 - among 128 candidates against among 2
 - the default router (the catalogue's, corrected by evidence) among 16, and one with 100,000 and with 1,000,000 stored
   items, against the same bare forward; and the recall of the nearest 400 of these
+- with `--memory N`, this alone: the memory of one and of four processes that decide by N stored items, each with arrays
+  of its own and mapped from one folder; decisions by both in turn; recall against whole float32 vectors
 - `import langchain_cit` against `import langchain_core`, `RunnableRouter` in hand against `RunnableSerializable` in
   hand, and a cold process to its first decision
 """
@@ -14,10 +16,12 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -63,12 +67,19 @@ def zoo(size: int) -> list[Capability]:
     ]
 
 
+def vectors_around(number: int, seed: int = 0) -> np.ndarray:
+    """Return unit vectors around the core set's."""
+    centres = core_vectors().astype(np.float32)
+    vectors = centres[np.arange(number) * len(centres) // number]
+    vectors += 0.02 * np.random.default_rng(seed).standard_normal(vectors.shape, np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
+
+
 def stored_items(number: int, scorer: OnnxScorer, candidates: int = 16) -> EvidenceScorer:
     """Return the scorer of a store with a number of items around the core set's vectors."""
-    draw, centres = np.random.default_rng(0), core_vectors()
-    kind = np.arange(number) * len(centres) // number
-    vectors = centres[kind] + 0.02 * draw.standard_normal((number, centres.shape[1]), np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    draw, vectors = np.random.default_rng(1), vectors_around(number)
+    kind = np.arange(number) * len(core_vectors()) // number
     correct = (draw.random((number, candidates), np.float32) < 0.6).astype(np.float32)
     outcomes = OutcomeMatrix(
         item_ids=tuple(f"item-{row}" for row in range(number)),
@@ -95,6 +106,19 @@ def recall(scorer: EvidenceScorer, number: int = 400, queries: int = 50) -> floa
         nearest = nearest if neighbours._order_I is None else neighbours._order_I[nearest]
         shared.append(len(np.intersect1d(nearest, rows)) / number)
     return float(np.mean(shared))
+
+
+def true_recall(scorer: EvidenceScorer, items: int, number: int = 400, queries: int = 50) -> tuple[float, float]:
+    """Return the shares of the nearest by float32 that float16 finds, among all and in cells."""
+    stored, asked = vectors_around(items), vectors_around(queries, seed=2)
+    by_cells = scorer.evidence._neighbours.near(asked, number).rows_NJ
+    shared = []
+    halved = stored.astype(np.float16).astype(np.float32)
+    for vector, rows in zip(asked, by_cells, strict=True):
+        nearest, rounded = (np.argpartition(-(each @ vector), number)[:number] for each in (stored, halved))
+        shared.append([len(np.intersect1d(nearest, others)) / number for others in (rounded, rows)])
+    whole, found = np.mean(shared, axis=0)
+    return float(whole), float(found)
 
 
 def medians(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
@@ -142,6 +166,80 @@ def decisions(scorer: OnnxScorer, stored: dict[int, EvidenceScorer], repeats: in
         router = Router(corrected, zoo(16))
         calls[f"with {number:,} stored items among 16"] = lambda router=router: router.route(text)
     return medians(calls, repeats)
+
+
+def memory_mb(process: int | str = "self") -> dict[str, float]:
+    """Return a process's own memory and its share of mapped files [MB], by /proc."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
+    kb = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return {"own": kb["Pss_Anon"] / 1e3, "files": kb["Pss_File"] / 1e3}
+
+
+def unmapped(evidence: Evidence) -> Evidence:
+    """Return evidence with arrays of its own."""
+    made = copy.copy(evidence)
+    made._neighbours = copy.copy(evidence._neighbours)
+    for part in (made, made._neighbours):
+        vars(part).update({k: np.array(v) for k, v in vars(part).items() if isinstance(v, np.ndarray)})
+    return made
+
+
+def decider(folder: str, kind: str) -> None:
+    """Be a process that decides by evidence: nothing, arrays of its own, or mapped ones; wait until it is measured."""
+    scorer = load_scorer("mini")
+    router: Router = Router(scorer, zoo(16))
+    if kind != "without":
+        evidence = Evidence.load(Path(folder))
+        assert evidence is not None
+        evidence = unmapped(evidence) if kind == "own" else evidence
+        router = Router(EvidenceScorer(scorer, evidence), zoo(16))
+        for part in (evidence, evidence._neighbours):  # every page: no query brings more into memory
+            for array in (one for one in vars(part).values() if isinstance(one, np.ndarray)):
+                array.reshape(-1).view(np.uint8)[::4096].sum()
+    router.route(WORDS)
+    print("ready", flush=True)
+    sys.stdin.read()
+
+
+def memory(number: int, scorer: OnnxScorer, repeats: int) -> None:
+    """Measure what N stored items take, and what mapping them changes."""
+    made = stored_items(number, scorer)
+    whole, in_cells = true_recall(made, number)
+    with tempfile.TemporaryDirectory() as base:
+        made.evidence.save(folder := Path(base) / "evidence")
+        del made
+        mapped = Evidence.load(folder)
+        assert mapped is not None
+        size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+        print(f"{number:,} stored items, 16 candidates: files of {size:.0f} MB")
+        print(f"recall of the nearest 400 by whole float32: float16 {whole:.4f}, float16 in cells {in_cells:.4f}")
+        kinds = {"own": unmapped(mapped), "mapped": mapped}
+        routers = {name: Router(EvidenceScorer(scorer, one), zoo(16)) for name, one in kinds.items()}
+        text = query_of(scorer, 48)
+        assert routers["own"].route(text).ranking == routers["mapped"].route(text).ranking
+        calls: dict[str, Callable[[], object]] = {
+            name: lambda one=one: one.route(text) for name, one in routers.items()
+        }
+        took = medians(calls, repeats)
+        print("a decision [ms]: " + ", ".join(f"{name} {ms:.2f}" for name, ms in took.items()))
+        del mapped, kinds, routers, calls
+        for kind, processes in (("without", 1), ("own", 1), ("own", 4), ("mapped", 1), ("mapped", 4)):
+            started = [
+                subprocess.Popen(
+                    [sys.executable, __file__, "--decider", str(folder), kind],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
+                for _ in range(processes)
+            ]
+            for one in started:
+                assert one.stdout is not None
+                one.stdout.readline()
+            found = [memory_mb(one.pid) for one in started]
+            for one in started:
+                one.communicate()
+            total = {name: sum(each[name] for each in found) for name in ("own", "files")}
+            print(f"{processes} x {kind:<8} own {total['own']:6.0f} MB, mapped files {total['files']:6.0f} MB (PSS)")
 
 
 def measure(scorer: OnnxScorer, repeats: int, items: Sequence[int]) -> Result:
@@ -201,7 +299,15 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="mini")
     parser.add_argument("--items", type=int, nargs="*", default=[100_000, 1_000_000], help="stored items")
     parser.add_argument("--output", type=Path, help="folder for decision.json")
+    parser.add_argument("--memory", type=int, metavar="N", help="measure the memory of N stored items alone")
+    parser.add_argument("--decider", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.decider:
+        decider(*options.decider)
+        return
+    if options.memory:
+        memory(options.memory, load_scorer(options.checkpoint), options.repeats)
+        return
     result = measure(load_scorer(options.checkpoint), options.repeats, options.items)
     if options.output is not None:
         write_result(result, options.output)

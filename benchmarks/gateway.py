@@ -1,11 +1,12 @@
 """Measure what the gateway adds: side by side with a bare reverse proxy of the same stack, in one run, all on loopback.
 
-    python benchmarks/gateway.py [--requests 200] [--streams 500] [--waves 4] [--candidates 16]
+    python benchmarks/gateway.py [--requests 200] [--streams 500] [--waves 4] [--candidates 16] [--deciding 16]
 
 Three processes: a provider that answers at once, a bare proxy (starlette, httpx, uvicorn; it reads nothing) and
 `cit serve` with the shipped router. Requests go to the provider, the proxy and the gateway in turn, each with a text of
 its own; the time of each decision, which the gateway tells, is taken off. Then many streams at once: each must get its
-own words back, and the gateway's memory must not grow from wave to wave.
+own words back, and the gateway's memory must not grow from wave to wave. `--deciding` is `[server] max_deciding`, and
+`--requests 0` leaves the first part out.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import httpx
 import uvicorn
@@ -34,7 +36,7 @@ from starlette.routing import Route
 
 from cit_core.catalogue import catalogue_capabilities
 from cit_core.server.app import create_app
-from cit_core.settings import read_settings
+from cit_core.settings import ServerSettings, read_settings
 
 WORDS, WORD_S = 20, 0.05
 """Pieces of a stream of the second part, and the time between them [s]."""
@@ -90,12 +92,13 @@ def proxy(upstream: str) -> Starlette:
     return Starlette(routes=[Route("/v1/chat/completions", passed_on, methods=["POST"])])
 
 
-def settings_file(folder: Path, upstream: str, candidates: int) -> Path:
+def settings_file(folder: Path, upstream: str, candidates: int, deciding: int) -> Path:
     """Write a configuration: models of the catalogue, all of them at one provider."""
     known = [capability.candidate for capability in catalogue_capabilities()]
     ids = [candidate.id for candidate in known if candidate.price_in is not None][:candidates]
     models = "\n".join(f'[[models]]\nid = "{id_}"\nupstream = "{upstream}/v1"\napi = "openai"\n' for id_ in ids)
-    (path := folder / "cit.toml").write_text(f'[router]\nstore = "catalogue"\npolicy = "cost:0.02"\n{models}')
+    server = f"[server]\nmax_deciding = {deciding}\n"
+    (path := folder / "cit.toml").write_text(f'[router]\nstore = "catalogue"\npolicy = "cost:0.02"\n{server}{models}')
     return path
 
 
@@ -156,25 +159,49 @@ def latencies(urls: dict[str, str], requests: int, stream: bool) -> dict[str, li
     return found
 
 
-async def wave(url: str, streams: int) -> tuple[int, int, float]:
-    """Open streams at once; returns how many were right, how many got another's word, and how long it took [s]."""
+class Wave(NamedTuple):
+    """Streams that were opened at once."""
+
+    right: int
+    mixed: int
+    """Streams with another's word."""
+    first_s: list[float]
+    """Times to the first piece."""
+    took_s: float
+
+
+async def wave(url: str, streams: int) -> Wave:
+    """Open streams at once."""
     right = mixed = 0
+    first_s: list[float] = []
 
     async def one(client: httpx.AsyncClient, place: int) -> str:
         text = f"q{place}w Explain {TOPICS[place % 10]} {place} times, slowly"
         body = {"model": "cit", "stream": True, "messages": [{"role": "user", "content": text}]}
         async with client.stream("POST", f"{url}/v1/chat/completions", json=body) as answer:
-            events = [line[6:] async for line in answer.aiter_lines() if line.startswith("data: {")]
+            events = []
+            async for line in answer.aiter_lines():
+                if line.startswith("data: {"):
+                    first_s.extend([] if events else [time.perf_counter() - began])
+                    events.append(line[6:])
         return "".join(json.loads(event)["choices"][0]["delta"]["content"] for event in events)
 
     began = time.perf_counter()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(timeout=120, limits=limits) as client:
-        said = await asyncio.gather(*[one(client, place) for place in range(streams)])
+        said = await asyncio.gather(*[one(client, place) for place in range(streams)], return_exceptions=True)
     for place, text in enumerate(said):
+        if isinstance(text, BaseException):
+            continue
         right += text == "".join(f"q{place}w-{word} " for word in range(WORDS))
         mixed += any(not word.startswith(f"q{place}w-") for word in text.split())
-    return right, mixed, time.perf_counter() - began
+    return Wave(right, mixed, first_s, time.perf_counter() - began)
+
+
+def failures(url: str) -> float:
+    """Return how many times a model was taken to have failed; none ever does."""
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("cit_failures_total"))
 
 
 def memory_mb(process_id: int) -> float:
@@ -203,6 +230,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=500)
     parser.add_argument("--waves", type=int, default=4)
     parser.add_argument("--candidates", type=int, default=16)
+    parser.add_argument("--deciding", type=int, default=ServerSettings().max_deciding)
     for hidden in ("--role", "--behind", "--port"):
         parser.add_argument(hidden, default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -214,9 +242,9 @@ def main() -> None:
         process("provider") as (upstream, _),
         process("proxy", upstream) as (bare, bare_id),
     ):
-        path = settings_file(Path(folder), upstream, options.candidates)
+        path = settings_file(Path(folder), upstream, options.candidates, options.deciding)
         with process("gateway", str(path)) as (url, process_id):
-            for stream in (False, True):
+            for stream in (False, True) if options.requests else ():
                 took = {"proxy": -cpu_s(bare_id), "gateway": -cpu_s(process_id)}
                 found = latencies({"provider": upstream, "proxy": bare, "gateway": url}, options.requests, stream)
                 rows = zip(found["gateway"], found["decision"], found["proxy"], strict=True)
@@ -232,11 +260,15 @@ def main() -> None:
             before = memory_mb(process_id)
             for turn in range(options.waves):
                 began = cpu_s(process_id)
-                right, mixed, took_s = asyncio.run(wave(url, options.streams))
+                opened = asyncio.run(wave(url, options.streams))
+                cpu_ms = 1e3 * (cpu_s(process_id) - began) / options.streams
+                first = statistics.median(opened.first_s), max(opened.first_s)
                 print(
-                    f"wave {turn + 1}: {right} of {options.streams} streams right, {mixed} mixed up, {took_s:.1f} s, "
-                    f"{1e3 * (cpu_s(process_id) - began) / options.streams:.1f} ms of processor time a stream, "
-                    f"gateway {memory_mb(process_id):.0f} MB (before {before:.0f} MB)"
+                    f"wave {turn + 1}: {opened.right} of {options.streams} streams right, {opened.mixed} mixed up, "
+                    f"{failures(url):.0f} failed attempts; {opened.took_s:.1f} s, first piece {first[0]:.1f} s in the "
+                    f"median, {first[1]:.1f} s at most; {cpu_ms:.1f} ms of processor time a stream; "
+                    f"gateway {memory_mb(process_id):.0f} MB (before {before:.0f} MB)",
+                    flush=True,
                 )
 
 

@@ -1,10 +1,11 @@
 """Measure what a process costs before it is useful, side by side in one run: CPU, medians of interleaved repeats.
 
-    python benchmarks/startup.py [--repeats 9]
+    python benchmarks/startup.py [--repeats 9] [--only WORD]
 
 - a cold process to its first decision, against `import sentence_transformers` where that is installed
 - `cit route TEXT` and `cit models list` without a store, against `cit --version`
 - the tokens that are read of 20,000 characters, against those of all of them
+- `route_many` of 64 queries of some 48 tokens, on as many threads as there are cores, against one query after the other
 - 64 concurrent decisions with `Batching()` and without it; and one alone
 - `RunnableRouter` and `ChatCIT`, one answer and a batch of 16, against a `RunnableLambda` that does the least
 
@@ -39,8 +40,10 @@ from langchain_cit import ChatCIT, RunnableRouter
 MODELS = ["openai:gpt-5-mini", "anthropic:claude-haiku-4-5"]
 DECISION = f"from cit_core import Router; Router.from_pretrained(models={MODELS}).route('What is 7 times 8?')"
 CIT = "import sys; from cit_core.cli import main; sys.argv = ['cit', *{}]; main()"
+WORDS = "It stops twice for a quarter of an hour, and a second one follows at noon on the same track, twice as fast."
 LONG = "Which of these two contracts is void, and why? " * 426
 QUERIES = [f"A train leaves at nine and travels {n} miles; how far does it get before noon?" for n in range(64)]
+LONGER = [f"{query} {WORDS}" for query in QUERIES]
 
 Call = Callable[[], object]
 
@@ -80,6 +83,13 @@ def coinciding(router: Router) -> Call:
     return lambda: asyncio.run(decide())
 
 
+def many(router: Router, *, at_once: bool) -> Call:
+    """Return a call of `route_many`; one query after the other, each on all cores, is what it was before."""
+    scorer = OnnxScorer("mini")
+    scorer._workers = scorer._workers if at_once else 1
+    return partial(Router(scorer, router.capabilities).route_many, LONGER)
+
+
 def adapters(router: Router) -> dict[str, Call]:
     """Return calls of LangChain's adapters, and of a lambda that decides and asks, with models that answer at once."""
     models = {id_: FakeListChatModel(responses=["56"]) for id_ in MODELS}
@@ -96,7 +106,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=9)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--only", default="", metavar="WORD", help="only what has this in its name")
+    options = parser.parse_args()
+    repeats = options.repeats
     scorer = OnnxScorer("mini")
     plain, together = (Router.from_pretrained(models=MODELS, batching=how) for how in (None, Batching()))
     processes = {"cold process to its first decision": process(DECISION)}
@@ -107,6 +119,8 @@ def main() -> None:
     inside: dict[str, Call] = {
         "tokens of 20,000 characters, as far as they are read": lambda: read_tokens(scorer._tokenizer, LONG, 256),
         "tokens of 20,000 characters, all of them": lambda: scorer._tokenizer.encode(LONG),
+        "route_many of 64": many(plain, at_once=True),
+        "route_many of 64, one after the other": many(plain, at_once=False),
         "64 concurrent decisions": coinciding(plain),
         "64 concurrent decisions, Batching()": coinciding(together),
         "one decision alone": lambda: plain.route(QUERIES[0]),
@@ -117,7 +131,8 @@ def main() -> None:
     for name in ("what", "CPU ms", "ms"):
         table.add_column(name, justify="left" if name == "what" else "right")
     for calls, times in ((processes, repeats), (inside, 3 * repeats)):
-        for name, (used, wall) in medians(calls, times).items():
+        chosen = {name: call for name, call in calls.items() if options.only in name}
+        for name, (used, wall) in medians(chosen, times).items():
             table.add_row(name, f"{used:,.1f}", f"{wall:,.1f}")
     Console().print(table)
 

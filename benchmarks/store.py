@@ -1,4 +1,4 @@
-"""Measure the store's write speed: python benchmarks/store.py --rows 200000.
+"""Measure the store's write speed: python benchmarks/store.py --rows 200000 [--only-import] [--turns 5].
 
 Prints rows per second for SQLite and, if CIT_TEST_POSTGRES_URL is set, for PostgreSQL (in a schema of its own that is
 dropped afterwards): building the records and adding them, adding them again, and computing every capability. Then the
@@ -32,7 +32,6 @@ from cit_core.records import Candidate, Item, Outcome, Suite, Task
 from cit_core.store import CapabilityStore
 
 CANDIDATES, TASKS, SUITE_ITEMS = 100, 50, 1_000
-TURNS = 5
 PLAIN = {
     "candidate": "model",
     "item": "item_id",
@@ -47,9 +46,22 @@ PLAIN = {
 T = TypeVar("T")
 
 
-def main(rows: Annotated[int, typer.Option(min=CANDIDATES, help="Outcomes to add.")] = 200_000) -> None:
+def main(
+    rows: Annotated[int, typer.Option(min=CANDIDATES, help="Outcomes to add.")] = 200_000,
+    turns: Annotated[int, typer.Option(min=1, help="Imports of each kind.")] = 5,
+    *,
+    only_import: Annotated[bool, typer.Option("--only-import", help="Parquet beside sqlite3 alone.")] = False,
+) -> None:
     """Measure the store."""
     console = Console()
+    if not only_import:
+        _measure_stores(rows, console)
+    with tempfile.TemporaryDirectory() as folder:
+        for order in ("item by item", "model by model"):
+            console.print(_measure_import(Path(folder), rows // CANDIDATES, order, turns))
+
+
+def _measure_stores(rows: int, console: Console) -> None:
     table = Table(title=f"{rows:,} outcomes of {CANDIDATES} candidates, {TASKS} tasks")
     for name in ("store", "add", "add again", "capabilities", "with a suite", "size", "peak memory"):
         table.add_column(name, justify="left" if name == "store" else "right")
@@ -60,12 +72,9 @@ def main(rows: Annotated[int, typer.Option(min=CANDIDATES, help="Outcomes to add
         for name, url in urls.items():
             table.add_row(name, *_measure(url, rows, console))
     console.print(table)
-    with tempfile.TemporaryDirectory() as folder:
-        for order in ("item by item", "model by model"):
-            console.print(_measure_import(Path(folder), rows // CANDIDATES, order))
 
 
-def _measure_import(folder: Path, per_candidate: int, order: str) -> str:
+def _measure_import(folder: Path, per_candidate: int, order: str, turns: int) -> str:
     """Import Parquet and write the same rows with sqlite3 alone, in turns; CPU of this process."""
     import pyarrow
     import pyarrow.parquet
@@ -80,7 +89,7 @@ def _measure_import(folder: Path, per_candidate: int, order: str) -> str:
     pairs = ([keys[id_] for id_ in columns[name]] for name in ("model", "item_id"))
     plain = list(zip(*pairs, *measured, strict=True))
     times: dict[str, list[float]] = {"import": [], "sqlite3": []}
-    for number in range(TURNS):
+    for number in range(turns):
         with CapabilityStore(f"sqlite:///{folder}/{order}-{number}.db") as store:
             started = time.process_time()
             import_table([path], store)
@@ -147,9 +156,9 @@ def _outcomes(per_candidate: int) -> Iterator[Outcome]:
                 correct=(item * 31 + model * 17) % 10 > 3,
                 source="benchmark",
                 cost_usd=0.001,
-                latency_s=1.5,
-                prompt_tokens=100,
-                completion_tokens=200,
+                latency_s=1.0 + (item * 7919 + model * 104_729) % 1009 / 1000,
+                prompt_tokens=100 + item % 97,
+                completion_tokens=200 + (item * 31 + model * 7) % 389,
             )
 
 

@@ -69,6 +69,7 @@ TESTED_WITH = {
     "cit_core/aptitude/basics/vocabulary.py": "core/aptitude/basics/test_suite.py",
     "cit_core/aptitude/basics/words.py": "core/aptitude/basics/test_suite.py",
     "cit_core/aptitude/evidence_sources.py": "core/aptitude/test_evidence_fit.py",
+    "cit_core/aptitude/mapped_evidence.py": "core/aptitude/test_evidence_fit.py",
     "cit_core/aptitude/importers/catalogue_answers.py": "core/cli/test_models.py",
     "cit_core/aptitude/importers/postprocess.py": "core/cli/test_import_.py",
     "cit_core/aptitude/runner/ledger.py": "core/aptitude/runner/test_runner.py",

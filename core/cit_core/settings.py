@@ -120,6 +120,8 @@ class ServerSettings(_Table):
         timeout_s: Limit of an answer, over all candidates that are asked [s].
         first_token_timeout_s: Limit of one candidate's time to the first part of a streamed answer [s].
         max_body_bytes: Longest request.
+        max_deciding: Most requests that are decided and sent at once; the others wait in the order of coming.
+        max_queued: Most requests that wait; further ones get 503 with `Retry-After`.
         reload_s: Interval at which the file and the store are checked for changes [s].
     """
 
@@ -130,6 +132,8 @@ class ServerSettings(_Table):
     timeout_s: Positive = 600
     first_token_timeout_s: Positive = 120
     max_body_bytes: Positive = 50_000_000
+    max_deciding: Annotated[int, Field(ge=1)] = 256
+    max_queued: Annotated[int, Field(ge=0)] = 2_000
     reload_s: Positive = 2
 
 

@@ -8,8 +8,8 @@ Axes: I stored questions, N queries, J neighbours, C cells, D width, P principal
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,18 @@ class Neighbours:
         self._short_IP = np.concatenate(
             [block.astype(np.float32) @ self._principal_DP for block in _blocks(self._vectors_ID)]
         )
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Neighbours:
+        """Return the index with these `arrays`, which may be mapped files."""
+        made = cls.__new__(cls)
+        vars(made).update({f"_{name}": array for name, array in arrays.items()})
+        return made
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays of an index with cells."""
+        return {name.removeprefix("_"): array for name, array in vars(self).items()}
 
     def __len__(self) -> int:
         return len(self._vectors_ID)

@@ -9,6 +9,7 @@ Axes: I stored questions, N queries, K candidates, T tasks, J neighbours, D widt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -96,6 +97,13 @@ class TaskEffects:
             self._easiness_T[present] = np.add.reduceat(easiness_I[rows], starts) / (count_t + 1.0)
             residual_tK = np.add.reduceat(effects.residual_IK[rows], starts)
             self._way_TK[present] = residual_tK / (np.add.reduceat(effects.weight_IK[rows], starts) + TASK_RIDGE)
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Floats]) -> TaskEffects:
+        """Return effects that were computed before."""
+        made = cls.__new__(cls)
+        made._easiness_T, made._way_TK = arrays["easiness_T"], arrays["way_TK"]
+        return made
 
     def __call__(self, guess: TaskGuess) -> Local:
         """Predict for N queries by their guessed tasks."""

@@ -16,6 +16,7 @@ Axes: N queries, I stored questions, K candidates of the log, C candidates of a 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -23,11 +24,12 @@ from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
 from cit_core.capability import SURE_ANSWERS
-from cit_core.evidence.effects import Array, fit_effects
+from cit_core.evidence.effects import Array, Effects, fit_effects
 from cit_core.evidence.fitting import FROM_WAY, Fitted, fit_evidence, with_profiles
 from cit_core.evidence.neighbours import Neighbours
 from cit_core.evidence.parts import NEIGHBOURS, TaskEffects, by_neighbours, gate_features
 from cit_core.evidence.profiles import Profiles, profile_ways
+from cit_core.evidence.serialization import from_json, read_folder, to_json, write_folder
 from cit_core.outcomes import NO_TASK, OutcomeMatrix
 from cit_core.pictures import Picture
 from cit_core.records import Candidate, Capability
@@ -38,6 +40,9 @@ PRIOR_ANSWERS = 5.0
 """Answers that the network's prediction is worth beside a candidate's own, fading to none at SURE_ANSWERS of them."""
 
 Floats = NDArray[np.float32]
+
+KEPT = ("easiness_I", "residual_IK", "weight_IK", "trust_K")
+NO_PROFILES = Profiles(*np.zeros((3, 0, 0), np.float32))
 
 
 class Evidence:
@@ -68,10 +73,45 @@ class Evidence:
         known_K = np.asarray((~np.isnan(outcomes.correct_IK)).any(axis=0))
         if profiles is not None and len(profiles.correct_TK):
             known_K |= ~np.isnan(profiles.correct_TK).all(axis=0)
-        self._level_K = effects.level_K
-        self._apart_K = effects.level_K - (effects.level_K.mean() if len(effects.level_K) else 0.0)
+        self._level_K, self._apart_K = effects.level_K, _apart(effects.level_K)
+        self._candidates = outcomes.candidates
         self._column = {id_: at for at, id_ in enumerate(outcomes.candidates) if known_K[at]}
         self._trust_K = _trust(_answers(outcomes, profiles))
+
+    def save(self, folder: Path) -> None:
+        """Write this evidence on many questions to a new folder, whole or not at all.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        arrays = {f"near_{name}": array for name, array in self._neighbours.arrays.items()}
+        arrays |= {f"tasks{name}": array for name, array in vars(self._tasks).items()}
+        arrays |= {f"profiles_{name}": array for name, array in (self._profiles or NO_PROFILES)._asdict().items()}
+        arrays |= {f"of_profiles_{name}": array for name, array in self._of_profiles._asdict().items()}
+        arrays |= {name: getattr(self, f"_{name}") for name in KEPT}
+        facts = {"fitted": to_json(self.fitted, self._candidates), "columns": self._column}
+        write_folder(folder, arrays, {**facts, "candidates": self._candidates})
+
+    @classmethod
+    def load(cls, folder: Path) -> Evidence | None:
+        """Return the evidence that was saved in a folder: arrays are mapped, so processes share them.
+
+        Returns:
+            None if there is none, or that of another release.
+        """
+        found = read_folder(folder)
+        if found is None or (fitted := from_json(found.facts["fitted"], found.facts["candidates"])) is None:
+            return None
+        made = cls.__new__(cls)
+        made.fitted, made._candidates, made._column = fitted, found.facts["candidates"], found.facts["columns"]
+        made._profiles, made._of_profiles = Profiles(**found.part("profiles_")), Effects(**found.part("of_profiles_"))
+        made._tasks = TaskEffects.of_arrays(found.part("tasks_"))
+        made._neighbours = Neighbours.of_arrays(found.part("near_"))
+        for name in KEPT:
+            setattr(made, f"_{name}", found.arrays[name])
+        made._level_K = made._of_profiles.level_K
+        made._apart_K = _apart(made._level_K)
+        return made
 
     def __len__(self) -> int:
         return len(self._neighbours)
@@ -165,6 +205,10 @@ def _trust(answers_K: Array) -> Array:
     """Return the weight of a candidate's own answers beside the network's prediction."""
     fading_K = np.maximum(1.0 - answers_K / SURE_ANSWERS, 0.0)
     return np.asarray(1.0 - fading_K * PRIOR_ANSWERS / (answers_K + PRIOR_ANSWERS))
+
+
+def _apart(level_K: Array) -> Array:
+    return level_K - (level_K.mean() if len(level_K) else 0.0)
 
 
 class Reader(Protocol):

@@ -1,10 +1,18 @@
-"""Serialize fitted evidence as JSON, for a store's settings: arrays as base64 of little-endian float16 or float32."""
+"""Serialize fitted evidence as JSON, for a store's settings: arrays as base64 of little-endian float16 or float32.
+
+Evidence on many questions is a folder: an array is a file that processes map, the rest a file of JSON.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from typing import Any
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +22,22 @@ from cit_core.evidence.parts import PARTS, Regression
 from cit_core.evidence.task_classifier import TaskClassifier
 from cit_core.evidence.text_features import BUCKETS, COUNTS, TextFeatures
 
-__all__ = ["array_of", "from_json", "text_of", "to_json"]
+__all__ = ["array_of", "from_json", "read_folder", "text_of", "to_json", "write_folder"]
 
 FORMAT = 3
+FACTS = "facts.json"
+
+
+class Folder(NamedTuple):
+    """What a folder holds."""
+
+    arrays: dict[str, NDArray[Any]]
+    """Mapped: read-only, and in memory once for all processes."""
+    facts: dict[str, Any]
+
+    def part(self, prefix: str) -> dict[str, NDArray[Any]]:
+        """Return the arrays whose name begins so, under the rest of it."""
+        return {name.removeprefix(prefix): array for name, array in self.arrays.items() if name.startswith(prefix)}
 
 
 def to_json(fitted: Fitted, candidates: Sequence[str]) -> dict[str, Any]:
@@ -122,3 +143,35 @@ def text_of(array: NDArray[np.floating]) -> str:
 def array_of(text: str) -> NDArray[np.float32]:
     """Return the flat array that `text_of` wrote."""
     return np.frombuffer(base64.b64decode(text), "<f2").astype(np.float32)
+
+
+def write_folder(folder: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
+    """Write arrays and facts to a new folder, whole or not at all; one that is there and not damaged stays.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    folder.parent.mkdir(0o700, parents=True, exist_ok=True)
+    unfinished = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for name, array in arrays.items():
+            with (unfinished / f"{name}.npy").open("wb") as file:
+                np.save(file, array, allow_pickle=False)
+                os.fsync(file.fileno())
+        (unfinished / FACTS).write_text(json.dumps({**facts, "arrays": [*arrays]}), encoding="utf-8")
+        if read_folder(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def read_folder(folder: Path) -> Folder | None:
+    """Return what `write_folder` wrote; None if it is not there or is damaged."""
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        names = facts.pop("arrays")
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
+    except (OSError, ValueError, KeyError):
+        return None
+    return Folder({name: np.asarray(array) for name, array in arrays.items()}, facts)

@@ -215,18 +215,15 @@ def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | Non
 
 
 def _corrected(store: CapabilityStore, scorer: Network, suite: Suite | None) -> Opened:
-    from cit_core.aptitude.evidence_fit import evidence_of
-    from cit_core.aptitude.evidence_sources import log_of, mean_profile
-    from cit_core.evidence import Evidence, EvidenceScorer
+    from cit_core.aptitude.evidence_sources import mean_profile
+    from cit_core.aptitude.mapped_evidence import corrector_of
+    from cit_core.evidence import EvidenceScorer
 
-    report = evidence_of(store, scorer)
-    log = report.log if suite is None else log_of(store, scorer, suite)
-    evidence = Evidence(log.outcomes, report.fitted, profiles=log.profiles)
-    corrected = EvidenceScorer(scorer, evidence, mean_profile(log.capabilities)) if evidence.candidates else scorer
-    unmeasured = _unmeasured(log.capabilities, evidence.candidates)
+    evidence, capabilities, number, lengths = corrector_of(store, scorer, suite)
+    corrected = EvidenceScorer(scorer, evidence, mean_profile(capabilities)) if evidence.candidates else scorer
+    unmeasured = _unmeasured(capabilities, evidence.candidates)
     notes = () if len(evidence) or not evidence.candidates else (NO_QUESTIONS,)
-    version = f"store:{log.version}"
-    return Opened(corrected, log.capabilities, version, scorer, unmeasured, notes, report.lengths)
+    return Opened(corrected, capabilities, f"store:{number}", scorer, unmeasured, notes, lengths)
 
 
 def is_network(scorer: Scorer) -> TypeGuard[Network]:

@@ -18,11 +18,12 @@ from cit_core.records import Decision
 from cit_core.router import Router, Sticky
 from cit_core.router.concurrency import aside
 from cit_core.router.settlement import Bill
+from cit_core.server.admission import Admission, Overloaded, Place
 from cit_core.server.bodies import read_body
 from cit_core.server.exchange import Exchange
 from cit_core.server.meters import Meters
 from cit_core.server.prompts import read_prompt
-from cit_core.server.protocols import RESPONSES, Protocol, Usage, identity_of
+from cit_core.server.protocols import CHAT, RESPONSES, Protocol, Usage, identity_of
 from cit_core.server.relay import Answer, Call, EmptyAnswer
 from cit_core.server.replies import Passage, passed_on, refusal, trail, unreachable
 from cit_core.server.spans import RequestSpan
@@ -54,6 +55,7 @@ class Gateway:
     def __init__(self, settings: Settings, environment: Mapping[str, str], router: Router | None = None) -> None:
         self.meters = Meters()
         self.traffic = Traffic()
+        self.admission = Admission()
         self._environment = environment
         self._sticky = Sticky()
         self._decisions: OrderedDict[str, tuple[Decision, str]] = OrderedDict()
@@ -98,6 +100,7 @@ class Gateway:
         async with AsyncExitStack() as stack:
             zoo = stack.enter_context(self.zoo.in_use())
             try:
+                place = stack.enter_context(await self._place(zoo))
                 body = read_body(raw)
                 name, conversation = self._pinned(body.fields, zoo), request.headers.get("x-cit-conversation")
                 prompt = read_prompt(body.fields)
@@ -106,7 +109,7 @@ class Gateway:
                 return refusal(protocol, error)
             planned = zoo.planned(decision, body.fields)
             self.meters.decided(planned)
-            call = Call(zoo, protocol, body, request.headers, key, span, began_s)
+            call = Call(zoo, protocol, body, request.headers, key, span, began_s, place.leave)
             exchange = Exchange(call, prompt.text, planned, partial(self._charge, call))
             answer: Answer | None = None
             try:
@@ -124,6 +127,10 @@ class Gateway:
                 if answer is None and exchange.spent_usd:
                     zoo.router.settle(decision, cost_usd=exchange.spent_usd)
             return self._begun(call, decision, answer, exchange, stack)
+
+    async def _place(self, zoo: Zoo) -> Place:
+        server = zoo.settings.server
+        return await self.admission.enter(server.max_deciding, server.max_queued)
 
     def _begun(
         self, call: Call, decision: Decision, answer: Answer, exchange: Exchange, stack: AsyncExitStack
@@ -180,8 +187,13 @@ class Gateway:
     async def preview(self, raw: bytes) -> Response:
         """Decide on a request of any protocol, or on `{"input": TEXT}`, without asking a candidate."""
         with self.zoo.in_use() as zoo:
-            body = read_body(raw, model=ROUTED)
-            decision = await zoo.decide(str(body.fields["model"]), read_prompt(body.fields), None, None)
+            try:
+                place = await self._place(zoo)
+            except Overloaded as error:
+                return refusal(CHAT, error)
+            with place:
+                body = read_body(raw, model=ROUTED)
+                decision = await zoo.decide(str(body.fields["model"]), read_prompt(body.fields), None, None)
             planned = zoo.planned(decision, body.fields)
             _keep(self._decisions, decision.id, (decision, planned.model))
             record = planned.model_dump(mode="json")
@@ -221,6 +233,7 @@ class Gateway:
 
     def metrics(self) -> Response:
         """Return all metrics."""
+        self.meters.waiting(self.admission.waiting)
         page = self.meters.page(self.zoo.fallback, list(self.zoo.upstreams), self.traffic.drift())
         return Response(page, media_type=self.meters.media_type)
 

@@ -55,6 +55,7 @@ class Meters:
             "cit_drift", "Population stability index of the highest P(correct); NaN for few", registry=registry
         )
         self._active = Gauge("cit_active_requests", "Requests under way", registry=registry)
+        self._waiting = Gauge("cit_waiting_requests", "Requests that wait to be decided", registry=registry)
         self._reloads = Counter("cit_reloads", "Configurations taken up", ["outcome"], registry=registry)
 
     def began(self) -> None:
@@ -103,6 +104,10 @@ class Meters:
     def reloaded(self, outcome: str) -> None:
         """Count a configuration that was read again: `taken`, or `refused` where it cannot be used."""
         self._reloads.labels(outcome).inc()
+
+    def waiting(self, number: int) -> None:
+        """Note how many requests wait to be decided."""
+        self._waiting.set(number)
 
     def page(self, fallback: Fallback, models: list[str], drift: float | None) -> bytes:
         """Return all metrics."""

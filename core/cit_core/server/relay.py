@@ -44,6 +44,7 @@ class Call:
         key: Name of its caller's key.
         span: Its span.
         began_s: When it came [s of the performance counter].
+        sent: Called when it was sent to a provider.
     """
 
     zoo: Zoo
@@ -53,6 +54,7 @@ class Call:
     key: str
     span: RequestSpan
     began_s: float
+    sent: Callable[[], None]
 
     @property
     def is_streamed(self) -> bool:
@@ -168,7 +170,7 @@ async def ask(call: Call, attempts: Attempts, stack: AsyncExitStack, *, held: bo
             content = call.body.with_model(upstream.name)
             async with AsyncExitStack() as turn:
                 span = turn.enter_context(call.span.asking(upstream, attempts.model, call.body.fields))
-                work = turn.enter_async_context(upstream.ask(call.protocol, content, call.headers))
+                work = turn.enter_async_context(upstream.ask(call.protocol, content, call.headers, call.sent))
                 response = await acall_within(partial(attempts.seconds_left, stream=call.is_streamed), work)
                 if not call.is_streamed:
                     raw = await acall_within(attempts.seconds_left, response.aread())

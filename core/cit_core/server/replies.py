@@ -15,12 +15,15 @@ from starlette.types import Receive, Scope, Send
 from cit_core.errors import CITError, InvalidInput, NoCandidate
 from cit_core.provider_errors import classify
 from cit_core.records import Decision
+from cit_core.server.admission import Overloaded
 from cit_core.server.protocols import Protocol
 from cit_core.server.relay import Answer
 from cit_core.server.upstreams import UpstreamError, returned
 
 __all__ = ["Passage", "passed_on", "refusal", "trail", "unreachable"]
 
+RETRY_AFTER_S = 2
+"""When a caller that was refused for the others may try again [s]."""
 WHY = {
     "exploration": "tried by chance",
     "conversation": "kept in its conversation",
@@ -95,12 +98,16 @@ def _step(step: Mapping[str, Any]) -> str:
     return f"{step['model']} {'accepted' if step['accepted'] else 'refused'} ({score})"
 
 
-def _error(protocol: Protocol, status: int, kind: str, message: str) -> Response:
-    return JSONResponse(protocol.error(kind, message), status_code=status)
+def _error(
+    protocol: Protocol, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    return JSONResponse(protocol.error(kind, message), status_code=status, headers=headers)
 
 
 def refusal(protocol: Protocol, error: CITError) -> Response:
     """Return the error of a request that cannot be routed."""
+    if isinstance(error, Overloaded):
+        return _error(protocol, 503, "overloaded_error", str(error), {"retry-after": str(RETRY_AFTER_S)})
     if isinstance(error, NoCandidate):
         return _error(protocol, 422, "no_candidate", str(error))
     known = isinstance(error, InvalidInput) and str(error).startswith("no model ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -11,13 +11,15 @@ import httpx
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
+from cit_core.router.time_limits import acall_within
 from cit_core.server.protocols import Protocol
 from cit_core.settings import ModelSettings
 
 __all__ = ["Upstream", "UpstreamError", "new_client"]
 
-CONNECT_S = 10.0
-"""Limit for opening a connection [s]; answers have the limits of the gateway's fallback."""
+CONNECT_STEPS, STEP_S = 40, 0.25
+"""Limit for opening a connection: steps, and the time of one [s]. A step ends when the event loop comes to it, so that
+a loop which is late does not count as a server that is not there. Answers have the limits of the gateway's fallback."""
 LONGEST_ERROR = 1_000_000
 """Bytes of an error's body that are read and passed on."""
 CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=100)
@@ -86,17 +88,39 @@ class Upstream:
         self._client = client
 
     @asynccontextmanager
-    async def ask(self, protocol: Protocol, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+    async def ask(
+        self, protocol: Protocol, body: bytes, headers: Mapping[str, str], sent: Callable[[], None] | None = None
+    ) -> AsyncIterator[httpx.Response]:
         """Send a request, and yield the response when its headers are here; leaving cancels what is still to come.
+
+        Args:
+            protocol: Its protocol.
+            body: Its body.
+            headers: The caller's headers.
+            sent: Called when all of it was sent.
 
         Raises:
             UpstreamError: For a status of 400 and above.
             httpx.TransportError: If the server cannot be reached, or breaks off.
         """
+        connecting = _Connecting()
+
+        async def trace(event: str, _: object) -> None:
+            connecting.ended = connecting.ended or event.endswith("send_request_headers.started")
+            if event.endswith("send_request_body.complete") and sent is not None:
+                sent()
+
         request = self._client.build_request(
-            "POST", self._url + protocol.path, content=body, headers=self._headers(headers)
+            "POST",
+            self._url + protocol.path,
+            content=body,
+            headers=self._headers(headers),
+            extensions={"trace": trace},
         )
-        response = await self._client.send(request, stream=True)
+        try:
+            response = await acall_within(connecting, self._client.send(request, stream=True))
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout("no connection in time", request=request) from error
         try:
             if response.status_code >= 300:
                 raise UpstreamError(response.status_code, await _first_bytes(response), response.headers)
@@ -115,9 +139,21 @@ class Upstream:
         return headers
 
 
+class _Connecting:
+    """The time left for opening a connection: a step each time that it is asked."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._steps = CONNECT_STEPS
+
+    def __call__(self) -> float | None:
+        self._steps -= 1
+        return None if self.ended else STEP_S if self._steps >= 0 else 0.0
+
+
 def new_client() -> httpx.AsyncClient:
     """Return a client that follows no redirect: a server must not send a key, or a question, elsewhere."""
-    return httpx.AsyncClient(timeout=httpx.Timeout(None, connect=CONNECT_S), limits=CONNECTIONS, follow_redirects=False)
+    return httpx.AsyncClient(timeout=httpx.Timeout(None), limits=CONNECTIONS, follow_redirects=False)
 
 
 def returned(headers: Mapping[str, str]) -> dict[str, str]:

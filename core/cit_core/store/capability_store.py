@@ -139,6 +139,13 @@ class CapabilityStore:
         with self._reading() as connection:
             return _version(connection)
 
+    def stamp(self, version: int | None = None) -> str:
+        """Return a name of a version, the newest if none is given, that no version of any other store has."""
+        with self._reading() as connection:
+            number = _version(connection) if version is None else version
+            when = connection.scalar(select(versions.c.when).where(versions.c.number == number))
+        return f"{number}-{0 if when is None else round(when.timestamp() * 1e6)}"
+
     @contextmanager
     def transaction(self) -> Iterator[Writer]:
         """Write several things together: all of them are kept at the end of the block, or none if it raises.

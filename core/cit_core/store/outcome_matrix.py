@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, null, select
 
 from cit_core.outcomes import OutcomeMatrix
 from cit_core.store.queries import DECIMALS, counted, read_candidates
@@ -39,29 +39,33 @@ def read_outcome_matrix(connection: Connection, *, encoder: str | None = None, t
         texts: Only items with a known text, with the texts.
     """
     wanted = _wanted(encoder, texts)
-    facts = [items.c.key, items.c.id, tasks.c.id.label("task")]
-    facts += [items.c.instruction] if texts else []
-    facts += [items.c.vector] if encoder is not None else []
-    known = connection.execute(select(*facts).join(tasks).where(*wanted).order_by(items.c.key)).all()
+    text = items.c.instruction if texts else null().label("text")
+    vector = items.c.vector if encoder is not None else null().label("vector")
+    query = select(items.c.key, items.c.id, tasks.c.id.label("task"), text, vector).join(tasks).where(*wanted)
+    known, vectors = [], bytearray()
+    for key, *facts, stored in _fetched(connection, query.order_by(items.c.key)):
+        known.append((key, *facts))
+        vectors += stored or b""  # no vector is held twice
+    keys, ids, item_tasks, instructions = zip(*known, strict=True) if known else ((), (), (), ())
     zoo = read_candidates(connection)
-    item_keys, candidate_keys = np.array([row.key for row in known], np.int64), np.array(list(zoo), np.int64)
-    correct_IK, circle_IK = np.full((2, len(known), len(zoo)), np.nan)
+    item_keys, candidate_keys = np.array(keys, np.int64), np.array(list(zoo), np.int64)
     circles = [row.key for row in connection.execute(select(sources)) if CIRCLE_SOURCE.search(row.id)]
+    correct_IK = np.full((len(keys), len(zoo)), np.nan)
+    circle_IK = np.full_like(correct_IK, np.nan) if circles else None
     for batch in _means(connection, wanted, circles):
         place = np.searchsorted(item_keys, batch.item), np.searchsorted(candidate_keys, batch.candidate)
         for matrix_IK, mean in zip((correct_IK, circle_IK), batch.means, strict=False):
-            matrix_IK[place] = np.round(mean, DECIMALS)
-    width = len(known[0].vector) // 2 if known and encoder is not None else 0
-    vectors = b"".join(row.vector for row in known) if encoder is not None else b""
+            if matrix_IK is not None:
+                matrix_IK[place] = np.round(mean, DECIMALS)
     return OutcomeMatrix(
         name="store",
-        item_ids=tuple(row.id for row in known),
+        item_ids=ids,
         candidates=tuple(candidate.id for candidate in zoo.values()),
         correct_IK=correct_IK,
-        circle_IK=circle_IK if circles else None,
-        tasks=tuple(row.task for row in known),
-        instructions=tuple(row.instruction for row in known) if texts else (),
-        vectors_ID=np.frombuffer(vectors, "<f2").reshape(len(known), width),
+        circle_IK=circle_IK,
+        tasks=item_tasks,
+        instructions=instructions if texts else (),
+        vectors_ID=np.frombuffer(vectors, "<f2").reshape(len(keys), -1 if vectors else 0),
     )
 
 
@@ -76,7 +80,7 @@ def read_completion_tokens(connection: Connection, matrix: OutcomeMatrix) -> NDA
     tokens_IK = np.full((len(row), len(column)), np.nan)
     query = select(table.item_key, table.candidate_key, func.avg(table.completion_tokens))
     query = query.where(counted(), table.completion_tokens.is_not(None)).group_by(table.item_key, table.candidate_key)
-    for item, candidate, tokens in connection.execution_options(yield_per=FETCHED).execute(query):
+    for item, candidate, tokens in _fetched(connection, query):
         if item in rows and candidate in columns:
             tokens_IK[rows[item], columns[candidate]] = tokens
     return tokens_IK
@@ -86,6 +90,10 @@ def _wanted(encoder: str | None, texts: bool) -> list[ColumnElement[bool]]:
     """Return conditions on items."""
     conditions = [] if encoder is None else [items.c.encoder == encoder]
     return [*conditions, items.c.instruction.is_not(None), items.c.instruction != ""] if texts else conditions
+
+
+def _fetched(connection: Connection, query: Select[Any]) -> Iterator[Any]:
+    return iter(connection.execution_options(yield_per=FETCHED).execute(query))
 
 
 def _means(connection: Connection, wanted: list[ColumnElement[bool]], circles: list[int]) -> Iterator[_Means]:

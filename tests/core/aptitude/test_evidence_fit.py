@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 from numpy.typing import NDArray
 
 from cit_core.aptitude import evidence_fit as fitting
+from cit_core.aptitude import mapped_evidence
 from cit_core.aptitude.evidence_fit import fit_store
 from cit_core.errors import StoreError
+from cit_core.evidence import Evidence, EvidenceScorer, neighbours
 from cit_core.outcomes import UNASSIGNED
 from cit_core.records import Candidate, Capability, Item, Outcome, Task
 from cit_core.router import Router
@@ -79,6 +83,30 @@ def fill(
             for n in range(first, first + questions)
             for c, id_ in enumerate(names)
         )
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Let a hundred questions be many; returns the folder of this user's cache."""
+    monkeypatch.setattr(neighbours, "CELLS_FROM", 100)
+    monkeypatch.setattr(neighbours, "PER_CELL", 20)
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: cache)
+    return cache
+
+
+def corrector(router: Router) -> Evidence:
+    scorer = router.scorer
+    assert isinstance(scorer, EvidenceScorer)
+    return scorer.evidence
+
+
+def is_mapped(array: object) -> bool:
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
 
 
 def kept(store: CapabilityStore) -> dict[str, object]:
@@ -250,3 +278,49 @@ def test_lengths_of_answers_are_learned_kept_and_make_a_query_s_cost(store: Capa
     again = Router.from_store(store, FakeTrunk())
     assert again.lengths is not None
     assert np.array_equal(again.lengths.offset_T, router.lengths.offset_T), "kept with the evidence"
+
+
+def test_many_questions_are_mapped_from_the_cache_and_decide_the_same(
+    store: CapabilityStore, many: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(store, 200, skill=0.4)
+    texts = [f"{topic} {'why ' * n}" for topic in TOPICS for n in range(9)]
+    many.touch()  # no folder can be made there
+    with caplog.at_level("WARNING", "cit_core"):
+        own = Router.from_store(store, FakeTrunk())
+    assert "the cache cannot be written" in caplog.text
+    assert not is_mapped(corrector(own)._residual_IK)
+    many.unlink()
+    first = Router.from_store(store, FakeTrunk())
+    with monkeypatch.context() as patch:
+        patch.setattr(mapped_evidence, "evidence_of", None)  # reads every outcome
+        second = Router.from_store(store, FakeTrunk())
+    for router in (first, second):
+        evidence = corrector(router)
+        vectors_ID = evidence._neighbours._vectors_ID
+        assert vectors_ID.dtype == np.float16
+        large = (vectors_ID, evidence._neighbours._short_IP, evidence._residual_IK, evidence._weight_IK)
+        assert all(is_mapped(array) for array in large)
+        assert not any(array.flags.writeable for array in large)
+        np.testing.assert_array_equal(
+            evidence.log_odds(FakeTrunk().encode(texts), texts),
+            corrector(own).log_odds(FakeTrunk().encode(texts), texts),
+        )
+        assert router.store_version == f"store:{store.version}"
+        assert router.capabilities == own.capabilities
+
+
+def test_the_cache_follows_the_store_and_is_made_again_where_it_is_damaged(store: CapabilityStore, many: Path) -> None:
+    fill(store, 200, skill=0.4)
+    Router.from_store(store, FakeTrunk())
+    (folder,) = (many / "evidence").iterdir()
+    (killed := many / "evidence" / f".{folder.name}-abc").mkdir()
+    os.utime(killed, (0, 0))
+    fill(store, 4, skill=0.4, first=200)
+    assert len(corrector(Router.from_store(store, FakeTrunk()))) == 204, "a few new ones count at once"
+    (folder,) = (many / "evidence").iterdir()  # that of before is gone
+    assert folder.stat().st_mode & 0o077 == 0, "this user's alone"
+    with (folder / "residual_IK.npy").open("r+b") as file:
+        file.truncate(200)
+    assert is_mapped(corrector(Router.from_store(store, FakeTrunk()))._residual_IK)
+    assert [*(many / "evidence").iterdir()] == [folder]

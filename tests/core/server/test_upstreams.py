@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
+import time
+
 import httpx
 import pytest
+from scripted_provider import ScriptedProvider
 
 from cit_core.errors import InvalidInput
+from cit_core.server import upstreams
 from cit_core.server.protocols import CHAT
 from cit_core.server.upstreams import Upstream, UpstreamError, new_client
 from cit_core.settings import ModelSettings
@@ -72,3 +79,33 @@ def test_settings_that_cannot_be_used(model: ModelSettings, said: str) -> None:
 def test_names_and_protocols(id_: str, upstream: str, name: str, api: str) -> None:
     found = Upstream(ModelSettings(id=id_, upstream=upstream), {}, new_client())
     assert (found.name, found.api) == (name, api)
+
+
+async def test_a_server_that_does_not_answer_a_call_to_connect_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstreams, "CONNECT_STEPS", 2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as filled:
+        for _ in range(2):  # the kernel accepts these, and no more
+            one = filled.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(server.getsockname())
+        model = ModelSettings(id="m", upstream=f"http://127.0.0.1:{server.getsockname()[1]}/v1")
+        async with new_client() as client:
+            with pytest.raises(httpx.ConnectTimeout):
+                async with Upstream(model, {}, client).ask(CHAT, b"{}", {}):
+                    pass
+
+
+async def test_a_loop_that_is_late_is_no_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstreams, "CONNECT_STEPS", 8)
+    monkeypatch.setattr(upstreams, "STEP_S", 0.01)
+
+    def late() -> None:
+        time.sleep(0.03)  # nobody would connect in 0.08 s
+        asyncio.get_running_loop().call_soon(late)
+
+    with ScriptedProvider() as provider:
+        model = ModelSettings(id="m", upstream=f"{provider.url}/ok/v1")
+        async with new_client() as client:
+            asyncio.get_running_loop().call_soon(late)
+            async with Upstream(model, {}, client).ask(CHAT, b"{}", {}) as answer:
+                assert answer.status_code == 200
