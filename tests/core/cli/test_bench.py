@@ -296,7 +296,7 @@ def test_a_store_runs_all_that_it_allows(cit: Cit, filled: str, network: StubNet
     done = cit("bench", "--store", filled, "--json")
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout)
-    assert [record["experiment"] for record in found] == ["baselines", "cost", "overhead", "robustness"]
+    assert [record["experiment"] for record in found] == ["baselines", "cost", "overhead", "paper", "robustness"]
     assert list(found[0]["facts"]["data"]) == ["store"]
 
 
