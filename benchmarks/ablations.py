@@ -115,10 +115,15 @@ def parts(width: int, seed: int) -> Parts:
     words.normalizer, words.pre_tokenizer = Lowercase(), splitter
     words.post_processor = TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 2)])
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]")
-    shape = {"vocab_size": 512, "hidden_size": width, "num_hidden_layers": LAYERS, "num_attention_heads": 4}
+    shape: dict[str, Any] = {
+        "vocab_size": 512,
+        "hidden_size": width,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": 4,
+    }
     shape |= {"intermediate_size": 2 * width, "max_position_embeddings": 512, "pad_token_id": 0}
     torch.manual_seed(seed)
-    lm = LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=4, bos_token_id=2, eos_token_id=2)).eval()
+    lm = LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=4, bos_token_id=2, eos_token_id=2))
     encoder = BertModel(BertConfig(**shape, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)).eval()
     return Parts(lm, tokenizer, encoder, tokenizer)
 
@@ -156,7 +161,7 @@ def gains(odds_NK: Array, correct_NK: Array, capabilities: Sequence[Capability])
         chosen_N = odds_NK[:, zoo].argmax(axis=1)
         best = correct_NK[:, zoo[int(aptitude_K[zoo].argmax())]]
         found.append(correct_NK[np.arange(len(correct_NK)), np.array(zoo)[chosen_N]] - best)
-    return 100.0 * np.mean(found, axis=0)
+    return np.asarray(100.0 * np.mean(found, axis=0))
 
 
 def controls(

@@ -17,6 +17,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,7 @@ def rerankers(options: argparse.Namespace, halved: Halved, answers: list[list[st
     found = {tuned: lambda: read(PACKAGED_TRUNK, "cross", options.steps)}
     for kind, names in (("bi", (PACKAGED_TRUNK, *options.bi)), ("cross", tuple(options.cross))):
         for name in names:
-            found[f"{Path(name).name}, {kind}"] = lambda name=name, kind=kind: read(name, kind, 0)
+            found[f"{Path(name).name}, {kind}"] = partial(read, name, kind, 0)
     return found
 
 
@@ -122,7 +123,7 @@ def result(options: argparse.Namespace) -> Result:
         "best by level": lambda: np.tile(level_K, (len(texts), 1)),
         "random": lambda: np.full(correct_NK.shape, 0.5),
         "k nearest neighbours": lambda: KNearest().fit(known, halved.encode).score(texts, capabilities),
-        "evidence": lambda: evidence_scores(halved, halved.pool, halved.routed),
+        "evidence": lambda: np.asarray(evidence_scores(halved, halved.pool, halved.routed), np.float64),
         **reads,
         "oracle": lambda: correct_NK,
     }
