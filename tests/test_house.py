@@ -104,7 +104,6 @@ TESTED_WITH = {
     "cit_core/mini/prompt.py": "core/mini/test_weights.py",
     "cit_core/paper/config.py": "core/paper/test_weights.py",
     "cit_core/paper/tokenization.py": "core/paper/test_network.py",
-    "cit_core/paper/text_encoder.py": "core/paper/test_reranker.py",
     "cit_core/paper/trainer.py": "core/paper/test_run.py",
     "cit_core/policy/constraints.py": "core/policy/test_rules.py",
     "cit_core/policy/goals.py": "core/policy/test_notation.py",

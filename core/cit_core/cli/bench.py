@@ -127,6 +127,7 @@ def _open(
 ) -> Bench:
     from cit_core.evaluate.baselines import baselines, quick_baselines, relatives
     from cit_core.evaluate.bench import Bench, thin
+    from cit_core.evaluate.experiments.newer import with_extra
     from cit_core.outcomes import Split
     from cit_core.router.loading import open_scorer
 
@@ -150,6 +151,7 @@ def _open(
         logs=logs,
         more=more,
         pictured=None if data is None else _pictured(data / "more"),
+        with_newer=None if data is None or catalogue is None else with_extra(catalogue, data / "more"),
         scorer=scorer,
         command=shlex.join(["cit", *sys.argv[1:]]),
         stored=stored,

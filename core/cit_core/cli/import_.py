@@ -118,3 +118,35 @@ def embedllm(
     from cit_core.aptitude.importers.embedllm import import_embedllm
 
     return partial(import_embedllm, files, questions=questions)
+
+
+@app.command()
+@shares_options
+def vlmeval(
+    files: Annotated[list[Path], _files("MODEL_BENCH_openai_result.xlsx and the like; .tsv, .csv, .json.")],
+    model: ModelOption = None,
+    benchmark: Annotated[
+        str | None,
+        typer.Option("--benchmark", metavar="NAME", help="Benchmark, in place of what the file's name says."),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", metavar="NAME", help="Rows of this split alone: validation of MMMU_DEV_VAL."),
+    ] = None,
+) -> Importer:
+    """Import result sheets of VLMEvalKit: answers to questions about pictures."""
+    from cit_core.aptitude.importers.vlmeval import import_vlmeval
+
+    return partial(import_vlmeval, files, model=model, benchmark=benchmark, split=split)
+
+
+@app.command("mmr-bench")
+@shares_options
+def mmr_bench(
+    files: Annotated[list[Path], _files("MMR_Bench.csv, or the same table as .parquet.")],
+    costs: Annotated[bool, typer.Option("--costs", help="Take the costs of answers for USD.")] = False,
+) -> Importer:
+    """Import MMR-Bench: answers of multimodal LLMs to questions about pictures."""
+    from cit_core.aptitude.importers.mmr_bench import import_mmr_bench
+
+    return partial(import_mmr_bench, files, costs=costs)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from cit_core.aptitude.evidence_sources import Log
 from cit_core.catalogue import catalogue_capabilities, core_suite
 from cit_core.errors import InvalidInput
-from cit_core.evaluate.baselines import Baseline
+from cit_core.evaluate.baselines import Aptitude, Baseline, KNearest, Ridge
 from cit_core.evaluate.catalogue_settings import (
     catalogue_parts,
     catalogue_setting,
@@ -44,6 +44,7 @@ from cit_core.evaluate.experiments.few import KNOWN, SEEDS, Halved, few
 from cit_core.evaluate.experiments.halves import BASELINES as HALVED_BY
 from cit_core.evaluate.experiments.halves import QUICK as QUICKLY_HALVED
 from cit_core.evaluate.experiments.halves import halves
+from cit_core.evaluate.experiments.newer import NEWER, newer, newer_facts
 from cit_core.evaluate.experiments.onboarding import ASKED, LOGGED, onboarding
 from cit_core.evaluate.experiments.overhead import overhead
 from cit_core.evaluate.experiments.pictures import HELD_OUT, REPEATS, Pictured, pictures
@@ -54,7 +55,9 @@ from cit_core.evaluate.experiments.zoos import zoos
 from cit_core.evaluate.log_settings import as_stored, measured_alike, own_tasks_setting, tasks_held_out
 from cit_core.evaluate.predictions import (
     EVIDENCE,
+    MEAN_ONLY,
     NETWORK,
+    TASKS_SHUFFLED,
     Method,
     Scores,
     keep,
@@ -89,6 +92,8 @@ OF_TABLES = {"halves": HALVED, "few": FEW, "current": CURRENT}
 """Experiments on these tables and no others."""
 MOST = 5_500
 """Items of a table that is halved, about."""
+MOST_NEWER = 3_000
+"""Items of a table with newer models, about."""
 ONLY_ZOOS = ("known-models-held-out-categories", "all-models-held-out-categories")
 """Settings that have no table among the baselines: they say there what others say."""
 
@@ -117,6 +122,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "current": Experiment(
         "Models of the catalogue, nothing measured", "What does a router know by published scores alone?"
     ),
+    "newer": Experiment(
+        "Releases and coverage with newer models", "Does it keep up to 2026, and what do models for one GPU cover?"
+    ),
     "cost": Experiment("Quality against cost", "What does the quality of the best single model cost with routing?"),
     "onboarding": Experiment("Onboarding a model", "How many answers of a new model are enough, and what do more add?"),
     "overhead": Experiment("The time of a decision", "What does a decision cost as zoo and query grow?"),
@@ -139,6 +147,7 @@ class Bench:
         command: How this was called, for the record.
         more: Tables for `halves` and `few` alone.
         pictured: Questions about pictures, for `pictures` alone.
+        with_newer: The catalogue's table with newer models, for `newer` alone.
         stored: All that a store holds, if the log `store` is its outcomes.
         told: What is known of models of the logs besides their outcomes.
         learnt: Logs that the network has learnt from: of these, questions alone can be held out.
@@ -156,6 +165,7 @@ class Bench:
     command: str
     more: Sequence[OutcomeMatrix] = ()
     pictured: Pictured | None = None
+    with_newer: OutcomeMatrix | None = None
     stored: Log | None = None
     told: Mapping[str, Capability] = field(default_factory=dict)
     learnt: Collection[str] = ()
@@ -180,6 +190,8 @@ class Bench:
                 raise InvalidInput(f"no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
             if self.pictured is None and name == "pictures":
                 raise InvalidInput(f"{name!r} needs items-mathvista.parquet and its outcomes: `--data FOLDER`")
+            if not self._newer and name == "newer":
+                raise InvalidInput(f"{name!r} needs a table of newer models ({', '.join(NEWER)}): `--data FOLDER`")
             if self.catalogue is None and name in OF_THE_CATALOGUE:
                 raise InvalidInput(f"{name!r} needs outcomes of the catalogue's models: `--data FOLDER`")
         for name in names or self._possible:
@@ -195,6 +207,7 @@ class Bench:
         named = {table.name for table in (*self._tables, *self.more)}
         lacking |= {name for name, wanted in OF_TABLES.items() if not named & {*wanted}}
         lacking |= set() if self.logs else {"paper"}
+        lacking |= set() if self._newer else {"newer"}
         lacking |= set() if self.pictured is not None else {"pictures"}
         if prices_of(self._everyone.setting.capabilities) is None:
             lacking.add("cost")
@@ -212,6 +225,7 @@ class Bench:
             "releases": lambda: _one(releases(self._everyone.setting, self._everyone.scores())),
             "coverage": lambda: _one(coverage(self._everyone.setting)),
             "current": lambda: current(self._named(CURRENT), self.scorer, self.split, self.tell),
+            "newer": self._of_newer,
             "cost": self._cost,
             "onboarding": self._onboarding,
             "overhead": lambda: overhead(self.scorer, catalogue_capabilities(), repeats=3 if self.quick else 30),
@@ -249,6 +263,8 @@ class Bench:
         """Tables that an experiment's numbers come from."""
         if name == "pictures" and self.pictured is not None:
             return [self.pictured.table]
+        if name == "newer":
+            return self._newer
         own = {**OF_TABLES, "cost": HALVED}
         found = self._named(own[name]) if name in own else []
         if name in OF_TABLES:
@@ -418,6 +434,37 @@ class Bench:
         if not of_logs:
             raise InvalidInput("'paper' needs a log of several datasets: `--store URL`, or a second table in --data")
         return seven_datasets([one.setting for one in of_logs], {one.setting.name: one.scores() for one in of_logs}), ()
+
+    @property
+    def _newer(self) -> list[OutcomeMatrix]:
+        """Tables with newer models than the catalogue's."""
+        found = {table.name: table for table in self.more}
+        found |= {} if self.with_newer is None else {"mmlu-pro": self.with_newer}
+        return [at_most(found[name], self.split, MOST) for name in NEWER if name in found]
+
+    def _of_newer(self) -> Parts:
+        scores: dict[str, dict[str, Scores]] = {}
+        settings = []
+        for given in self._newer:
+            vectors = dict(zip(given.item_ids, self.encoded(given), strict=True))
+            table = at_most(measured_alike(given), self.split, MOST_NEWER)
+            rows = {text: vectors[id_] for text, id_ in zip(table.instructions, table.item_ids, strict=True)}
+            setting = own_tasks_setting(
+                table,
+                np.stack([vectors[id_] for id_ in table.item_ids]),
+                self.split,
+                told=newer_facts(table.name),
+                learnt=table.name == "mmlu-pro",
+            )
+
+            def encode(texts: Sequence[str], rows: Mapping[str, NDArray[np.float32]] = rows) -> NDArray[np.float32]:
+                return np.stack([rows[text] for text in texts])
+
+            fast = methods(self.scorer, encode, chosen=(Aptitude(), KNearest(), Ridge()))
+            ours = [method for method in fast if method.name not in (MEAN_ONLY, TASKS_SHUFFLED)]
+            scores[setting.name] = predict(setting, ours, self.folder, self.tell)
+            settings.append(setting)
+        return newer(settings, lambda setting: scores[setting.name])
 
     def _pictures(self) -> Parts:
         assert self.pictured is not None  # asked for in `run`

@@ -55,6 +55,7 @@ ORDER = (
     "releases",
     "coverage",
     "current",
+    "newer",
     "cost",
     "onboarding",
     "overhead",

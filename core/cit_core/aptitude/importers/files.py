@@ -13,6 +13,7 @@ from cit_core.aptitude.importers.fields import Fields
 from cit_core.aptitude.importers.json_stream import JsonStream, parse_json
 from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
 from cit_core.aptitude.importers.parquet import pyarrow, read_parquet
+from cit_core.aptitude.importers.spreadsheet import read_sheet
 from cit_core.aptitude.importers.text_stream import kind_of, open_text, undecodable
 from cit_core.errors import InvalidInput
 
@@ -335,6 +336,10 @@ def _read_parquet(path: Path, asked: _Asked) -> Numbered:
     return read_parquet(path, asked.wanted, asked.limits, lambda columns: check_columns(path, columns, asked.required))
 
 
+def _read_xlsx(path: Path, asked: _Asked) -> Numbered:
+    return read_sheet(path, asked.limits, lambda columns: check_columns(path, columns, asked.required))
+
+
 def _listed(names: Sequence[str]) -> str:
     spelt = [name[: COLUMNS_SHOWN * 3].encode("utf-8", "backslashreplace").decode() for name in names[:COLUMNS_SHOWN]]
     return ", ".join(spelt) + (f" and {len(names) - COLUMNS_SHOWN:,} more" if len(names) > COLUMNS_SHOWN else "")
@@ -346,4 +351,5 @@ _READERS: dict[str, Callable[[Path, _Asked], Numbered]] = {
     ".jsonl": _read_jsonl,
     ".json": _read_json_list,
     ".parquet": _read_parquet,
+    ".xlsx": _read_xlsx,
 }

@@ -21,12 +21,13 @@ SHOWN = (SINGLE_BEST, *OURS)
 BEST_SO_FAR = 5
 
 
-def releases(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Figure]:
+def releases(setting: Setting, scores: Mapping[str, Scores], *, name: str = "releases") -> tuple[Table, Figure]:
     """Simulate releases: at each step the zoo is the five best so far, by aptitude, and the newest.
 
     Args:
         setting: The setting with all models.
         scores: Method to scores.
+        name: Name of the figure.
     """
     candidates = [capability.candidate for capability in setting.capabilities]
     order = sorted(range(len(candidates)), key=lambda k: (candidates[k].released or date.max, candidates[k].id))
@@ -60,7 +61,7 @@ def releases(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Fig
     leading = np.maximum.accumulate(setting.aptitude[order]) == setting.aptitude[order]
     names = tuple(candidates[k].id if leads else "" for k, leads in zip(order[1:], leading[1:], strict=True))
     figure = Figure(
-        name="releases",
+        name=name,
         title="Models join in the order of release; nothing is trained again",
         x_label="models released so far",
         y_label="accuracy, %",
@@ -79,15 +80,23 @@ def releases(setting: Setting, scores: Mapping[str, Scores]) -> tuple[Table, Fig
     return table, figure
 
 
-def coverage(setting: Setting) -> tuple[Table, Figure]:
+def coverage(
+    setting: Setting, small_b: float = SMALL_B, against: str | None = None, *, name: str = "coverage"
+) -> tuple[Table, Figure]:
     """Measure how much of all questions, and of those the best model answers, one, two, three ... small ones answer.
 
     Small models are added greedily, the one that covers most first.
+
+    Args:
+        setting: The setting with all models.
+        small_b: Size below which a model is small [billions of parameters].
+        against: Model whose answers are to be covered; the one that answers most if not given.
+        name: Name of the figure.
     """
     candidates = [capability.candidate for capability in setting.capabilities]
     right = setting.correct_NK > 0.5
-    best = int(setting.correct_NK.mean(axis=0).argmax())
-    left = [k for k, c in enumerate(candidates) if c.params_b is not None and c.params_b < SMALL_B and k != best]
+    best = int(setting.correct_NK.mean(axis=0).argmax()) if against is None else setting.candidates.index(against)
+    left = [k for k, c in enumerate(candidates) if c.params_b is not None and c.params_b < small_b and k != best]
     covered = np.zeros(len(right), bool)
     rows: list[tuple[int, str, Interval, Interval]] = []
     while left:
@@ -97,25 +106,30 @@ def coverage(setting: Setting) -> tuple[Table, Figure]:
         of_best = paired_interval(100.0 * covered[right[:, best]].astype(float))
         rows.append((len(rows) + 1, candidates[chosen].id, of_best, paired_interval(100.0 * covered.astype(float))))
     table = Table(
-        title=f"Small models (under {SMALL_B:g}B) against {candidates[best].id}",
+        title=f"Small models (under {small_b:g}B) against {candidates[best].id}",
         columns=(
             Column("models", "count"),
             Column("added", "text"),
-            Column("of what the best answers, %", "percent"),
+            Column("of what it answers, %" if against else "of what the best answers, %", "percent"),
             Column("of all questions, %", "percent"),
         ),
         rows=tuple(rows),
         note=f"{setting.held_out} {candidates[best].id} answers {100 * right[:, best].mean():.1f} % of the questions. "
-        "By chance a question with ten options is right one time in ten, so many models cover something by luck.",
+        "With options, some of it is luck: one of ten is right by chance one time in ten.",
     )
     ticks = tuple(float(row[0]) for row in rows)
     figure = Figure(
-        name="coverage",
+        name=name,
         title="What small models know between them",
         x_label="small models",
         y_label="covered, %",
         series=(
-            Series("of what the best model answers", ticks, tuple(row[2].mean for row in rows), ours=True),
+            Series(
+                "of what the best model answers" if against is None else f"of what {against} answers",
+                ticks,
+                tuple(row[2].mean for row in rows),
+                ours=True,
+            ),
             Series("of all questions", ticks, tuple(row[3].mean for row in rows)),
         ),
         kind="line",
