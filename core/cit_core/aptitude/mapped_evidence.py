@@ -9,6 +9,7 @@ import hashlib
 import logging
 import shutil
 import time
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Corrector", "corrector_of"]
 
 FORMAT = 1
-"""Another number for arrays of another meaning."""
+"""Another number for arrays of another meaning; another release has files of its own."""
 UNFINISHED_S = 3600
 """Age from which on nobody writes an unfinished folder any more [s]."""
 _log = logging.getLogger(__name__)
@@ -98,6 +99,13 @@ def _remove_others(folder: Path) -> None:
 def _folder(store: CapabilityStore, scorer: Network, stamp: str) -> Path | None:
     """Return where the evidence of one version of a store is; None for a user without a home folder."""
     cache = platformdirs.user_cache_path("cit-router", appauthor=False)
-    told = "\n".join([store.url, scorer.name, scorer.encoder, str(FORMAT)])
+    told = "\n".join([store.url, scorer.name, scorer.encoder, _release(), str(FORMAT)])
     name = f"{hashlib.sha256(told.encode()).hexdigest()[:16]}-{stamp}"
     return cache / "evidence" / name if cache.is_absolute() else None
+
+
+def _release() -> str:
+    try:
+        return version("cit-router")
+    except PackageNotFoundError:  # run from its sources
+        return ""

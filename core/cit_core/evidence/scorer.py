@@ -41,7 +41,6 @@ PRIOR_ANSWERS = 5.0
 
 Floats = NDArray[np.float32]
 
-KEPT = ("easiness_I", "residual_IK", "weight_IK", "trust_K")
 NO_PROFILES = Profiles(*np.zeros((3, 0, 0), np.float32))
 
 
@@ -73,7 +72,8 @@ class Evidence:
         known_K = np.asarray((~np.isnan(outcomes.correct_IK)).any(axis=0))
         if profiles is not None and len(profiles.correct_TK):
             known_K |= ~np.isnan(profiles.correct_TK).all(axis=0)
-        self._level_K, self._apart_K = effects.level_K, _apart(effects.level_K)
+        self._level_K = effects.level_K
+        self._apart_K = effects.level_K - (effects.level_K.mean() if len(effects.level_K) else 0.0)
         self._candidates = outcomes.candidates
         self._column = {id_: at for at, id_ in enumerate(outcomes.candidates) if known_K[at]}
         self._trust_K = _trust(_answers(outcomes, profiles))
@@ -88,7 +88,7 @@ class Evidence:
         arrays |= {f"tasks{name}": array for name, array in vars(self._tasks).items()}
         arrays |= {f"profiles_{name}": array for name, array in (self._profiles or NO_PROFILES)._asdict().items()}
         arrays |= {f"of_profiles_{name}": array for name, array in self._of_profiles._asdict().items()}
-        arrays |= {name: getattr(self, f"_{name}") for name in KEPT}
+        arrays |= {f"own{name}": array for name, array in vars(self).items() if isinstance(array, np.ndarray)}
         facts = {"fitted": to_json(self.fitted, self._candidates), "columns": self._column}
         write_folder(folder, arrays, {**facts, "candidates": self._candidates})
 
@@ -107,10 +107,7 @@ class Evidence:
         made._profiles, made._of_profiles = Profiles(**found.part("profiles_")), Effects(**found.part("of_profiles_"))
         made._tasks = TaskEffects.of_arrays(found.part("tasks_"))
         made._neighbours = Neighbours.of_arrays(found.part("near_"))
-        for name in KEPT:
-            setattr(made, f"_{name}", found.arrays[name])
-        made._level_K = made._of_profiles.level_K
-        made._apart_K = _apart(made._level_K)
+        vars(made).update({f"_{name}": array for name, array in found.part("own_").items()})
         return made
 
     def __len__(self) -> int:
@@ -205,10 +202,6 @@ def _trust(answers_K: Array) -> Array:
     """Return the weight of a candidate's own answers beside the network's prediction."""
     fading_K = np.maximum(1.0 - answers_K / SURE_ANSWERS, 0.0)
     return np.asarray(1.0 - fading_K * PRIOR_ANSWERS / (answers_K + PRIOR_ANSWERS))
-
-
-def _apart(level_K: Array) -> Array:
-    return level_K - (level_K.mean() if len(level_K) else 0.0)
 
 
 class Reader(Protocol):

@@ -320,7 +320,7 @@ def test_the_cache_follows_the_store_and_is_made_again_where_it_is_damaged(store
     assert len(corrector(Router.from_store(store, FakeTrunk()))) == 204, "a few new ones count at once"
     (folder,) = (many / "evidence").iterdir()  # that of before is gone
     assert folder.stat().st_mode & 0o077 == 0, "this user's alone"
-    with (folder / "residual_IK.npy").open("r+b") as file:
+    with (folder / "own_residual_IK.npy").open("r+b") as file:
         file.truncate(200)
     assert is_mapped(corrector(Router.from_store(store, FakeTrunk()))._residual_IK)
     assert [*(many / "evidence").iterdir()] == [folder]
