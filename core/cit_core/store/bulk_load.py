@@ -192,11 +192,13 @@ class StagingWriter(Writer):
         """Add outcomes of stored candidates and items, none of which may be stored yet.
 
         Raises:
-            NotFresh: If one is.
+            NotFresh: If one is, or an item is not.
         """
         candidate_keys = keys_of(self._connection, candidates, columns.candidates)
         item_keys = keys_of(self._connection, items, columns.items)
         source = self._source_keys({columns.source})[columns.source]
+        if len(item_keys) < len(columns.items):  # others have taken some back since this load found them
+            raise NotFresh
         if self._loads_run():
             self._claim_candidates(candidate_keys.values())
         candidate = np.array([candidate_keys[id_] for id_ in columns.candidates])[columns.candidate]

@@ -177,6 +177,8 @@ class _Import:
         self._replaced: set[str] = set()
         self._candidates: set[str] = set()
         self._tasks: set[str] = set()
+        self._said: set[int] = set()
+        """Hashes of what the last blocks have said about items: it is not compared with the store again."""
 
     def write_items(self, rows: Iterable[ItemRow | BadRow]) -> None:
         """Write what one batch of rows says about items."""
@@ -187,26 +189,31 @@ class _Import:
     def write_rows(self, rows: Iterable[Row | BadRow]) -> None:
         """Write one batch of rows."""
         good = self._good(rows)
+        self._said.clear()  # these may change what is stored
         with self._batch() as self._writer:
             self._add_rows(good)
 
     def write_block(self, block: Block) -> None:
         """Write rows in columns, or one by one if something about them is odd."""
         before = set(self._candidates), set(self._tasks)
+        said = {hash(row[1:]): row for row in block.about}
+        unread = [row for key, row in said.items() if key not in self._said]
         try:
             with self._batch() as self._writer:
-                self._add_columns(block)
+                self._add_columns(block, unread)
         except NotFresh:
             self._candidates, self._tasks = before
             for some in _in_batches(block.rows()):
                 self.write_rows(some)  # type: ignore[arg-type]  # rows are no blocks
         else:
             self.new += len(block)
+            self._said |= said.keys()
 
-    def _add_columns(self, block: Block) -> None:
-        stored = self._writer.find_items(row.item for row in block.about)
-        fresh = [row for row in block.about if row.item not in stored]
-        odd = any(not _says_nothing_new(row, stored[row.item]) for row in block.about if row.item in stored)
+    def _add_columns(self, block: Block, about: Sequence[ItemRow]) -> None:
+        """Write columns, and what is said about items that this import has not said before."""
+        stored = self._writer.find_items(row.item for row in about)
+        fresh = [row for row in about if row.item not in stored]
+        odd = any(not _says_nothing_new(row, stored[row.item]) for row in about if row.item in stored)
         named = self._candidates.union(block.columns.candidates), self._tasks.union(row.task or "" for row in fresh)
         if odd or max(map(len, named)) > self._limits.names:
             raise NotFresh

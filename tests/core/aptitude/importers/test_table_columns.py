@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,7 +17,9 @@ from cit_core.aptitude.importers import base, table
 from cit_core.aptitude.importers.limits import Limits
 from cit_core.aptitude.importers.table import import_table
 from cit_core.errors import CITError
+from cit_core.records import Item
 from cit_core.store import CapabilityStore
+from cit_core.store.bulk_load import StagingWriter
 from cit_core.store.schema import metadata
 
 arrow = pytest.importorskip("pyarrow", reason="pip install 'cit-router[data]'")
@@ -145,7 +147,7 @@ def test_both_paths_give_the_same(empty: Path, tmp_path: Path, random: Random) -
         with pytest.MonkeyPatch.context() as patch, CapabilityStore(url) as store:
             patch.setattr(base, "BATCH", 2)
             if by_rows:
-                patch.setattr(table, "is_plain", lambda *_: False)
+                patch.setattr(table, "is_plain", lambda *_, **__: False)
             said = [imported(store, files[0], **first), imported(store, files[1], **second)]
         results.append((said, content(url)))
     assert results[0] == results[1]
@@ -188,6 +190,26 @@ def test_plain_rows_go_by_columns_on_every_database(
     assert store.capability("m0").usage.cost_usd == 0.5
     report = import_table([path], store)
     assert (report.new, report.known, store.outcome_count()) == (0, 24, 48)
+
+
+def test_an_item_that_returns_in_each_block_is_read_once(
+    store: CapabilityStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that goes model by model, which is how logs of one run after the other come."""
+    monkeypatch.setattr(base, "BATCH", 2)
+    parquet.write_table(plain_table().sort_by("model"), path := tmp_path / "t.parquet")
+    read: list[str] = []
+    find = StagingWriter.find_items
+
+    def counted(writer: StagingWriter, ids: Iterable[str]) -> dict[str, Item]:
+        read.extend(wanted := list(ids))
+        return find(writer, wanted)
+
+    monkeypatch.setattr(StagingWriter, "find_items", counted)
+    after: list[int] = []
+    assert import_table([path], store, progress=lambda _: after.append(len(read))).new == 24
+    assert set(read) == {f"q{n}" for n in range(8)}
+    assert after == [after[0]] * 3, "the first block holds all items"
 
 
 @pytest.mark.parametrize(
