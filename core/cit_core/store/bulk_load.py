@@ -37,6 +37,8 @@ ABANDONED_AFTER: Final = timedelta(hours=1)
 """A load that has not written for so long was killed."""
 AT_ONCE: Final = 10_000
 """Outcomes that one transaction takes back."""
+MOST_KEYS: Final = 200_000
+"""Items of which a load remembers the keys."""
 
 Transaction = Callable[[Callable[[Connection], Writer]], AbstractContextManager[Writer]]
 """Opens a transaction with a writer of this kind."""
@@ -79,6 +81,7 @@ class BulkLoad:
         self._key: int | None = None
         self._held: set[str] = set()
         self._changes: Counter[str] = Counter()
+        self._item_keys: dict[str, int] = {}
 
     def hold(self, source: str) -> None:
         """Keep this source's outcomes uncounted after the end too, if the store does not know the source yet."""
@@ -101,6 +104,9 @@ class BulkLoad:
             self._key = before  # of a first batch, the row of the load was rolled back too
             raise
         self._changes += writer._changes
+        if len(self._item_keys) > MOST_KEYS:
+            self._item_keys.clear()
+        self._item_keys.update(cast(StagingWriter, writer).found)  # they have outcomes of this load, so they stay
 
     def _writer(self, connection: Connection) -> StagingWriter:
         now = datetime.now(timezone.utc)
@@ -112,7 +118,7 @@ class BulkLoad:
         if key is None:
             raise StoreError(f"this load was removed, because it wrote nothing for {ABANDONED_AFTER}; start it again")
         self._key = key
-        return StagingWriter(connection, self._id, key, replace=self._replace)
+        return StagingWriter(connection, self._id, key, self._item_keys, replace=self._replace)
 
     def publish(self) -> None:
         """Count everything from now on, in one transaction."""
@@ -176,11 +182,19 @@ class StagingWriter(Writer):
         connection: Connection in a transaction that writes.
         load: Id of the load.
         key: Its key.
+        item_keys: Keys of items that this load has outcomes of.
         replace: What the sources have now does not count: it is going to be removed.
+
+    Attributes:
+        found: Keys of further ones, of which columns were added.
     """
 
-    def __init__(self, connection: Connection, load: str, key: int, *, replace: bool = False) -> None:
+    def __init__(
+        self, connection: Connection, load: str, key: int, item_keys: Mapping[str, int], *, replace: bool = False
+    ) -> None:
         super().__init__(connection)
+        self._item_keys = item_keys
+        self.found: dict[str, int] = {}
         self._replace = replace
         self._prefix = _prefix(load)
         self._load_key = key
@@ -195,14 +209,15 @@ class StagingWriter(Writer):
             NotFresh: If one is, or an item is not.
         """
         candidate_keys = keys_of(self._connection, candidates, columns.candidates)
-        item_keys = keys_of(self._connection, items, columns.items)
+        lacking = [id_ for id_ in columns.items if id_ not in self._item_keys]
+        found = keys_of(self._connection, items, lacking)
         source = self._source_keys({columns.source})[columns.source]
-        if len(item_keys) < len(columns.items):  # others have taken some back since this load found them
+        if len(found) < len(lacking):  # others have taken some back since this load found them
             raise NotFresh
         if self._loads_run():
             self._claim_candidates(candidate_keys.values())
         candidate = np.array([candidate_keys[id_] for id_ in columns.candidates])[columns.candidate]
-        item = np.array([item_keys[id_] for id_ in columns.items])[columns.item]
+        item = np.array([self._item_keys.get(id_) or found[id_] for id_ in columns.items])[columns.item]
         if self._final and not self._replace:
             (final,) = self._final.values()
             if super()._stored([(*pair, final) for pair in zip(candidate.tolist(), item.tolist(), strict=True)]):
@@ -222,6 +237,7 @@ class StagingWriter(Writer):
         except IntegrityError:
             raise NotFresh from None
         self._changes[outcomes.name] += len(order)
+        self.found = found
 
     def _insert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         if table is outcomes or not rows:
