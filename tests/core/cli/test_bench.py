@@ -18,7 +18,7 @@ from bench_tables import MODELS, StubNetwork, core_table, few_baselines, log_tab
 from outcome_tables import write_table
 
 from cit_core.evaluate import EXPERIMENTS, Bench
-from cit_core.evaluate.baselines import baselines, quick_baselines
+from cit_core.evaluate.baselines import baselines, quick_baselines, relatives
 from cit_core.evaluate.bench import QUICK, thin
 from cit_core.evaluate.predictions import with_evidence
 from cit_core.evaluate.results import read_result
@@ -207,6 +207,12 @@ def test_quick_is_on_fewer_questions_and_with_fewer_choices(cit: Cit, tmp_path: 
     assert 20 < len(quick.logs[0].item_ids) < 80
     assert [vars(one) for one in full.chosen or ()] == [vars(one) for one in baselines()]
     assert [vars(one) for one in quick.chosen or ()] == [vars(one) for one in quick_baselines()]
+
+
+def test_relatives_join_the_baselines_where_they_are_asked_for(cit: Cit, data: Path, opened: list[Bench]) -> None:
+    assert cit("bench", "--data", str(data), "--relatives").exit_code == 0
+    names = [one.name for one in opened[0].chosen or ()]
+    assert names == [one.name for one in (*baselines(), *relatives())]
 
 
 def test_each_checkpoint_is_the_one_that_was_asked_for(cit: Cit, data: Path, opened: list[Bench]) -> None:
