@@ -15,8 +15,8 @@ __all__ = ["SURE_ANSWERS", "capability_from_outcomes", "capability_from_results"
 
 UNKNOWN = 1.0
 """Standard deviation of the level of a candidate of which nothing is known [log-odds]."""
-SURE_ANSWERS = 128
-"""Answers of a candidate from which on nothing else that is known of it counts."""
+SURE_ANSWERS = 100
+"""Answers of a candidate from which on nothing else that is known of it counts: those of an adaptive test."""
 
 
 def capability_from_outcomes(
