@@ -1,6 +1,6 @@
 """Re-rankers beside our router: what reading every candidate's answer gains, and what it costs.
 
-    python benchmarks/rerankers.py --data ../shared/data [--work FOLDER] [--output benchmarks/results]
+    python benchmarks/rerankers.py --data ../shared/data [--output benchmarks/results]
         [--cross ID ...] [--bi ID ...] [--known 400] [--routed 400] [--steps 60]
 
 FORM ONLY: no table that we have holds answers, so they are scripted. MMLU-Pro's questions and outcomes are real; a
