@@ -200,7 +200,7 @@ def _tables(data: Path) -> tuple[OutcomeMatrix, list[OutcomeMatrix]]:
 
 def _more(folder: Path) -> list[OutcomeMatrix]:
     """Return the tables there that experiments know by name."""
-    from cit_core.evaluate.bench import OF_TABLES
+    from cit_core.evaluate.experiments import OF_TABLES
     from cit_core.outcomes import read_outcomes
 
     names = dict.fromkeys(name for of in OF_TABLES.values() for name in of)

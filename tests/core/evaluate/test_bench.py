@@ -14,8 +14,8 @@ from bench_tables import MODELS, StubBaseline, StubNetwork, core_table, few_base
 from cit_core.catalogue import core_suite
 from cit_core.errors import InvalidInput
 from cit_core.evaluate import EXPERIMENTS, Bench, Result, thin
-from cit_core.evaluate.bench import OF_THE_CATALOGUE
 from cit_core.evaluate.comparison import SINGLE_BEST
+from cit_core.evaluate.experiments import OF_THE_CATALOGUE
 from cit_core.evaluate.predictions import EVIDENCE, NETWORK
 from cit_core.evaluate.results import ORDER, read_results, write_result
 from cit_core.outcomes import OutcomeMatrix, Split
