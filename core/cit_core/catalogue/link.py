@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
 
-__all__ = ["Link", "Observations", "fit_link", "interval_scale"]
+__all__ = ["Link", "Observations", "fit_link", "held_out_blocks", "interval_scale", "left_out_deviations"]
 
 Array = NDArray[np.floating]
 
@@ -187,11 +187,14 @@ def interval_scale(observed: Observations, *, folds: int = 5, seed: int = 0, lev
         seed: Seed of the parts.
         level: Share of left-out accuracies that an interval of this level is to hold.
     """
-    deviations = np.concatenate([_deviations(observed, held_O) for held_O in _held_out(observed, folds, seed)])
+    deviations = np.concatenate(
+        [left_out_deviations(observed, held_O) for held_O in held_out_blocks(observed, folds, seed)]
+    )
     return float(np.quantile(np.abs(deviations), level) / 1.2815515655446004) if len(deviations) else 1.0
 
 
-def _held_out(observed: Observations, folds: int, seed: int) -> list[NDArray[np.bool_]]:
+def held_out_blocks(observed: Observations, folds: int = 5, seed: int = 0) -> list[NDArray[np.bool_]]:
+    """Return which observations are left out in each of the folds: whole (model, benchmark) blocks."""
     model_O = _codes([model for model, _ in observed.arms])[observed.arm_O]
     benchmark_O = _codes([f"{source}\n{benchmark}" for source, benchmark, _ in observed.columns])[observed.column_O]
     _, block_O = np.unique(model_O * (benchmark_O.max(initial=0) + 1) + benchmark_O, return_inverse=True)
@@ -199,7 +202,7 @@ def _held_out(observed: Observations, folds: int, seed: int) -> list[NDArray[np.
     return [fold_of[block_O] == fold for fold in range(folds)]
 
 
-def _deviations(observed: Observations, held_O: NDArray[np.bool_]) -> Array:
+def left_out_deviations(observed: Observations, held_O: NDArray[np.bool_]) -> Array:
     """Return residuals of left-out observations in units of their predicted standard deviation."""
     kept = observed.only(~held_O)
     link = fit_link(kept)
