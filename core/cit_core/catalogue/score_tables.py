@@ -32,12 +32,16 @@ HARNESSES = frozenset(
     {"helm_capabilities", "helm_lite", "helm_mmlu", "helm_classic", "global-mmlu-lite", "hfopenllm_v2"}
 )
 NOT_ACCURACY = re.compile("cost|length|time|tokens|metr", re.IGNORECASE)
+STATISTICS = re.compile(r" - (#.*|truncated|Compression|Coverage|Density)$")
+"""Columns of HELM that count items, tokens and cut prompts, or describe summaries: a share in [0, 1] is no accuracy."""
 SOURCES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "aider": lambda _row: True,
     "arena": lambda row: row["task"] in ARENA,
-    "benchpress": lambda _row: True,
+    "benchpress": lambda row: "hallucination rate" not in row["task"],
     "bfcl": lambda row: "Acc" in row["task"],
-    "eee": lambda row: row["benchmark"] in HARNESSES and not row["lower_is_better"],
+    "eee": lambda row: (
+        row["benchmark"] in HARNESSES and not row["lower_is_better"] and not STATISTICS.search(row["task"] or "")
+    ),
     "epoch": lambda row: not NOT_ACCURACY.search(f"{row['benchmark']} {row['task']}"),
     "lechmazur": lambda row: row["benchmark"].startswith("NYT"),
     "livebench": lambda row: row["task"] is not None,
