@@ -121,6 +121,7 @@ TESTED_WITH = {
     "langchain_cit/_ahead.py": "langchain_cit/test_chat_models.py",
     "langchain_cit/_config_calls.py": "langchain_cit/test_chat_models.py",
     "llamaindex_cit/_templates.py": "llamaindex_cit/test_llm.py",
+    "langchain_cit/_routed_call.py": "langchain_cit/test_invocation.py",
     "langchain_cit/_saved.py": "langchain_cit/test_json.py",
     "langchain_cit/_token_counts.py": "langchain_cit/test_chat_models.py",
     "langchain_cit/query.py": "langchain_cit/test_inputs.py",
