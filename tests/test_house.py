@@ -115,6 +115,7 @@ TESTED_WITH = {
     "cit_core/router/asked.py": "core/router/test_router.py",
     "cit_core/router/engine.py": "core/router/test_router.py",
     "cit_core/router/query.py": "core/router/test_router.py",
+    "cit_core/router/run_scorer.py": "core/router/test_paper_run_checkpoint.py",
     "cit_core/router/scorer.py": "core/router/test_router.py",
     "cit_core/router/serialization.py": "langchain_cit/test_json.py",
     "cit_core/validation.py": "core/router/test_hostile_values.py",
