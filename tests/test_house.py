@@ -118,6 +118,7 @@ TESTED_WITH = {
     "cit_core/router/run_scorer.py": "core/router/test_paper_run_checkpoint.py",
     "cit_core/router/scorer.py": "core/router/test_router.py",
     "cit_core/router/serialization.py": "langchain_cit/test_json.py",
+    "cit_core/store/import_summary.py": "core/store/test_capability_store.py",
     "cit_core/validation.py": "core/router/test_hostile_values.py",
     "langchain_cit/_ahead.py": "langchain_cit/test_chat_models.py",
     "langchain_cit/_config_calls.py": "langchain_cit/test_chat_models.py",

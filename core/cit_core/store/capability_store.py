@@ -15,13 +15,14 @@ from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.store.bulk_load import BulkLoad
 from cit_core.store.connections import TIMEOUT_S, Connections
 from cit_core.store.database_errors import damage_errors
+from cit_core.store.import_summary import REFUSED_SHOWN, ImportSummary
 from cit_core.store.journal import add_log, add_spend
 from cit_core.store.migrations.revisions import REVISIONS, revision_of, upgrade
 from cit_core.store.passwords import complete_url, portable_url, remember_password
 from cit_core.store.queries import in_batches
 from cit_core.store.reader import Reader, Snapshot
 from cit_core.store.url import parse_url, shown
-from cit_core.store.writer import REFUSED_SHOWN, ImportSummary, Writer
+from cit_core.store.writer import Writer
 
 __all__ = ["CapabilityStore", "Snapshot"]
 
