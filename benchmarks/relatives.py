@@ -17,10 +17,11 @@ import numpy as np
 from rich.console import Console
 
 from cit_core.evaluate.baselines import KNearest, relatives
-from cit_core.evaluate.bench import MOST, Bench, at_most
+from cit_core.evaluate.bench import Bench
 from cit_core.evaluate.experiments.few import LEVEL, Halved, evidence_scores, known_rows, profiles
 from cit_core.evaluate.metrics import auroc, paired_interval, routed
 from cit_core.evaluate.results import Column, Result, Table, facts, write_result
+from cit_core.evaluate.samples import at_most
 from cit_core.evaluate.tables import as_rich
 from cit_core.outcomes import OutcomeMatrix, Split, read_outcomes
 from cit_core.runtime import load_scorer
@@ -76,7 +77,7 @@ def main() -> None:
     read: list[OutcomeMatrix] = []
     for name in options.tables:
         there = (options.data / f"outcomes-{name}.parquet").is_file()
-        read.append(at_most(read_outcomes(options.data if there else options.data / "more", name), Split(), MOST))
+        read.append(at_most(read_outcomes(options.data if there else options.data / "more", name), Split()))
     bench = Bench(None, read, scorer, shlex.join(["python", *sys.argv]), folder=options.work)
     tables = tuple(table_of(Halved(table, bench.encoded(table), Split())) for table in read)
     result = Result(

@@ -11,8 +11,11 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 
+from cit_core.errors import CITError
 from langchain_cit._ahead import Ahead, ahead
 from langchain_cit._configurable import check_keys
+from langchain_cit._inputs import Asking
+from langchain_cit._model_calls import split_options
 from langchain_cit._streams import closing
 
 __all__ = ["ConfigCalls"]
@@ -20,6 +23,8 @@ __all__ = ["ConfigCalls"]
 
 class ConfigCalls(BaseChatModel):
     """The public calls of `ChatCIT`; the entries are those of its `config_specs`."""
+
+    routes: Mapping[str, BaseChatModel]
 
     def invoke(
         self,
@@ -96,12 +101,26 @@ class ConfigCalls(BaseChatModel):
         return super().astream_events(input, config, version=version, **{**given, **kwargs})
 
     @abstractmethod
+    def _asking(self, kwargs: Mapping[str, Any]) -> Asking:
+        """Return the router with its settings, for a call with these options."""
+
     def _decide_ahead(self, value: LanguageModelInput, kwargs: Mapping[str, Any]) -> Ahead | None:
         """Decide before the run begins; None where the call itself finds out why it cannot be decided."""
+        config, options = split_options(kwargs)
+        try:
+            messages = self._convert_input(value).to_messages()
+            return Ahead(self.routes, self._asking(options).decide(messages, options, config))
+        except (CITError, ValueError, TypeError, NotImplementedError):
+            return None
 
-    @abstractmethod
     async def _adecide_ahead(self, value: LanguageModelInput, kwargs: Mapping[str, Any]) -> Ahead | None:
         """Decide without blocking the event loop; see `_decide_ahead`."""
+        config, options = split_options(kwargs)
+        try:
+            messages = self._convert_input(value).to_messages()
+            return Ahead(self.routes, await self._asking(options).adecide(messages, options, config))
+        except (CITError, ValueError, TypeError, NotImplementedError):
+            return None
 
     def _begun(
         self, value: LanguageModelInput, kwargs: Mapping[str, Any], chunks: Iterator[AIMessageChunk]

@@ -6,40 +6,23 @@ router's run, and where it cannot serve the next-best, which the custom event `c
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForChainRun,
-    CallbackManagerForChainRun,
-    adispatch_custom_event,
-    dispatch_custom_event,
-)
+from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
 from langchain_core.runnables.config import get_config_list, get_executor_for_config
 from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import ConfigDict, Field
 
-from cit_core.records import Decision
-from cit_core.router import Attempts, Cascade, Fallback, Router, Sticky
+from cit_core.router import Cascade, Fallback, Router, Sticky
 from cit_core.router.concurrency import aside
 from cit_core.router.shadow import Shadow
-from cit_core.router.steps import Steps
 from langchain_cit._batch import Batch, Limited, shares_at_once
-from langchain_cit._cascade import Messages
-from langchain_cit._first_token import (
-    EmptyStream,
-    abuffered,
-    afrom_first_token,
-    buffered,
-    from_first_token,
-    held_by,
-    held_one,
-)
-from langchain_cit._inputs import Asking, handed
+from langchain_cit._inputs import Asking
+from langchain_cit._routed_call import RoutedCall
 from langchain_cit._streams import END, closing, join
-from langchain_cit._trace import CIT_CASCADE, CIT_FALLBACK, CIT_ROUTE, fallback_event, for_child, route_event
 
 __all__ = ["RoutedCalls"]
 
@@ -84,9 +67,6 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
             self.shadow,
         )
 
-    def _handed(self, route: Runnable[Any, Any], value: Any) -> Any:
-        return handed(route, value, self.query_key)
-
     # -- one input ----------------------------------------------------------------------------------------------------
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
@@ -96,34 +76,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     def _invoke(
         self, value: Any, /, run_manager: CallbackManagerForChainRun, config: RunnableConfig, **kwargs: Any
     ) -> Any:
-        asking = self.asking
-        decision = asking.decide(value, kwargs, config)
-        dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
-        steps = self._steps(asking, decision, value, config, run_manager, kwargs)
-        ask = partial(self._answer, steps, value, run_manager, config, kwargs)
-        return steps.answer(ask, partial(dispatch_custom_event, CIT_CASCADE, config=config))
-
-    def _answer(
-        self,
-        steps: Steps,
-        value: Any,
-        run_manager: CallbackManagerForChainRun,
-        config: RunnableConfig,
-        kwargs: Mapping[str, Any],
-        attempts: Attempts,
-    ) -> Any:
-        """Return the answer of the candidate that a step is for, or of the next-best."""
-        decision = steps.decision
-        try:
-            while True:
-                with attempts:
-                    if attempts.fell_back:
-                        dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                    route = self.routes[attempts.model]
-                    child = for_child(config, run_manager, decision, attempts, listening=route, hushed=not steps.final)
-                    return Limited(route).invoke((self._handed(route, value), attempts), child, **kwargs)
-        except EmptyStream as error:
-            return held_one(error, attempts)
+        return RoutedCall(self.asking, value, run_manager, config, kwargs).answer()
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Invoke asynchronously; the decision is made in a worker thread."""
@@ -132,33 +85,7 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
     async def _ainvoke(
         self, value: Any, /, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig, **kwargs: Any
     ) -> Any:
-        asking = self.asking
-        decision = await asking.adecide(value, kwargs, config)
-        await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
-        steps = self._steps(asking, decision, value, config, run_manager, kwargs)
-        ask = partial(self._aanswer, steps, value, run_manager, config, kwargs)
-        return await steps.aanswer(ask, partial(adispatch_custom_event, CIT_CASCADE, config=config))
-
-    async def _aanswer(
-        self,
-        steps: Steps,
-        value: Any,
-        run_manager: AsyncCallbackManagerForChainRun,
-        config: RunnableConfig,
-        kwargs: Mapping[str, Any],
-        attempts: Attempts,
-    ) -> Any:
-        decision = steps.decision
-        try:
-            while True:
-                with attempts:
-                    if attempts.fell_back:
-                        await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                    route = self.routes[attempts.model]
-                    child = for_child(config, run_manager, decision, attempts, listening=route, hushed=not steps.final)
-                    return await Limited(route).ainvoke((self._handed(route, value), attempts), child, **kwargs)
-        except EmptyStream as error:
-            return held_one(error, attempts)
+        return await RoutedCall(self.asking, value, run_manager, config, kwargs).aanswer()
 
     # -- streams ------------------------------------------------------------------------------------------------------
 
@@ -174,39 +101,8 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         self, parts: Iterator[Any], /, run_manager: CallbackManagerForChainRun, config: RunnableConfig, **kwargs: Any
     ) -> Iterator[Any]:
         value = join(list(parts))
-        if value is END:
-            return
-        asking = self.asking
-        decision = asking.decide(value, kwargs, config)
-        dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
-        steps = self._steps(asking, decision, value, config, run_manager, kwargs)
-        ask = partial(self._pieces, steps, value, run_manager, config, kwargs)
-        yield from steps.stream(ask, partial(dispatch_custom_event, CIT_CASCADE, config=config))
-
-    def _pieces(
-        self,
-        steps: Steps,
-        value: Any,
-        run_manager: CallbackManagerForChainRun,
-        config: RunnableConfig,
-        kwargs: Mapping[str, Any],
-        attempts: Attempts,
-    ) -> Generator[Any, None, None]:
-        """Yield the answer for a step, from its first token on; all at once where it is verified first."""
-        decision = steps.decision
-        try:
-            while True:
-                with attempts:
-                    if attempts.fell_back:
-                        dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                    route = self.routes[attempts.model]
-                    child = for_child(config, run_manager, decision, attempts, hushed=not steps.final)
-                    pieces = route.stream(self._handed(route, value), child, **kwargs)
-                    wait = from_first_token if steps.final else buffered
-                    yield from wait(pieces, attempts)
-                    return
-        except EmptyStream as error:
-            yield from held_by(error, attempts)  # so it is with every candidate: a chain may have nothing to say
+        if value is not END:
+            yield from RoutedCall(self.asking, value, run_manager, config, kwargs).pieces()
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
         """Stream asynchronously; the decision is made in a worker thread."""
@@ -240,71 +136,9 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         value = join([part async for part in parts])
         if value is END:
             return
-        asking = self.asking
-        decision = await asking.adecide(value, kwargs, config)
-        await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config)
-        steps = self._steps(asking, decision, value, config, run_manager, kwargs)
-        ask = partial(self._apieces, steps, value, run_manager, config, kwargs)
-        tell = partial(adispatch_custom_event, CIT_CASCADE, config=config)
-        async with closing(steps.astream(ask, tell)) as chunks:
+        async with closing(RoutedCall(self.asking, value, run_manager, config, kwargs).apieces()) as chunks:
             async for chunk in chunks:
                 yield chunk
-
-    async def _apieces(
-        self,
-        steps: Steps,
-        value: Any,
-        run_manager: AsyncCallbackManagerForChainRun,
-        config: RunnableConfig,
-        kwargs: Mapping[str, Any],
-        attempts: Attempts,
-    ) -> AsyncGenerator[Any, None]:
-        """Yield asynchronously; see `_pieces`."""
-        decision = steps.decision
-        try:
-            while True:
-                with attempts:
-                    if attempts.fell_back:
-                        await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config)
-                    route = self.routes[attempts.model]
-                    child = for_child(config, run_manager, decision, attempts, hushed=not steps.final)
-                    wait = afrom_first_token if steps.final else abuffered
-                    async with (
-                        closing(route.astream(self._handed(route, value), child, **kwargs)) as pieces,
-                        closing(wait(pieces, attempts)) as chunks,
-                    ):
-                        async for chunk in chunks:
-                            yield chunk
-                    return
-        except EmptyStream as error:
-            for chunk in held_by(error, attempts):
-                yield chunk
-
-    def _steps(
-        self,
-        asking: Asking,
-        decision: Decision,
-        value: Any,
-        config: RunnableConfig,
-        run_manager: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun,
-        kwargs: Mapping[str, Any],
-    ) -> Steps:
-        """Return the steps of an answer: one, or those of a cascade."""
-
-        def again(attempts: Attempts, asked: Decision) -> partial[Any]:
-            route = self.routes[attempts.model]
-            child = for_child(config, run_manager, asked, attempts, hushed=True)
-            return partial(_once_more, route, self._handed(route, value), child, kwargs)
-
-        adapter = Messages(asking, value, partial(self._beside, value, kwargs), again)
-        return Steps(self.cascade, decision, self.fallback, adapter, asking.settlement(decision))
-
-    def _beside(self, value: Any, kwargs: Mapping[str, Any], route: Runnable[Any, Any]) -> Any:
-        """Ask a candidate outside of any run."""
-        return route.invoke(self._handed(route, value), {"tags": ["cit_shadow"]}, **kwargs)
-
-    def _teller(self, asking: Asking, inputs: Sequence[Any], kwargs: Mapping[str, Any], place: int) -> Messages:
-        return Messages(asking, inputs[place], partial(self._beside, inputs[place], kwargs))
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
@@ -336,19 +170,19 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         **kwargs: Any,
     ) -> list[Any]:
         asking = self.asking.for_batch(return_exceptions)
-        tellers = partial(self._teller, asking, inputs, kwargs)
+        calls = _calls(asking, inputs, run_manager, config, kwargs)
         decided = asking.decide_each(inputs, kwargs, config)
-        with Batch(asking, decided, return_exceptions, tellers) as batch:
+        with Batch(asking, decided, return_exceptions, lambda place: calls[place].adapter()) as batch:
             for place, decision in batch.decisions.items():
-                dispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
+                calls[place].routed(decision)
 
             def answer(model: str) -> list[Any]:
-                route, values, children = self._share(batch, model, shares[model], inputs, config, run_manager)
+                route, values, children = self._share(batch, model, shares[model], calls)
                 return route.batch(values, children, return_exceptions=True, **kwargs)
 
             while shares := batch.shares():
                 for place, decision, attempts in batch.fallbacks():
-                    dispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config[place])
+                    calls[place].fell_back(decision, attempts)
                 with get_executor_for_config({"max_concurrency": shares_at_once(config)}) as executor:
                     batch.take(shares, list(executor.map(answer, shares)))
             return batch.results
@@ -378,39 +212,33 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         **kwargs: Any,
     ) -> list[Any]:
         asking = self.asking.for_batch(return_exceptions)
-        tellers = partial(self._teller, asking, inputs, kwargs)
+        calls = _calls(asking, inputs, run_manager, config, kwargs)
         decided = await asking.adecide_each(inputs, kwargs, config)
-        with Batch(asking, decided, return_exceptions, tellers) as batch:
+        with Batch(asking, decided, return_exceptions, lambda place: calls[place].adapter()) as batch:
             for place, decision in batch.decisions.items():
-                await adispatch_custom_event(CIT_ROUTE, route_event(decision), config=config[place])
+                await calls[place].arouted(decision)
 
             async def answer(model: str) -> list[Any]:
-                route, values, children = self._share(batch, model, shares[model], inputs, config, run_manager)
+                route, values, children = self._share(batch, model, shares[model], calls)
                 return await route.abatch(values, children, return_exceptions=True, **kwargs)
 
             while shares := batch.shares():
                 for place, decision, attempts in batch.fallbacks():
-                    await adispatch_custom_event(CIT_FALLBACK, fallback_event(decision, attempts), config=config[place])
+                    await calls[place].afell_back(decision, attempts)
                 batch.take(shares, await gather_with_concurrency(shares_at_once(config), *map(answer, shares)))
             return batch.results
 
     def _share(
-        self,
-        batch: Batch,
-        model: str,
-        places: list[int],
-        inputs: list[Any],
-        config: list[RunnableConfig],
-        runs: list[Any],
+        self, batch: Batch, model: str, places: list[int], calls: Sequence[RoutedCall]
     ) -> tuple[Runnable[Any, Any], list[Any], list[RunnableConfig]]:
         """Return what answers for a candidate, the inputs of its share and their configs."""
         route = self.routes[model]
         attempts = [batch.attempts(place) for place in places]
         children = [
-            for_child(config[place], runs[place], batch.decisions[place], one, listening=route)
+            calls[place].child(batch.decisions[place], one, listening=route)
             for place, one in zip(places, attempts, strict=True)
         ]
-        values = [self._handed(route, inputs[place]) for place in places]
+        values = [calls[place].handed(route) for place in places]
         if attempts[0].seconds_left() is None:
             return route, values, children
         return Limited(route), list(zip(values, attempts, strict=True)), children
@@ -450,7 +278,12 @@ class RoutedCalls(RunnableSerializable[Any, Any]):
         return asking.with_decisions(inputs, configs, asking.decide_each(inputs, kwargs, configs))
 
 
-def _once_more(
-    route: Runnable[Any, Any], value: Any, child: RunnableConfig, kwargs: Mapping[str, Any], *, later: bool = False
-) -> Any:
-    return route.ainvoke(value, child, **kwargs) if later else route.invoke(value, child, **kwargs)
+def _calls(
+    asking: Asking,
+    inputs: Sequence[Any],
+    runs: Sequence[Any],
+    configs: Sequence[RunnableConfig],
+    kwargs: Mapping[str, Any],
+) -> list[RoutedCall]:
+    each = zip(inputs, runs, configs, strict=True)
+    return [RoutedCall(asking, value, run, config, kwargs) for value, run, config in each]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForChainRun,
+    CallbackManagerForChainRun,
+    adispatch_custom_event,
+    dispatch_custom_event,
+)
+from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import patch_config
+from langchain_core.runnables.config import ensure_config, merge_configs, patch_config, var_child_runnable_config
 
 from cit_core.records import Decision
 from cit_core.router import Attempts
@@ -17,12 +25,15 @@ __all__ = [
     "CIT_FALLBACK",
     "CIT_MODEL",
     "CIT_ROUTE",
+    "as_route",
+    "atell",
     "consumed",
     "fallback_event",
     "for_child",
     "metadata_of",
     "route_event",
     "tag_of",
+    "tell",
 ]
 
 CIT_ROUTE = "cit_route"
@@ -103,3 +114,39 @@ def consumed(config: RunnableConfig) -> RunnableConfig:
     if not any(key in configurable for key in OF_ONE_CALL):
         return config
     return {**config, "configurable": {k: v for k, v in configurable.items() if k not in OF_ONE_CALL}}
+
+
+@contextmanager
+def as_route(decision: Decision, attempts: Attempts, model: BaseChatModel, *, tools: bool) -> Iterator[None]:
+    """Give the run of the model that is called within the candidate's id; notice its first token, if followed."""
+    around = ensure_config()
+    outer = around.get("callbacks")
+    more: RunnableConfig = {
+        "callbacks": [FirstToken(attempts, outer, model, tools=tools)] if followed(outer, model) else [],
+        "tags": [tag_of(attempts.model)],
+        "metadata": metadata_of(decision, attempts),
+    }
+    before = var_child_runnable_config.set(merge_configs(around, more))
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(before)
+
+
+def tell(name: str, data: dict[str, Any]) -> None:
+    """Send a custom event from inside a run, if somebody may listen."""
+    config = ensure_config()
+    if _in_a_run(config):
+        dispatch_custom_event(name, data, config=config)
+
+
+async def atell(name: str, data: dict[str, Any]) -> None:
+    """Send asynchronously; see `tell`."""
+    config = ensure_config()
+    if _in_a_run(config):
+        await adispatch_custom_event(name, data, config=config)
+
+
+def _in_a_run(config: RunnableConfig) -> bool:
+    """Return False where a middleware is called by hand, and in async nodes before Python 3.11: nothing listens."""
+    return getattr(config.get("callbacks"), "parent_run_id", None) is not None

@@ -7,7 +7,7 @@ counted once; the message says which candidate answered.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,15 +17,14 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput, Mo
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from cit_core.errors import CITError, InvalidInput
+from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
-from cit_core.records import Decision
-from cit_core.router import Attempts, Cascade, Fallback, Router, Sticky
+from cit_core.router import Cascade, Fallback, Router, Sticky
 from cit_core.router.options import (
     as_cascade,
     as_context,
@@ -38,29 +37,18 @@ from cit_core.router.options import (
     pick_default,
 )
 from cit_core.router.shadow import Shadow
-from cit_core.router.steps import Steps
-from langchain_cit._ahead import Ahead, chosen, taken
-from langchain_cit._cascade import Messages
+from langchain_cit._ahead import chosen, taken
+from langchain_cit._chat_call import ChatCall
 from langchain_cit._config_calls import ConfigCalls
 from langchain_cit._configurable import KNOBS, THREAD_ID
-from langchain_cit._first_token import (
-    EmptyStream,
-    abuffered,
-    afrom_first_token,
-    buffered,
-    from_first_token,
-    held_by,
-    held_one,
-)
 from langchain_cit._inputs import Asking
-from langchain_cit._model_calls import agenerate, astream, generate, split_options, stream
+from langchain_cit._model_calls import split_options
 from langchain_cit._models import Models, open_models
 from langchain_cit._profiles import conjunction
-from langchain_cit._response_metadata import Stamp, Unstamped
 from langchain_cit._retries import with_sdk_retries
 from langchain_cit._routes import AnyTool, Tools, as_chat_models, as_routes, without_tools
 from langchain_cit._saved import Saved
-from langchain_cit._single_flight import Flights, same_call
+from langchain_cit._single_flight import Flights
 from langchain_cit._streams import closing
 from langchain_cit._token_counts import TokenCounts
 from langchain_cit._wrapper import Wrapper, unwrapped
@@ -301,26 +289,11 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        config, kwargs = split_options(kwargs)
-        asking = self._asking(kwargs)
-        decision = taken(self.routes) or asking.decide(messages, kwargs, config)
-        steps = self._steps(asking, decision, messages, stop, kwargs)
-        with self._flights.follow(same_call(decision.model, self.routes, messages, stop, kwargs)):
-            return steps.answer(partial(self._answer, steps, messages, stop, run_manager, kwargs))  # type: ignore[no-any-return]
-
-    def _answer(
-        self, steps: Steps, messages: list[BaseMessage], stop: Any, run_manager: Any, kwargs: Any, attempts: Attempts
-    ) -> ChatResult:
-        """Return the answer of the candidate that a step is for, or of the next-best."""
-        decision, run = steps.decision, run_manager if steps.final else None
-        try:
-            while True:
-                with attempts:
-                    model, wrapper = self.routes[attempts.model], self._wrappers[attempts.model]
-                    result = wrapper.call(partial(generate, model, attempts, messages, stop, run), kwargs)
-                    return self._stamp(decision, attempts).result(result)
-        except EmptyStream as error:
-            return self._stamp(decision, attempts).result(held_one(error, attempts))
+        call, config = self._call(messages, stop, run_manager, kwargs)
+        decision = taken(self.routes) or call.asking.decide(messages, call.options, config)
+        steps = call.steps(decision)
+        with self._flights.follow(call.key(decision)):
+            return steps.answer(partial(call.answer, steps))  # type: ignore[no-any-return]
 
     async def _agenerate(
         self,
@@ -329,25 +302,11 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        config, kwargs = split_options(kwargs)
-        asking = self._asking(kwargs)
-        decision = taken(self.routes) or await asking.adecide(messages, kwargs, config)
-        steps = self._steps(asking, decision, messages, stop, kwargs)
-        async with self._flights.afollow(same_call(decision.model, self.routes, messages, stop, kwargs)):
-            return await steps.aanswer(partial(self._aanswer, steps, messages, stop, run_manager, kwargs))  # type: ignore[no-any-return]
-
-    async def _aanswer(
-        self, steps: Steps, messages: list[BaseMessage], stop: Any, run_manager: Any, kwargs: Any, attempts: Attempts
-    ) -> ChatResult:
-        decision, run = steps.decision, run_manager if steps.final else None
-        try:
-            while True:
-                with attempts:
-                    model, wrapper = self.routes[attempts.model], self._wrappers[attempts.model]
-                    result = await wrapper.acall(partial(agenerate, model, attempts, messages, stop, run), kwargs)
-                    return self._stamp(decision, attempts).result(result)
-        except EmptyStream as error:
-            return self._stamp(decision, attempts).result(held_one(error, attempts))
+        call, config = self._call(messages, stop, run_manager, kwargs)
+        decision = taken(self.routes) or await call.asking.adecide(messages, call.options, config)
+        steps = call.steps(decision)
+        async with self._flights.afollow(call.key(decision)):
+            return await steps.aanswer(partial(call.aanswer, steps))  # type: ignore[no-any-return]
 
     def _stream(
         self,
@@ -356,29 +315,9 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        config, kwargs = split_options(kwargs)
-        asking = self._asking(kwargs)
-        decision = taken(self.routes) or asking.decide(messages, kwargs, config)
-        steps = self._steps(asking, decision, messages, stop, kwargs)
-        yield from steps.stream(partial(self._pieces, steps, messages, stop, run_manager, kwargs))
-
-    def _pieces(
-        self, steps: Steps, messages: list[BaseMessage], stop: Any, run_manager: Any, kwargs: Any, attempts: Attempts
-    ) -> Generator[ChatGenerationChunk, None, None]:
-        """Yield the answer for a step, from its first token on; all at once where it is verified first."""
-        decision, run = steps.decision, run_manager if steps.final else None
-        try:
-            while True:
-                with attempts:
-                    stamp = self._stamp(decision, attempts)
-                    ask = partial(stream, self.routes[attempts.model], messages, stop, run)
-                    chunks = ask({**self._wrappers[attempts.model].kwargs, **kwargs})
-                    wait = from_first_token if steps.final else buffered
-                    yield from map(stamp.chunk, wait(chunks, attempts))
-                    yield from stamp.rest()
-                    return
-        except EmptyStream as error:
-            yield from map(stamp.chunk, held_by(error, attempts))
+        call, config = self._call(messages, stop, run_manager, kwargs)
+        steps = call.steps(taken(self.routes) or call.asking.decide(messages, call.options, config))
+        yield from steps.stream(partial(call.pieces, steps))
 
     async def _astream(
         self,
@@ -387,72 +326,19 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        config, kwargs = split_options(kwargs)
-        asking = self._asking(kwargs)
-        decision = taken(self.routes) or await asking.adecide(messages, kwargs, config)
-        steps = self._steps(asking, decision, messages, stop, kwargs)
-        async with closing(steps.astream(partial(self._apieces, steps, messages, stop, run_manager, kwargs))) as chunks:
+        call, config = self._call(messages, stop, run_manager, kwargs)
+        steps = call.steps(taken(self.routes) or await call.asking.adecide(messages, call.options, config))
+        async with closing(steps.astream(partial(call.apieces, steps))) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    async def _apieces(
-        self, steps: Steps, messages: list[BaseMessage], stop: Any, run_manager: Any, kwargs: Any, attempts: Attempts
-    ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        decision, run = steps.decision, run_manager if steps.final else None
-        wait = afrom_first_token if steps.final else abuffered
-        try:
-            while True:
-                with attempts:
-                    stamp = self._stamp(decision, attempts)
-                    ask = partial(astream, self.routes[attempts.model], messages, stop, run)
-                    pieces = ask({**self._wrappers[attempts.model].kwargs, **kwargs})
-                    async with closing(pieces), closing(wait(pieces, attempts)) as chunks:
-                        async for chunk in chunks:
-                            yield stamp.chunk(chunk)
-                    for chunk in stamp.rest():
-                        yield chunk
-                    return
-        except EmptyStream as error:
-            for chunk in held_by(error, attempts):
-                yield stamp.chunk(chunk)
-
-    def _steps(
-        self, asking: Asking, decision: Decision, messages: list[BaseMessage], stop: Any, kwargs: Mapping[str, Any]
-    ) -> Steps:
-        """Return the steps of an answer: one, or those of a cascade."""
-
-        def again(attempts: Attempts, _decision: Decision) -> Callable[..., Any]:
-            model, wrapper = self.routes[attempts.model], self._wrappers[attempts.model]
-            given = model, attempts, messages, stop, None
-
-            def ask(*, later: bool = False) -> Any:
-                once = wrapper.acall(partial(agenerate, *given), kwargs) if later else None
-                return wrapper.call(partial(generate, *given), kwargs) if once is None else once
-
-            return ask
-
-        def beside(model: BaseChatModel) -> AIMessage:
-            shown = dict(kwargs) if stop is None else {**kwargs, "stop": stop}
-            return model.invoke(messages, {"tags": ["cit_shadow"]}, **shown)
-
-        adapter = Messages(asking, messages, beside, again)
-        return Steps(self.cascade, decision, self.fallback, adapter, asking.settlement(decision))
-
-    def _decide_ahead(self, value: LanguageModelInput, kwargs: Mapping[str, Any]) -> Ahead | None:
+    def _call(
+        self, messages: list[BaseMessage], stop: list[str] | None, run: Any, kwargs: Mapping[str, Any]
+    ) -> tuple[ChatCall, RunnableConfig]:
+        """Return the call, and what it says to the router as a config."""
         config, options = split_options(kwargs)
-        try:
-            messages = self._convert_input(value).to_messages()
-            return Ahead(self.routes, self._asking(options).decide(messages, options, config))
-        except (CITError, ValueError, TypeError, NotImplementedError):
-            return None
-
-    async def _adecide_ahead(self, value: LanguageModelInput, kwargs: Mapping[str, Any]) -> Ahead | None:
-        config, options = split_options(kwargs)
-        try:
-            messages = self._convert_input(value).to_messages()
-            return Ahead(self.routes, await self._asking(options).adecide(messages, options, config))
-        except (CITError, ValueError, TypeError, NotImplementedError):
-            return None
+        asking = self._asking(options)
+        return ChatCall(asking, self.routes, self._wrappers, self.annotate, messages, stop, run, options), config
 
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
         """Stream only if a candidate does."""
@@ -474,9 +360,3 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         settings: dict[str, Any] = {"sticky": self.sticky, "default": self.default, "strict": self.strict}
         settings |= {"cascade": self.cascade, "shadow": self.shadow}
         return Asking(self.router, able, self.fallback, whole=whole, unable=unable, **settings)
-
-    def _stamp(self, decision: Decision, attempts: Attempts) -> Stamp | Unstamped:
-        if not self.annotate:
-            return Unstamped()
-        name = self.routes[attempts.model]._get_ls_params().get("ls_model_name")
-        return Stamp(decision, attempts, name or attempts.model)

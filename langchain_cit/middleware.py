@@ -8,16 +8,13 @@ agent's private state, and so in its checkpoints, beside the id of the candidate
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
-from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import ensure_config, merge_configs, var_child_runnable_config
+from langchain_core.runnables.config import ensure_config
 from typing_extensions import NotRequired
 
 from cit_core.errors import MissingExtra, NoCandidate
@@ -38,19 +35,11 @@ from cit_core.router.settlement import Settlement
 from cit_core.router.time_limits import acall_within, call_within
 from langchain_cit._cascade import message_bill
 from langchain_cit._configurable import thread_of
-from langchain_cit._first_token import EmptyStream, FirstToken, followed, held_one, require_answer
+from langchain_cit._first_token import EmptyStream, held_one, require_answer
 from langchain_cit._inputs import Asking
 from langchain_cit._retries import with_sdk_retries
 from langchain_cit._routes import as_chat_models, as_routes, without_tools
-from langchain_cit._trace import (
-    CIT_FALLBACK,
-    CIT_MODEL,
-    CIT_ROUTE,
-    fallback_event,
-    metadata_of,
-    route_event,
-    tag_of,
-)
+from langchain_cit._trace import CIT_FALLBACK, CIT_MODEL, CIT_ROUTE, as_route, atell, fallback_event, route_event, tell
 from langchain_cit._unanswered import Unanswered
 
 if TYPE_CHECKING:
@@ -161,7 +150,7 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ExtendedModelResponse[Any]:
         decision = self._asking().finished(self.router.decide(query), ensure_config())
-        _tell(CIT_ROUTE, route_event(decision))
+        tell(CIT_ROUTE, route_event(decision))
         return self._answer(decision, request, handler, record=True)
 
     async def _aroute(
@@ -171,7 +160,7 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ExtendedModelResponse[Any]:
         decision = self._asking().finished(await self.router.adecide(query), ensure_config())
-        await _atell(CIT_ROUTE, route_event(decision))
+        await atell(CIT_ROUTE, route_event(decision))
         return await self._aanswer(decision, request, handler, record=True)
 
     def _answer(
@@ -188,9 +177,9 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
             while True:
                 with self._unanswered.until_answered(request), attempts:
                     if attempts.fell_back:
-                        _tell(CIT_FALLBACK, fallback_event(decision, attempts))
+                        tell(CIT_FALLBACK, fallback_event(decision, attempts))
                     model = self.routes[attempts.model]
-                    with _as_route(decision, attempts, model, tools=bool(request.tools)):
+                    with as_route(decision, attempts, model, tools=bool(request.tools)):
                         ask = partial(handler, request.override(model=model))
                         response = call_within(attempts.seconds_left, ask)
                     response = require_answer(response, attempts, _message(response))
@@ -213,9 +202,9 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
             while True:
                 with self._unanswered.until_answered(request), attempts:
                     if attempts.fell_back:
-                        await _atell(CIT_FALLBACK, fallback_event(decision, attempts))
+                        await atell(CIT_FALLBACK, fallback_event(decision, attempts))
                     model = self.routes[attempts.model]
-                    with _as_route(decision, attempts, model, tools=bool(request.tools)):
+                    with as_route(decision, attempts, model, tools=bool(request.tools)):
                         answer = handler(request.override(model=model))
                         response = await acall_within(attempts.seconds_left, answer)
                     response = require_answer(response, attempts, _message(response))
@@ -310,14 +299,14 @@ class CITRunMiddleware(_Routing):
         """Decide, and keep the decision in the state."""
         self._recall(state)
         decision = self._asking().decide(state["messages"], {}, ensure_config())
-        _tell(CIT_ROUTE, route_event(decision))
+        tell(CIT_ROUTE, route_event(decision))
         return {CIT_ROUTE: route_event(decision), **self._kept()}
 
     async def abefore_agent(self, state: RoutedState, runtime: Any) -> dict[str, Any]:  # noqa: ARG002
         """Decide before the agent runs, in a worker thread; see `before_agent`."""
         self._recall(state)
         decision = await self._asking().adecide(state["messages"], {}, ensure_config())
-        await _atell(CIT_ROUTE, route_event(decision))
+        await atell(CIT_ROUTE, route_event(decision))
         return {CIT_ROUTE: route_event(decision), **self._kept()}
 
     def wrap_model_call(
@@ -391,37 +380,3 @@ def _recorded(
 ) -> ExtendedModelResponse[Any]:
     decided = {} if kept is None else {CIT_ROUTE: route_event(decision), **kept}
     return ExtendedModelResponse(response, Command(update={**decided, CIT_MODEL: attempts.model}))
-
-
-@contextmanager
-def _as_route(decision: Decision, attempts: Attempts, model: BaseChatModel, *, tools: bool) -> Iterator[None]:
-    """Give the run of the model that is called within the candidate's id; notice its first token, if followed."""
-    around = ensure_config()
-    outer = around.get("callbacks")
-    more: RunnableConfig = {
-        "callbacks": [FirstToken(attempts, outer, model, tools=tools)] if followed(outer, model) else [],
-        "tags": [tag_of(attempts.model)],
-        "metadata": metadata_of(decision, attempts),
-    }
-    before = var_child_runnable_config.set(merge_configs(around, more))
-    try:
-        yield
-    finally:
-        var_child_runnable_config.reset(before)
-
-
-def _tell(name: str, data: dict[str, Any]) -> None:
-    config = ensure_config()
-    if _in_a_run(config):
-        dispatch_custom_event(name, data, config=config)
-
-
-async def _atell(name: str, data: dict[str, Any]) -> None:
-    config = ensure_config()
-    if _in_a_run(config):
-        await adispatch_custom_event(name, data, config=config)
-
-
-def _in_a_run(config: RunnableConfig) -> bool:
-    """Return False where a middleware is called by hand, and in async nodes before Python 3.11: nothing listens."""
-    return getattr(config.get("callbacks"), "parent_run_id", None) is not None

@@ -11,8 +11,16 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.records import Candidate, Capability, Task, TaskResult, Usage
 
-__all__ = ["SURE_ANSWERS", "capability_from_outcomes", "capability_from_results", "level_deviation"]
+__all__ = [
+    "SURE_ANSWERS",
+    "assumed_tokens",
+    "capability_from_outcomes",
+    "capability_from_results",
+    "level_deviation",
+]
 
+COMPLETION_TOKENS = 256.0
+"""Length of an answer that is assumed where none of any candidate was measured."""
 UNKNOWN = 1.0
 """Standard deviation of the level of a candidate of which nothing is known [log-odds]."""
 SURE_ANSWERS = 100
@@ -94,6 +102,16 @@ def level_deviation(capability: Capability, *, is_linked: bool = False) -> float
     mean = sum(p for p, _ in smooth) / len(smooth)
     error = sum(errors) / len(errors) if is_linked else math.sqrt(sum(e * e for e in errors)) / len(errors)
     return min(UNKNOWN, error / (mean * (1.0 - mean)))
+
+
+def assumed_tokens(capabilities: Iterable[Capability]) -> float:
+    """Return the length of an answer to assume: what others write in answer to such queries, at their efforts."""
+    told = [
+        c.usage.completion_tokens / (c.candidate.samples * c.candidate.length_share)
+        for c in capabilities
+        if c.usage.completion_tokens is not None
+    ]
+    return sum(told) / len(told) if told else COMPLETION_TOKENS
 
 
 def _pairs(outcomes: object) -> Iterator[tuple[str, float]]:

@@ -12,18 +12,18 @@ import math
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timezone
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cit_core.arms import samples_of
 from cit_core.errors import InvalidInput, by_reason
 from cit_core.lazy import cached_property
 from cit_core.messages import shown
-from cit_core.validation import Amount, Count, Identifier, Positive, Probability, invalid
+from cit_core.validation import Amount, Count, Identifier, Positive, Probability, Record
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 __all__ = [
     "Candidate",
@@ -40,50 +40,6 @@ __all__ = [
     "content_digest",
     "require_unique",
 ]
-
-
-class Record(BaseModel):
-    """A frozen record; a validation error is one line that names the record, the field and the value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
-
-    def __init__(self, **data: Any) -> None:
-        try:
-            super().__init__(**data)
-        except (ValidationError, TypeError) as error:
-            raise _invalid(type(self), error, data.get("id")) from None
-
-    @classmethod
-    def model_validate(cls, obj: Any, **options: Any) -> Self:
-        """Validate as pydantic does, with an error of ours."""
-        try:
-            return super().model_validate(obj, **options)
-        except (ValidationError, TypeError) as error:
-            raise _invalid(cls, error) from None
-
-    @classmethod
-    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
-        """Validate as pydantic does, with an error of ours."""
-        try:
-            return super().model_validate_json(json_data, **options)
-        except ValidationError as error:
-            raise _invalid(cls, error) from None
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy as pydantic does, without what was computed from the old values."""
-        copied = super().model_copy(update=update, deep=deep)
-        for name in copied.__dict__.keys() - type(self).model_fields.keys():
-            del copied.__dict__[name]
-        return copied
-
-
-def _invalid(record: type[Record], error: ValidationError | TypeError, id_: object = None) -> InvalidInput:
-    what = record.__name__ if id_ is None else f"{record.__name__} {shown(id_)}"
-    if isinstance(error, TypeError):
-        if "keywords must be strings" not in str(error):  # as pydantic calls the constructor of a record within
-            raise error
-        return InvalidInput(f"{what} is not valid: the names of all fields must be texts")
-    return invalid(what, error, record.model_fields)
 
 
 def require_unique(ids: Iterable[str], what: str) -> None:

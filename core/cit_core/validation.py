@@ -11,13 +11,15 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cit_core.errors import InvalidInput
+from cit_core.lazy import cached_property
 from cit_core.messages import closest, shown
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+    from typing_extensions import Self
 
 __all__ = [
     "OPTIONS",
@@ -29,6 +31,7 @@ __all__ = [
     "Identifiers",
     "Positive",
     "Probability",
+    "Record",
     "each",
     "invalid",
     "our_errors",
@@ -187,3 +190,47 @@ def _need(detail: ErrorDetails) -> str:
 
 def _place(part: int | str) -> str:
     return part if isinstance(part, str) and part.isidentifier() and len(part) <= 60 else shown(part)
+
+
+class Record(BaseModel):
+    """A frozen record; a validation error is one line that names the record, the field and the value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except (ValidationError, TypeError) as error:
+            raise _invalid(type(self), error, data.get("id")) from None
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Validate as pydantic does, with an error of ours."""
+        try:
+            return super().model_validate(obj, **options)
+        except (ValidationError, TypeError) as error:
+            raise _invalid(cls, error) from None
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Validate as pydantic does, with an error of ours."""
+        try:
+            return super().model_validate_json(json_data, **options)
+        except ValidationError as error:
+            raise _invalid(cls, error) from None
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy as pydantic does, without what was computed from the old values."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
+
+
+def _invalid(record: type[Record], error: ValidationError | TypeError, id_: object = None) -> InvalidInput:
+    what = record.__name__ if id_ is None else f"{record.__name__} {shown(id_)}"
+    if isinstance(error, TypeError):
+        if "keywords must be strings" not in str(error):  # as pydantic calls the constructor of a record within
+            raise error
+        return InvalidInput(f"{what} is not valid: the names of all fields must be texts")
+    return invalid(what, error, record.model_fields)

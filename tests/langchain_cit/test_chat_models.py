@@ -1,33 +1,29 @@
 """ChatCIT is one chat model to everything around it, and the right one of several inside."""
 
-import asyncio
-import operator
 import pickle
 import warnings
 from collections.abc import Iterator
-from functools import reduce
 from typing import Any
 
 import pytest
 from blockbuster import blockbuster_ctx
 from langchain_core.caches import InMemoryCache
-from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
+from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.globals import set_llm_cache
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, trim_messages
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableBinding, RunnableLambda
 from langchain_core.tools import tool
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from parrot import Parrot, prefer_large_for_hard
 from pydantic import BaseModel
-from scripted import Scripted
+from scripted import Scripted, every_way
 
 from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.policy import Constraints
 from cit_core.records import Candidate, Decision
-from cit_core.router import FakeScorer, Fallback, Router
+from cit_core.router import FakeScorer, Router
 from langchain_cit import ChatCIT, RunnableRouter
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -41,13 +37,6 @@ def candidates() -> dict[str, Scripted]:
 @pytest.fixture
 def chat(candidates, router) -> ChatCIT:
     return ChatCIT(candidates, router)
-
-
-async def every_way(chat: Any, question: str) -> list[AIMessage]:
-    """The answers of invoke, ainvoke, stream and astream; streams added up."""
-    streamed = reduce(operator.add, list(chat.stream(question)))
-    astreamed = reduce(operator.add, [chunk async for chunk in chat.astream(question)])
-    return [chat.invoke(question), await chat.ainvoke(question), streamed, astreamed]
 
 
 # -- routing, and what the answer says of it --------------------------------------------------------------------------
@@ -276,7 +265,7 @@ async def test_structured_output(chat) -> None:
     assert raw["raw"].response_metadata["cit_route"]["model"] == "small"
 
 
-# -- cache and rate limit ---------------------------------------------------------------------------------------------
+# -- cache ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -312,96 +301,6 @@ def test_a_cache_of_the_router_itself_tells_routers_apart(candidates, scorer, gl
     assert one.invoke("hard").text.startswith("large")
     assert other.invoke("hard").text.startswith("small")
     assert one.invoke("hard", model="small").text.startswith("small")
-
-
-class Turnstile(BaseRateLimiter):
-    """Counts who passes."""
-
-    def __init__(self) -> None:
-        self.passed = 0
-
-    def acquire(self, *, blocking: bool = True) -> bool:
-        self.passed += 1
-        return True
-
-    async def aacquire(self, *, blocking: bool = True) -> bool:
-        return self.acquire(blocking=blocking)
-
-
-async def test_the_rate_limit_of_who_answers_is_kept(router) -> None:
-    small, large = Turnstile(), Turnstile()
-    routes = {
-        "small": Scripted(model_name="s", rate_limiter=small),
-        "large": Scripted(model_name="l", rate_limiter=large),
-    }
-    await every_way(ChatCIT(routes, router), "hard")
-    assert (small.passed, large.passed) == (0, 4)
-
-
-# -- failure ----------------------------------------------------------------------------------------------------------
-
-
-def over_broken(broken: Scripted, router: Router, **options: Any) -> ChatCIT:
-    return ChatCIT({"small": Scripted(model_name="s"), "large": broken}, router, **options)
-
-
-async def test_the_next_best_answers_for_who_cannot_be_reached(router) -> None:
-    chat = over_broken(Scripted(model_name="l", fails=TimeoutError("slow")), router, fallback=Fallback(failures=99))
-    for answer in await every_way(chat, "hard"):
-        assert answer.text == "s says: hard"
-        assert answer.response_metadata["model_name"] == "s"
-        assert answer.response_metadata["cit_route"]["model"] == "large"
-        told = answer.response_metadata["cit_fallback"]
-        assert told["model"] == "small"
-        assert told["failures"] == [{"model": "large", "error": "TimeoutError", "reason": "no answer"}]
-
-
-async def test_once_a_piece_was_handed_on_the_error_is_the_callers(router) -> None:
-    chat = over_broken(Scripted(model_name="l", fails=TimeoutError("slow"), fails_after=1), router)
-    chunks = chat.stream("hard")
-    assert next(chunks).text == "l "
-    with pytest.raises(TimeoutError):
-        next(chunks)
-    achunks = chat.astream("hard")
-    assert (await anext(achunks)).text == "l "
-    with pytest.raises(TimeoutError):
-        await anext(achunks)
-
-
-class Tokens(BaseCallbackHandler):
-    """Hears tokens, without asking for them."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def on_llm_new_token(self, token: Any, **_: Any) -> None:
-        self.heard.append(token)
-
-
-class Talkative(Scripted):
-    """Streams inside, whoever asks, as some providers' models do."""
-
-    streaming: bool = True
-
-
-async def test_nor_does_another_one_begin_after_tokens_went_to_callbacks(router) -> None:
-    talkative = Talkative(model_name="l", fails=TimeoutError("slow"), fails_after=1, streaming=True)
-    chat = over_broken(talkative, router, fallback=Fallback(failures=99))
-    for call in (chat.invoke, lambda q, config: asyncio.run(chat.ainvoke(q, config))):
-        tokens = Tokens()
-        with pytest.raises(TimeoutError):
-            await asyncio.to_thread(call, "hard", {"callbacks": [tokens]})
-        assert tokens.heard == ["l "]
-    talkative.fails_after = 0
-    assert chat.invoke("hard", {"callbacks": [Tokens()]}).text == "s says: hard"
-
-
-async def test_other_errors_come_through_as_they_were_raised(router) -> None:
-    chat = over_broken(Scripted(model_name="l", fails=ZeroDivisionError("a bug")), router)
-    with pytest.raises(ZeroDivisionError):
-        chat.invoke("hard")
-    with pytest.raises(ZeroDivisionError):
-        list(chat.stream("hard"))
 
 
 # -- what it is to the rest of LangChain ------------------------------------------------------------------------------

@@ -5,8 +5,10 @@ a tool's result; then, and without tools, it answers in words.
 """
 
 import json
+import operator
 import re
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -103,3 +105,10 @@ def made_up(schema: dict[str, Any], question: str) -> Any:
         return True if kind == "boolean" else []
     quoted = re.search(r"'([^']+)'", question)
     return schema["enum"][0] if "enum" in schema else quoted.group(1) if quoted else "something"
+
+
+async def every_way(chat: Any, question: str) -> list[AIMessage]:
+    """The answers of invoke, ainvoke, stream and astream; streams added up."""
+    streamed = reduce(operator.add, list(chat.stream(question)))
+    astreamed = reduce(operator.add, [chunk async for chunk in chat.astream(question)])
+    return [chat.invoke(question), await chat.ainvoke(question), streamed, astreamed]

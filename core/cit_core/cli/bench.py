@@ -125,8 +125,8 @@ def _open(
     work: Path | None,
     tell: Callable[[str], None],
 ) -> Bench:
+    from cit_core.evaluate import Bench, thin
     from cit_core.evaluate.baselines import baselines, quick_baselines, relatives
-    from cit_core.evaluate.bench import Bench, thin
     from cit_core.evaluate.experiments.newer import with_extra
     from cit_core.outcomes import Split
     from cit_core.router.loading import open_scorer

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +20,7 @@ from cit_core.aptitude.evidence_sources import Log
 from cit_core.catalogue import catalogue_capabilities, core_suite
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.baselines import Aptitude, Baseline, KNearest, Ridge
-from cit_core.evaluate.catalogue_settings import (
-    catalogue_parts,
-    catalogue_setting,
-    categories_held_out,
-    other_dataset_setting,
-)
+from cit_core.evaluate.catalogue_settings import catalogue_parts, catalogue_setting, compared_on_catalogue
 from cit_core.evaluate.comparison import SINGLE_BEST
 from cit_core.evaluate.experiments import CURRENT, EXPERIMENTS, FEW, HALVED, OF_TABLES, OF_THE_CATALOGUE
 from cit_core.evaluate.experiments.baselines import OURS, baselines
@@ -53,7 +47,7 @@ from cit_core.evaluate.experiments.releases import coverage, releases
 from cit_core.evaluate.experiments.robustness import robustness
 from cit_core.evaluate.experiments.seven_datasets import seven_datasets
 from cit_core.evaluate.experiments.zoos import zoos
-from cit_core.evaluate.log_settings import as_stored, measured_alike, own_tasks_setting, tasks_held_out
+from cit_core.evaluate.log_settings import compared_on_log, measured_alike, own_tasks_setting
 from cit_core.evaluate.predictions import (
     EVIDENCE,
     MEAN_ONLY,
@@ -67,22 +61,20 @@ from cit_core.evaluate.predictions import (
     with_evidence,
 )
 from cit_core.evaluate.results import Figure, Result, Table, facts
-from cit_core.evaluate.setting import Part, Setting
+from cit_core.evaluate.samples import MOST, at_most, thin
+from cit_core.evaluate.setting import Compared, Setting
 from cit_core.outcomes import OutcomeMatrix, Split, random_zoos
 from cit_core.records import Capability
 from cit_core.router.loading import Network
 
 __all__ = ["MOST", "Bench", "at_most", "thin"]
 
-QUICK = 0.12
-"""Share of the items besides the core set that a quick run looks at."""
 CHUNK = 64
 """Texts that are encoded between two reports of progress."""
-
 QUICKLY_FITTED = (SINGLE_BEST, "k nearest neighbours", "clusters", "ridge")
-"""Baselines of onboarding."""
-MOST = 5_500
-"""Items of a table that is halved, about."""
+"""Baselines of onboarding: they can be fitted for every step, in seconds."""
+SHOWN = (SINGLE_BEST, "k nearest neighbours", "ridge")
+"""Baselines drawn beside ours: always the same few, so that figures are comparable."""
 MOST_NEWER = 3_000
 """Items of a table with newer models, about."""
 ONLY_ZOOS = ("known-models-held-out-categories", "all-models-held-out-categories")
@@ -143,12 +135,8 @@ class Bench:
         for name in names:
             if name not in EXPERIMENTS:
                 raise InvalidInput(f"no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
-            if self.pictured is None and name == "pictures":
-                raise InvalidInput(f"{name!r} needs items-mathvista.parquet and its outcomes: `--data FOLDER`")
-            if not self._newer and name == "newer":
-                raise InvalidInput(f"{name!r} needs a table of newer models ({', '.join(NEWER)}): `--data FOLDER`")
-            if self.catalogue is None and name in OF_THE_CATALOGUE:
-                raise InvalidInput(f"{name!r} needs outcomes of the catalogue's models: `--data FOLDER`")
+            if name in self._lacking:
+                raise InvalidInput(f"{name!r} needs {self._lacking[name]}: `--data FOLDER`")
         for name in names or self._possible:
             self.tell(name)
             started = time.monotonic()
@@ -156,14 +144,18 @@ class Bench:
             yield self._result(name, tuple(tables), tuple(figures), time.monotonic() - started)
 
     @property
+    def _lacking(self) -> Mapping[str, str]:
+        """Experiment to the table that it needs and that is not here."""
+        absent = dict.fromkeys(OF_THE_CATALOGUE if self.catalogue is None else (), "outcomes of the catalogue's models")
+        absent |= {} if self._newer else {"newer": f"a table of newer models ({', '.join(NEWER)})"}
+        return absent | ({} if self.pictured is not None else {"pictures": "items-mathvista.parquet and its outcomes"})
+
+    @property
     def _possible(self) -> list[str]:
         """Experiments that the tables allow."""
-        lacking = set() if self.catalogue is not None else set(OF_THE_CATALOGUE)
         named = {table.name for table in (*self._tables, *self.more)}
-        lacking |= {name for name, wanted in OF_TABLES.items() if not named & {*wanted}}
+        lacking = {*self._lacking, *(name for name, wanted in OF_TABLES.items() if not named & {*wanted})}
         lacking |= set() if self.logs else {"paper"}
-        lacking |= set() if self._newer else {"newer"}
-        lacking |= set() if self.pictured is not None else {"pictures"}
         if prices_of(self._everyone.setting.capabilities) is None:
             lacking.add("cost")
         return [name for name in EXPERIMENTS if name not in lacking]
@@ -229,7 +221,7 @@ class Bench:
 
     def _named(self, names: Collection[str]) -> list[OutcomeMatrix]:
         """Tables of these names, thinned; all logs where there is none."""
-        found = [at_most(table, self.split, MOST) for table in (*self._tables, *self.more) if table.name in names]
+        found = [at_most(table, self.split) for table in (*self._tables, *self.more) if table.name in names]
         return found or list(self.logs)
 
     def _halved(self, names: Collection[str]) -> list[Halved]:
@@ -285,7 +277,7 @@ class Bench:
     # -- what is compared ---------------------------------------------------------------------------------------------
 
     @cached_property
-    def _compared(self) -> list[_Compared]:
+    def _compared(self) -> list[Compared]:
         """All that routers are compared on, in the order of the page."""
         found = [*self._of_catalogue, *self._of_logs]
         if not found:
@@ -293,57 +285,30 @@ class Bench:
         return found
 
     @cached_property
-    def _of_catalogue(self) -> list[_Compared]:
+    def _of_catalogue(self) -> list[Compared]:
         if self.catalogue is None:
             return []
-        found: list[_Compared] = []
-        vectors = self._vectors[self.catalogue.name]
-        for hidden in ((), categories_held_out(self.catalogue, self.split)):
-            whole = catalogue_setting(self.catalogue, vectors, self.split, hidden=hidden)
-            parts = catalogue_parts(whole, self.split, hidden)
-            found += [_Compared(part.setting, partial(self._scores_of_part, part, whole)) for part in parts]
-            if not hidden:
-                unseen = (log for log in self.logs if log.name not in self.learnt)
-                others = filter(None, (other_dataset_setting(whole, log) for log in unseen))
-                found += [_Compared(setting, partial(self._scores, setting)) for setting in others]
-        return found
-
-    def _scores_of_part(self, part: Part, whole: Setting) -> dict[str, Scores]:
-        return part.scores_of(self._scores(whole))
+        vectors, unseen = self._vectors[self.catalogue.name], [log for log in self.logs if log.name not in self.learnt]
+        return list(compared_on_catalogue(self.catalogue, vectors, self.split, unseen, self._scores))
 
     @cached_property
-    def _of_logs(self) -> list[_Compared]:
-        found = []
+    def _of_logs(self) -> list[Compared]:
+        found: list[Compared] = []
         for log in self.logs:
-            table, place = measured_alike(log), {id_: row for row, id_ in enumerate(log.item_ids)}
-            vectors = self._vectors[log.name][[place[id_] for id_ in table.item_ids]]
-            choices: list[tuple[str, ...]] = [()]
-            learnt = log.name in self.learnt
-            if len(set(table.tasks)) > 1 and not learnt:
-                choices.append(tasks_held_out(table, self.split))
-            for hidden in choices:
-                setting = own_tasks_setting(table, vectors, self.split, hidden=hidden, told=self.told, learnt=learnt)
-                if self.stored is not None and log.name == "store":
-                    setting = as_stored(setting, self.stored, self.split, hidden)
-                found.append(_Compared(setting, partial(self._scores, setting)))
+            learnt, stored = log.name in self.learnt, self.stored if log.name == "store" else None
+            settings = compared_on_log(log, self._vectors[log.name], self.split, self.told, learnt, stored)
+            found += [Compared(setting, partial(self._scores, setting)) for setting in settings]
         return found
 
     @property
-    def _everyone(self) -> _Compared:
+    def _everyone(self) -> Compared:
         """All models of the catalogue; without them, of the first log."""
         return next(one for one in self._compared if self.catalogue is None or one.setting.name == "all-models")
 
-    @property
-    def _shown(self) -> tuple[str, ...]:
-        """Methods drawn beside ours: always the same few, so that figures are comparable."""
-        names = [method.name for method in self._methods]
-        return tuple(name for name in (SINGLE_BEST, "k nearest neighbours", "ridge", *OURS) if name in names)
-
-    @property
-    def _quickly_fitted(self) -> tuple[str, ...]:
-        """Methods that can be fitted for every step of an experiment: in seconds, not minutes."""
-        names = [method.name for method in self._methods]
-        return tuple(name for name in (*QUICKLY_FITTED, *OURS) if name in names)
+    def _with_ours(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the methods among these that there are, and ours."""
+        there = {method.name for method in self._methods}
+        return tuple(name for name in (*names, *OURS) if name in there)
 
     # -- experiments of several settings ------------------------------------------------------------------------------
 
@@ -353,7 +318,7 @@ class Bench:
         return baselines([one.setting for one in shown], {one.setting.name: one.scores() for one in shown}, uses)
 
     def _cost(self) -> Parts:
-        tables, figures = cost(self._everyone.setting, self._everyone.scores(), self._shown)
+        tables, figures = cost(self._everyone.setting, self._everyone.scores(), self._with_ours(SHOWN))
         aurocs, knobs, draws = (QUICK_AUROCS, QUICK_KNOBS, QUICK_DRAWS) if self.quick else (AUROCS, KNOBS, DRAWS)
         others, drawn = cascades(self._halved(HALVED), self.split, self.told, aurocs, knobs, draws, self.tell)
         return (*others, *tables), (*drawn, *figures)
@@ -382,7 +347,7 @@ class Bench:
         asked, logged = list(ASKED), [*(number for number in LOGGED if number < everything), everything]
         if self.quick:
             asked, logged = [asked[0], asked[-1]], [logged[0], logged[-1]]
-        return onboarding(setting_of, score, zoos, self._quickly_fitted, asked, logged)
+        return onboarding(setting_of, score, zoos, self._with_ours(QUICKLY_FITTED), asked, logged)
 
     def _paper(self) -> Parts:
         of_logs = [one for one in self._of_logs if not one.setting.name.endswith("-held-out-datasets")]
@@ -395,7 +360,7 @@ class Bench:
         """Tables with newer models than the catalogue's."""
         found = {table.name: table for table in self.more}
         found |= {} if self.with_newer is None else {"mmlu-pro": self.with_newer}
-        return [at_most(found[name], self.split, MOST) for name in NEWER if name in found]
+        return [at_most(found[name], self.split) for name in NEWER if name in found]
 
     def _of_newer(self) -> Parts:
         scores: dict[str, dict[str, Scores]] = {}
@@ -404,13 +369,8 @@ class Bench:
             vectors = dict(zip(given.item_ids, self.encoded(given), strict=True))
             table = at_most(measured_alike(given), self.split, MOST_NEWER)
             rows = {text: vectors[id_] for text, id_ in zip(table.instructions, table.item_ids, strict=True)}
-            setting = own_tasks_setting(
-                table,
-                np.stack([vectors[id_] for id_ in table.item_ids]),
-                self.split,
-                told=newer_facts(table.name),
-                learnt=table.name == "mmlu-pro",
-            )
+            vectors_ID, learnt = np.stack([vectors[id_] for id_ in table.item_ids]), table.name == "mmlu-pro"
+            setting = own_tasks_setting(table, vectors_ID, self.split, told=newer_facts(table.name), learnt=learnt)
 
             def encode(texts: Sequence[str], rows: Mapping[str, NDArray[np.float32]] = rows) -> NDArray[np.float32]:
                 return np.stack([rows[text] for text in texts])
@@ -436,27 +396,5 @@ class Bench:
         return [robustness(setting, name, scorer, questions) for name, scorer in scorers.items()], ()
 
 
-class _Compared(NamedTuple):
-    """A setting that routers are compared on, and how its scores are had."""
-
-    setting: Setting
-    scores: Callable[[], dict[str, Scores]]
-
-
 def _one(part: tuple[Table, Figure]) -> Parts:
     return (part[0],), (part[1],)
-
-
-def thin(table: OutcomeMatrix, split: Split, share: float = QUICK) -> OutcomeMatrix:
-    """Return a smaller table: the core set, and some of the other items by a seeded hash of their ids."""
-    core = set(core_suite().item_ids)
-    kept = [row for row, id_ in enumerate(table.item_ids) if id_ in core or split.fraction(f"quick:{id_}") < share]
-    return table.rows(kept)
-
-
-def at_most(table: OutcomeMatrix, split: Split, number: int) -> OutcomeMatrix:
-    """About so many items of a table, by a seeded hash of their ids."""
-    if len(table.item_ids) <= number:
-        return table
-    share = number / len(table.item_ids)
-    return table.rows([row for row, id_ in enumerate(table.item_ids) if split.fraction(f"most:{id_}") < share])

@@ -8,19 +8,26 @@ Axes: N items that are routed, I items that are known, M models that are known, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.catalogue import catalogue_candidates, core_suite
 from cit_core.evaluate.baselines import BaselineData
-from cit_core.evaluate.setting import Part, Setting, profile_of, unseen_items
+from cit_core.evaluate.setting import Compared, Part, Setting, profile_of, unseen_items
 from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate, Capability
 
-__all__ = ["catalogue_parts", "catalogue_setting", "categories_held_out", "other_dataset_setting"]
+__all__ = [
+    "catalogue_parts",
+    "catalogue_setting",
+    "categories_held_out",
+    "compared_on_catalogue",
+    "other_dataset_setting",
+]
 
 HELD_OUT_CATEGORIES = 4
 """Number of held-out categories of the 14 of MMLU-Pro: those with the lowest hashes."""
@@ -29,6 +36,35 @@ HELD_OUT_CATEGORIES = 4
 def categories_held_out(table: OutcomeMatrix, split: Split) -> tuple[str, ...]:
     """Return the held-out categories of the setting of that name."""
     return tuple(sorted(sorted(set(table.categories), key=split.fraction)[:HELD_OUT_CATEGORIES]))
+
+
+def compared_on_catalogue(
+    table: OutcomeMatrix,
+    vectors_ID: NDArray[np.float32],
+    split: Split,
+    logs: Sequence[OutcomeMatrix],
+    scores: Callable[[Setting], dict[str, NDArray[np.float64]]],
+) -> Iterator[Compared]:
+    """Yield all that routers are compared on with the catalogue: parts of its models, other data sets, categories.
+
+    Args:
+        table: MMLU-Pro outcomes.
+        vectors_ID: Trunk vectors of its items.
+        split: Split that names the items to route and the new models.
+        logs: Other data sets.
+        scores: Returns the scores of a setting; the parts of one share them.
+    """
+
+    def of_part(part: Part, whole: Setting) -> dict[str, NDArray[np.float64]]:
+        return part.scores_of(scores(whole))
+
+    for hidden in ((), categories_held_out(table, split)):
+        whole = catalogue_setting(table, vectors_ID, split, hidden=hidden)
+        for part in catalogue_parts(whole, split, hidden):
+            yield Compared(part.setting, partial(of_part, part, whole))
+        for log in () if hidden else logs:
+            if (setting := other_dataset_setting(whole, log)) is not None:
+                yield Compared(setting, partial(scores, setting))
 
 
 def catalogue_setting(

@@ -5,7 +5,7 @@ Profiles and evidence come from a part of the log, its other questions are route
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate, Capability, Task
 from cit_core.store import CapabilityStore
 
-__all__ = ["as_stored", "measured_alike", "own_tasks_setting", "stored_outcomes", "tasks_held_out"]
+__all__ = ["as_stored", "compared_on_log", "measured_alike", "own_tasks_setting", "stored_outcomes", "tasks_held_out"]
 
 HELD_OUT_TASKS = 0.3
 """Share of a log's tasks that are hidden where tasks are held out, those with the lowest hashes."""
@@ -71,6 +71,32 @@ def tasks_held_out(table: OutcomeMatrix, split: Split) -> tuple[str, ...]:
     """Return the tasks that are held out as a whole."""
     tasks = sorted(set(table.tasks), key=split.fraction)
     return tuple(sorted(tasks[: max(1, round(HELD_OUT_TASKS * len(tasks)))]))
+
+
+def compared_on_log(
+    log: OutcomeMatrix,
+    vectors_ID: NDArray[np.float32],
+    split: Split,
+    told: Mapping[str, Capability],
+    learnt: bool,
+    stored: Log | None,
+) -> Iterator[Setting]:
+    """Yield what routers are compared on with a log: its questions, then tasks that are held out as a whole.
+
+    Args:
+        log: The outcomes; a large part of them is compared on.
+        vectors_ID: Trunk vectors of its items.
+        split: Split into training and held-out items.
+        told: Capabilities of models with facts, prices and the usage of their answers.
+        learnt: True if the network has learnt from the log: then no task can be held out.
+        stored: All that a store holds, if the log is its outcomes.
+    """
+    table, place = measured_alike(log), {id_: row for row, id_ in enumerate(log.item_ids)}
+    vectors_ID = vectors_ID[[place[id_] for id_ in table.item_ids]]
+    several = len(set(table.tasks)) > 1 and not learnt
+    for hidden in ((), tasks_held_out(table, split)) if several else ((),):
+        setting = own_tasks_setting(table, vectors_ID, split, hidden=hidden, told=told, learnt=learnt)
+        yield setting if stored is None else as_stored(setting, stored, split, hidden)
 
 
 def own_tasks_setting(

@@ -5,7 +5,7 @@ Axes: N items that are routed, I items that are known, K candidates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from cit_core.evaluate.baselines import BaselineData
 from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.records import Candidate, Capability, Task
 
-__all__ = ["Part", "Setting", "profile_of", "unseen_items"]
+__all__ = ["Compared", "Part", "Setting", "profile_of", "unseen_items"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,13 @@ class Part(NamedTuple):
     def scores_of(self, scores: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
         """Return its share of the whole's scores, for every method."""
         return {name: given[np.ix_(self.rows_N, self.columns_K)] for name, given in scores.items()}
+
+
+class Compared(NamedTuple):
+    """A setting that routers are compared on, and how its scores are had."""
+
+    setting: Setting
+    scores: Callable[[], dict[str, NDArray[np.float64]]]
 
 
 def unseen_items(table: OutcomeMatrix, split: Split) -> NDArray[np.intp]:

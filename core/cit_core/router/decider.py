@@ -1,4 +1,4 @@
-"""Deciding in every way that adapters call for: one query or many, sync or async, by itself or in a batch of others."""
+"""Deciding in every way that callers and adapters ask for: one query or many, sync or async, in a batch of others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cit_core.errors import CITError, InvalidInput
-from cit_core.policy import Constraints, Goal, Policy, as_constraints, as_policy, parse_policy
+from cit_core.policy import Constraints, Goal, Policy, QueryFacts, as_constraints, as_policy, parse_policy
 from cit_core.policy.exploration import Exploration, as_exploration
 from cit_core.records import Candidate, Capability, Decision
 from cit_core.router.batching import Batcher, Batching, as_batching
@@ -18,7 +18,7 @@ from cit_core.router.decision_log import DecisionLog, as_log
 from cit_core.router.engine import Engine
 from cit_core.router.feedback import Feedback
 from cit_core.router.loading import notes_of
-from cit_core.router.query import Query
+from cit_core.router.query import Query, policy_or_none, queries_of, query_of
 from cit_core.router.scorer import Scorer
 from cit_core.runtime.picture_reader import Pictures, as_pictures_reader
 
@@ -69,6 +69,76 @@ class Decider(Engine):
         self.batching = as_batching(batching)
         self.notes = notes_of(scorer, self.capabilities)
         self._batcher = None if self.batching is None else Batcher(self.batching, self.decide_many)
+
+    def route(
+        self,
+        instruction: object,
+        *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | None = None,
+        facts: QueryFacts | None = None,
+    ) -> Decision:
+        """Choose a candidate for one query.
+
+        Args:
+            instruction: The query, or what holds it: a text, a prompt value, a message, a list of messages, a dict with
+                one text, a query bundle; of LangChain, of LlamaIndex or as JSON.
+            policy: In place of the router's own.
+            constraints: In place of the router's own.
+            facts: Facts beyond the text; read from the instruction if not given.
+
+        Raises:
+            InvalidInput: If the router is strict and there is no text in the query.
+            NoCandidate: If every candidate is excluded, and the router is strict or nobody is allowed at all; the
+                message gives each reason.
+        """
+        return self.decide(query_of(instruction, facts, policy_or_none(policy), constraints))
+
+    async def aroute(
+        self,
+        instruction: object,
+        *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | None = None,
+        facts: QueryFacts | None = None,
+    ) -> Decision:
+        """Choose a candidate as `route` does; the event loop is never blocked."""
+        return await self.adecide(query_of(instruction, facts, policy_or_none(policy), constraints))
+
+    def route_many(
+        self,
+        instructions: Sequence[object],
+        *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | None = None,
+        facts: Sequence[QueryFacts | None] | None = None,
+    ) -> list[Decision]:
+        """Choose a candidate for every query, with one call of the scorer.
+
+        Args:
+            instructions: The queries, or what holds them.
+            policy: In place of the router's own.
+            constraints: In place of the router's own.
+            facts: One for each query, as in `route`.
+
+        Raises:
+            InvalidInput: If `facts` has another length; else as in `route`.
+            NoCandidate: As in `route`.
+        """
+        outcomes = self.decide_many(queries_of(instructions, policy, constraints, facts, strict=self.strict))
+        return [or_raise(outcome) for outcome in outcomes]
+
+    async def aroute_many(
+        self,
+        instructions: Sequence[object],
+        *,
+        policy: Policy | str | None = None,
+        constraints: Constraints | None = None,
+        facts: Sequence[QueryFacts | None] | None = None,
+    ) -> list[Decision]:
+        """Choose candidates as `route_many` does; the event loop is never blocked."""
+        outcomes = await self.adecide_many(queries_of(instructions, policy, constraints, facts, strict=self.strict))
+        return [or_raise(outcome) for outcome in outcomes]
 
     def decide(self, query: Query) -> Decision:
         """Choose a candidate for a query with all that a call may set.

@@ -10,31 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Strict, TypeAdapter
 
-from cit_core.capability import level_deviation
+from cit_core.capability import assumed_tokens, level_deviation
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.lazy import cached_property
 from cit_core.pictures import with_pictures
-from cit_core.policy import (
-    Best,
-    BudgetPacer,
-    Constraints,
-    Goal,
-    Policy,
-    Scored,
-    as_constraints,
-    as_policy,
-    pacer_of,
-)
+from cit_core.policy import Best, BudgetPacer, Constraints, Goal, Policy, Scored, as_constraints, as_policy, pacer_of
 from cit_core.policy.exploration import Exploration, as_exploration
-from cit_core.records import Candidate, Capability, Decision, require_unique
+from cit_core.records import Candidate, Capability, Decision, Ranked, require_unique
 from cit_core.router.asked import TOLD_ONCE, Asked
 from cit_core.router.choice import choose
 from cit_core.router.decision_log import DecisionLog, as_log
 from cit_core.router.default_route import DefaultRoute, because
 from cit_core.router.feedback import Feedback
-from cit_core.router.query import Query, check_text, whole_characters
+from cit_core.router.query import Query, check_text, checked_queries, whole_characters
 from cit_core.router.question import MAX_CHARACTERS, characters_read, find_question
-from cit_core.router.scorer import Scorer, checked_scores
+from cit_core.router.scorer import Scorer, scorer_name, scores_of
 from cit_core.router.telemetry import Caller, tell_unpriced
 from cit_core.runtime.picture_reader import Pictures, as_pictures_reader
 from cit_core.shutdown import uninterrupted
@@ -50,10 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["MAX_CHARACTERS", "Engine"]
 
 
-COMPLETION_TOKENS = 256.0
-"""Length of an answer that is assumed where none of any candidate was measured."""
-
-
 def _as_capability(given: object) -> object:
     if isinstance(given, Capability):
         return given
@@ -62,17 +48,8 @@ def _as_capability(given: object) -> object:
     raise ValueError("must be a Candidate or a Capability")
 
 
-def _as_query(given: object) -> object:
-    if isinstance(given, Query):
-        return given
-    raise ValueError("must be a cit_core.router.Query; route takes a text")
-
-
 _ZOO: TypeAdapter[tuple[Capability, ...]] = TypeAdapter(
     Annotated[tuple[Annotated[Capability, BeforeValidator(_as_capability)], ...], BeforeValidator(each)]
-)
-_QUERIES: TypeAdapter[Sequence[Query]] = TypeAdapter(
-    Annotated[tuple[Annotated[Query, BeforeValidator(_as_query)], ...], BeforeValidator(each)]
 )
 _TOKENS: TypeAdapter[float] = TypeAdapter(AtLeast0)
 _STRICT: TypeAdapter[bool] = TypeAdapter(Annotated[bool, Strict()])
@@ -129,7 +106,7 @@ class Engine:
         self.policy = Best() if policy is None else as_policy(policy)
         self.constraints = Constraints() if constraints is None else as_constraints(constraints)
         self.store_version = store_version
-        assumed = _assumed_tokens(self.capabilities) if completion_tokens is None else completion_tokens
+        assumed = assumed_tokens(self.capabilities) if completion_tokens is None else completion_tokens
         self.completion_tokens = validated(_TOKENS, assumed, "completion_tokens")
         self.basis: Mapping[str, Resolved] = {}
         """Candidate id to what its profile rests on, for a router made by `Router.from_models`."""
@@ -162,7 +139,7 @@ class Engine:
     @cached_property
     def scorer_name(self) -> str:
         """Name of the scorer in decisions."""
-        return str(getattr(self.scorer, "name", type(self.scorer).__name__))
+        return scorer_name(self.scorer)
 
     @cached_property
     def _most_characters(self) -> int:
@@ -191,7 +168,7 @@ class Engine:
         Returns:
             In order; a query that cannot be routed has its error, and costs the others nothing.
         """
-        checked = validated(_QUERIES, queries, "queries")
+        checked = checked_queries(queries)
         with uninterrupted():
             callers = callers or [Caller(time.time_ns())] * len(checked)
             asked = [self._ask(query) for query in checked]
@@ -275,18 +252,8 @@ class Engine:
         if not ranking:
             return NoCandidate(asked.excluded)
         ranked = {one.model for one in ranking}
-        decision = Decision(
-            model=ranking[0].model,
-            probability=ranking[0].probability,
-            ranking=ranking,
-            chosen_by="default",
-            excluded={id_: reason for id_, reason in asked.excluded.items() if id_ not in ranked},
-            policy=asked.policy.name,
-            scorer=self.scorer_name,
-            store_version=self.store_version,
-        )
-        if (conversation := asked.query.conversation) is not None:
-            decision = conversation.memory.settle(conversation.key, decision)
+        excluded = {id_: reason for id_, reason in asked.excluded.items() if id_ not in ranked}
+        decision = self._decision(asked, ranking, "default", excluded)
         told = f"{because(problem)}: the default route, {decision.model}"
         return decision.model_copy(update={"warnings": (told, *self._standing(decision.model))})
 
@@ -298,7 +265,9 @@ class Engine:
         ids = {c.candidate.id for c in self.capabilities if any(c.candidate.id not in one.excluded for one in asked)}
         taking_part = tuple(c for c in self.capabilities if c.candidate.id in ids)
         try:
-            scores_NK, vectors_ND = self._score(asked, taking_part)
+            texts, pictures = [one.read for one in asked], [one.pictures for one in asked]
+            needed = self._feedback is not None or self.lengths is not None
+            scores_NK, vectors_ND = scores_of(self.scorer, texts, taking_part, pictures, vectors=needed)
         except Exception as error:  # a scorer may be foreign code: no query fails for what it raises
             if any(self._is_strict(one.query) for one in asked):
                 raise
@@ -308,7 +277,7 @@ class Engine:
             return [CITError(str(error) if known else f"the scorer {self.scorer_name} failed ({type(error).__name__})")]
         latency_ms = (time.perf_counter() - started) * 1e3 / len(asked)
         vectors = [None] * len(asked) if vectors_ND is None else vectors_ND
-        lengths_NK = self._lengths([one.read for one in asked], vectors_ND, taking_part)
+        lengths_NK = self._lengths(texts, vectors_ND, taking_part)
         return [
             self._decide(one, taking_part, scores_K, lengths_K, vector_D, latency_ms)
             for one, scores_K, lengths_K, vector_D in zip(asked, scores_NK, lengths_NK, vectors, strict=True)
@@ -321,23 +290,6 @@ class Engine:
         if self.lengths is None or vectors_ND is None:
             return np.ones((len(texts), len(capabilities)))
         return self.lengths.ratios(vectors_ND, texts, [capability.candidate.id for capability in capabilities])
-
-    def _score(
-        self, asked: Sequence[Asked], capabilities: Sequence[Capability]
-    ) -> tuple[NDArray[np.floating], NDArray[np.floating] | None]:
-        """Return checked scores (N, K), and vectors (N, D) if they are needed and there are any."""
-        texts, expected = [one.read for one in asked], (len(asked), len(capabilities))
-        needed = self._feedback is not None or self.lengths is not None
-        with_vectors = getattr(self.scorer, "score_with_vectors", None) if needed else None
-        sees = getattr(self.scorer, "score_with_pictures", None) if any(one.pictures for one in asked) else None
-        vectors_ND = None
-        if sees is not None:
-            given, vectors_ND = sees(texts, capabilities, [one.pictures for one in asked])
-        elif with_vectors is None:
-            given = self.scorer.score(texts, capabilities)
-        else:
-            given, vectors_ND = with_vectors(texts, capabilities)
-        return checked_scores(given, expected, self.scorer_name), vectors_ND
 
     def _decide(
         self,
@@ -375,15 +327,11 @@ class Engine:
             )
         except CITError as error:  # nobody is left, or a policy of the user's own fails
             return error
-        decision = Decision(
-            model=choice.ranking[0].model,
-            probability=choice.ranking[0].probability,
-            ranking=choice.ranking,
-            chosen_by="exploration" if choice.explored else asked.chosen_by,
-            excluded=choice.excluded,
-            policy=asked.policy.name,
-            scorer=self.scorer_name,
-            store_version=self.store_version,
+        decision = self._decision(
+            asked,
+            choice.ranking,
+            "exploration" if choice.explored else asked.chosen_by,
+            choice.excluded,
             propensity=choice.propensity,
             tenant=asked.query.tenant,
             latency_ms=latency_ms,
@@ -391,17 +339,30 @@ class Engine:
             if self._feedback is None
             else self._feedback.refer(with_pictures(asked.text, asked.pictures), vector_D),
         )
-        if (conversation := asked.query.conversation) is not None:
-            decision = conversation.memory.settle(conversation.key, decision)
         if pacer is not None:
             taken = decision.ranking[0]
             pacer.charge(taken.model, taken.expected_cost_usd, taken.expected_latency_s, asked.query.tenant)
         chosen = next(candidate for candidate in self.candidates if candidate.id == decision.model)
-        warnings = (
-            *self._standing(decision.model),
-            *asked.warnings(chosen, self.scorer, self.scorer_name),
-        )
+        warnings = (*self._standing(decision.model), *asked.warnings(chosen, self.scorer, self.scorer_name))
         return decision.model_copy(update={"warnings": warnings}) if warnings else decision
+
+    def _decision(
+        self, asked: Asked, ranking: Sequence[Ranked], chosen_by: str, excluded: Mapping[str, str], **facts: Any
+    ) -> Decision:
+        """Return the decision for the first of a ranking; in a conversation, for the candidate that it keeps."""
+        decision = Decision(
+            model=ranking[0].model,
+            probability=ranking[0].probability,
+            ranking=ranking,
+            chosen_by=chosen_by,
+            excluded=excluded,
+            policy=asked.policy.name,
+            scorer=self.scorer_name,
+            store_version=self.store_version,
+            **facts,
+        )
+        conversation = asked.query.conversation
+        return decision if conversation is None else conversation.memory.settle(conversation.key, decision)
 
     def _pacer_for(self, asked: Asked) -> BudgetPacer | None:
         """Return what keeps the limit of a query; what a call names is counted too, for it is paid for."""
@@ -434,13 +395,3 @@ class Engine:
         if basis is None or basis.basis != "average":
             return self.notes
         return (*self.notes, f"{model}: {basis.because}; `cit aptitude run` measures it")
-
-
-def _assumed_tokens(capabilities: Iterable[Capability]) -> float:
-    """Return the length of an answer to assume: what others write in answer to such queries, at their efforts."""
-    told = [
-        c.usage.completion_tokens / (c.candidate.samples * c.candidate.length_share)
-        for c in capabilities
-        if c.usage.completion_tokens is not None
-    ]
-    return sum(told) / len(told) if told else COMPLETION_TOKENS

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Annotated
 
-from pydantic import PlainValidator, SkipValidation
+from pydantic import BeforeValidator, PlainValidator, SkipValidation, TypeAdapter
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from cit_core.errors import InvalidInput
@@ -17,12 +17,13 @@ from cit_core.policy import Constraints, Policy, QueryFacts, as_policy
 from cit_core.router.inputs import read_input
 from cit_core.router.sticky import Conversation
 from cit_core.tokens import estimate_tokens
-from cit_core.validation import OPTIONS, our_errors
+from cit_core.validation import OPTIONS, each, our_errors, validated
 
 __all__ = [
     "CHARACTERS_PER_TOKEN",
     "Query",
     "check_text",
+    "checked_queries",
     "estimate_tokens",
     "policy_or_none",
     "queries_of",
@@ -80,6 +81,26 @@ class Query:
         if self.facts is not None:
             return self.facts
         return QueryFacts(tokens=estimate_tokens(self.text)) if isinstance(self.text, str) else QueryFacts()
+
+
+def _as_query(given: object) -> object:
+    if isinstance(given, Query):
+        return given
+    raise ValueError("must be a cit_core.router.Query; route takes a text")
+
+
+_QUERIES: TypeAdapter[Sequence[Query]] = TypeAdapter(
+    Annotated[tuple[Annotated[Query, BeforeValidator(_as_query)], ...], BeforeValidator(each)]
+)
+
+
+def checked_queries(given: object) -> Sequence[Query]:
+    """Return what came, if all of it are queries.
+
+    Raises:
+        InvalidInput: If one is something else.
+    """
+    return validated(_QUERIES, given, "queries")
 
 
 def check_text(text: object, place: int | None = None) -> None:

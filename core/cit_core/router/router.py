@@ -6,18 +6,18 @@ Routing writes nothing and calls no LLM; `feedback` alone writes, to the store t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cit_core.errors import InvalidInput
 from cit_core.fork import no_fork
 from cit_core.messages import shown
-from cit_core.policy import Constraints, Policy, QueryFacts
+from cit_core.policy import Constraints, Policy
 from cit_core.records import Candidate, Decision, Item, Outcome, Suite
 from cit_core.router.batching import Batching
 from cit_core.router.concurrency import aside
-from cit_core.router.decider import Decider, or_raise
+from cit_core.router.decider import Decider
 from cit_core.router.feedback import Feedback
 from cit_core.router.loading import (
     DEFAULT,
@@ -31,7 +31,6 @@ from cit_core.router.loading import (
     settled_store,
 )
 from cit_core.router.public_models import open_public
-from cit_core.router.query import policy_or_none, queries_of, query_of
 from cit_core.router.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -282,113 +281,23 @@ class Router(Decider):
             InvalidInput: If a setting cannot be used.
             StoreError: If the store cannot be opened.
         """
+        from cit_core.catalogue.default_zoo import zoo_for
         from cit_core.settings import Settings, read_settings
 
         settings = config if isinstance(config, Settings) else read_settings(config)
-        limits: dict[str, Any] = {
-            "policy": settings.policy if policy is None else policy,
-            "constraints": settings.constraints if constraints is None else constraints,
+        given = {"policy": policy, "constraints": constraints, "log": log, "explore": explore}
+        options: dict[str, Any] = {
+            name: getattr(settings, name) if value is None else value for name, value in given.items()
         }
         opened = settled_store(settings.store) if store is DEFAULT else store
-        limits["log"] = settings.log if log is None else log
-        limits["explore"] = settings.explore if explore is None else explore
-        return cls._from_settings(settings, opened, checkpoint, limits)
-
-    @classmethod
-    def _from_settings(
-        cls, settings: Settings, opened: CapabilityStore | str | None, checkpoint: str | Path, limits: dict[str, Any]
-    ) -> Router:
-        from cit_core.catalogue.default_zoo import zoo_for
-
         if settings.models:
             names = {model.id: model.model for model in settings.models if model.model}
-            return cls.from_models(
-                [model.candidate for model in settings.models],
-                store=opened,
-                checkpoint=checkpoint,
-                known_as=names,
-                strict=settings.strict,
-                **limits,
-            )
+            candidates = [model.candidate for model in settings.models]
+            options |= {"store": opened, "checkpoint": checkpoint, "known_as": names, "strict": settings.strict}
+            return cls.from_models(candidates, **options)
         if opened is None:
-            return cls.from_pretrained(checkpoint, models=zoo_for(os.environ), **limits)
-        return cls.from_store(opened, None if checkpoint == "mini" else open_scorer(checkpoint), **limits)
-
-    # -- one query ----------------------------------------------------------------------------------------------------
-
-    def route(
-        self,
-        instruction: object,
-        *,
-        policy: Policy | str | None = None,
-        constraints: Constraints | None = None,
-        facts: QueryFacts | None = None,
-    ) -> Decision:
-        """Choose a candidate for one query.
-
-        Args:
-            instruction: The query, or what holds it: a text, a prompt value, a message, a list of messages, a dict with
-                one text, a query bundle; of LangChain, of LlamaIndex or as JSON.
-            policy: In place of the router's own.
-            constraints: In place of the router's own.
-            facts: Facts beyond the text; read from the instruction if not given.
-
-        Raises:
-            InvalidInput: If the router is strict and there is no text in the query.
-            NoCandidate: If every candidate is excluded, and the router is strict or nobody is allowed at all; the
-                message gives each reason.
-        """
-        return self.decide(query_of(instruction, facts, policy_or_none(policy), constraints))
-
-    async def aroute(
-        self,
-        instruction: object,
-        *,
-        policy: Policy | str | None = None,
-        constraints: Constraints | None = None,
-        facts: QueryFacts | None = None,
-    ) -> Decision:
-        """Choose a candidate as `route` does; the event loop is never blocked."""
-        return await self.adecide(query_of(instruction, facts, policy_or_none(policy), constraints))
-
-    # -- many queries -------------------------------------------------------------------------------------------------
-
-    def route_many(
-        self,
-        instructions: Sequence[object],
-        *,
-        policy: Policy | str | None = None,
-        constraints: Constraints | None = None,
-        facts: Sequence[QueryFacts | None] | None = None,
-    ) -> list[Decision]:
-        """Choose a candidate for every query, with one call of the scorer.
-
-        Args:
-            instructions: The queries, or what holds them.
-            policy: In place of the router's own.
-            constraints: In place of the router's own.
-            facts: One for each query, as in `route`.
-
-        Raises:
-            InvalidInput: If `facts` has another length; else as in `route`.
-            NoCandidate: As in `route`.
-        """
-        return [
-            or_raise(outcome)
-            for outcome in self.decide_many(queries_of(instructions, policy, constraints, facts, strict=self.strict))
-        ]
-
-    async def aroute_many(
-        self,
-        instructions: Sequence[object],
-        *,
-        policy: Policy | str | None = None,
-        constraints: Constraints | None = None,
-        facts: Sequence[QueryFacts | None] | None = None,
-    ) -> list[Decision]:
-        """Choose candidates as `route_many` does; the event loop is never blocked."""
-        outcomes = await self.adecide_many(queries_of(instructions, policy, constraints, facts, strict=self.strict))
-        return [or_raise(outcome) for outcome in outcomes]
+            return cls.from_pretrained(checkpoint, models=zoo_for(os.environ), **options)
+        return cls.from_store(opened, None if checkpoint == "mini" else open_scorer(checkpoint), **options)
 
     def is_stale(self) -> bool:
         """Return whether the store holds something newer than this snapshot; False for a router of no store."""

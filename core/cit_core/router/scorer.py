@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import shown
+from cit_core.pictures import Picture
 from cit_core.records import Capability
 
-__all__ = ["FakeScorer", "Scorer", "checked_scores"]
+__all__ = ["FakeScorer", "Scorer", "checked_scores", "scorer_name", "scores_of"]
 
 
 @runtime_checkable
@@ -38,6 +39,43 @@ class Scorer(Protocol):
             (N, K) probabilities.
         """
         ...
+
+
+def scorer_name(scorer: Scorer) -> str:
+    """Return the name of a scorer in decisions."""
+    return str(getattr(scorer, "name", type(scorer).__name__))
+
+
+def scores_of(
+    scorer: Scorer,
+    texts: Sequence[str],
+    capabilities: Sequence[Capability],
+    pictures: Sequence[tuple[Picture, ...]],
+    *,
+    vectors: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.floating] | None]:
+    """Return checked scores (N, K), and vectors (N, D) if they are needed and there are any.
+
+    Args:
+        scorer: Predicts.
+        texts: What it reads of N queries.
+        capabilities: K capabilities.
+        pictures: Those of each query, for a scorer that sees.
+        vectors: True if they are needed.
+
+    Raises:
+        InvalidInput: If the scorer returns no probabilities.
+    """
+    with_vectors = getattr(scorer, "score_with_vectors", None) if vectors else None
+    sees = getattr(scorer, "score_with_pictures", None) if any(pictures) else None
+    vectors_ND = None
+    if sees is not None:
+        given, vectors_ND = sees(texts, capabilities, pictures)
+    elif with_vectors is None:
+        given = scorer.score(texts, capabilities)
+    else:
+        given, vectors_ND = with_vectors(texts, capabilities)
+    return checked_scores(given, (len(texts), len(capabilities)), scorer_name(scorer)), vectors_ND
 
 
 def checked_scores(given: object, shape: tuple[int, int], name: str) -> NDArray[np.float64]:

@@ -21,16 +21,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cit_core.store.bulk_load import BulkLoad
     from cit_core.store.capability_store import CapabilityStore, Snapshot
+    from cit_core.store.import_summary import REFUSED_SHOWN, BatchResult, Conflict, ImportSummary
     from cit_core.store.item_merge import merge_items
     from cit_core.store.queries import ADAPTIVE, ASKED, UNASSIGNED, estimate_of, in_batches
     from cit_core.store.sources import Source
-    from cit_core.store.writer import (
-        REFUSED_SHOWN,
-        BatchResult,
-        Conflict,
-        ImportSummary,
-        Writer,
-    )
+    from cit_core.store.writer import Writer
 
 __all__ = [
     "ADAPTIVE",
@@ -61,10 +56,10 @@ MODULES = {
     "estimate_of": "queries",
     "in_batches": "queries",
     "Source": "sources",
-    "REFUSED_SHOWN": "writer",
-    "BatchResult": "writer",
-    "Conflict": "writer",
-    "ImportSummary": "writer",
+    "REFUSED_SHOWN": "import_summary",
+    "BatchResult": "import_summary",
+    "Conflict": "import_summary",
+    "ImportSummary": "import_summary",
     "Writer": "writer",
 }
 """Module of every name, imported when the name is used: a URL can be read without waiting for SQLAlchemy."""

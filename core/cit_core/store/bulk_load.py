@@ -35,6 +35,7 @@ __all__ = ["ABANDONED_AFTER", "BulkLoad", "NotFresh", "OutcomeColumns", "Staging
 
 ABANDONED_AFTER: Final = timedelta(hours=1)
 """A load that has not written for so long was killed."""
+REMOVED: Final = f"this load was removed, because it wrote nothing for {ABANDONED_AFTER}; start it again"
 AT_ONCE: Final = 10_000
 """Outcomes that one transaction takes back."""
 MOST_KEYS: Final = 200_000
@@ -116,7 +117,7 @@ class BulkLoad:
             connection.execute(update(loads).where(loads.c.id == self._id).values(touched=now))
         key = connection.scalar(select(loads.c.key).where(loads.c.id == self._id))
         if key is None:
-            raise StoreError(f"this load was removed, because it wrote nothing for {ABANDONED_AFTER}; start it again")
+            raise StoreError(REMOVED)
         self._key = key
         return StagingWriter(connection, self._id, key, self._item_keys, replace=self._replace)
 
@@ -131,7 +132,7 @@ class BulkLoad:
     def _publish(self, writer: Writer, key: int) -> None:
         connection = writer._connection
         if connection.scalar(select(loads.c.key).where(loads.c.key == key, loads.c.id == self._id)) is None:
-            raise StoreError(f"this load was removed, because it wrote nothing for {ABANDONED_AFTER}; start it again")
+            raise StoreError(REMOVED)
         mine = select(sources.c.key, sources.c.id).where(sources.c.load_key == key)
         replaced = _clear_sources(connection, key, _prefix(self._id)) if self._replace else 0
         superseded = sum(
@@ -223,13 +224,14 @@ class StagingWriter(Writer):
             if super()._stored([(*pair, final) for pair in zip(candidate.tolist(), item.tolist(), strict=True)]):
                 raise NotFresh
         order = np.lexsort((item, candidate))  # the index grows in its own order
+        places = order.tolist()
         given: dict[str, Iterable[Any]] = {
             "candidate_key": candidate[order].tolist(),
             "item_key": item[order].tolist(),
             "source_key": repeat(source),
             "correct": columns.correct[order].tolist(),
             "when": repeat(Moment().process_bind_param(columns.when, self._connection.dialect)),
-            **{name: _ordered(values, order) for name, values in columns.measured.items() if values is not None},
+            **{name: map(each.__getitem__, places) for name, each in columns.measured.items() if each is not None},
         }
         try:
             rows = [*zip(*given.values(), strict=False)]  # what is repeated has no end
@@ -318,10 +320,6 @@ class StagingWriter(Writer):
         for (candidate, item, source), row in super()._stored(wanted).items():
             found.setdefault((candidate, item, staging_of[source]), row)
         return found
-
-
-def _ordered(values: Sequence[Any], order: NDArray[np.int64]) -> Iterable[Any]:
-    return map(values.__getitem__, order.tolist())
 
 
 def _insert_statement(connection: Connection, columns: Iterable[str]) -> str:

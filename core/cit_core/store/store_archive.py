@@ -36,10 +36,11 @@ from cit_core.store.archive_files import (
 )
 from cit_core.store.bulk_load import BulkLoad
 from cit_core.store.capability_store import CapabilityStore
+from cit_core.store.import_summary import REFUSED_SHOWN
 from cit_core.store.item_merge import merge_items
 from cit_core.store.queries import in_batches
 from cit_core.store.schema import candidates, items, settings, sources, tasks, versions
-from cit_core.store.writer import REFUSED_SHOWN, Writer
+from cit_core.store.writer import Writer
 
 __all__ = ["MergeReport", "export_archive", "import_archive", "merge_archive"]
 

@@ -1,4 +1,4 @@
-"""Write in one transaction, and report the results."""
+"""Write in one transaction."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import os
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert,
 from cit_core.errors import InvalidInput, StoreError, UnknownCandidate
 from cit_core.records import Candidate, Item, Outcome, Task, require_unique
 from cit_core.store.database_errors import damage_errors
+from cit_core.store.import_summary import BatchResult, Conflict
 from cit_core.store.item_merge import differs, merge_items
 from cit_core.store.queries import (
     LOOKUP,
@@ -32,10 +32,8 @@ from cit_core.store.queries import (
 from cit_core.store.schema import candidates, items, loads, outcomes, settings, sources, staged, tasks, versions
 from cit_core.store.sources import delete_source
 
-__all__ = ["REFUSED_SHOWN", "BatchResult", "Conflict", "ImportSummary", "Writer"]
+__all__ = ["BatchResult", "Conflict", "Writer"]
 
-REFUSED_SHOWN = 100
-"""Maximum number of refused outcomes in a summary; all of them are counted."""
 CHANGED = "changed item"
 """Kind of a row of `staged`: an item which the load has changed."""
 KEPT = "kept item"
@@ -55,55 +53,6 @@ STORED = select(outcomes.c.correct, outcomes.c.when).where(
 
 Identity = tuple[int, int, int]
 """Keys of the candidate, the item and the source."""
-
-
-class Conflict(NamedTuple):
-    """An outcome that was refused because the same candidate, item and source is stored with another result."""
-
-    position: int
-    """Position in the batch, from 0."""
-    outcome: Outcome
-    stored: float
-    since: datetime
-    """`when` of the stored outcome."""
-
-    @property
-    def what(self) -> str:
-        """Name the outcome."""
-        return f"{self.outcome.candidate!r} on item {self.outcome.item!r} from {self.outcome.source!r}"
-
-    @property
-    def reason(self) -> str:
-        """Say why it was refused."""
-        return f"correct={self.outcome.correct:g} came and {self.stored:g} is stored; outcomes are never changed"
-
-
-@dataclass(frozen=True)
-class ImportSummary:
-    """Counts of the outcomes that were added, known and refused."""
-
-    new: int = 0
-    known: int = 0
-    """Number of outcomes that were stored already, with the same result."""
-    refused_count: int = 0
-    refused: tuple[tuple[str, str], ...] = ()
-    """(Outcome, reason) of the first 100 that conflict with what is stored."""
-
-    def __add__(self, other: ImportSummary) -> ImportSummary:
-        return ImportSummary(
-            self.new + other.new,
-            self.known + other.known,
-            self.refused_count + other.refused_count,
-            (self.refused + other.refused)[:REFUSED_SHOWN],
-        )
-
-
-class BatchResult(NamedTuple):
-    """Counts and conflicts of one batch of outcomes."""
-
-    new: int
-    known: int
-    conflicts: tuple[Conflict, ...]
 
 
 class Writer:

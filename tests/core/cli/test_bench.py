@@ -19,9 +19,9 @@ from outcome_tables import write_table
 
 from cit_core.evaluate import EXPERIMENTS, Bench
 from cit_core.evaluate.baselines import baselines, quick_baselines, relatives
-from cit_core.evaluate.bench import QUICK, thin
 from cit_core.evaluate.predictions import with_evidence
 from cit_core.evaluate.results import read_result
+from cit_core.evaluate.samples import QUICK, thin
 from cit_core.outcomes import Split, read_outcomes
 from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.router import Router
