@@ -27,7 +27,7 @@ ROUNDS = 40
 EFFORT_VARIANCE = 0.15
 """Variance of v, the difference between an effort and its model [squared units of ability]."""
 BENCHMARK_VARIANCE = 0.055
-"""Variance of u [squared logits]."""
+"""Variance of u [squared units of ability: it is scaled by the slope]."""
 SLOPE_PRIOR, SLOPE_WEIGHT = 1.0, 4.0
 """Prior mean of a_c, and its weight [inverse squared logits]."""
 NOISE_PRIOR, NOISE_WEIGHT = 0.2, 3.0
