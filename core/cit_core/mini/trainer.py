@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -168,9 +169,16 @@ def _require_enough(table: OutcomeMatrix, config: TrainConfig) -> None:
 
 
 def _odds(network: ModelSAT, x_NLD: Tensor, mask_NL: Tensor, profiles: Profiles) -> Tensor:
-    with torch.autocast("cpu", dtype=torch.bfloat16):  # a few times faster where the CPU has AMX, harmless elsewhere
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_multiplies_bfloat16()):
         odds_NK: Tensor = network.phi(x_NLD, mask_NL, *network.know(*profiles))
     return odds_NK.float()
+
+
+@cache
+def _multiplies_bfloat16() -> bool:
+    """Return True if the processor multiplies bfloat16 itself: a few times faster then, and slower if not."""
+    told = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(told.get("amx_bf16") or told.get("avx512_bf16"))
 
 
 def _optimizer(

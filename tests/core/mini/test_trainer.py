@@ -17,12 +17,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from outcome_tables import made_up_table
-from tiny_network import LONGEST, save_trunk
+from tiny_network import LONGEST, WIDTH, save_trunk
 from torch import Tensor
 
 from cit_core.errors import InvalidInput
+from cit_core.mini import trainer
 from cit_core.mini.config import ModelConfig
 from cit_core.mini.network import ModelSAT
+from cit_core.mini.sampler import Profiles
 from cit_core.mini.trainer import TrainConfig, fit, routing_loss
 from cit_core.mini.weights import load_network, new_network
 from cit_core.outcomes import OutcomeMatrix, Split
@@ -81,6 +83,26 @@ def test_the_loss_prefers_the_right_order_and_the_right_height() -> None:
 
     assert loss(2.0, -2.0, -2.0) < loss(0.0, 0.0, 0.0) < loss(-2.0, 2.0, 2.0)
     assert loss(3.0, 2.0, 2.0) > loss(3.0, 2.0, 2.0, weight=0.0) > loss(0.5, -0.5, -0.5, weight=0.0)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "rounds"), [({"amx_bf16": True}, True), ({"amx_bf16": False, "avx2": True}, False), ({}, False)]
+)
+def test_bfloat16_is_for_processors_that_multiply_it(
+    network: ModelSAT, monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], rounds: bool
+) -> None:
+    """Others emulate it: a step took sixteen times as long."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    trainer._multiplies_bfloat16.cache_clear()
+    generator = torch.Generator().manual_seed(0)
+    x_NLD, mask_NL = torch.randn(2, 5, WIDTH, generator=generator), torch.ones(2, 5)
+    profiles = Profiles(torch.randn(3, 4, WIDTH, generator=generator), torch.rand(3, 4), torch.full((3, 4), 20.0))
+    found_NK = trainer._odds(network, x_NLD, mask_NL, profiles)
+    trainer._multiplies_bfloat16.cache_clear()
+    exact_NK = network.phi(x_NLD, mask_NL, *network.know(*profiles))
+    assert found_NK.dtype == torch.float32
+    assert torch.equal(found_NK, exact_NK) is not rounds
+    torch.testing.assert_close(found_NK, exact_NK, rtol=0.1, atol=0.1)
 
 
 # ---- runs
