@@ -177,7 +177,7 @@ def _odds(network: ModelSAT, x_NLD: Tensor, mask_NL: Tensor, profiles: Profiles)
 @cache
 def _multiplies_bfloat16() -> bool:
     """Return True if the processor multiplies bfloat16 itself: a few times faster then, and slower if not."""
-    told = getattr(torch.cpu, "get_capabilities", dict)()
+    told: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.5 has none
     return bool(told.get("amx_bf16") or told.get("avx512_bf16"))
 
 
