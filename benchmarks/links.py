@@ -42,6 +42,8 @@ def main(folder: Path) -> None:
     sums_3M = sums_3M[:, sums_3M[2] > 0]
     draw = np.random.default_rng(0).integers(sums_3M.shape[1], size=(1000, sums_3M.shape[1]))
     drawn_R3 = sums_3M[:, draw].sum(axis=2).T
+    sources = {source for source, _, _ in seen.columns}
+    print(f"{len(seen.logit_O):,} scores in {len(seen.columns)} columns of {len(sources)} sources")
     print(f"{len(model_J):,} scores of {sums_3M.shape[1]} models left out")
     for row, name in enumerate(("link", "mean of the column")):
         low, high = np.quantile(drawn_R3[:, row] / drawn_R3[:, 2], [0.025, 0.975])

@@ -37,7 +37,7 @@ STATISTICS = re.compile(r" - (#.*|truncated|Compression|Coverage|Density)$")
 SOURCES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "aider": lambda _row: True,
     "arena": lambda row: row["task"] in ARENA,
-    "benchpress": lambda row: "hallucination rate" not in row["task"],
+    "benchpress": lambda row: "hallucination rate" not in (row["task"] or ""),
     "bfcl": lambda row: "Acc" in row["task"],
     "eee": lambda row: (
         row["benchmark"] in HARNESSES and not row["lower_is_better"] and not STATISTICS.search(row["task"] or "")

@@ -9,7 +9,7 @@ from outcome_tables import SHARED
 from cit_core.catalogue.build import build_links
 from cit_core.catalogue.facts import current_models
 from cit_core.catalogue.linked import _read, average_for_price, linked, linked_capability
-from cit_core.catalogue.score_tables import read_scores
+from cit_core.catalogue.score_tables import SOURCES, read_scores
 from cit_core.records import Candidate, Capability
 
 
@@ -66,3 +66,23 @@ def test_the_shipped_links_are_built_from_the_data() -> None:
     assert built["interval_scale"] == pytest.approx(_read()["interval_scale"], abs=0.01)
     assert [entry[:2] for entry in built["models"]] == [entry[:2] for entry in _read()["models"]]
     np.testing.assert_allclose([e[2] for e in built["models"]], [e[2] for e in _read()["models"]], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("source", "task", "counts"),
+    [
+        ("eee", "GPQA - EM", True),
+        ("eee", "GPQA - # output tokens", False),
+        ("eee", "MMLU - # eval", False),
+        ("eee", "BoolQ - truncated", False),
+        ("eee", "CNN/DailyMail - Compression", False),
+        ("eee", None, True),
+        ("benchpress", "GPQA Diamond", True),
+        ("benchpress", "FActScore (hallucination rate)", False),
+        ("benchpress", None, True),
+    ],
+)
+def test_counts_and_rates_of_error_are_no_accuracies(source: str, task: str | None, counts: bool) -> None:
+    """They are in [0, 1] as well, are easy to predict, and made the intervals of everything else too narrow."""
+    row = {"benchmark": "helm_lite", "task": task, "lower_is_better": False}
+    assert SOURCES[source](row) is counts
