@@ -19,11 +19,13 @@ import numpy as np
 from cit_core.catalogue.aliases import normalised, undated
 from cit_core.catalogue.facts import AmbiguousModel, Model, find_model
 from cit_core.catalogue.link import Link, Observations, fit_link, interval_scale
+from cit_core.catalogue.linked import Linked, linked_capability
 from cit_core.catalogue.profiles import core_suite
-from cit_core.catalogue.score_tables import CORE, Score, observations, read_scores
+from cit_core.catalogue.score_tables import CORE, Score, observations, read_names, read_scores
 from cit_core.errors import InvalidInput, MissingExtra
+from cit_core.records import Candidate, Capability
 
-__all__ = ["build_facts", "build_links", "read_facts_table"]
+__all__ = ["build_facts", "build_links", "profiles_in_tables", "read_facts_table"]
 
 AS_OF = "2026-11-01"
 """Day on which the sources in the data were read."""
@@ -174,11 +176,7 @@ def build_links(scores: Sequence[Score], as_of: str) -> dict[str, Any]:
         `tasks`: slope, offset and noise of each core task over ability; `models`: for each current model and effort
         with scores in two or more sources, its ability, the standard deviation of that, and those sources.
     """
-    observed = observations(scores)
-    models = sorted({model for model, _ in observed.arms})
-    arms = (*observed.arms, *((model, "") for model in models if (model, "") not in {*observed.arms}))
-    observed = replace(observed, arms=arms)
-    link = fit_link(observed)
+    observed, link = _fitted(scores)
     tasks = {
         task: [round(float(value[column]), 4) for value in (link.slope_C, link.offset_C, link.noise_C)]
         for column, (source, _, task) in enumerate(observed.columns)
@@ -195,6 +193,35 @@ def build_links(scores: Sequence[Score], as_of: str) -> dict[str, Any]:
         "tasks": {task.id: tasks[task.id] for task in core_suite().tasks},
         "models": _linked(observed, link),
     }
+
+
+def _fitted(scores: Sequence[Score]) -> tuple[Observations, Link]:
+    """Fit the link, with an ability of each model as its maker sets it beside those at efforts."""
+    observed = observations(scores)
+    models = sorted({model for model, _ in observed.arms})
+    arms = (*observed.arms, *((model, "") for model in models if (model, "") not in {*observed.arms}))
+    observed = replace(observed, arms=arms)
+    return observed, fit_link(observed)
+
+
+def profiles_in_tables(folder: Path) -> dict[str, dict[str, Capability]]:
+    """Return table to model to the profile that published scores give it, whatever its name in the table is.
+
+    The catalogue knows the models that are served today; a network learns of older and open ones, too.
+
+    Args:
+        folder: Folder of the scores and of `model-names.parquet`.
+    """
+    observed, link = _fitted(read_scores(folder))
+    place = {arm: number for number, arm in enumerate(observed.arms)}
+    found: dict[str, dict[str, Capability]] = {}
+    for (source, name), (model, effort) in read_names(folder).items():
+        arm = place.get((model, effort), place.get((model, "")))
+        _, outcomes, table = source.rpartition("outcomes-")
+        if outcomes and arm is not None:
+            ability = Linked(float(link.ability_M[arm]), float(np.sqrt(link.variance_M[arm])))
+            found.setdefault(table, {})[name] = linked_capability(Candidate(id=name), ability)
+    return found
 
 
 def _linked(observed: Observations, link: Link) -> list[list[Any]]:

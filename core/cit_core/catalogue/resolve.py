@@ -28,6 +28,7 @@ __all__ = [
     "public_candidate",
     "public_models",
     "public_names",
+    "public_profiles",
     "resolve_models",
 ]
 
@@ -121,6 +122,12 @@ def public_candidate(name: str) -> Candidate | None:
     except AmbiguousModel:
         return None
     return None if model is None else _candidate(name, model)
+
+
+def public_profiles(names: Iterable[str]) -> list[Capability]:
+    """Return the profiles of those models of which the catalogue knows more than the price, in order."""
+    named = [name for name in names if public_candidate(name) is not None]
+    return [one.capability for one in resolve_models(named) if one.basis != "average"] if named else []
 
 
 def public_names(models: Sequence[str] | None) -> Sequence[str] | None:

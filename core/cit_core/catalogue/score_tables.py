@@ -16,7 +16,7 @@ from cit_core.catalogue.link import Observations
 from cit_core.catalogue.profiles import core_suite
 from cit_core.errors import InvalidInput, MissingExtra
 
-__all__ = ["CORE", "Score", "observations", "read_scores"]
+__all__ = ["CORE", "Score", "observations", "read_names", "read_scores"]
 
 CORE = "mmlu-pro"
 """Source of the columns that profiles are made of: the tasks of the core set."""
@@ -64,6 +64,19 @@ class Score(NamedTuple):
     items: float
 
 
+def read_names(folder: Path) -> dict[tuple[str, str], tuple[str, str]]:
+    """Read which model and effort each name of each source means.
+
+    Raises:
+        InvalidInput: If `model-names.parquet` is missing or lacks a column.
+        MissingExtra: If pyarrow is not installed.
+    """
+    return {
+        (row["source"], row["model"]): (row["canonical"], _effort(row["variant"]))
+        for row in _rows(folder / "model-names.parquet")
+    }
+
+
 def read_scores(folder: Path) -> list[Score]:
     """Read every usable score of a folder of tables, and the accuracy of each model on each core task.
 
@@ -71,10 +84,7 @@ def read_scores(folder: Path) -> list[Score]:
         InvalidInput: If a table is missing or lacks a column.
         MissingExtra: If pyarrow is not installed.
     """
-    names = {
-        (row["source"], row["model"]): (row["canonical"], _effort(row["variant"]))
-        for row in _rows(folder / "model-names.parquet")
-    }
+    names = read_names(folder)
     scores = [score for source in SOURCES for score in _published(folder, source, names)]
     core = {id_ for ids in core_suite().items.values() for id_ in ids}
     tasks = {

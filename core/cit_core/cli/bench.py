@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,6 +65,15 @@ def bench(
         bool, typer.Option("--relatives", help="Also EquiRouter, R2-Router, Avengers-Pro, GraphRouter and RouterDC.")
     ] = False,
     checkpoint: CheckpointOption = "mini",
+    unseen: Annotated[
+        Path | None,
+        typer.Option(
+            "--unseen",
+            metavar="FOLDER",
+            help="A run of `cit train --without`: tables that the network has learnt from are judged by its networks "
+            "that left them out.",
+        ),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A smaller run on fewer questions: minutes, and wider intervals.")
     ] = False,
@@ -104,7 +113,8 @@ def bench(
     if data is not None or store is not None:
         with _status() as tell:
             chosen = [*(only or ()), *(["paper"] if paper and "paper" not in (only or ()) else [])]
-            for result in _open(data, store, checkpoint, encoder, with_relatives, quick, work, tell).run(chosen):
+            opened = _open(data, store, checkpoint, unseen, encoder, with_relatives, quick, work, tell)
+            for result in opened.run(chosen):
                 made.append(result)
                 if results is not None:
                     write_result(result, results)
@@ -119,6 +129,7 @@ def _open(
     data: Path | None,
     store: str | None,
     checkpoint: str,
+    unseen: Path | None,
     encoder: str | None,
     with_relatives: bool,
     quick: bool,
@@ -139,7 +150,7 @@ def _open(
     if store is not None:
         log, told, stored = _stored(store, scorer)
         logs.append(log)
-    learnt = _learnt_from(checkpoint, split, catalogue, logs)
+    scorer, learnt = _judged(scorer, checkpoint, unseen, split, catalogue, logs, more)
     if quick:
         catalogue = None if catalogue is None else thin(catalogue, split)
         logs = [thin(log, split) for log in logs]
@@ -178,17 +189,39 @@ def _encoded(encoder: str, *, quick: bool) -> tuple[Method, ...]:
     return encoded_methods(Path(encoder).name, text_encoder(encoder), learners)
 
 
-def _learnt_from(
-    checkpoint: str, split: Split, catalogue: OutcomeMatrix | None, logs: list[OutcomeMatrix]
-) -> tuple[str, ...]:
-    """Return the logs that the network was trained on; an exported network counts as trained on none."""
+def _judged(
+    scorer: Network,
+    checkpoint: str,
+    unseen: Path | None,
+    split: Split,
+    catalogue: OutcomeMatrix | None,
+    logs: list[OutcomeMatrix],
+    more: list[OutcomeMatrix],
+) -> tuple[Network, Collection[str]]:
+    """Return what is judged, and the tables beside the catalogue's that it was trained on."""
     from cit_core.router.loading import is_run
 
-    if not is_run(checkpoint):
-        return ()
-    from cit_core.evaluate.leakage import logs_learnt_from  # needs torch, as the run does
+    if is_run(checkpoint):
+        if unseen is not None:
+            raise InvalidInput("--unseen is for `mini`, not for a run of `cit train --preset paper`")
+        from cit_core.evaluate.leakage import logs_learnt_from  # needs torch, as the run does
 
-    return logs_learnt_from(Path(checkpoint), split, catalogue, logs)
+        return scorer, logs_learnt_from(Path(checkpoint), split, catalogue, logs)
+    from cit_core.runtime import OnnxScorer
+
+    tables = [*logs, *more]
+    names = set(scorer.checkpoint.learnt) if isinstance(scorer, OnnxScorer) else set()
+    learnt: Collection[str] = names & {table.name for table in tables}
+    if unseen is not None:
+        from cit_core.evaluate.unseen import judged_unseen
+
+        scorer, learnt = judged_unseen(scorer, learnt, unseen, tables)
+    if learnt:
+        _output.note(
+            f"{scorer.name} has learnt from questions of {', '.join(sorted(learnt))}: only questions that it has not "
+            "seen are held out of these; --unseen FOLDER judges whole tables by networks that left them out"
+        )
+    return scorer, learnt
 
 
 def _tables(data: Path) -> tuple[OutcomeMatrix, list[OutcomeMatrix]]:

@@ -35,6 +35,24 @@ def train(
     ] = None,
     store: StoreOption = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="NAME of the Parquet pair in --data.")] = "mmlu-pro",
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without",
+            metavar="NAMES",
+            help="Also train a `mini` that sees none of these other pairs of --data, as a,b: `cit bench --unseen` "
+            "judges it on them. Repeatable.",
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="NAME|FOLDER",
+            help="Begin `mini` with the other pairs, from an exported checkpoint that has learnt from the pair of "
+            "--name.",
+        ),
+    ] = None,
     encoder: Annotated[str | None, typer.Option(metavar="ID", help="Capability encoder: hub id or folder.")] = None,
     lm: Annotated[str | None, typer.Option(metavar="ID", help="Language model: hub id or folder.")] = None,
     objective: Annotated[
@@ -74,4 +92,4 @@ def train(
         raise InvalidInput("`cit train` needs --data FOLDER with items-mmlu-pro.parquet and outcomes-mmlu-pro.parquet")
     from cit_core.cli._train_mini import train_mini
 
-    train_mini(data, name, out, steps, only_export=only_export, json_=json_)
+    train_mini(data, name, out, steps, without or (), start, only_export=only_export, json_=json_)

@@ -97,7 +97,7 @@ class Bench:
         with_newer: The catalogue's table with newer models, for `newer` alone.
         stored: All that a store holds, if the log `store` is its outcomes.
         told: What is known of models of the logs besides their outcomes.
-        learnt: Logs that the network has learnt from: of these, questions alone can be held out.
+        learnt: Tables that the network has learnt from: of these, questions alone can be held out.
         folder: Keeps vectors and scores; nothing is kept if not given.
         split: What is held out.
         chosen: Baselines in place of all.
@@ -136,7 +136,7 @@ class Bench:
             if name not in EXPERIMENTS:
                 raise InvalidInput(f"no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
             if name in self._lacking:
-                raise InvalidInput(f"{name!r} needs {self._lacking[name]}: `--data FOLDER`")
+                raise InvalidInput(f"{name!r} needs {self._lacking[name]}")
         for name in names or self._possible:
             self.tell(name)
             started = time.monotonic()
@@ -145,10 +145,16 @@ class Bench:
 
     @property
     def _lacking(self) -> Mapping[str, str]:
-        """Experiment to the table that it needs and that is not here."""
-        absent = dict.fromkeys(OF_THE_CATALOGUE if self.catalogue is None else (), "outcomes of the catalogue's models")
-        absent |= {} if self._newer else {"newer": f"a table of newer models ({', '.join(NEWER)})"}
-        return absent | ({} if self.pictured is not None else {"pictures": "items-mathvista.parquet and its outcomes"})
+        """Experiment to what it needs and what is not here."""
+        catalogue = "outcomes of the catalogue's models: `--data FOLDER`"
+        absent = dict.fromkeys(OF_THE_CATALOGUE if self.catalogue is None else (), catalogue)
+        if not self._newer:
+            absent["newer"] = f"a table of newer models ({', '.join(NEWER)}): `--data FOLDER`"
+        if self.pictured is None:
+            absent["pictures"] = "items-mathvista.parquet and its outcomes: `--data FOLDER`"
+        if not self._unseen(CURRENT):
+            absent["current"] = f"a table that {self.scorer.name} has not learnt from: `--unseen FOLDER`"
+        return absent
 
     @property
     def _possible(self) -> list[str]:
@@ -171,7 +177,7 @@ class Bench:
             "zoos": self._zoos,
             "releases": lambda: _one(releases(self._everyone.setting, self._everyone.scores())),
             "coverage": lambda: _one(coverage(self._everyone.setting)),
-            "current": lambda: current(self._named(CURRENT), self.scorer, self.split, self.tell),
+            "current": lambda: current(self._unseen(CURRENT), self.scorer, self.split, self.tell),
             "newer": self._of_newer,
             "cost": self._cost,
             "onboarding": self._onboarding,
@@ -223,6 +229,10 @@ class Bench:
         """Tables of these names, thinned; all logs where there is none."""
         found = [at_most(table, self.split) for table in (*self._tables, *self.more) if table.name in names]
         return found or list(self.logs)
+
+    def _unseen(self, names: Collection[str]) -> list[OutcomeMatrix]:
+        """Tables of these names of which the network has learnt nothing."""
+        return [table for table in self._named(names) if table.name not in self.learnt]
 
     def _halved(self, names: Collection[str]) -> list[Halved]:
         place = {name: at for at, name in enumerate(names)}
@@ -369,7 +379,10 @@ class Bench:
             vectors = dict(zip(given.item_ids, self.encoded(given), strict=True))
             table = at_most(measured_alike(given), self.split, MOST_NEWER)
             rows = {text: vectors[id_] for text, id_ in zip(table.instructions, table.item_ids, strict=True)}
-            vectors_ID, learnt = np.stack([vectors[id_] for id_ in table.item_ids]), table.name == "mmlu-pro"
+            vectors_ID, learnt = (
+                np.stack([vectors[id_] for id_ in table.item_ids]),
+                table.name in {"mmlu-pro", *self.learnt},
+            )
             setting = own_tasks_setting(table, vectors_ID, self.split, told=newer_facts(table.name), learnt=learnt)
 
             def encode(texts: Sequence[str], rows: Mapping[str, NDArray[np.float32]] = rows) -> NDArray[np.float32]:

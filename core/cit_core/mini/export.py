@@ -1,12 +1,13 @@
-"""Export a trained network as a checkpoint that runs without torch: four ONNX graphs, int8 weights, hashes."""
+"""Export a trained network as a checkpoint without torch, and back: four ONNX graphs, int8 weights, hashes."""
 
 from __future__ import annotations
 
 import json
 import logging
 import shutil
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,13 +15,20 @@ from typing import Any
 
 import onnx
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from cit_core.calibration import Calibration
+from cit_core.errors import CheckpointError
+from cit_core.mini.config import ModelConfig
 from cit_core.mini.network import ModelSAT
+from cit_core.mini.weights import new_network
 from cit_core.runtime.checkpoint import FILES, GRAPHS, Checkpoint, write_config
 
-__all__ = ["export_checkpoint", "export_graphs", "quantise_checkpoint"]
+__all__ = ["export_checkpoint", "export_graphs", "load_exported", "quantise_checkpoint"]
+
+QUANTISED = "_quantized"
+"""End of the names of constants that `quantise_checkpoint` has written."""
 
 Example = tuple[dict[str, Tensor], dict[str, dict[int, Any]], list[str]]
 
@@ -62,8 +70,62 @@ def quantise_checkpoint(source: Path, target: Path) -> None:
     write_config(target, exact.config["name"], {**exact.config["network"], "int8": True})
 
 
-def export_graphs(network: ModelSAT, folder: Path) -> None:
-    """Write reader.onnx, encoder.onnx, connector.onnx and phi.onnx in float32."""
+def load_exported(checkpoint: str | Path) -> ModelSAT:
+    """Return the torch network of a checkpoint, to go on training from: int8 weights are as exact as they are there.
+
+    Args:
+        checkpoint: Name of a shipped checkpoint, or a folder.
+
+    Raises:
+        CheckpointError: If it is missing or damaged, or another version of the exporter has written it.
+    """
+    opened = Checkpoint.open(checkpoint)
+    settings = opened.config["network"]
+    config = ModelConfig(**{name: settings[name] for name in ModelConfig.model_fields})
+    network, _ = new_network(config)
+    state = network.state_dict()
+    with tempfile.TemporaryDirectory() as scratch:
+        export_graphs(network, Path(scratch), ("connector.onnx", "phi.onnx"))
+        for part, prefix in (("connector", "network.connector."), ("phi", "")):
+            # A graph gives matrices names of its own: which is which is told by a fresh network's, value by value.
+            fresh = _initializers(onnx.load(Path(scratch, f"{part}.onnx")))
+            trained = _initializers(onnx.load_from_string(opened.read(f"{part}.onnx")))
+            for name in [name for name in state if name.startswith(f"{part}.")]:
+                told = f"{prefix}{name.removeprefix(f'{part}.')}"
+                state[name] = _counterpart(state[name], told, fresh, trained, opened.folder)
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def _initializers(model: onnx.ModelProto) -> dict[str, Tensor]:
+    """Return the constants of a graph; of quantised ones, what they stand for."""
+    found = {one.name: torch.from_numpy(numpy_helper.to_array(one).copy()) for one in model.graph.initializer}
+    exact = {}
+    for name, value in found.items():
+        if name.endswith(QUANTISED):
+            whole = name.removesuffix(QUANTISED)
+            exact[whole] = (value.float() - found[f"{whole}_zero_point"].float()) * found[f"{whole}_scale"]
+    return {**found, **exact}
+
+
+def _counterpart(
+    value: Tensor, told: str, fresh: dict[str, Tensor], trained: dict[str, Tensor], folder: Path
+) -> Tensor:
+    """Return a weight of a trained graph: by its name, or by the name of the same weight in a fresh network's graph."""
+    if told in trained:
+        return trained[told]
+    if f"{told}_Transposed" in trained:
+        return trained[f"{told}_Transposed"].T.contiguous()
+    if value.ndim == 0 and "exp" in trained:  # the connector's shrinkage, of which the graph holds the exponential
+        return trained["exp"].log()
+    places = [name for name, one in fresh.items() if value.ndim == 2 and torch.equal(one, value.T)]
+    if len(places) != 1 or places[0] not in trained or trained[places[0]].shape[::-1] != value.shape:
+        raise CheckpointError(f"{folder} was exported by another version: {told} is not found; train without it")
+    return trained[places[0]].T.contiguous()
+
+
+def export_graphs(network: ModelSAT, folder: Path, graphs: Sequence[str] = GRAPHS) -> None:
+    """Write reader.onnx, encoder.onnx, connector.onnx and phi.onnx in float32, or some of them."""
     parts: dict[str, nn.Module] = {
         "reader": network.reader,
         "encoder": network.encoder,
@@ -71,13 +133,15 @@ def export_graphs(network: ModelSAT, folder: Path) -> None:
         "phi": network.phi,
     }
     examples = _examples(network)
-    for name, module in parts.items():
+    for graph in graphs:
+        name = graph.removesuffix(".onnx")
+        module = parts[name]
         inputs, dynamic, outputs = examples[name]
         with _quiet():
             torch.onnx.export(
                 module.eval(),
                 tuple(inputs.values()),
-                str(folder / f"{name}.onnx"),
+                str(folder / graph),
                 input_names=list(inputs),
                 output_names=outputs,
                 dynamic_shapes=tuple(dynamic[key] for key in inputs),
@@ -86,7 +150,7 @@ def export_graphs(network: ModelSAT, folder: Path) -> None:
                 optimize=True,
                 verbose=False,
             )
-        _forget_origin(folder / f"{name}.onnx")
+        _forget_origin(folder / graph)
 
 
 class _Capability(nn.Module):

@@ -42,6 +42,9 @@ class States:
                 for place, row in enumerate(rows):
                     self._states[row] = x_NLD[place, : int(mask_NL[place].sum())]
 
+    def __len__(self) -> int:
+        return len(self._states)
+
     def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return states NLD and mask NL of some texts, padded to the longest."""
         chosen = [self._states[row] for row in rows]

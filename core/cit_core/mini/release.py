@@ -49,7 +49,13 @@ class Agreement:
 
 
 def release(
-    network: ModelSAT, tokenizer: Any, table: OutcomeMatrix, folder: Path, name: str, split: Split
+    network: ModelSAT,
+    tokenizer: Any,
+    table: OutcomeMatrix,
+    folder: Path,
+    name: str,
+    split: Split,
+    learnt: Sequence[str] = (),
 ) -> Agreement:
     """Write a calibrated int8 checkpoint.
 
@@ -63,6 +69,7 @@ def release(
         folder: Folder for the checkpoint.
         name: Name in decisions.
         split: Split into training and held-out data.
+        learnt: Names of the tables that the network was trained on.
 
     Returns:
         The measured agreement, also written to agreement.json.
@@ -86,7 +93,7 @@ def release(
     # Rounded, so that the last bit of a sum, which depends on threads, does not change the checkpoint's hash.
     numbers = {name: round(value, 6) for name, value in asdict(calibration).items()}
     (folder / "calibration.json").write_text(json.dumps(numbers) + "\n")
-    write_config(folder, name, scorer.checkpoint.config["network"])
+    write_config(folder, name, scorer.checkpoint.config["network"], learnt)
     (folder / "agreement.json").write_text(json.dumps(asdict(agreement), indent=1) + "\n")
     return agreement
 

@@ -1,4 +1,7 @@
-"""Data of one training step: some items, some candidates, and a fresh aptitude test for each candidate.
+"""Data of one training step: some items of one table, some candidates, and a profile of each.
+
+On the catalogue's own table every candidate sits a fresh aptitude test (`Sampler`); on others it has the profile that
+the catalogue gives it, as when a router meets questions of a kind that nobody has measured (`PublicSampler`).
 
 Three measures keep a network trained on a dozen models from recognising them:
 
@@ -12,7 +15,7 @@ Axes: N items, K candidates, S task lines, P all tasks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,10 +24,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cit_core.outcomes import OutcomeMatrix
+from cit_core.records import Capability
 
-__all__ = ["Profiles", "Sampler", "Step", "measured_profiles"]
+__all__ = ["Profiles", "PublicSampler", "Sampler", "Step", "measured_profiles"]
 
 SHOTS = 20
+FEWEST_LINES = 30
+"""Fewest lines of a public profile that a step shows; the others are hidden, so that none is relied on."""
 
 
 class Profiles(NamedTuple):
@@ -107,6 +113,46 @@ class Sampler:
             asked = asked[~np.isin(asked, held_out)]
             accuracy_KS[:, line], count_KS[:, line] = _averages(self._correct[asked][:, source_KP[:, task]])
         return _profiles(self._vectors[tasks], accuracy_KS, count_KS)
+
+
+class PublicSampler:
+    """Draws training steps whose candidates have public profiles.
+
+    Args:
+        table: Outcomes.
+        rows: Items that may be used.
+        capabilities: Profiles of the models that may be used, which share their tasks.
+        vector_of: psi of each task, by its keywords.
+        seed: Seed of all draws.
+    """
+
+    def __init__(
+        self,
+        table: OutcomeMatrix,
+        rows: NDArray[np.intp],
+        capabilities: Sequence[Capability],
+        vector_of: Mapping[str, NDArray[np.float32]],
+        seed: int,
+    ) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._rows = rows
+        self._correct = table.correct_IK[:, [table.column(one.candidate.id) for one in capabilities]]
+        self._vectors = np.stack([vector_of[result.task.description] for result in capabilities[0].results])
+        lines = [[(result.accuracy, result.count) for result in one.results] for one in capabilities]
+        self._accuracy_KS, self._count_KS = np.moveaxis(np.array(lines, np.float32), -1, 0)
+
+    def profiles(self) -> Profiles:
+        """Return the whole profiles of all models."""
+        return _profiles(self._vectors, self._accuracy_KS, self._count_KS)
+
+    def step(self, items: int, candidates: int) -> Step:
+        """Draw one step of N items and K candidates, or of as many as there are."""
+        rows = self._rng.choice(self._rows, min(items, len(self._rows)), replace=False)
+        models, tasks = self._accuracy_KS.shape
+        of = self._rng.choice(models, min(candidates, models), replace=False)
+        shown = self._rng.permutation(tasks)[: self._rng.integers(min(FEWEST_LINES, tasks), tasks + 1)]
+        profiles = _profiles(self._vectors[shown], self._accuracy_KS[of][:, shown], self._count_KS[of][:, shown])
+        return Step(rows, profiles, torch.tensor(self._correct[rows][:, of], dtype=torch.float32))
 
 
 def measured_profiles(

@@ -1,8 +1,13 @@
-"""One training run of the `mini` network on the CPU: connector and phi learn, the trunk below them stays as it is.
+"""Train the `mini` network on the CPU: connector and phi learn, the trunk below them stays as it is.
+
+A run on the table of the core set comes first; its candidates sit a fresh aptitude test at every step. Where there are
+other tables, whose candidates have the profiles of the catalogue, runs with all tables go on from its weights, and the
+mean of the weights before and after is kept: it orders queries of tables that no run has seen better than either does,
+and those of the first table as well as before (docs/lab-notes.md).
 
 The loss is calibrated binary cross-entropy over all (item, candidate) pairs plus a ranking loss over the pairs of
 candidates that differ on an item: the first makes 0.8 mean 80 %, the second is what routing needs. Weights are averaged
-over the run, and the average with the lowest validation loss is kept.
+over a run; of the first run, the average with the lowest validation loss is kept.
 """
 
 from __future__ import annotations
@@ -10,152 +15,192 @@ from __future__ import annotations
 import json
 import logging
 import random
-from functools import cache
+from collections.abc import Collection, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from rich.progress import track
 from torch import Tensor, nn
 
 from cit_core.catalogue import known_tasks
-from cit_core.core_suite import build_core_suite
 from cit_core.errors import InvalidInput
-from cit_core.mini.config import MINI, ModelConfig
-from cit_core.mini.features import States, encode_texts
+from cit_core.mini.config import TrainConfig
+from cit_core.mini.export import load_exported
+from cit_core.mini.losses import log_odds, routing_loss
 from cit_core.mini.network import ModelSAT
-from cit_core.mini.sampler import Profiles, Sampler, measured_profiles
-from cit_core.mini.weights import new_network, save_network
-from cit_core.outcomes import OutcomeMatrix, Split
+from cit_core.mini.training_tables import KnownTable, Source, TrainingTables
+from cit_core.mini.weights import load_network, new_network, save_network
+from cit_core.outcomes import OutcomeMatrix
+from cit_core.runtime.checkpoint import Checkpoint
 
-__all__ = ["TrainConfig", "fit", "routing_loss"]
+__all__ = ["TrainConfig", "fit", "folder_without", "learnt_from", "require_enough"]
 
 logger = logging.getLogger(__name__)
 
-
-class TrainConfig(BaseModel):
-    """One run. Chosen on the validation part alone; docs/lab-notes.md has the tries."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    network: ModelConfig = MINI
-    split: Split = Split()
-    steps: int = 450
-    items: int = 32
-    """Items of one step."""
-    candidates: int = 12
-    """Candidates packed behind every item."""
-    chimeras: float = 0.5
-    """Share of the candidates that are made of two models."""
-    questions_alone: float = 0.3
-    """Share of the steps that hide the answer options: users' queries have none."""
-    learning_rate: float = 1e-4
-    connector_rate: float = 1e-3
-    warmup: int = 50
-    weight_decay: float = 0.05
-    ranking_weight: float = 1.0
-    dropout: float = 0.1
-    token_dropout: float = 0.15
-    max_length: int = 96
-    """Instruction tokens read in training."""
-    average_over: int = 100
-    """Steps that the running average of the weights looks back on."""
-    evaluate_every: int = 100
-    seed: int = 2
+ALONE = "alone"
+"""Folder of the run on the first table, where there are others."""
 
 
-def routing_loss(odds_NK: Tensor, correct_NK: Tensor, ranking_weight: float) -> Tensor:
-    """Return binary cross-entropy over measured pairs, plus logistic ranking over candidates that differ on an item.
-
-    Args:
-        odds_NK: Log-odds of 'Yes'.
-        correct_NK: Outcomes in [0, 1]; NaN where a candidate was not measured.
-        ranking_weight: Weight of the second part.
-    """
-    known_NK = ~correct_NK.isnan()
-    target_NK = correct_NK.nan_to_num()
-    absolute = nn.functional.binary_cross_entropy_with_logits(odds_NK, target_NK, known_NK.float(), reduction="sum")
-    absolute = absolute / known_NK.sum().clamp(min=1)
-    both_NKK = known_NK.unsqueeze(2) & known_NK.unsqueeze(1)
-    better_NKK = (target_NK.unsqueeze(2) - target_NK.unsqueeze(1)).clamp(min=0.0) * both_NKK
-    margin_NKK = odds_NK.unsqueeze(2) - odds_NK.unsqueeze(1)
-    ranking = (nn.functional.softplus(-margin_NKK) * better_NKK).sum() / better_NKK.sum().clamp(min=1.0)
-    return absolute + ranking_weight * ranking
-
-
-def fit(table: OutcomeMatrix, folder: Path, config: TrainConfig | None = None, *, progress: bool = True) -> ModelSAT:
+def fit(
+    table: OutcomeMatrix,
+    folder: Path,
+    config: TrainConfig | None = None,
+    *,
+    others: Sequence[KnownTable] = (),
+    unseen: Sequence[Collection[str]] = (),
+    start: str | Path | None = None,
+    progress: bool = True,
+) -> ModelSAT:
     """Train a network and write it with its config, split and metrics.
 
+    What an interrupted call has finished is not done again.
+
     Args:
-        table: Outcomes; its test items and test models are never looked at.
+        table: Outcomes of the core set's models; its test items and test models are never looked at.
         folder: Folder for the run: model.json, model.safetensors, run.json, metrics.jsonl.
         config: The run.
-        progress: Show a progress bar.
+        others: Other outcomes, and what is known of their models; their test items are never looked at.
+        unseen: Names of other tables. For each group, one more network is trained that sees none of their items and no
+            item with the same text, to be judged on them; `folder_without` says where.
+        start: An exported checkpoint that has learnt from the first table; the others go on from it.
+        progress: Show progress bars.
 
     Returns:
-        The network with the best averaged weights, in eval mode.
+        The network, in eval mode.
 
     Raises:
-        InvalidInput: If the table has tasks without keywords, or the split leaves too little to train on.
+        InvalidInput: If the table has tasks without keywords, the split leaves too little to train on, a table of
+            `unseen` is not there, or the folder holds another run.
+        CheckpointError: If there is no such checkpoint to start from.
     """
     config = config or TrainConfig()
-    _require_enough(table, config)
-    random.seed(config.seed)
-    torch.manual_seed(config.seed)
-    network, tokenizer = new_network(config.network)
-    parts, models = config.split.items(table.item_ids), config.split.models(table.candidates)
-    tasks = known_tasks()
-    vectors = encode_texts(network, tokenizer, [task.description for task in tasks])
-    full = States(network, tokenizer, table.instructions, config.max_length)
-    bare = States(network, tokenizer, table.questions, config.max_length)
-    sampler = Sampler(table, parts["train"], models["train"], [task.id for task in tasks], vectors, config.seed)
+    require_enough(table, config)
+    if start is not None and not others:
+        raise InvalidInput(f"there is no table beside {table.name!r} to go on with")
+    missing = {*chain(*unseen)} - {other.table.name for other in others}
+    if missing:
+        raise InvalidInput(f"{', '.join(sorted(missing))}: no such table beside {table.name!r} to leave out")
+    _begin(table, others, folder, config, start)
+    tables = TrainingTables(table, others, config)
+    alone = folder / ALONE if others else folder
+    network = _kept(alone)
+    if network is None and start is not None:
+        network = load_exported(start)
+        save_network(network, alone)
+    if network is None:
+        network = _fit_alone(tables.sources(without={*chain(*unseen)})[0], alone, config, progress)
+    if not others:
+        return network
+    before = _weights(network)
+    for without in (*unseen, ()):
+        where = folder_without(folder, without)
+        network = _kept(where) or _fit_mixed(before, tables.sources(without), where, config, progress)
+    return network
+
+
+def folder_without(folder: Path, names: Collection[str]) -> Path:
+    """Return the folder of the network that has seen none of these tables."""
+    return folder / f"without-{'+'.join(sorted(names))}" if names else folder
+
+
+def learnt_from(folder: Path, without: Collection[str] = ()) -> list[str]:
+    """Return the names of the tables that a network of a run has learnt from, but for those that it left out."""
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return [name for name in (facts["data"], *facts.get("others", ())) if name not in without]
+
+
+def _begin(
+    table: OutcomeMatrix, others: Sequence[KnownTable], folder: Path, config: TrainConfig, start: str | Path | None
+) -> None:
+    """Write what the run learns from, or compare it with what is there."""
+    facts = {
+        "config": config.model_dump(),
+        "data": table.name,
+        "digest": table.digest(),
+        "models": config.split.models(table.candidates),
+        **({} if start is None else {"start": Checkpoint.open(start).name}),
+        **({"others": {other.table.name: other.table.digest() for other in others}} if others else {}),
+    }
+    text = json.dumps(facts, indent=1) + "\n"
+    path = folder / "run.json"
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise InvalidInput(f"{folder} holds a run with other settings or data; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metrics.jsonl").unlink(missing_ok=True)
-    (folder / "run.json").write_text(
-        json.dumps(
-            {"config": config.model_dump(), "data": table.name, "digest": table.digest(), "models": models}, indent=1
-        )
-        + "\n"
-    )
-    judge = _Validation(table, config, vectors, full)
-    average = _Average(network, config.average_over)
-    optimizer, schedule = _optimizer(network, config)
+    path.write_text(text, encoding="utf-8")
+
+
+def _kept(folder: Path) -> ModelSAT | None:
+    return load_network(folder)[0] if (folder / "model.safetensors").exists() else None
+
+
+def _fit_alone(source: Source, folder: Path, config: TrainConfig, progress: bool) -> ModelSAT:
+    network = _seeded(config, config.seed)
+    course = _Course(network, config, config.steps)
     best = float("inf")
+    lines = []
     for step in track(range(1, config.steps + 1), "training", disable=not progress):
-        network.train()
-        drawn = sampler.step(config.items, config.candidates, config.chimeras)
-        states = bare if random.random() < config.questions_alone else full  # noqa: S311 (not a secret)
-        x_NLD, mask_NL = states.batch(drawn.rows.tolist())
-        mask_NL = mask_NL * (torch.rand_like(mask_NL) > config.token_dropout)
-        loss = routing_loss(
-            _odds(network, nn.functional.dropout(x_NLD, config.dropout), mask_NL, drawn.profiles),
-            drawn.correct_NK,
-            config.ranking_weight,
-        )
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        average.update(network)
+        loss = course.step(source, config.items, config.candidates)
         if step % config.evaluate_every == 0 or step == config.steps:
-            with average.applied(network):
-                validation = judge.loss(network)
-                with (folder / "metrics.jsonl").open("a") as file:
-                    file.write(json.dumps({"step": step, "train": loss.item(), "validation": validation}) + "\n")
-                logger.info("step %d: loss %.4f, validation %.4f", step, loss.item(), validation)
-                if validation < best:
-                    best = validation
-                    save_network(network, folder)
-                    kept = {name: value.clone() for name, value in network.state_dict().items()}
+            with course.average.applied(network):
+                told = {"step": step, "train": loss, "validation": source.loss(network, config.ranking_weight)}
+                logger.info("step %d: loss %.4f, validation %.4f", step, loss, told["validation"])
+                lines.append(json.dumps(told))
+                if told["validation"] < best:
+                    best, kept = told["validation"], _weights(network)
     if best == float("inf"):
         raise InvalidInput("training diverged: the validation loss was never a number; lower the learning rates")
-    network.load_state_dict(kept)
+    return _keep(network, kept, folder, lines)
+
+
+def _fit_mixed(
+    before: dict[str, Tensor], sources: Sequence[Source], folder: Path, config: TrainConfig, progress: bool
+) -> ModelSAT:
+    sizes = np.sqrt([source.outcomes for source in sources[1:]])
+    shares = [1.0 - config.mixed_share, *(config.mixed_share * sizes / sizes.sum())]
+    found = []
+    for seed in range(config.seed, config.seed + config.mixed_runs):
+        network = _seeded(config, seed)
+        network.load_state_dict(before, strict=False)
+        course = _Course(network, config, config.mixed_steps, config.mixed_rate)
+        size = config.mixed_items, config.mixed_candidates
+        for _ in track(range(config.mixed_steps), f"training {folder.name}", disable=not progress):
+            course.step(random.choices(sources, shares)[0], *size)  # noqa: S311 (not a secret)
+        with course.average.applied(network):
+            found.append(_weights(network))
+    mean = {name: torch.stack([one[name] for one in found]).mean(0) for name in before}
+    kept = {name: value.lerp(mean[name], config.mixed_weight) for name, value in before.items()}
+    network.load_state_dict(kept, strict=False)
+    losses = {source.name: source.loss(network, config.ranking_weight) for source in sources}
+    return _keep(network, kept, folder, [json.dumps({"validation": losses})])
+
+
+def _seeded(config: TrainConfig, seed: int) -> ModelSAT:
+    random.seed(seed)
+    torch.manual_seed(seed)
+    return new_network(config.network)[0]
+
+
+def _weights(network: ModelSAT) -> dict[str, Tensor]:
+    """Return copies of the weights that are trained."""
+    return {name: value.detach().clone() for name, value in network.named_parameters() if value.requires_grad}
+
+
+def _keep(network: ModelSAT, weights: dict[str, Tensor], folder: Path, lines: Sequence[str]) -> ModelSAT:
+    network.load_state_dict(weights, strict=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    save_network(network, folder)
     return network.eval()
 
 
-def _require_enough(table: OutcomeMatrix, config: TrainConfig) -> None:
+def require_enough(table: OutcomeMatrix, config: TrainConfig) -> None:
+    """Refuse a table that is too small, or has tasks without keywords.
+
+    Raises:
+        InvalidInput: If it is.
+    """
     unknown = sorted(set(table.tasks) - {task.id for task in known_tasks()})
     if unknown:
         raise InvalidInput(f"{table.name!r} has tasks that the catalogue has no keywords for: {', '.join(unknown[:5])}")
@@ -168,34 +213,41 @@ def _require_enough(table: OutcomeMatrix, config: TrainConfig) -> None:
         )
 
 
-def _odds(network: ModelSAT, x_NLD: Tensor, mask_NL: Tensor, profiles: Profiles) -> Tensor:
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_multiplies_bfloat16()):
-        odds_NK: Tensor = network.phi(x_NLD, mask_NL, *network.know(*profiles))
-    return odds_NK.float()
+class _Course:
+    """The steps of one run, and the average of the weights on their way."""
 
+    def __init__(self, network: ModelSAT, config: TrainConfig, steps: int, times: float = 1.0) -> None:
+        self._network, self._config = network, config
+        self._optimizer = torch.optim.AdamW(
+            [
+                {"params": list(network.phi.parameters()), "lr": times * config.learning_rate},
+                {"params": list(network.connector.parameters()), "lr": times * config.connector_rate},
+            ],
+            weight_decay=config.weight_decay,
+        )
 
-@cache
-def _multiplies_bfloat16() -> bool:
-    """Return True if the processor multiplies bfloat16 itself: a few times faster then, and slower if not."""
-    told: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.5 has none
-    return bool(told.get("amx_bf16") or told.get("avx512_bf16"))
+        def rate(step: int) -> float:
+            return min(1.0, (step + 1) / config.warmup) * max(0.02, 1.0 - step / steps)
 
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, rate)
+        self.average = _Average(network, config.average_over)
 
-def _optimizer(
-    network: ModelSAT, config: TrainConfig
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": list(network.phi.parameters()), "lr": config.learning_rate},
-            {"params": list(network.connector.parameters()), "lr": config.connector_rate},
-        ],
-        weight_decay=config.weight_decay,
-    )
-
-    def rate(step: int) -> float:
-        return min(1.0, (step + 1) / config.warmup) * max(0.02, 1.0 - step / config.steps)
-
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    def step(self, source: Source, items: int, candidates: int) -> float:
+        """Take one step on items of a table, and return its loss."""
+        config, network = self._config, self._network.train()
+        drawn = source.draw(items, candidates)
+        states = source.texts.bare if random.random() < config.questions_alone else source.texts.full  # noqa: S311
+        x_NLD, mask_NL = states.batch(drawn.rows.tolist())
+        mask_NL = mask_NL * (torch.rand_like(mask_NL) > config.token_dropout)
+        odds_NK = log_odds(network, nn.functional.dropout(x_NLD, config.dropout), mask_NL, drawn.profiles)
+        loss = routing_loss(odds_NK, drawn.correct_NK, config.ranking_weight)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        self._optimizer.step()
+        self._schedule.step()
+        self.average.update(network)
+        return loss.item()
 
 
 class _Average:
@@ -229,32 +281,3 @@ class _Swapped:
 
     def __exit__(self, *_: object) -> None:
         self._network.load_state_dict(self._own, strict=False)
-
-
-class _Validation:
-    """The loss on validation items, over validation and training models with their profiles on the core set."""
-
-    def __init__(self, table: OutcomeMatrix, config: TrainConfig, vectors: np.ndarray, states: States) -> None:
-        suite = build_core_suite(table, config.split)
-        place = {task.id: number for number, task in enumerate(known_tasks())}
-        models = config.split.models(table.candidates)
-        chosen = models["validation"] + models["train"]
-        self._profiles = measured_profiles(
-            table,
-            chosen,
-            [suite.items[task.id] for task in suite.tasks],
-            vectors[[place[task.id] for task in suite.tasks]],
-        )
-        self._rows = config.split.items(table.item_ids)["validation"]
-        correct = table.correct_IK[self._rows][:, [table.column(model) for model in chosen]]
-        self._correct_NK = torch.tensor(correct, dtype=torch.float32)
-        self._states, self._weight = states, config.ranking_weight
-
-    @torch.no_grad()
-    def loss(self, network: ModelSAT) -> float:
-        network.eval()
-        odds = [
-            _odds(network, *self._states.batch(self._rows[start : start + 64].tolist()), self._profiles)
-            for start in range(0, len(self._rows), 64)
-        ]
-        return routing_loss(torch.cat(odds), self._correct_NK, self._weight).item()

@@ -67,6 +67,7 @@ class _Config(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=100)]
     network: _Network
     files: dict[str, str]
+    learnt: list[str] = []
 
 
 def shipped_checkpoints() -> dict[str, Path]:
@@ -108,6 +109,11 @@ class Checkpoint:
     def name(self) -> str:
         """Its name and the start of its hash, for decisions."""
         return f"{self.config['name']}@{self.sha256[:8]}"
+
+    @property
+    def learnt(self) -> tuple[str, ...]:
+        """Names of the tables that the network was trained on, where they are recorded."""
+        return tuple(self.config.get("learnt", ()))
 
     @cached_property
     def sha256(self) -> str:
@@ -168,7 +174,8 @@ def _read_config(folder: Path, given: str) -> dict[str, Any]:
         raise CheckpointError(
             f"checkpoint {where} has format {_shorter(ascii(found))}, this release reads {FORMAT}: {help_}"
         )
-    absent = [name for name in _Config.model_fields if config.get(name) is None]
+    needed = [name for name, field_ in _Config.model_fields.items() if field_.is_required()]
+    absent = [name for name in needed if config.get(name) is None]
     if absent:
         raise CheckpointError(f"{where}/{CONFIG} lacks {', '.join(sorted(absent))}; export the checkpoint again")
     try:
@@ -252,12 +259,13 @@ def load_or_refuse(work: Callable[[], T], where: str, what: str) -> T:
         raise CheckpointError(f"{where} cannot be loaded as {what} ({reason}); export or download it again") from error
 
 
-def write_config(folder: Path, name: str, network: Mapping[str, Any]) -> None:
-    """Write config.json with the hashes of the files that are there."""
+def write_config(folder: Path, name: str, network: Mapping[str, Any], learnt: Iterable[str] = ()) -> None:
+    """Write config.json with the hashes of the files that are there, and the names of the tables learnt from."""
     config = {
         "format": FORMAT,
         "name": name,
         "network": dict(network),
+        "learnt": list(learnt),
         "files": {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in FILES},
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from outcome_tables import SHARED
 
+from cit_core.catalogue import build
 from cit_core.catalogue.build import build_facts, read_facts_table
 from cit_core.catalogue.facts import _read
+from cit_core.catalogue.score_tables import Score
 
 EMPTY = dict.fromkeys(
     [
@@ -67,3 +70,31 @@ def test_the_shipped_facts_are_built_from_the_data() -> None:
     if not (SHARED / "more" / "facts-current.parquet").is_file():
         pytest.skip(f"{SHARED}/more/facts-current.parquet is not there")
     assert build_facts(read_facts_table(SHARED / "more"), _read()["as_of"]) == _read()
+
+
+def test_models_of_a_table_are_known_by_what_their_names_mean_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten models, each a little better than the one before on twelve columns of three benchmarks."""
+    arms = [(f"m{number}", "") for number in range(10)]
+    scores = [
+        Score(arm, ("source", f"benchmark {column % 3}", f"task {column}"), 0.2 + 0.06 * place + 0.01 * column, 200.0)
+        for place, arm in enumerate(arms)
+        for column in range(12)
+    ]
+    names = {
+        ("outcomes-mine", "Best One (API)"): ("m9", ""),
+        ("old:outcomes-theirs", "worst"): ("m0", ""),
+        ("outcomes-mine", "worst, thinking hard"): ("m0", "high"),
+        ("outcomes-mine", "stranger"): ("nobody", ""),
+        ("scores-source", "m5"): ("m5", ""),
+    }
+    monkeypatch.setattr(build, "read_scores", lambda _folder: scores)
+    monkeypatch.setattr(build, "read_names", lambda _folder: names)
+    found = build.profiles_in_tables(Path("more"))
+    assert {table: set(of) for table, of in found.items()} == {
+        "mine": {"Best One (API)", "worst, thinking hard"},
+        "theirs": {"worst"},
+    }
+    best, worst = found["mine"]["Best One (API)"], found["theirs"]["worst"]
+    assert best.candidate.id == "Best One (API)"
+    assert best.mean_accuracy > worst.mean_accuracy + 0.1
+    assert found["mine"]["worst, thinking hard"].mean_accuracy == worst.mean_accuracy, "no source scored that effort"

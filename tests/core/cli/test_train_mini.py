@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,12 @@ def _two_layers() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_table(for_training(), tmp_path_factory.mktemp("data"))
+    """The core set's table, another whose models the catalogue knows, and one whose models nobody knows."""
+    folder = write_table(for_training(), tmp_path_factory.mktemp("data"))
+    others = made_up_table(MODELS[:4], tasks=1, items_of_task=40, seed=1)
+    write_table(replace(others, questions=tuple(map(str, range(40)))), folder, "others")
+    write_table(made_up_table(["a", "b", "c"], tasks=1, items_of_task=40), folder / "more", "strangers")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +72,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     out = tmp_path_factory.mktemp("runs") / "mine"
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # short texts: a second thread would only wait
-    arguments = ["train", "--data", str(data), "--out", str(out), "--steps", "2", "--json"]
+    arguments = ["train", "--data", str(data), "--out", str(out), "--steps", "2", "--without", "others", "--json"]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     torch.set_num_threads(threads)
     return out, done
@@ -75,15 +81,11 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 def test_a_trained_checkpoint_routes(trained: tuple[Path, Any]) -> None:
     out, said = trained
     assert said.exit_code == 0, said.stderr
-    assert {path.name for path in out.iterdir()} == {
-        "checkpoint",
-        "metrics.jsonl",
-        "model.json",
-        "model.safetensors",
-        "run.json",
-    }
+    network = {"metrics.jsonl", "model.json", "model.safetensors"}
+    assert {path.name for path in out.iterdir()} == {*network, "checkpoint", "run.json", "alone", "without-others"}
+    assert {path.name for path in (out / "without-others").iterdir()} == {*network, "checkpoint"}
     assert {path.name for path in (out / "checkpoint").iterdir()} == {"config.json", "agreement.json", *FILES}
-    assert [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()] == [2]
+    assert [json.loads(line)["step"] for line in (out / "alone" / "metrics.jsonl").read_text().splitlines()] == [2]
     answer = json.loads(said.stdout)
     assert answer == {
         "checkpoint": str(out / "checkpoint"),
@@ -102,6 +104,21 @@ def test_a_network_of_two_steps_answers_much_as_the_candidates_level_alone(train
     zoo = catalogue_capabilities()
     scores = load_scorer(trained[0] / "checkpoint").score(["What is 2 + 2?"], zoo)[0]
     assert np.corrcoef(scores, [capability.mean_accuracy for capability in zoo])[0, 1] > 0.95
+
+
+def test_a_checkpoint_says_which_tables_it_has_learnt_from(trained: tuple[Path, Any]) -> None:
+    whole, without = (load_scorer(folder / "checkpoint") for folder in (trained[0], trained[0] / "without-others"))
+    assert whole.checkpoint.learnt == ("mmlu-pro", "others"), "of strangers nothing can be learnt"
+    assert without.checkpoint.learnt == ("mmlu-pro",)
+    assert without.encoder == whole.encoder
+    assert without.name != whole.name
+
+
+def test_a_table_to_leave_out_has_to_be_there(cit: Cit, data: Path) -> None:
+    done = cit("train", "--data", str(data), "--out", "run", "--without", "others,nothing")
+    assert done.exit_code == 2
+    assert "nothing: no such table beside 'mmlu-pro' to leave out" in done.stderr
+    assert not Path("run").exists()
 
 
 def test_a_finished_run_is_not_overwritten(cit: Cit, data: Path, trained: tuple[Path, Any]) -> None:

@@ -99,6 +99,18 @@ def test_of_a_log_that_the_network_has_learnt_from_questions_alone_are_held_out(
     assert "the network has learnt from it too" in said[1]
 
 
+def test_a_table_that_the_network_has_learnt_from_is_no_new_one() -> None:
+    tables = [log_table(name) for name in ("zeroeval", "korbench")]
+    known, _ = bench(more=tables, learnt=("zeroeval",))
+    assert [table.name for table in known._unseen(("zeroeval", "korbench"))] == ["korbench"]
+    everything, _ = bench(more=tables, learnt=("zeroeval", "korbench"))
+    assert "current" not in everything._possible
+    with pytest.raises(
+        InvalidInput, match="'current' needs a table that stub@1 has not learnt from: `--unseen FOLDER`"
+    ):
+        list(everything.run(["current"]))
+
+
 def test_a_handful_of_questions_routes_a_log_that_is_asked_for() -> None:
     (result,) = bench(logs=(log_table(items=240),))[0].run(["few"])
     (table,), (figure,) = result.tables, result.figures

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -21,7 +22,7 @@ from tiny_network import LONGEST, instructions, profiles
 from cit_core.calibration import Calibration
 from cit_core.catalogue import catalogue_capabilities
 from cit_core.errors import CheckpointError
-from cit_core.mini.export import export_checkpoint, quantise_checkpoint
+from cit_core.mini.export import export_checkpoint, load_exported, quantise_checkpoint
 from cit_core.mini.network import ModelSAT
 from cit_core.runtime import Checkpoint, OnnxScorer
 from cit_core.runtime.checkpoint import FILES, GRAPHS, write_config
@@ -127,3 +128,30 @@ def test_what_is_quantised_is_a_whole_checkpoint_and_stays_calibrated(exported: 
     quantise_checkpoint(source, tmp_path / "int8")  # over the old one
     assert OnnxScorer(tmp_path / "int8")._calibration == Calibration(2.0, 0.5)
     assert Checkpoint.open(tmp_path / "int8").name.startswith("tuned@")
+
+
+# ---- and back
+
+
+@pytest.mark.parametrize("form", ["exact", "int8"])
+def test_an_exported_network_can_be_read_again(exported: Any, form: str) -> None:
+    """Of an int8 one, each matrix is off by half a step of its column at most."""
+    found, told = load_exported(getattr(exported, form)).state_dict(), exported.network.state_dict()
+    assert found.keys() == told.keys()
+    for name, value in told.items():
+        step = 0.0 if form == "exact" or value.ndim < 2 else 2.0 * value.abs().amax() / 127
+        torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-6 + float(step), msg=name)
+
+
+def test_graphs_of_other_names_are_no_network_to_go_on_from(exported: Any, tmp_path: Path) -> None:
+    shutil.copytree(exported.exact, tmp_path / "other")
+    model = onnx.load(tmp_path / "other" / "phi.onnx")
+    for one in model.graph.initializer:
+        one.name = f"renamed_{one.name}"
+    onnx.save(model, tmp_path / "other" / "phi.onnx")
+    config = json.loads((tmp_path / "other" / "config.json").read_text())
+    write_config(tmp_path / "other", "other", config["network"])
+    with pytest.raises(
+        CheckpointError, match=r"other was exported by another version: .* is not found; train without it"
+    ):
+        load_exported(tmp_path / "other")

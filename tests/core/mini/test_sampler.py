@@ -12,7 +12,8 @@ from outcome_tables import made_up_table
 
 from cit_core.capability import capability_from_outcomes
 from cit_core.catalogue import known_tasks
-from cit_core.mini.sampler import SHOTS, Profiles, Sampler, Step, measured_profiles
+from cit_core.catalogue.resolve import public_profiles
+from cit_core.mini.sampler import FEWEST_LINES, SHOTS, Profiles, PublicSampler, Sampler, Step, measured_profiles
 from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Candidate
 
@@ -166,3 +167,39 @@ def test_measured_profiles_are_the_capabilities_of_the_same_outcomes() -> None:
         assert found.count_KS[k].tolist() == [line.count for line in expected]
     assert found.count_KS[1, 0] == 6
     assert torch.equal(found.vectors_KSD, torch.from_numpy(ONE_HOT[:5]).expand(2, -1, -1))
+
+
+# ---- public profiles
+
+
+def test_public_profiles_go_with_the_outcomes_of_their_models() -> None:
+    """The models answer at once all or nothing, so that outcomes say whose they are."""
+    known = public_profiles(["gpt-5-mini", "Qwen1.5-7B-Chat", "nobody-knows-this", "claude-sonnet-4-5"])
+    names = [one.candidate.id for one in known]
+    assert names == ["gpt-5-mini", "Qwen1.5-7B-Chat", "claude-sonnet-4-5"]
+    table = made_up_table([*names, "nobody-knows-this"], tasks=2, items_of_task=20)
+    share_M = np.array([0.9, 0.1, 0.5, 0.7])
+    table = replace(table, correct_IK=np.tile(share_M, (len(table), 1)))
+    vector_of = {task.description: vector for task, vector in zip(known_tasks(), ONE_HOT, strict=True)}
+    drawer = PublicSampler(table, np.arange(10, 30), known, vector_of, seed=0)
+    lines_of = {table.correct_IK[0, table.column(one.candidate.id)]: one for one in known}
+    sizes = set()
+    for _ in range(30):
+        step = drawer.step(items=8, candidates=2)
+        assert ((step.rows >= 10) & (step.rows < 30)).all()
+        assert len(set(step.rows.tolist())) == 8
+        assert step.correct_NK.shape == (8, 2)
+        sizes.add(len(tasks_of(step.profiles)))
+        for column in range(2):
+            one = lines_of[min(lines_of, key=lambda share: abs(share - float(step.correct_NK[0, column])))]
+            told = {TASKS.index(result.task.id): (result.accuracy, result.count) for result in one.results}
+            shown = zip(
+                step.profiles.accuracy_KS[column].tolist(), step.profiles.count_KS[column].tolist(), strict=True
+            )
+            for task, line in zip(tasks_of(step.profiles), shown, strict=True):
+                assert line == pytest.approx(told[task])
+    whole = len(known[0].results)
+    assert len(sizes) > 5
+    assert sizes <= set(range(FEWEST_LINES, whole + 1)), "lines are hidden, never many"
+    assert len(tasks_of(drawer.profiles())) == whole
+    assert drawer.step(items=500, candidates=9).correct_NK.shape == (20, 3), "as many as there are"

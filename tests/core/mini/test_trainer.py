@@ -14,98 +14,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from outcome_tables import made_up_table
-from tiny_network import LONGEST, WIDTH, save_trunk
+from tiny_network import LONGEST, save_trunk
 from torch import Tensor
 
+from cit_core.catalogue.resolve import public_profiles
 from cit_core.errors import InvalidInput
 from cit_core.mini import trainer
 from cit_core.mini.config import ModelConfig
+from cit_core.mini.export import load_exported
 from cit_core.mini.network import ModelSAT
-from cit_core.mini.sampler import Profiles
-from cit_core.mini.trainer import TrainConfig, fit, routing_loss
+from cit_core.mini.trainer import TrainConfig, fit, learnt_from
+from cit_core.mini.training_tables import KnownTable, TrainingTables
 from cit_core.mini.weights import load_network, new_network
 from cit_core.outcomes import OutcomeMatrix, Split
 
-outcome = st.one_of(st.sampled_from([0.0, 1.0, math.nan]), st.floats(0, 1))
-
-
-# ---- the loss
-
-
-def plain_loss(odds: list[list[float]], correct: list[list[float]], weight: float) -> float:
-    """Word for word what the docstring says, a pair at a time."""
-    cross, ranking, gaps = [], 0.0, 0.0
-    for row, truths in zip(odds, correct, strict=True):
-        for z, y in zip(row, truths, strict=True):
-            if not math.isnan(y):
-                p = 1.0 / (1.0 + math.exp(-z))
-                cross.append(-y * math.log(p) - (1.0 - y) * math.log(1.0 - p))
-        for better, y in zip(row, truths, strict=True):
-            for worse, other in zip(row, truths, strict=True):
-                if y > other:  # never true where one is not known
-                    ranking += (y - other) * math.log1p(math.exp(worse - better))
-                    gaps += y - other
-    return sum(cross) / max(len(cross), 1) + weight * ranking / max(gaps, 1.0)
-
-
-@settings(max_examples=100, deadline=None)
-@given(data=st.data(), items=st.integers(1, 5), candidates=st.integers(1, 5), weight=st.sampled_from([0.0, 1.0, 2.5]))
-def test_the_loss_is_the_plain_one(data: st.DataObject, items: int, candidates: int, weight: float) -> None:
-    def matrix(each: st.SearchStrategy[float]) -> list[list[float]]:
-        row = st.lists(each, min_size=candidates, max_size=candidates)
-        return data.draw(st.lists(row, min_size=items, max_size=items))
-
-    odds, correct = matrix(st.floats(-8, 8)), matrix(outcome)
-    found = routing_loss(torch.tensor(odds), torch.tensor(correct), weight).item()
-    assert found == pytest.approx(plain_loss(odds, correct, weight), rel=1e-4, abs=1e-5)
-
-
-def test_what_was_not_measured_has_no_gradient() -> None:
-    odds_NK = torch.zeros(2, 3, requires_grad=True)
-    correct_NK = torch.tensor([[1.0, math.nan, 0.0], [math.nan] * 3])
-    routing_loss(odds_NK, correct_NK, 1.0).backward()
-    assert odds_NK.grad is not None
-    assert (odds_NK.grad != 0).tolist() == [[True, False, True], [False] * 3]
-
-
-def test_a_step_that_measured_nothing_is_no_loss() -> None:
-    assert routing_loss(torch.randn(2, 3), torch.full((2, 3), math.nan), 1.0).item() == 0.0
-
-
-def test_the_loss_prefers_the_right_order_and_the_right_height() -> None:
-    correct_NK = torch.tensor([[1.0, 0.0, 0.0]])
-
-    def loss(*odds: float, weight: float = 1.0) -> float:
-        return routing_loss(torch.tensor([odds]), correct_NK, weight).item()
-
-    assert loss(2.0, -2.0, -2.0) < loss(0.0, 0.0, 0.0) < loss(-2.0, 2.0, 2.0)
-    assert loss(3.0, 2.0, 2.0) > loss(3.0, 2.0, 2.0, weight=0.0) > loss(0.5, -0.5, -0.5, weight=0.0)
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "rounds"), [({"amx_bf16": True}, True), ({"amx_bf16": False, "avx2": True}, False), ({}, False)]
-)
-def test_bfloat16_is_for_processors_that_multiply_it(
-    network: ModelSAT, monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], rounds: bool
-) -> None:
-    """Others emulate it: a step took sixteen times as long."""
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    trainer._multiplies_bfloat16.cache_clear()
-    generator = torch.Generator().manual_seed(0)
-    x_NLD, mask_NL = torch.randn(2, 5, WIDTH, generator=generator), torch.ones(2, 5)
-    profiles = Profiles(torch.randn(3, 4, WIDTH, generator=generator), torch.rand(3, 4), torch.full((3, 4), 20.0))
-    found_NK = trainer._odds(network, x_NLD, mask_NL, profiles)
-    trainer._multiplies_bfloat16.cache_clear()
-    exact_NK = network.phi(x_NLD, mask_NL, *network.know(*profiles))
-    assert found_NK.dtype == torch.float32
-    assert torch.equal(found_NK, exact_NK) is not rounds
-    torch.testing.assert_close(found_NK, exact_NK, rtol=0.1, atol=0.1)
-
-
-# ---- runs
+KNOWN = ("gpt-5-mini", "claude-sonnet-4-5", "gemini-2.5-flash", "Qwen1.5-7B-Chat")
+"""Models that the catalogue knows, linked and measured."""
 
 
 @pytest.fixture(scope="module")
@@ -172,9 +97,8 @@ def test_the_same_seed_is_the_same_run_to_the_last_bit(
     again, metrics = run(table, tmp_path, config)
     assert equal(again, first[0])
     assert metrics == first[1]
-    other, _ = run(table, tmp_path, config.model_copy(update={"seed": 1}))
+    other, _ = run(table, tmp_path / "other", config.model_copy(update={"seed": 1}))
     assert not equal(other, first[0])
-    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2, "of the last run in this folder alone"
 
 
 @pytest.mark.parametrize("poison", [math.nan, 1.0, "flipped"])
@@ -271,3 +195,185 @@ def test_a_run_that_diverges_says_so_and_keeps_no_weights(
     with pytest.raises(InvalidInput, match=r"training diverged: .* lower the learning rates"):
         fit(table, tmp_path / "run", wild, progress=False)
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+# ---- other tables
+
+
+@pytest.fixture(scope="module")
+def other() -> OutcomeMatrix:
+    """Questions of a kind that no core task has, answered by models that the catalogue knows and by a stranger."""
+    return replace(made_up_table([*KNOWN, "stranger"], tasks=2, items_of_task=60, seed=3), name="other")
+
+
+@pytest.fixture(scope="module")
+def again(other: OutcomeMatrix) -> OutcomeMatrix:
+    """A table with texts of its own."""
+    texts = tuple(f"{text} {row}" for row, text in enumerate(other.instructions))
+    return replace(other, name="again", instructions=texts, questions=texts)
+
+
+@pytest.fixture(scope="module")
+def mixed(config: TrainConfig) -> TrainConfig:
+    return config.model_copy(update={"mixed_steps": 6, "mixed_share": 0.7, "mixed_items": 16, "mixed_candidates": 4})
+
+
+def known(*tables: OutcomeMatrix) -> list[KnownTable]:
+    return [KnownTable(table, public_profiles(table.candidates)) for table in tables]
+
+
+def fitted(table: OutcomeMatrix, others: list[OutcomeMatrix], folder: Path, config: TrainConfig) -> ModelSAT:
+    return fit(table, folder, config, others=known(*others), progress=False)
+
+
+@pytest.fixture(scope="module")
+def both(
+    table: OutcomeMatrix, other: OutcomeMatrix, mixed: TrainConfig, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ModelSAT, Path]:
+    """A network that has learnt from another table too, and its folder."""
+    folder = tmp_path_factory.mktemp("both") / "run"
+    return fitted(table, [other], folder, mixed), folder
+
+
+def test_runs_with_other_tables_go_on_from_the_first(
+    first: Any, both: tuple[ModelSAT, Path], other: OutcomeMatrix
+) -> None:
+    network, folder = both
+    assert equal(load_network(folder / "alone")[0], first[0]), "they come after it"
+    assert not equal(network, first[0])
+    assert equal(load_network(folder)[0], network)
+    assert json.loads((folder / "run.json").read_text())["others"] == {"other": other.digest()}
+    losses = json.loads((folder / "metrics.jsonl").read_text())["validation"]
+    assert set(losses) == {"made-up", "other"}
+    assert learnt_from(folder) == ["made-up", "other"]
+    assert learnt_from(folder, ["other"]) == ["made-up"]
+
+
+def test_what_is_kept_lies_between_the_first_run_and_the_mean_of_the_others(
+    first: Any,
+    both: tuple[ModelSAT, Path],
+    table: OutcomeMatrix,
+    other: OutcomeMatrix,
+    mixed: TrainConfig,
+    tmp_path: Path,
+) -> None:
+    def fit_with(**update: float) -> dict[str, Tensor]:
+        folder = tmp_path / "-".join(map(str, update.values()))
+        return weights(fitted(table, [other], folder, mixed.model_copy(update=update)))
+
+    before, kept, after = weights(first[0]), weights(both[0]), fit_with(mixed_weight=1.0)
+    one = fit_with(mixed_weight=1.0, mixed_runs=1)
+    for name, value in kept.items():
+        torch.testing.assert_close(value, (before[name] + after[name]) / 2, msg=name)
+    assert any(not torch.allclose(after[name], one[name]) for name in after), "the second run has a seed of its own"
+    unmoved = fit_with(mixed_weight=0.0)
+    assert all(torch.equal(value, before[name]) for name, value in unmoved.items())
+
+
+@pytest.mark.parametrize("what", ["test items", "strangers"])
+def test_what_is_held_out_of_another_table_is_never_read(
+    both: tuple[ModelSAT, Path],
+    table: OutcomeMatrix,
+    other: OutcomeMatrix,
+    mixed: TrainConfig,
+    tmp_path: Path,
+    what: str,
+) -> None:
+    poisoned = other.correct_IK.copy()
+    if what == "strangers":  # nothing is known of them
+        poisoned[:, other.column("stranger")] = 1.0 - poisoned[:, other.column("stranger")]
+    else:
+        rows = mixed.split.items(other.item_ids)["test"]
+        poisoned[rows] = 1.0 - poisoned[rows]
+    assert equal(fitted(table, [replace(other, correct_IK=poisoned)], tmp_path / "poisoned", mixed), both[0])
+    flipped = fitted(table, [replace(other, correct_IK=1.0 - other.correct_IK)], tmp_path / "flipped", mixed)
+    assert not equal(flipped, both[0]), "or the test could not fail"
+
+
+def test_a_network_is_judged_on_tables_that_it_has_not_seen(
+    both: tuple[ModelSAT, Path],
+    table: OutcomeMatrix,
+    other: OutcomeMatrix,
+    again: OutcomeMatrix,
+    mixed: TrainConfig,
+    tmp_path: Path,
+) -> None:
+    """One that leaves a table out is the one that never had it, up to the place of its draws."""
+    flipped = replace(again, correct_IK=1.0 - again.correct_IK)
+    for name, left in (("told", again), ("flipped", flipped)):
+        fit(table, tmp_path / name, mixed, others=known(other, left), unseen=[["again"]], progress=False)
+    unseen = [load_network(tmp_path / name / "without-again")[0] for name in ("told", "flipped")]
+    assert equal(*unseen)
+    assert equal(unseen[0], both[0])
+    assert not equal(*(load_network(tmp_path / name)[0] for name in ("told", "flipped")))
+
+
+def test_a_text_of_a_table_that_is_left_out_is_left_out_of_the_others(
+    table: OutcomeMatrix, again: OutcomeMatrix, mixed: TrainConfig
+) -> None:
+    train = set(mixed.split.items(again.item_ids)["train"].tolist())
+    copied = tuple(f" {text.upper()}!" if row < 60 else f"else {row}" for row, text in enumerate(again.questions))
+    copy = replace(again, name="copy", instructions=copied, questions=copied)
+    tables = TrainingTables(table, known(again, copy), mixed)
+    _, whole, _ = tables.sources()
+    _, left = tables.sources(without=["copy"])
+    assert whole.outcomes == len(train) * len(KNOWN)
+    assert left.outcomes == sum(row >= 60 for row in train) * len(KNOWN)
+    drawn = {row for _ in range(50) for row in left.draw(16, 4).rows.tolist()}
+    seen = again.rows(sorted(set(range(len(again))) - set(mixed.split.items(again.item_ids)["test"].tolist())))
+    hidden = set(again.questions[:60])
+    assert len(drawn) > 10
+    assert not hidden & {seen.questions[row] for row in drawn}
+
+
+def test_a_first_table_that_is_all_in_what_is_left_out_is_refused(
+    table: OutcomeMatrix, other: OutcomeMatrix, mixed: TrainConfig, tmp_path: Path
+) -> None:
+    """Both are made of the same few words."""
+    with pytest.raises(InvalidInput, match="0 training items of 'made-up' are in no table that is left out: too few"):
+        fit(table, tmp_path, mixed, others=known(other), unseen=[["other"]], progress=False)
+
+
+def test_an_interrupted_call_goes_on_where_it_stopped(
+    both: tuple[ModelSAT, Path],
+    table: OutcomeMatrix,
+    other: OutcomeMatrix,
+    mixed: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "_fit_mixed", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            fitted(table, [other], tmp_path, mixed)
+    monkeypatch.setattr(trainer, "_fit_alone", lambda *_: pytest.fail("it is there already"))
+    assert equal(fitted(table, [other], tmp_path, mixed), both[0])
+    with pytest.raises(InvalidInput, match="holds a run with other settings or data; give another folder"):
+        fitted(table, [other], tmp_path, mixed.model_copy(update={"seed": 7}))
+
+
+def test_other_tables_go_on_from_an_exported_network(
+    exported: Any, table: OutcomeMatrix, other: OutcomeMatrix, mixed: TrainConfig, tmp_path: Path
+) -> None:
+    config = mixed.model_copy(update={"network": exported.network.config, "mixed_weight": 0.0})
+    network = fit(table, tmp_path, config, others=known(other), start=exported.int8, progress=False)
+    begun = weights(load_exported(exported.int8))
+    assert all(torch.equal(value, begun[name]) for name, value in weights(network).items())
+    assert json.loads((tmp_path / "run.json").read_text())["start"].startswith("tiny@")
+    with pytest.raises(InvalidInput, match="there is no table beside 'made-up' to go on with"):
+        fit(table, tmp_path / "none", config, start=exported.int8, progress=False)
+
+
+def test_a_table_to_leave_out_has_to_be_there(table: OutcomeMatrix, config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="other: no such table beside 'made-up' to leave out"):
+        fit(table, tmp_path / "run", config, unseen=[["other"]], progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_so_many_items_of_another_table_are_read(
+    table: OutcomeMatrix, other: OutcomeMatrix, mixed: TrainConfig
+) -> None:
+    few = mixed.model_copy(update={"most_items": 30})
+    source = TrainingTables(table, known(other), few).sources()[1]
+    assert len(source.texts.full) == 30
+    assert len(TrainingTables(table, known(other), mixed).sources()[1].texts.full) > 60

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.catalogue.resolve import public_candidate, resolve_models
+from cit_core.catalogue.resolve import public_profiles
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.comparison import content_blind
 from cit_core.evaluate.experiments.cascades import KNOBS, Draw, Zoo, query_usd, same_quality, ways_of
@@ -44,7 +44,7 @@ COLUMNS = (
     Column("best single in hindsight", "points"),
 )
 NOTE = (
-    "Nothing of these tables was in any training of the network, nor are they sources of the published scores "
+    "A table is read by a network that has learnt nothing of it, nor are these tables sources of the published scores "
     "(BFCL's later versions are). Candidates are the models of a table that the catalogue knows by its name there; the "
     f"level is the mean accuracy of the profile, the same for every question. At most {MOST_QUESTIONS} questions, by a "
     "seeded hash. Content-blind: the router's shares of models, drawn without a look at the question."
@@ -85,7 +85,7 @@ def current(
     """
     found = []
     for table in tables:
-        capabilities = _capabilities(table.candidates)
+        capabilities = public_profiles(table.candidates)
         if len(capabilities) >= FEWEST_MODELS:
             tell(f"{table.name}: {len(capabilities)} models of the catalogue")
             found.append(_known(table, capabilities, scorer, split))
@@ -98,12 +98,6 @@ def current(
     title = f"{ALONE}: {len(found)} tables"
     told = Table(title=title, columns=COLUMNS, rows=tuple(shown), note=NOTE, emphasis=(len(found),))
     return (told, *_costs(found)), ()
-
-
-def _capabilities(names: Sequence[str]) -> list[Capability]:
-    """Return profiles of the models that the catalogue knows by more than their price."""
-    named = [name for name in names if public_candidate(name) is not None]
-    return [one.capability for one in resolve_models(named) if one.basis != "average"] if named else []
 
 
 def _known(table: OutcomeMatrix, capabilities: Sequence[Capability], scorer: Network, split: Split) -> _Known:
