@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from cit_core.catalogue import catalogue_candidates, core_suite, known_tasks
 from cit_core.evaluate.baselines import Aptitude, BaselineData, Fitted
 from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Candidate, Capability
+from cit_core.runtime.checkpoint import shipped_checkpoints, write_config
 
 MODELS = tuple(sorted(candidate.id for candidate in catalogue_candidates()))
 CORE_TASK = {item: task.id for task in core_suite().tasks for item in core_suite().items[task.id]}
@@ -164,3 +168,12 @@ def few_baselines() -> list[Any]:
 
 def candidates_of(*sizes: float | None) -> list[Candidate]:
     return [Candidate(id=f"model-{place}", params_b=size) for place, size in enumerate(sizes)]
+
+
+def sibling(folder: Path, learnt: Sequence[str], intercept: float) -> Path:
+    """The shipped network, calibrated to another level, as one that has learnt from other tables."""
+    shutil.copytree(shipped_checkpoints()["mini"], folder)
+    (folder / "calibration.json").write_text(json.dumps({"slope": 1.0, "intercept": intercept}))
+    config = json.loads((folder / "config.json").read_text())
+    write_config(folder, "mini", config["network"], learnt)
+    return folder

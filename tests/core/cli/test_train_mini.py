@@ -121,6 +121,13 @@ def test_a_table_to_leave_out_has_to_be_there(cit: Cit, data: Path) -> None:
     assert not Path("run").exists()
 
 
+def test_a_checkpoint_to_begin_from_has_to_be_there(cit: Cit, data: Path) -> None:
+    done = cit("train", "--data", str(data), "--out", "run", "--from", "nowhere")
+    assert done.exit_code == 1
+    assert "nowhere is not a checkpoint: no readable config.json" in done.stderr
+    assert not Path("run").exists()
+
+
 def test_a_finished_run_is_not_overwritten(cit: Cit, data: Path, trained: tuple[Path, Any]) -> None:
     before = (trained[0] / "model.safetensors").read_bytes()
     done = cit("train", "--data", str(data), "--out", str(trained[0]))

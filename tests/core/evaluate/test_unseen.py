@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_tables import MODELS, StubNetwork, log_table
+from bench_tables import MODELS, StubNetwork, log_table, sibling
 from numpy.typing import NDArray
 
 from cit_core.catalogue import catalogue_profiles
@@ -18,7 +16,6 @@ from cit_core.evaluate.unseen import Unseen, judged_unseen
 from cit_core.records import Capability
 from cit_core.router.loading import Network
 from cit_core.runtime import load_scorer
-from cit_core.runtime.checkpoint import shipped_checkpoints, write_config
 
 PROFILES = catalogue_profiles(MODELS[:3])
 
@@ -31,15 +28,6 @@ class Sure(StubNetwork):
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         odds_NK, vectors_ND = super().read(instructions, capabilities)
         return odds_NK + 5.0, vectors_ND
-
-
-def sibling(folder: Path, learnt: Sequence[str], intercept: float) -> Path:
-    """The shipped network, calibrated to another level, as one that has learnt from other tables."""
-    shutil.copytree(shipped_checkpoints()["mini"], folder)
-    (folder / "calibration.json").write_text(json.dumps({"slope": 1.0, "intercept": intercept}))
-    config = json.loads((folder / "config.json").read_text())
-    write_config(folder, "mini", config["network"], learnt)
-    return folder
 
 
 @pytest.fixture(scope="module")
