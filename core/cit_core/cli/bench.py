@@ -70,8 +70,8 @@ def bench(
         typer.Option(
             "--unseen",
             metavar="FOLDER",
-            help="A run of `cit train --without`: tables that the network has learnt from are judged by its networks "
-            "that left them out.",
+            help="A run of `cit train` that left tables out: tables that the network has learnt from are judged by "
+            "networks that have not.",
         ),
     ] = None,
     quick: Annotated[

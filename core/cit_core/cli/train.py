@@ -40,8 +40,8 @@ def train(
         typer.Option(
             "--without",
             metavar="NAMES",
-            help="Also train a `mini` that sees none of these other pairs of --data, as a,b: `cit bench --unseen` "
-            "judges it on them. Repeatable.",
+            help="Also train a `mini` that sees none of these other pairs of --data, as a,b: "
+            "`cit bench --unseen FOLDER` judges it on them. Repeatable.",
         ),
     ] = None,
     start: Annotated[

@@ -90,7 +90,7 @@ def judged_unseen(network: Network, learnt: Collection[str], folder: Path, table
     siblings = [load_scorer(path) for path in sorted(folder.glob("without-*/checkpoint"))]
     if not siblings:
         raise InvalidInput(
-            f"{folder} has no without-NAMES/checkpoint: cit train --data FOLDER --out {folder} --without"
+            f"{folder} has no without-NAMES/checkpoint: cit train --data FOLDER --out {folder} --without NAMES"
         )
     of_text: dict[str, Network] = {}
     unseen = set()

@@ -78,7 +78,7 @@ def test_each_table_is_read_by_the_network_that_left_it_out(runs: Path) -> None:
 
 def test_a_folder_without_such_networks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        InvalidInput, match=r"has no without-NAMES/checkpoint: cit train --data FOLDER --out .* --without"
+        InvalidInput, match=r"has no without-NAMES/checkpoint: cit train --data FOLDER --out .* --without NAMES"
     ):
         judged_unseen(StubNetwork(), ["other"], tmp_path, [])
 
