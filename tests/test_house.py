@@ -24,6 +24,7 @@ TESTS = {
 
 ALIKE = {
     "config": "mini and paper mirror each other",
+    "losses": "mini and paper mirror each other",
     "network": "mini and paper mirror each other",
     "trainer": "mini and paper mirror each other",
     "serialization": "of a router, and of fitted evidence",

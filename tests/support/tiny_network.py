@@ -15,10 +15,13 @@ from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from cit_core.catalogue.resolve import public_profiles
 from cit_core.mini.config import ModelConfig
 from cit_core.mini.network import ModelSAT
 from cit_core.mini.prompt import INQUIRY
+from cit_core.mini.training_tables import KnownTable
 from cit_core.mini.weights import new_network
+from cit_core.outcomes import OutcomeMatrix
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = ["algebra", "law", "history", "proof", "cell", "energy", "market", "why", "solve", "name", "a", "b", "c", "7"]
@@ -26,6 +29,8 @@ VOCABULARY = [*SPECIAL, *dict.fromkeys([*WORDS, *re.findall(r"\w+|[^\w\s]", INQU
 LONGEST = 64
 """Positions of the tiny trunk."""
 WIDTH = 32
+KNOWN = ("gpt-5-mini", "claude-sonnet-4-5", "gemini-2.5-flash", "Qwen1.5-7B-Chat")
+"""Models that the catalogue knows, linked and measured."""
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
@@ -93,3 +98,7 @@ def profiles(number: int, lines: int, seed: int) -> tuple[Tensor, Tensor, Tensor
     accuracy_KS = torch.rand(number, lines, generator=draw)
     count_KS = torch.randint(1, 100, (number, lines), generator=draw).float()
     return vectors_SD.expand(number, -1, -1), accuracy_KS, count_KS
+
+
+def known(*tables: OutcomeMatrix) -> list[KnownTable]:
+    return [KnownTable(table, public_profiles(table.candidates)) for table in tables]

@@ -23,7 +23,7 @@ from cit_core.errors import CheckpointError
 from cit_core.mini.config import ModelConfig
 from cit_core.mini.network import ModelSAT
 from cit_core.mini.weights import new_network
-from cit_core.runtime.checkpoint import FILES, GRAPHS, Checkpoint, write_config
+from cit_core.runtime.checkpoint import ENCODER_FILES, FILES, GRAPHS, Checkpoint, write_config
 
 __all__ = ["export_checkpoint", "export_graphs", "load_exported", "quantise_checkpoint"]
 
@@ -64,7 +64,7 @@ def quantise_checkpoint(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for graph in GRAPHS:
         with _quiet():
-            _quantise(source / graph, target / graph)
+            _quantise(source / graph, target / graph, symmetric=graph in ENCODER_FILES)
     for file in set(FILES) - set(GRAPHS):
         shutil.copyfile(source / file, target / file)
     write_config(target, exact.config["name"], {**exact.config["network"], "int8": True})
@@ -200,8 +200,12 @@ def _examples(network: ModelSAT) -> dict[str, Example]:
     }
 
 
-def _quantise(source: Path, target: Path) -> None:
-    """Quantise the weights of matrix products and embeddings to int8, and activations as they come."""
+def _quantise(source: Path, target: Path, *, symmetric: bool) -> None:
+    """Quantise the weights of matrix products and embeddings to int8, and activations as they come.
+
+    What was trained is not quantised around 0: half of each weight is what an int8 checkpoint held, and on the same
+    grid the other half would be rounded away.
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
@@ -211,6 +215,7 @@ def _quantise(source: Path, target: Path) -> None:
         per_channel=True,
         reduce_range=True,  # 7 bits: without it, CPUs that lack VNNI saturate and would decide differently
         weight_type=QuantType.QInt8,
+        extra_options={"WeightSymmetric": symmetric},
     )
 
 

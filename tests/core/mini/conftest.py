@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 from outcome_tables import made_up_table
-from tiny_network import tiny_bert, tiny_network
+from tiny_network import KNOWN, LONGEST, save_trunk, tiny_bert, tiny_network
 from transformers import BertModel
 
 from cit_core.catalogue import catalogue_candidates
+from cit_core.mini.config import ModelConfig, TrainConfig
 from cit_core.mini.export import export_checkpoint, quantise_checkpoint
 from cit_core.mini.network import ModelSAT
 from cit_core.outcomes import OutcomeMatrix
@@ -64,3 +66,35 @@ def network(saved: tuple[ModelSAT, Any]) -> ModelSAT:
 @pytest.fixture(scope="session")
 def bert() -> BertModel:
     return tiny_bert()
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    trunk = save_trunk(tmp_path_factory.mktemp("trunk"))
+    return TrainConfig(
+        network=ModelConfig(trunk=trunk, join_layer=2, max_length=LONGEST),
+        steps=12,
+        items=16,
+        candidates=6,
+        warmup=2,
+        evaluate_every=6,
+        max_length=24,
+    )
+
+
+@pytest.fixture(scope="session")
+def other() -> OutcomeMatrix:
+    """Questions of a kind that no core task has, answered by models that the catalogue knows and by a stranger."""
+    return replace(made_up_table([*KNOWN, "stranger"], tasks=2, items_of_task=60, seed=3), name="other")
+
+
+@pytest.fixture(scope="session")
+def again(other: OutcomeMatrix) -> OutcomeMatrix:
+    """A table with texts of its own."""
+    texts = tuple(f"{text} {row}" for row, text in enumerate(other.instructions))
+    return replace(other, name="again", instructions=texts, questions=texts)
+
+
+@pytest.fixture(scope="session")
+def mixed(config: TrainConfig) -> TrainConfig:
+    return config.model_copy(update={"mixed_steps": 6, "mixed_share": 0.7, "mixed_items": 16, "mixed_candidates": 4})

@@ -15,36 +15,16 @@ import numpy as np
 import pytest
 import torch
 from outcome_tables import made_up_table
-from tiny_network import LONGEST, save_trunk
+from tiny_network import known
 from torch import Tensor
 
-from cit_core.catalogue.resolve import public_profiles
 from cit_core.errors import InvalidInput
 from cit_core.mini import trainer
-from cit_core.mini.config import ModelConfig
 from cit_core.mini.export import load_exported
 from cit_core.mini.network import ModelSAT
 from cit_core.mini.trainer import TrainConfig, fit, learnt_from
-from cit_core.mini.training_tables import KnownTable, TrainingTables
 from cit_core.mini.weights import load_network, new_network
 from cit_core.outcomes import OutcomeMatrix, Split
-
-KNOWN = ("gpt-5-mini", "claude-sonnet-4-5", "gemini-2.5-flash", "Qwen1.5-7B-Chat")
-"""Models that the catalogue knows, linked and measured."""
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    trunk = save_trunk(tmp_path_factory.mktemp("trunk"))
-    return TrainConfig(
-        network=ModelConfig(trunk=trunk, join_layer=2, max_length=LONGEST),
-        steps=12,
-        items=16,
-        candidates=6,
-        warmup=2,
-        evaluate_every=6,
-        max_length=24,
-    )
 
 
 def run(table: OutcomeMatrix, folder: Path, config: TrainConfig) -> tuple[ModelSAT, list[dict[str, float]]]:
@@ -200,28 +180,6 @@ def test_a_run_that_diverges_says_so_and_keeps_no_weights(
 # ---- other tables
 
 
-@pytest.fixture(scope="module")
-def other() -> OutcomeMatrix:
-    """Questions of a kind that no core task has, answered by models that the catalogue knows and by a stranger."""
-    return replace(made_up_table([*KNOWN, "stranger"], tasks=2, items_of_task=60, seed=3), name="other")
-
-
-@pytest.fixture(scope="module")
-def again(other: OutcomeMatrix) -> OutcomeMatrix:
-    """A table with texts of its own."""
-    texts = tuple(f"{text} {row}" for row, text in enumerate(other.instructions))
-    return replace(other, name="again", instructions=texts, questions=texts)
-
-
-@pytest.fixture(scope="module")
-def mixed(config: TrainConfig) -> TrainConfig:
-    return config.model_copy(update={"mixed_steps": 6, "mixed_share": 0.7, "mixed_items": 16, "mixed_candidates": 4})
-
-
-def known(*tables: OutcomeMatrix) -> list[KnownTable]:
-    return [KnownTable(table, public_profiles(table.candidates)) for table in tables]
-
-
 def fitted(table: OutcomeMatrix, others: list[OutcomeMatrix], folder: Path, config: TrainConfig) -> ModelSAT:
     return fit(table, folder, config, others=known(*others), progress=False)
 
@@ -308,24 +266,6 @@ def test_a_network_is_judged_on_tables_that_it_has_not_seen(
     assert not equal(*(load_network(tmp_path / name)[0] for name in ("told", "flipped")))
 
 
-def test_a_text_of_a_table_that_is_left_out_is_left_out_of_the_others(
-    table: OutcomeMatrix, again: OutcomeMatrix, mixed: TrainConfig
-) -> None:
-    train = set(mixed.split.items(again.item_ids)["train"].tolist())
-    copied = tuple(f" {text.upper()}!" if row < 60 else f"else {row}" for row, text in enumerate(again.questions))
-    copy = replace(again, name="copy", instructions=copied, questions=copied)
-    tables = TrainingTables(table, known(again, copy), mixed)
-    _, whole, _ = tables.sources()
-    _, left = tables.sources(without=["copy"])
-    assert whole.outcomes == len(train) * len(KNOWN)
-    assert left.outcomes == sum(row >= 60 for row in train) * len(KNOWN)
-    drawn = {row for _ in range(50) for row in left.draw(16, 4).rows.tolist()}
-    seen = again.rows(sorted(set(range(len(again))) - set(mixed.split.items(again.item_ids)["test"].tolist())))
-    hidden = set(again.questions[:60])
-    assert len(drawn) > 10
-    assert not hidden & {seen.questions[row] for row in drawn}
-
-
 def test_a_first_table_that_is_all_in_what_is_left_out_is_refused(
     table: OutcomeMatrix, other: OutcomeMatrix, mixed: TrainConfig, tmp_path: Path
 ) -> None:
@@ -368,12 +308,3 @@ def test_a_table_to_leave_out_has_to_be_there(table: OutcomeMatrix, config: Trai
     with pytest.raises(InvalidInput, match="other: no such table beside 'made-up' to leave out"):
         fit(table, tmp_path / "run", config, unseen=[["other"]], progress=False)
     assert not (tmp_path / "run").exists()
-
-
-def test_so_many_items_of_another_table_are_read(
-    table: OutcomeMatrix, other: OutcomeMatrix, mixed: TrainConfig
-) -> None:
-    few = mixed.model_copy(update={"most_items": 30})
-    source = TrainingTables(table, known(other), few).sources()[1]
-    assert len(source.texts.full) == 30
-    assert len(TrainingTables(table, known(other), mixed).sources()[1].texts.full) > 60
