@@ -124,7 +124,7 @@ def test_a_table_to_leave_out_has_to_be_there(cit: Cit, data: Path) -> None:
 def test_a_checkpoint_to_begin_from_has_to_be_there(cit: Cit, data: Path) -> None:
     done = cit("train", "--data", str(data), "--out", "run", "--from", "nowhere")
     assert done.exit_code == 1
-    assert "nowhere is not a checkpoint: no readable config.json" in done.stderr
+    assert "'nowhere' is not a checkpoint: no readable config.json" in done.stderr
     assert not Path("run").exists()
 
 
