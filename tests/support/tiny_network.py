@@ -55,7 +55,12 @@ def tiny_bert(seed: int = 0) -> BertModel:
         initializer_range=0.3,
     )
     shape._attn_implementation = "eager"
-    return BertModel(shape).eval()
+    bert = BertModel(shape)
+    with torch.no_grad():
+        for parameter in bert.encoder.parameters():
+            if parameter.ndim == 1:  # all alike in a trunk that has not learnt, and then a graph holds one of them
+                parameter.add_(torch.randn_like(parameter) * 0.02)
+    return bert.eval()
 
 
 def save_trunk(folder: Path, seed: int = 0) -> str:
@@ -74,9 +79,6 @@ def tiny_network(folder: Path, join_layer: int = 2, seed: int = 0) -> tuple[Mode
         for part in (network.connector, network.phi.answer, network.phi.inquiry_norm):
             for parameter in part.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.3)
-        for parameter in network.phi.layers.parameters():
-            if parameter.ndim == 1:  # all alike in a trunk that has not learnt, and then a graph holds one of them
-                parameter.add_(torch.randn_like(parameter) * 0.02)
         network.phi.level_gain.fill_(0.8)
     return network, tokenizer
 
