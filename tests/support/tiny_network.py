@@ -29,7 +29,7 @@ VOCABULARY = [*SPECIAL, *dict.fromkeys([*WORDS, *re.findall(r"\w+|[^\w\s]", INQU
 LONGEST = 64
 """Positions of the tiny trunk."""
 WIDTH = 32
-KNOWN = ("gpt-5-mini", "claude-sonnet-4-5", "gemini-2.5-flash", "Qwen1.5-7B-Chat")
+KNOWN = ("gpt-5-mini", "claude-sonnet-4-5", "gemini-2.5-flash", "Qwen1.5-110B")
 """Models that the catalogue knows, linked and measured."""
 
 

@@ -72,7 +72,10 @@ def train(
 ) -> None:
     """Train a network on outcomes: `mini`, exported as int8, or the paper's around any encoder and language model."""
     paper_only: dict[str, Any] = {"encoder": encoder, "lm": lm, "objective": objective, "store": store}
+    mini_only = [f"--{option}" for option, value in {"without": without, "from": start}.items() if value]
     if preset != "mini" or recipe is not None:
+        if mini_only:
+            raise InvalidInput(f"{', '.join(mini_only)} belong to `mini`; --preset paper learns from one table")
         if only_export:
             raise InvalidInput("--only-export is for `mini`: a paper-size network has no export, `PaperScorer` runs it")
         if (data is None) == (store is None):

@@ -25,7 +25,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from cit_core.catalogue import known_tasks
-from cit_core.errors import InvalidInput
+from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.mini.config import TrainConfig
 from cit_core.mini.export import load_exported
 from cit_core.mini.losses import log_odds, routing_loss
@@ -33,7 +33,7 @@ from cit_core.mini.network import ModelSAT
 from cit_core.mini.training_tables import KnownTable, Source, TrainingTables
 from cit_core.mini.weights import load_network, new_network, save_network
 from cit_core.outcomes import OutcomeMatrix
-from cit_core.runtime.checkpoint import Checkpoint
+from cit_core.runtime.checkpoint import Checkpoint, read_bounded
 
 __all__ = ["TrainConfig", "fit", "folder_without", "learnt_from", "require_enough"]
 
@@ -106,9 +106,16 @@ def folder_without(folder: Path, names: Collection[str]) -> Path:
 
 
 def learnt_from(folder: Path, without: Collection[str] = ()) -> list[str]:
-    """Return the names of the tables that a network of a run has learnt from, but for those that it left out."""
-    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    return [name for name in (facts["data"], *facts.get("others", ())) if name not in without]
+    """Return the names of the tables that a network of a run has learnt from, but for those that it left out.
+
+    Raises:
+        CheckpointError: If the folder does not say.
+    """
+    try:
+        facts = json.loads(read_bounded(folder, "run.json"))
+        return [name for name in (facts["data"], *facts.get("others", ())) if name not in without]
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder} is not the folder of a run: no readable run.json: {error!r}") from error
 
 
 def _begin(
@@ -159,12 +166,12 @@ def _fit_mixed(
 ) -> ModelSAT:
     sizes = np.sqrt([source.outcomes for source in sources[1:]])
     shares = [1.0 - config.mixed_share, *(config.mixed_share * sizes / sizes.sum())]
+    size = config.mixed_items, config.mixed_candidates
     found = []
     for seed in range(config.seed, config.seed + config.mixed_runs):
         network = _seeded(config, seed)
         network.load_state_dict(before, strict=False)
         course = _Course(network, config, config.mixed_steps, config.mixed_rate)
-        size = config.mixed_items, config.mixed_candidates
         for _ in track(range(config.mixed_steps), f"training {folder.name}", disable=not progress):
             course.step(random.choices(sources, shares)[0], *size)  # noqa: S311 (not a secret)
         with course.average.applied(network):

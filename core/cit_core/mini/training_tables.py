@@ -2,6 +2,8 @@
 
 The first table is that of the core set, whose candidates sit a fresh aptitude test at every step. The models of the
 others have the profiles that the catalogue gives them, as when a router meets questions of a kind that nobody measured.
+What the first table holds out is held out of the others too: its test models, under every name that contains theirs or
+is contained in it, and copies of its test questions.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cit_core.catalogue import known_tasks
+from cit_core.catalogue.aliases import normalised
 from cit_core.core_suite import build_core_suite
 from cit_core.errors import InvalidInput
 from cit_core.mini.config import TrainConfig
@@ -89,7 +92,9 @@ class TrainingTables:
         self._config = config
         network, tokenizer = new_network(config.network)
         self._vectors = encode_texts(network, tokenizer, [task.description for task in known_tasks()])
-        self._known = {other.table.name: other for other in others}
+        new = config.split.models(table.candidates)["test"]
+        self._known = {other.table.name: _without_models(other, new) for other in others}
+        self._held_out = {_plain(table.questions[row]) for row in config.split.items(table.item_ids)["test"]}
         self._tables = [table, *(self._some(other.table) for other in others)]
         self._texts = {one.name: self._read(network, tokenizer, one) for one in self._tables}
 
@@ -103,7 +108,7 @@ class TrainingTables:
         """
         hidden = {_plain(text) for name in without for text in self._known[name].table.questions}
         first, *others = self._tables
-        public = (self._public(one, hidden) for one in others if one.name not in without)
+        public = (self._public(one, hidden | self._held_out) for one in others if one.name not in without)
         return [self._tested(first, hidden), *(source for source in public if source.outcomes)]
 
     def _some(self, table: OutcomeMatrix) -> OutcomeMatrix:
@@ -157,6 +162,21 @@ class TrainingTables:
             sampler.profiles(),
             _correct(table, parts["validation"], [one.candidate.id for one in capabilities]),
         )
+
+
+def _without_models(other: KnownTable, new: Collection[str]) -> KnownTable:
+    """Return a table with the profiles of those models that are none of the new ones, nor kin of theirs."""
+    held_out = [_words(name) for name in new]
+
+    def is_new(name: str) -> bool:
+        return any(_words(name) in one or one in _words(name) for one in held_out)
+
+    return KnownTable(other.table, [one for one in other.capabilities if not is_new(one.candidate.id)])
+
+
+def _words(name: str) -> str:
+    """Return a name as it is compared: its parts between hyphens."""
+    return f"-{normalised(name)}-"
 
 
 def _without(table: OutcomeMatrix, rows: NDArray[np.intp], hidden: Collection[str]) -> NDArray[np.intp]:

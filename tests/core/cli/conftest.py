@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cit_core.cli import app
+from cit_core.evaluate import Bench
 
 FAKE_CIT = Path(fake_cit.__file__)
 
@@ -48,3 +49,11 @@ def start() -> Callable[..., subprocess.Popen[bytes]]:
         return subprocess.Popen([sys.executable, "-W", "error", str(FAKE_CIT), *arguments], **pipes)
 
     return begin
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Bench]:
+    """Every bench that a command opens; none of them runs."""
+    found: list[Bench] = []
+    monkeypatch.setattr(Bench, "run", lambda bench, names: [found.append(bench)] and iter(()))
+    return found

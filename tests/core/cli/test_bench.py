@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench_tables import MODELS, StubNetwork, core_table, few_baselines, log_table, sibling
+from bench_tables import MODELS, StubNetwork, core_table, few_baselines, log_table
 from outcome_tables import write_table
 
 from cit_core.evaluate import EXPERIMENTS, Bench
@@ -45,14 +45,6 @@ def network(monkeypatch: pytest.MonkeyPatch) -> StubNetwork:
     monkeypatch.setattr("cit_core.evaluate.baselines.quick_baselines", few_baselines)
     monkeypatch.setattr("cit_core.evaluate.baselines.baselines", few_baselines)
     return stub
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[Bench]:
-    """Every bench that a command opens; none of them runs."""
-    found: list[Bench] = []
-    monkeypatch.setattr(Bench, "run", lambda bench, names: [found.append(bench)] and iter(()))
-    return found
 
 
 @pytest.fixture
@@ -128,40 +120,6 @@ def test_results_are_files_as_soon_as_they_are_there(
 def test_the_same_is_printed_and_written(cit: Cit, data: Path, network: StubNetwork) -> None:
     done = cit("bench", "--data", str(data), "--quick", "--only", "coverage", "--output", "found", "--json")
     assert json.loads(done.stdout) == [json.loads(Path("found/coverage.json").read_text())]
-
-
-# ---- tables that the network has learnt from
-
-
-@pytest.fixture
-def with_zeroeval(data: Path, tmp_path: Path) -> Path:
-    """A folder whose log is called as a table that the shipped network has learnt from."""
-    folder = tmp_path / "tables"
-    write_table(TABLE, folder)
-    write_table(log_table("zeroeval"), folder, "zeroeval")
-    return folder
-
-
-def test_what_the_network_has_learnt_from_is_told(cit: Cit, opened: list[Bench], with_zeroeval: Path) -> None:
-    done = cit("bench", "--data", str(with_zeroeval), "--quick")
-    assert done.exit_code == 0, done.stderr
-    assert opened[0].learnt == {"zeroeval"}
-    assert re.search(r"mini@\w{8} has learnt from questions of zeroeval: .* --unseen FOLDER judges", done.stderr)
-
-
-def test_networks_that_left_it_out_judge_it(cit: Cit, opened: list[Bench], with_zeroeval: Path, tmp_path: Path) -> None:
-    sibling(tmp_path / "runs" / "without-zeroeval" / "checkpoint", ["mmlu-pro"], 0.0)
-    done = cit("bench", "--data", str(with_zeroeval), "--quick", "--unseen", "runs")
-    assert done.exit_code == 0, done.stderr
-    assert not opened[0].learnt
-    assert "unseen tables by 1 others@" in opened[0].scorer.name
-    assert "has learnt from" not in done.stderr
-
-
-def test_a_folder_without_such_networks_is_refused(cit: Cit, opened: list[Bench], with_zeroeval: Path) -> None:
-    done = cit("bench", "--data", str(with_zeroeval), "--quick", "--unseen", "nowhere")
-    assert done.exit_code == 2
-    assert "nowhere has no without-NAMES/checkpoint" in done.stderr
 
 
 # ---- pages

@@ -17,6 +17,11 @@ import pytest
         (["--preset", "paper", "--data", "d", "--store", "sqlite:///s.db"], "give one of them"),
         (["--preset", "paper", "--data", "d", "--only-export"], "--only-export is for `mini`"),
         (["--config", "r.yaml", "--only-export"], "--only-export is for `mini`"),
+        (
+            ["--preset", "paper", "--data", "d", "--without", "a", "--from", "mini"],
+            "--without, --from belong to `mini`",
+        ),
+        (["--config", "r.yaml", "--data", "d", "--from", "mini"], "--from belong to `mini`"),
     ],
 )
 def test_options_that_do_not_belong_together(cit: Any, tmp_path: Any, arguments: list[str], message: str) -> None:

@@ -85,14 +85,18 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
 @pytest.fixture(scope="session")
 def other() -> OutcomeMatrix:
     """Questions of a kind that no core task has, answered by models that the catalogue knows and by a stranger."""
-    return replace(made_up_table([*KNOWN, "stranger"], tasks=2, items_of_task=60, seed=3), name="other")
+    return _with_own_texts(made_up_table([*KNOWN, "stranger"], tasks=2, items_of_task=60, seed=3), "other")
 
 
 @pytest.fixture(scope="session")
 def again(other: OutcomeMatrix) -> OutcomeMatrix:
-    """A table with texts of its own."""
-    texts = tuple(f"{text} {row}" for row, text in enumerate(other.instructions))
-    return replace(other, name="again", instructions=texts, questions=texts)
+    """The same outcomes on other texts."""
+    return _with_own_texts(other, "again")
+
+
+def _with_own_texts(table: OutcomeMatrix, name: str) -> OutcomeMatrix:
+    texts = tuple(f"{text} {name} {row}" for row, text in enumerate(table.instructions))
+    return replace(table, name=name, instructions=texts, questions=texts)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from outcome_tables import made_up_table
 from tiny_network import known
 from torch import Tensor
 
-from cit_core.errors import InvalidInput
+from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.mini import trainer
 from cit_core.mini.export import load_exported
 from cit_core.mini.network import ModelSAT
@@ -228,7 +228,15 @@ def test_what_is_kept_lies_between_the_first_run_and_the_mean_of_the_others(
     assert all(torch.equal(value, before[name]) for name, value in unmoved.items())
 
 
-@pytest.mark.parametrize("what", ["test items", "strangers"])
+@pytest.mark.parametrize("facts", [None, "[]", "{}", '{"data": "d", "others": 3}', "{" * 2000])
+def test_a_folder_that_does_not_say_what_it_learnt_from_is_refused(tmp_path: Path, facts: str | None) -> None:
+    if facts is not None:
+        (tmp_path / "run.json").write_text(facts)
+    with pytest.raises(CheckpointError, match=r"is not the folder of a run: no readable run\.json"):
+        learnt_from(tmp_path)
+
+
+@pytest.mark.parametrize("what", ["test items", "strangers", "new models"])
 def test_what_is_held_out_of_another_table_is_never_read(
     both: tuple[ModelSAT, Path],
     table: OutcomeMatrix,
@@ -237,13 +245,17 @@ def test_what_is_held_out_of_another_table_is_never_read(
     tmp_path: Path,
     what: str,
 ) -> None:
-    poisoned = other.correct_IK.copy()
+    poisoned, more = other.correct_IK.copy(), other
     if what == "strangers":  # nothing is known of them
         poisoned[:, other.column("stranger")] = 1.0 - poisoned[:, other.column("stranger")]
-    else:
+    elif what == "test items":
         rows = mixed.split.items(other.item_ids)["test"]
         poisoned[rows] = 1.0 - poisoned[rows]
-    assert equal(fitted(table, [replace(other, correct_IK=poisoned)], tmp_path / "poisoned", mixed), both[0])
+    elif what == "new models":  # new ones of the first table, of which the catalogue knows something
+        new = "Qwen1.5-7B-Chat"
+        assert new in mixed.split.models(table.candidates)["test"]
+        more = replace(other, candidates=(*other.candidates[:-1], new))
+    assert equal(fitted(table, [replace(more, correct_IK=poisoned)], tmp_path / "poisoned", mixed), both[0])
     flipped = fitted(table, [replace(other, correct_IK=1.0 - other.correct_IK)], tmp_path / "flipped", mixed)
     assert not equal(flipped, both[0]), "or the test could not fail"
 
@@ -269,9 +281,10 @@ def test_a_network_is_judged_on_tables_that_it_has_not_seen(
 def test_a_first_table_that_is_all_in_what_is_left_out_is_refused(
     table: OutcomeMatrix, other: OutcomeMatrix, mixed: TrainConfig, tmp_path: Path
 ) -> None:
-    """Both are made of the same few words."""
+    """The other is made of the same few words."""
+    copied = replace(other, questions=table.questions[: len(other)])
     with pytest.raises(InvalidInput, match="0 training items of 'made-up' are in no table that is left out: too few"):
-        fit(table, tmp_path, mixed, others=known(other), unseen=[["other"]], progress=False)
+        fit(table, tmp_path, mixed, others=known(copied), unseen=[["other"]], progress=False)
 
 
 def test_an_interrupted_call_goes_on_where_it_stopped(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from tiny_network import KNOWN, known
 
 from cit_core.mini.config import TrainConfig
-from cit_core.mini.training_tables import TrainingTables
+from cit_core.mini.training_tables import KnownTable, TrainingTables
 from cit_core.outcomes import OutcomeMatrix
+from cit_core.records import Candidate
 
 
 def test_a_text_of_a_table_that_is_left_out_is_left_out_of_the_others(
@@ -27,6 +29,49 @@ def test_a_text_of_a_table_that_is_left_out_is_left_out_of_the_others(
     hidden = set(again.questions[:60])
     assert len(drawn) > 10
     assert not hidden & {seen.questions[row] for row in drawn}
+
+
+def test_test_questions_of_the_first_table_are_left_out_of_the_others(
+    table: OutcomeMatrix, again: OutcomeMatrix, mixed: TrainConfig
+) -> None:
+    own = tuple(f"{text} {row}" for row, text in enumerate(table.questions))
+    first = replace(table, instructions=own, questions=own)
+    held_out = mixed.split.items(first.item_ids)["test"]
+    copied = tuple(own[held_out[row]] if row < 60 else f"else {row}" for row in range(len(again)))
+    copy = replace(again, name="copy", instructions=copied, questions=copied)
+    train = mixed.split.items(again.item_ids)["train"]
+    tested, left = TrainingTables(first, known(copy), mixed).sources()
+    assert left.outcomes == sum(row >= 60 for row in train) * len(KNOWN)
+    unheard = replace(copy, instructions=again.instructions, questions=again.questions)
+    other_tested, whole = TrainingTables(first, known(unheard), mixed).sources()
+    assert whole.outcomes == len(train) * len(KNOWN)
+    assert tested.outcomes == other_tested.outcomes
+
+
+@pytest.mark.parametrize(
+    ("name", "is_new"),
+    [
+        ("Qwen1.5-7B-Chat", True),
+        ("qwen1.5 7b-chat", True),
+        ("qwen1.5-7b-chat-awq", True),
+        ("gemini-1.5-pro", True),  # kin of gemini-1.5-pro-002
+        ("command-r", True),  # and of c4ai-command-r-v01
+        ("Qwen1.5-7B", True),
+        ("Qwen1.5-7", False),  # a part of a word is another word
+        ("Qwen1.5-110B-Chat", False),
+        ("command-r-plus", False),
+    ],
+)
+def test_new_models_of_the_first_table_are_new_in_the_others(
+    table: OutcomeMatrix, again: OutcomeMatrix, mixed: TrainConfig, name: str, is_new: bool
+) -> None:
+    (plain,) = known(again)
+    last = plain.capabilities[-1]
+    renamed = replace(again, candidates=tuple(name if c == last.candidate.id else c for c in again.candidates))
+    profiles = [*plain.capabilities[:-1], last.model_copy(update={"candidate": Candidate(id=name)})]
+    source = TrainingTables(table, [KnownTable(renamed, profiles)], mixed).sources()[1]
+    assert len(source.profiles[1]) == source.correct_NK.shape[1] == len(KNOWN) - is_new
+    assert source.draw(16, len(KNOWN)).correct_NK.shape[1] == len(KNOWN) - is_new
 
 
 def test_so_many_items_of_another_table_are_read(
