@@ -103,4 +103,4 @@ def profiles(number: int, lines: int, seed: int) -> tuple[Tensor, Tensor, Tensor
 
 
 def known(*tables: OutcomeMatrix) -> list[KnownTable]:
-    return [KnownTable(table, public_profiles(table.candidates)) for table in tables]
+    return [KnownTable(one, [found.capability for found in public_profiles(one.candidates)]) for one in tables]

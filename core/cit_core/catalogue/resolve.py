@@ -46,12 +46,19 @@ class Resolved:
             its price.
         because: Source of the profile, in words.
         stored: Id under which the store knows it; None if it does not.
+        answers: Number of its answers in the store, which the profile counts in.
     """
 
     capability: Capability
     basis: Basis
     because: str
     stored: str | None = None
+    answers: int = 0
+
+    @property
+    def is_inferred(self) -> bool:
+        """True if the profile rests on published scores alone."""
+        return self.basis != "measured" and not self.answers
 
 
 @dataclass(frozen=True)
@@ -124,10 +131,10 @@ def public_candidate(name: str) -> Candidate | None:
     return None if model is None else _candidate(name, model)
 
 
-def public_profiles(names: Iterable[str]) -> list[Capability]:
-    """Return the profiles of those models of which the catalogue knows more than the price, in order."""
+def public_profiles(names: Iterable[str]) -> list[Resolved]:
+    """Return those models of which the catalogue knows more than the price, in order."""
     named = [name for name in names if public_candidate(name) is not None]
-    return [one.capability for one in resolve_models(named) if one.basis != "average"] if named else []
+    return [one for one in resolve_models(named) if one.basis != "average"] if named else []
 
 
 def public_names(models: Sequence[str] | None) -> Sequence[str] | None:
@@ -234,14 +241,14 @@ def _stored(name: str, own: Capability, public: Mapping[str, Capability]) -> Res
 def _measured_here(name: str, own: Capability, public: Mapping[str, Capability], of: str = "") -> Resolved:
     """Return a profile by answers in the store; where they are few, what is publicly known stays beside them."""
     questions = sum(result.count for result in own.results)
-    found = Resolved(own, "measured", f"{questions:,} answers{of} in the store")
+    found = Resolved(own, "measured", f"{questions:,} answers{of} in the store", answers=questions)
     if questions >= SURE_ANSWERS:
         return found
     known = _public(name, public, strict=False)
     if known.basis == "average":
         return found
     because = f"{found.because}, and {known.because}"
-    return replace(known, capability=_together(known.capability, own), because=because)
+    return replace(known, capability=_together(known.capability, own), because=because, answers=questions)
 
 
 def _together(known: Capability, own: Capability) -> Capability:

@@ -76,7 +76,7 @@ def _others(data: Path, name: str) -> list[KnownTable]:
     for other, folder in found.items():
         if other != name:
             table = read_outcomes(folder, other)
-            known = {one.candidate.id: one for one in public_profiles(table.candidates)}
+            known = {one.capability.candidate.id: one.capability for one in public_profiles(table.candidates)}
             profiles = {**named.get(other, {}), **known}
             capabilities = [profiles[model] for model in table.candidates if model in profiles]
             if len(capabilities) >= FEWEST_MODELS:

@@ -24,7 +24,7 @@ from cit_core.router.default_route import DefaultRoute, because
 from cit_core.router.feedback import Feedback
 from cit_core.router.query import Query, check_text, checked_queries, whole_characters
 from cit_core.router.question import MAX_CHARACTERS, characters_read, find_question
-from cit_core.router.scorer import Scorer, scorer_name, scores_of
+from cit_core.router.scorer import Scorer, in_level_order, scorer_name, scores_of
 from cit_core.router.telemetry import Caller, tell_unpriced
 from cit_core.runtime.picture_reader import Pictures, as_pictures_reader
 from cit_core.shutdown import uninterrupted
@@ -151,10 +151,15 @@ class Engine:
         return {c.candidate.id: c.usage.latency_s for c in self.capabilities if c.usage.latency_s is not None}
 
     @cached_property
+    def _inferred(self) -> frozenset[str]:
+        """Candidates whose profiles rest on published scores alone."""
+        return frozenset(id_ for id_, found in self.basis.items() if found.is_inferred)
+
+    @cached_property
     def _deviations(self) -> dict[str, float]:
         """Standard deviation of each candidate's level [log-odds]."""
-        inferred = {id_ for id_, found in self.basis.items() if found.basis != "measured"}
-        return {c.candidate.id: level_deviation(c, is_linked=c.candidate.id in inferred) for c in self.capabilities}
+        linked = {id_ for id_, found in self.basis.items() if found.basis != "measured"}
+        return {c.candidate.id: level_deviation(c, is_linked=c.candidate.id in linked) for c in self.capabilities}
 
     def decide_many(
         self, queries: Sequence[Query], callers: Sequence[Caller] | None = None
@@ -267,7 +272,8 @@ class Engine:
         try:
             texts, pictures = [one.read for one in asked], [one.pictures for one in asked]
             needed = self._feedback is not None or self.lengths is not None
-            scores_NK, vectors_ND = scores_of(self.scorer, texts, taking_part, pictures, vectors=needed)
+            given_NK, vectors_ND = scores_of(self.scorer, texts, taking_part, pictures, vectors=needed)
+            scores_NK = in_level_order(given_NK, taking_part, self._inferred)
         except Exception as error:  # a scorer may be foreign code: no query fails for what it raises
             if any(self._is_strict(one.query) for one in asked):
                 raise
@@ -301,13 +307,12 @@ class Engine:
         latency_ms: float,
     ) -> Decision | CITError:
         cached = asked.cached_tokens
+        tokens = asked.facts.tokens, self.completion_tokens
         scored = [
             Scored(
                 c.candidate,
                 float(score),
-                c.expected_cost(
-                    asked.facts.tokens, self.completion_tokens, float(length), cached.get(c.candidate.id, 0)
-                ),
+                c.expected_cost(*tokens, float(length), cached.get(c.candidate.id, 0)),
                 c.usage.latency_s,
                 float(score * (1.0 - score)) * self._deviations[c.candidate.id],
             )
@@ -382,10 +387,8 @@ class Engine:
 
     def _tell_unpriced(self, policy: Policy, scored: Sequence[Scored]) -> None:
         """Log once for a policy that it leaves out whose price is not known."""
-        if not policy.needs_prices or policy.name in self._told:
-            return
         unpriced = [one.candidate.id for one in scored if one.cost is None]
-        if unpriced:
+        if unpriced and policy.needs_prices and policy.name not in self._told:
             self._told |= {policy.name}
             tell_unpriced(policy.name, unpriced)
 

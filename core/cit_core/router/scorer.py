@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -13,7 +13,7 @@ from cit_core.messages import shown
 from cit_core.pictures import Picture
 from cit_core.records import Capability
 
-__all__ = ["FakeScorer", "Scorer", "checked_scores", "scorer_name", "scores_of"]
+__all__ = ["FakeScorer", "Scorer", "checked_scores", "in_level_order", "scorer_name", "scores_of"]
 
 
 @runtime_checkable
@@ -98,6 +98,27 @@ def checked_scores(given: object, shape: tuple[int, int], name: str) -> NDArray[
         what = "values outside [0, 1]" if scores_NK.shape == shape else f"shape {scores_NK.shape}"
         raise InvalidInput(f"the scorer {name!r} returned {what}; {needed}")
     return scores_NK
+
+
+def in_level_order(
+    scores_NK: NDArray[np.float64], capabilities: Sequence[Capability], inferred: Collection[str]
+) -> NDArray[np.float64]:
+    """Give each query's scores of some candidates to these same candidates in the order of their levels.
+
+    Published scores carry one ability of a model and nothing of what it is better at than at other things. So they say
+    who is better and the scorer how hard a query is; where it turns two of them around, that is chance
+    (docs/lab-notes.md, 2026-11-29).
+
+    Args:
+        scores_NK: Probabilities of N queries and K candidates.
+        capabilities: The candidates.
+        inferred: Ids of those whose profiles are inferred from published scores; the others keep their scores.
+    """
+    levels = {k: (one.mean_accuracy, one.candidate.id) for k, one in enumerate(capabilities) if one.results}
+    places = [k for k in levels if capabilities[k].candidate.id in inferred]
+    ordered_NK = scores_NK.copy()
+    ordered_NK[:, sorted(places, key=levels.__getitem__)] = np.sort(scores_NK[:, places], axis=1)
+    return ordered_NK
 
 
 class FakeScorer:

@@ -174,7 +174,8 @@ def test_measured_profiles_are_the_capabilities_of_the_same_outcomes() -> None:
 
 def test_public_profiles_go_with_the_outcomes_of_their_models() -> None:
     """The models answer at once all or nothing, so that outcomes say whose they are."""
-    known = public_profiles(["gpt-5-mini", "Qwen1.5-7B-Chat", "nobody-knows-this", "claude-sonnet-4-5"])
+    found = public_profiles(["gpt-5-mini", "Qwen1.5-7B-Chat", "nobody-knows-this", "claude-sonnet-4-5"])
+    known = [one.capability for one in found]
     names = [one.candidate.id for one in known]
     assert names == ["gpt-5-mini", "Qwen1.5-7B-Chat", "claude-sonnet-4-5"]
     table = made_up_table([*names, "nobody-knows-this"], tasks=2, items_of_task=20)

@@ -6,11 +6,15 @@ import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from cit_core import Candidate, CapabilityStore, Item, Outcome, Router, Task
+from cit_core import Candidate, Capability, CapabilityStore, Item, Outcome, Router, Task
 from cit_core.errors import InvalidInput
 from cit_core.router.serialization import router_from_config, router_to_config
 
@@ -28,6 +32,34 @@ def test_names_are_enough_and_are_the_ids_of_the_candidates(router: Router) -> N
     assert all(ranked.expected_cost_usd is not None for ranked in decision.ranking)
     assert decision.warnings == ()
     assert {one.basis for one in router.basis.values()} == {"linked"}
+
+
+class Contrary:
+    """Finds every model the better the worse its level is."""
+
+    def score(self, instructions: Sequence[str], capabilities: Sequence[Capability]) -> NDArray[np.floating]:
+        level_K = np.array([capability.mean_accuracy for capability in capabilities])
+        return np.tile(1.0 - level_K, (len(instructions), 1))
+
+
+def test_published_scores_say_who_is_better_and_the_scorer_how_hard_it_is(router: Router) -> None:
+    level = {one.candidate.id: one.mean_accuracy for one in router.capabilities}
+    contrary = Router(Contrary(), router.capabilities)
+    told = {ranked.model: ranked.probability for ranked in contrary.route("Why?").ranking}
+    assert told == pytest.approx({id_: 1.0 - one for id_, one in level.items()})
+
+    contrary = Router(Contrary(), router.capabilities)
+    contrary.basis = router.basis
+    ordered = {ranked.model: ranked.probability for ranked in contrary.route("Why?").ranking}
+    assert sorted(ordered.values()) == pytest.approx(sorted(told.values())), "the same numbers"
+    assert sorted(ordered, key=ordered.__getitem__) == sorted(level, key=level.__getitem__)
+
+    first, *others = MODELS
+    contrary = Router(Contrary(), router.capabilities)
+    contrary.basis = {**router.basis, first: replace(router.basis[first], basis="measured")}
+    mixed = {ranked.model: ranked.probability for ranked in contrary.route("Why?").ranking}
+    assert mixed[first] == pytest.approx(told[first]), "what was measured is the scorer's alone"
+    assert sorted(others, key=mixed.__getitem__) == sorted(others, key=level.__getitem__)
 
 
 def test_a_price_decides_where_a_policy_asks_for_it(router: Router) -> None:

@@ -59,6 +59,19 @@ def test_difficulty_is_told_above_the_level_and_its_absence_too():
     assert figures == ()
 
 
+def test_models_known_by_published_scores_alone_stay_in_the_order_of_their_levels():
+    table = table_of()
+
+    class Contrary(Oracle):
+        def score(self, instructions, capabilities):
+            return 1.0 - super().score(instructions, capabilities)
+
+    (told, *_), _ = current([table], Contrary(table), Split())
+    columns = {column.name: at for at, column in enumerate(told.columns)}
+    assert told.rows[0][columns["above it"]] == pytest.approx((0.0, 0.0, 0.0))
+    assert told.rows[0][columns["AUROC"]].mean < 0.5
+
+
 def test_small_tables_have_no_cost_and_unknown_ones_are_refused():
     small = table_of(items=20)
     tables, _ = current([small], Oracle(small), Split())
