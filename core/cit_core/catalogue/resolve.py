@@ -57,7 +57,7 @@ class Resolved:
 
     @property
     def is_inferred(self) -> bool:
-        """True if the profile rests on published scores alone."""
+        """True if the profile rests on no answers: on published scores, or on the price."""
         return self.basis != "measured" and not self.answers
 
 

@@ -11,17 +11,13 @@ from cit_core.catalogue.build import profiles_in_tables
 from cit_core.catalogue.resolve import public_profiles
 from cit_core.cli import _output
 from cit_core.errors import InvalidInput
-from cit_core.mini.release import release
+from cit_core.mini.release import AGREEMENT, release
 from cit_core.mini.trainer import TrainConfig, fit, folder_without, learnt_from
 from cit_core.mini.training_tables import KnownTable
 from cit_core.mini.weights import load_network
 from cit_core.outcomes import read_outcomes
 
 __all__ = ["train_mini"]
-
-
-FEWEST_MODELS = 3
-"""A table with fewer models of which something is known tells little of them, and is not learnt from."""
 
 
 def train_mini(
@@ -40,7 +36,7 @@ def train_mini(
     Raises:
         InvalidInput: If `out` holds a finished run and nothing asks to export it again.
     """
-    if not only_export and (out / "model.safetensors").exists():
+    if not only_export and (out / "checkpoint" / AGREEMENT).exists():
         raise InvalidInput(f"{out} holds a finished run; give another --out, or --only-export to export it again")
     config = TrainConfig() if steps is None else TrainConfig(steps=steps, mixed_steps=steps)
     table = read_outcomes(data, name)
@@ -79,6 +75,5 @@ def _others(data: Path, name: str) -> list[KnownTable]:
             known = {one.capability.candidate.id: one.capability for one in public_profiles(table.candidates)}
             profiles = {**named.get(other, {}), **known}
             capabilities = [profiles[model] for model in table.candidates if model in profiles]
-            if len(capabilities) >= FEWEST_MODELS:
-                others.append(KnownTable(table, capabilities))
+            others.append(KnownTable(table, capabilities))
     return others

@@ -218,8 +218,8 @@ def _judged(
         scorer, learnt = judged_unseen(scorer, learnt, unseen, tables)
     if learnt:
         _output.note(
-            f"{scorer.name} has learnt from questions of {', '.join(sorted(learnt))}: only questions that it has not "
-            "seen are held out of these; --unseen FOLDER judges whole tables by networks that left them out"
+            f"{scorer.name} has learnt from questions of {', '.join(sorted(learnt))}: only the test questions of the "
+            "split are held out of these; --unseen FOLDER judges whole tables by networks that left them out"
         )
     return scorer, learnt
 

@@ -6,7 +6,6 @@ stopped goes on; everything else is arithmetic.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -55,7 +54,7 @@ from cit_core.evaluate.predictions import (
     TASKS_SHUFFLED,
     Method,
     Scores,
-    keep,
+    encoded,
     methods,
     predict,
     with_evidence,
@@ -69,8 +68,6 @@ from cit_core.router.loading import Network
 
 __all__ = ["MOST", "Bench", "at_most", "thin"]
 
-CHUNK = 64
-"""Texts that are encoded between two reports of progress."""
 QUICKLY_FITTED = (SINGLE_BEST, "k nearest neighbours", "clusters", "ridge")
 """Baselines of onboarding: they can be fitted for every step, in seconds."""
 SHOWN = (SINGLE_BEST, "k nearest neighbours", "ridge")
@@ -153,7 +150,8 @@ class Bench:
         if self.pictured is None:
             absent["pictures"] = "items-mathvista.parquet and its outcomes: `--data FOLDER`"
         if not self._unseen(CURRENT):
-            absent["current"] = f"a table that {self.scorer.name} has not learnt from: `--unseen FOLDER`"
+            helps = "--unseen" if self._named(CURRENT) else "--data"
+            absent["current"] = f"a table that {self.scorer.name} has not learnt from: `{helps} FOLDER`"
         return absent
 
     @property
@@ -220,6 +218,8 @@ class Bench:
             return self._newer
         own = {**OF_TABLES, "cost": HALVED}
         found = self._named(own[name]) if name in own else []
+        if name == "current":
+            return self._unseen(CURRENT)
         if name in OF_TABLES:
             return found
         there = {table.name for table in self._tables}
@@ -247,21 +247,7 @@ class Bench:
 
     def encoded(self, table: OutcomeMatrix) -> NDArray[np.float32]:
         """Return the vectors of a table's items, from the folder where they are there."""
-        path = None
-        if self.folder is not None:
-            texts = hashlib.sha256("\n".join(table.instructions).encode("utf-8", "replace")).hexdigest()[:16]
-            path = self.folder / f"vectors-{table.name}-{texts}-{self.scorer.encoder}.npy"
-            if path.exists():
-                return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
-        chunks = []
-        for start in range(0, len(table.instructions), CHUNK):
-            chunks.append(self.scorer.encode(table.instructions[start : start + CHUNK]))
-            done = min(start + CHUNK, len(table.instructions))
-            self.tell(f"{table.name}: {done:,} of {len(table.instructions):,} questions encoded")
-        vectors = np.concatenate(chunks)
-        if path is not None:
-            keep(path, vectors)
-        return vectors
+        return encoded(table, self.scorer, self.folder, self.tell)
 
     @cached_property
     def _methods(self) -> tuple[Method, ...]:
@@ -379,10 +365,8 @@ class Bench:
             vectors = dict(zip(given.item_ids, self.encoded(given), strict=True))
             table = at_most(measured_alike(given), self.split, MOST_NEWER)
             rows = {text: vectors[id_] for text, id_ in zip(table.instructions, table.item_ids, strict=True)}
-            vectors_ID, learnt = (
-                np.stack([vectors[id_] for id_ in table.item_ids]),
-                table.name in {"mmlu-pro", *self.learnt},
-            )
+            vectors_ID = np.stack([vectors[id_] for id_ in table.item_ids])
+            learnt = table.name in {"mmlu-pro", *self.learnt}
             setting = own_tasks_setting(table, vectors_ID, self.split, told=newer_facts(table.name), learnt=learnt)
 
             def encode(texts: Sequence[str], rows: Mapping[str, NDArray[np.float32]] = rows) -> NDArray[np.float32]:

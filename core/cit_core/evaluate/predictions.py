@@ -34,6 +34,7 @@ __all__ = [
     "NETWORK",
     "TASKS_SHUFFLED",
     "Method",
+    "encoded",
     "encoded_methods",
     "keep",
     "methods",
@@ -45,6 +46,8 @@ NETWORK = "mini"
 EVIDENCE = "mini + evidence"
 MEAN_ONLY = "mini, capability mean only"
 TASKS_SHUFFLED = "mini, accuracies shuffled among tasks"
+CHUNK = 64
+"""Texts that are encoded between two reports of progress."""
 
 Scores = NDArray[np.float64]
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -158,6 +161,33 @@ def predict(
         if path is not None:
             keep(path, found[method.name])
     return found
+
+
+def encoded(
+    table: OutcomeMatrix, scorer: Network, folder: Path | None, tell: Callable[[str], None]
+) -> NDArray[np.float32]:
+    """Return the vectors of a table's items, from the folder where they are there.
+
+    Args:
+        table: The items.
+        scorer: Makes the vectors.
+        folder: Keeps them; nothing is kept if not given.
+        tell: Told what is being done.
+    """
+    path = None
+    if folder is not None:
+        texts = hashlib.sha256("\n".join(table.instructions).encode("utf-8", "replace")).hexdigest()[:16]
+        path = folder / f"vectors-{table.name}-{texts}-{scorer.encoder}.npy"
+        if path.exists():
+            return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+    chunks = []
+    for start in range(0, len(table), CHUNK):
+        chunks.append(scorer.encode(table.instructions[start : start + CHUNK]))
+        tell(f"{table.name}: {min(start + CHUNK, len(table)):,} of {len(table):,} questions encoded")
+    vectors = np.concatenate(chunks)
+    if path is not None:
+        keep(path, vectors)
+    return vectors
 
 
 def keep(path: Path, array: NDArray[np.floating]) -> None:

@@ -95,7 +95,9 @@ def judged_unseen(network: Network, learnt: Collection[str], folder: Path, table
     of_text: dict[str, Network] = {}
     unseen = set()
     for table in tables:
-        sibling = next((one for one in siblings if table.name not in one.checkpoint.learnt), None)
+        sibling = next(
+            (one for one in siblings if one.checkpoint.learnt and table.name not in one.checkpoint.learnt), None
+        )
         if table.name in learnt and sibling is not None:
             if sibling.encoder != network.encoder:
                 raise InvalidInput(f"{sibling.checkpoint.folder} makes other vectors than {network.name}")

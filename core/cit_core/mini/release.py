@@ -22,7 +22,10 @@ from cit_core.records import Capability
 from cit_core.runtime.checkpoint import write_config
 from cit_core.runtime.onnx_scorer import OnnxScorer
 
-__all__ = ["Agreement", "measure_agreement", "release", "torch_log_odds"]
+__all__ = ["AGREEMENT", "Agreement", "measure_agreement", "release", "torch_log_odds"]
+
+AGREEMENT = "agreement.json"
+"""Written last, when everything else of a checkpoint is there."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def release(
         learnt: Names of the tables that the network was trained on.
 
     Returns:
-        The measured agreement, also written to agreement.json.
+        The measured agreement, also written to `AGREEMENT`.
 
     Raises:
         UnknownCandidate: If the catalogue does not hold a model of the table.
@@ -94,7 +97,7 @@ def release(
     numbers = {name: round(value, 6) for name, value in asdict(calibration).items()}
     (folder / "calibration.json").write_text(json.dumps(numbers) + "\n")
     write_config(folder, name, scorer.checkpoint.config["network"], learnt)
-    (folder / "agreement.json").write_text(json.dumps(asdict(agreement), indent=1) + "\n")
+    (folder / AGREEMENT).write_text(json.dumps(asdict(agreement), indent=1) + "\n")
     return agreement
 
 

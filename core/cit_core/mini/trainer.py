@@ -30,17 +30,18 @@ from cit_core.mini.config import TrainConfig
 from cit_core.mini.export import load_exported
 from cit_core.mini.losses import log_odds, routing_loss
 from cit_core.mini.network import ModelSAT
-from cit_core.mini.training_tables import KnownTable, Source, TrainingTables
-from cit_core.mini.weights import load_network, new_network, save_network
+from cit_core.mini.training_tables import KnownTable, Source, TrainingTables, without_models
+from cit_core.mini.weights import WEIGHTS, load_network, new_network, save_network
 from cit_core.outcomes import OutcomeMatrix
 from cit_core.runtime.checkpoint import Checkpoint, read_bounded
 
-__all__ = ["TrainConfig", "fit", "folder_without", "learnt_from", "require_enough"]
+__all__ = ["TrainConfig", "fit", "folder_without", "learnt_from"]
 
 logger = logging.getLogger(__name__)
 
 ALONE = "alone"
 """Folder of the run on the first table, where there are others."""
+DIVERGED = "training diverged: the validation loss was never a number; lower the learning rates"
 
 
 def fit(
@@ -61,9 +62,11 @@ def fit(
         table: Outcomes of the core set's models; its test items and test models are never looked at.
         folder: Folder for the run: model.json, model.safetensors, run.json, metrics.jsonl.
         config: The run.
-        others: Other outcomes, and what is known of their models; their test items are never looked at.
+        others: Other outcomes, and what is known of their models; their test items are never looked at, nor are the
+            test models and copies of the test items of `table` in them.
         unseen: Names of other tables. For each group, one more network is trained that sees none of their items and no
-            item with the same text, to be judged on them; `folder_without` says where.
+            item with the same text (what `start` has seen it cannot know), to be judged on them; `folder_without` says
+            where.
         start: An exported checkpoint that has learnt from the first table; the others go on from it.
         progress: Show progress bars.
 
@@ -72,31 +75,30 @@ def fit(
 
     Raises:
         InvalidInput: If the table has tasks without keywords, the split leaves too little to train on, a table of
-            `unseen` is not there, or the folder holds another run.
+            `unseen` is not there or `start` has learnt from it, a run diverges, or the folder holds another run.
         CheckpointError: If there is no such checkpoint to start from.
     """
     config = config or TrainConfig()
-    require_enough(table, config)
-    if start is not None and not others:
-        raise InvalidInput(f"there is no table beside {table.name!r} to go on with")
-    missing = {*chain(*unseen)} - {other.table.name for other in others}
-    if missing:
-        raise InvalidInput(f"{', '.join(sorted(missing))}: no such table beside {table.name!r} to leave out")
-    _begin(table, others, folder, config, start)
+    others = without_models(others, config.split.models(table.candidates)["test"])
+    _require_enough(table, config)
+    begun = _require_unseen(table, others, unseen, start)
+    _begin(table, others, folder, config, unseen, begun)
+    wanted = [folder_without(folder, names) for names in (*unseen, ())]
+    if all((where / WEIGHTS).exists() for where in wanted):
+        return load_network(folder)[0]
     tables = TrainingTables(table, others, config)
     alone = folder / ALONE if others else folder
     network = _kept(alone)
-    if network is None and start is not None:
-        network = load_exported(start)
+    if network is None and begun is not None:
+        network = load_exported(begun.folder)
         save_network(network, alone)
     if network is None:
         network = _fit_alone(tables.sources(without={*chain(*unseen)})[0], alone, config, progress)
     if not others:
         return network
     before = _weights(network)
-    for without in (*unseen, ()):
-        where = folder_without(folder, without)
-        network = _kept(where) or _fit_mixed(before, tables.sources(without), where, config, progress)
+    for names, where in zip((*unseen, ()), wanted, strict=True):
+        network = _kept(where) or _fit_mixed(before, tables.sources(names), where, config, progress)
     return network
 
 
@@ -113,13 +115,38 @@ def learnt_from(folder: Path, without: Collection[str] = ()) -> list[str]:
     """
     try:
         facts = json.loads(read_bounded(folder, "run.json"))
-        return [name for name in (facts["data"], *facts.get("others", ())) if name not in without]
+        learnt = dict.fromkeys((facts["data"], *facts.get("learnt", ()), *facts.get("others", ())))
+        return [name for name in learnt if name not in without]
     except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder} is not the folder of a run: no readable run.json: {error!r}") from error
 
 
+def _require_unseen(
+    table: OutcomeMatrix, others: Sequence[KnownTable], unseen: Sequence[Collection[str]], start: str | Path | None
+) -> Checkpoint | None:
+    """Return the checkpoint to start from, if there is one; refuse tables to leave out that cannot be."""
+    if start is not None and not others:
+        raise InvalidInput(f"there is no table beside {table.name!r} to go on with")
+    left_out = {*chain(*unseen)}
+    missing = left_out - {other.table.name for other in others}
+    if missing:
+        raise InvalidInput(f"{', '.join(sorted(missing))}: no such table beside {table.name!r} to leave out")
+    if start is None:
+        return None
+    begun = Checkpoint.open(start)
+    seen = left_out & {*begun.learnt}
+    if seen:
+        raise InvalidInput(f"{begun.name} has learnt from {', '.join(sorted(seen))}; begin from one that has not")
+    return begun
+
+
 def _begin(
-    table: OutcomeMatrix, others: Sequence[KnownTable], folder: Path, config: TrainConfig, start: str | Path | None
+    table: OutcomeMatrix,
+    others: Sequence[KnownTable],
+    folder: Path,
+    config: TrainConfig,
+    unseen: Sequence[Collection[str]],
+    begun: Checkpoint | None,
 ) -> None:
     """Write what the run learns from, or compare it with what is there."""
     facts = {
@@ -127,19 +154,23 @@ def _begin(
         "data": table.name,
         "digest": table.digest(),
         "models": config.split.models(table.candidates),
-        **({} if start is None else {"start": Checkpoint.open(start).name}),
+        **({} if begun is None else {"start": begun.name, "learnt": begun.learnt}),
         **({"others": {other.table.name: other.table.digest() for other in others}} if others else {}),
+        **({"unseen": sorted({*chain(*unseen)})} if unseen else {}),  # the first run leaves their texts out
     }
     text = json.dumps(facts, indent=1) + "\n"
-    path = folder / "run.json"
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise InvalidInput(f"{folder} holds a run with other settings or data; give another folder")
+    path, part = folder / "run.json", folder / "run.json.part"
+    if path.exists():
+        if path.read_text(encoding="utf-8") != text:
+            raise InvalidInput(f"{folder} holds a run with other settings or data; give another folder")
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
 
 
 def _kept(folder: Path) -> ModelSAT | None:
-    return load_network(folder)[0] if (folder / "model.safetensors").exists() else None
+    return load_network(folder)[0] if (folder / WEIGHTS).exists() else None
 
 
 def _fit_alone(source: Source, folder: Path, config: TrainConfig, progress: bool) -> ModelSAT:
@@ -157,7 +188,7 @@ def _fit_alone(source: Source, folder: Path, config: TrainConfig, progress: bool
                 if told["validation"] < best:
                     best, kept = told["validation"], _weights(network)
     if best == float("inf"):
-        raise InvalidInput("training diverged: the validation loss was never a number; lower the learning rates")
+        raise InvalidInput(DIVERGED)
     return _keep(network, kept, folder, lines)
 
 
@@ -179,7 +210,9 @@ def _fit_mixed(
     mean = {name: torch.stack([one[name] for one in found]).mean(0) for name in before}
     kept = {name: value.lerp(mean[name], config.mixed_weight) for name, value in before.items()}
     network.load_state_dict(kept, strict=False)
-    losses = {source.name: source.loss(network, config.ranking_weight) for source in sources}
+    losses = {source.name: source.loss(network, config.ranking_weight) for source in sources if len(source.validation)}
+    if not np.isfinite([*losses.values()]).all():
+        raise InvalidInput(DIVERGED)
     return _keep(network, kept, folder, [json.dumps({"validation": losses})])
 
 
@@ -202,7 +235,7 @@ def _keep(network: ModelSAT, weights: dict[str, Tensor], folder: Path, lines: Se
     return network.eval()
 
 
-def require_enough(table: OutcomeMatrix, config: TrainConfig) -> None:
+def _require_enough(table: OutcomeMatrix, config: TrainConfig) -> None:
     """Refuse a table that is too small, or has tasks without keywords.
 
     Raises:

@@ -8,6 +8,7 @@ is contained in it, and copies of its test questions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cit_core.catalogue import known_tasks
-from cit_core.catalogue.aliases import normalised
 from cit_core.core_suite import build_core_suite
 from cit_core.errors import InvalidInput
 from cit_core.mini.config import TrainConfig
@@ -30,12 +30,14 @@ from cit_core.mini.weights import new_network
 from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Capability
 
-__all__ = ["KnownTable", "Source", "TrainingTables"]
+__all__ = ["KnownTable", "Source", "TrainingTables", "without_models"]
 
 AT_ONCE = 64
 """Validation items that are scored at once."""
 COMPARED = 400
 """Letters and digits by which texts are told to be the same."""
+FEWEST_MODELS = 3
+"""A table with fewer models of which something is known tells little of them, and is not learnt from."""
 
 
 class KnownTable(NamedTuple):
@@ -92,8 +94,7 @@ class TrainingTables:
         self._config = config
         network, tokenizer = new_network(config.network)
         self._vectors = encode_texts(network, tokenizer, [task.description for task in known_tasks()])
-        new = config.split.models(table.candidates)["test"]
-        self._known = {other.table.name: _without_models(other, new) for other in others}
+        self._known = {other.table.name: other for other in others}
         self._held_out = {_plain(table.questions[row]) for row in config.split.items(table.item_ids)["test"]}
         self._tables = [table, *(self._some(other.table) for other in others)]
         self._texts = {one.name: self._read(network, tokenizer, one) for one in self._tables}
@@ -164,19 +165,25 @@ class TrainingTables:
         )
 
 
-def _without_models(other: KnownTable, new: Collection[str]) -> KnownTable:
-    """Return a table with the profiles of those models that are none of the new ones, nor kin of theirs."""
+def without_models(others: Sequence[KnownTable], new: Collection[str]) -> list[KnownTable]:
+    """Return tables without the profiles of new models, nor of kin of theirs; without tables of too few others.
+
+    Args:
+        others: Tables.
+        new: Names of models. Kin has a name that contains one of these, word for word, or is contained in it.
+    """
     held_out = [_words(name) for name in new]
 
     def is_new(name: str) -> bool:
         return any(_words(name) in one or one in _words(name) for one in held_out)
 
-    return KnownTable(other.table, [one for one in other.capabilities if not is_new(one.candidate.id)])
+    left = [KnownTable(one.table, [c for c in one.capabilities if not is_new(c.candidate.id)]) for one in others]
+    return [one for one in left if len(one.capabilities) >= FEWEST_MODELS]
 
 
 def _words(name: str) -> str:
-    """Return a name as it is compared: its parts between hyphens."""
-    return f"-{normalised(name)}-"
+    """Return the words of a name as they are compared."""
+    return f"-{'-'.join(re.findall('[a-z0-9]+', name.lower()))}-"
 
 
 def _without(table: OutcomeMatrix, rows: NDArray[np.intp], hidden: Collection[str]) -> NDArray[np.intp]:

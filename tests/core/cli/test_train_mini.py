@@ -6,6 +6,7 @@ The training run is a real one on two layers of the real trunk, of two steps on 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -134,6 +135,23 @@ def test_a_finished_run_is_not_overwritten(cit: Cit, data: Path, trained: tuple[
     assert done.exit_code == 2
     assert "holds a finished run; give another --out, or --only-export" in done.stderr
     assert (trained[0] / "model.safetensors").read_bytes() == before
+
+
+def test_a_run_that_was_stopped_while_it_was_exported_goes_on(
+    cit: Cit, data: Path, trained: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cit_core.mini import release
+
+    out = shutil.copytree(trained[0], tmp_path / "stopped")
+    (out / "checkpoint" / "agreement.json").unlink()
+    found = {name: value for name, value in json.loads(trained[1].stdout).items() if name != "checkpoint"}
+    asked: list[Sequence[Any]] = []
+    monkeypatch.setattr(_train_mini, "release", lambda *given: asked.append(given) or release.Agreement(**found))
+    arguments = ["--data", str(data), "--steps", "2", "--without", "others"]
+    done = cit("train", *arguments, "--out", str(out))
+    assert done.exit_code == 0, done.stderr
+    assert [given[3] for given in asked] == [out / "without-others" / "checkpoint", out / "checkpoint"]
+    assert (out / "model.safetensors").read_bytes() == (trained[0] / "model.safetensors").read_bytes()
 
 
 def test_a_finished_run_is_exported_again_and_says_how_well(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,32 @@ def test_a_network_is_judged_on_tables_that_it_has_not_seen(
     assert not equal(*(load_network(tmp_path / name)[0] for name in ("told", "flipped")))
 
 
+def test_a_run_that_left_out_other_tables_is_another_run(
+    both: tuple[ModelSAT, Path], table: OutcomeMatrix, other: OutcomeMatrix, again: OutcomeMatrix, mixed: TrainConfig
+) -> None:
+    """Its first run has not left out the texts of these."""
+    with pytest.raises(InvalidInput, match="holds a run with other settings or data"):
+        fit(table, both[1], mixed, others=known(other), unseen=[["other"]], progress=False)
+
+
+def test_a_table_without_items_to_validate_on_is_learnt_from_all_the_same(
+    table: OutcomeMatrix, again: OutcomeMatrix, mixed: TrainConfig, tmp_path: Path
+) -> None:
+    train = again.rows(mixed.split.items(again.item_ids)["train"].tolist())
+    fitted(table, [train], tmp_path, mixed)
+    assert set(json.loads((tmp_path / "metrics.jsonl").read_text())["validation"]) == {"made-up"}
+    assert learnt_from(tmp_path) == ["made-up", "again"]
+
+
+def test_a_run_with_other_tables_that_diverges_keeps_the_first_alone(
+    table: OutcomeMatrix, other: OutcomeMatrix, mixed: TrainConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInput, match=r"training diverged: .* lower the learning rates"):
+        fitted(table, [other], tmp_path, mixed.model_copy(update={"mixed_rate": 1e34}))
+    assert (tmp_path / "alone" / "model.safetensors").exists()
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 def test_a_first_table_that_is_all_in_what_is_left_out_is_refused(
     table: OutcomeMatrix, other: OutcomeMatrix, mixed: TrainConfig, tmp_path: Path
 ) -> None:
@@ -315,6 +342,20 @@ def test_other_tables_go_on_from_an_exported_network(
     assert json.loads((tmp_path / "run.json").read_text())["start"].startswith("tiny@")
     with pytest.raises(InvalidInput, match="there is no table beside 'made-up' to go on with"):
         fit(table, tmp_path / "none", config, start=exported.int8, progress=False)
+
+
+def test_what_a_checkpoint_has_learnt_from_cannot_be_left_out_of_what_goes_on_from_it(
+    exported: Any, table: OutcomeMatrix, other: OutcomeMatrix, again: OutcomeMatrix, mixed: TrainConfig, tmp_path: Path
+) -> None:
+    start = shutil.copytree(exported.int8, tmp_path / "start")
+    told = json.loads((start / "config.json").read_text())
+    (start / "config.json").write_text(json.dumps({**told, "learnt": ["made-up", "again"]}))
+    config = mixed.model_copy(update={"network": exported.network.config})
+    with pytest.raises(InvalidInput, match=r"tiny@\w+ has learnt from again; begin from one that has not"):
+        fit(table, tmp_path / "run", config, others=known(other, again), unseen=[["again"]], start=start)
+    assert not (tmp_path / "run").exists()
+    fit(table, tmp_path / "run", config, others=known(other), start=start, progress=False)
+    assert learnt_from(tmp_path / "run") == ["made-up", "again", "other"]
 
 
 def test_a_table_to_leave_out_has_to_be_there(table: OutcomeMatrix, config: TrainConfig, tmp_path: Path) -> None:

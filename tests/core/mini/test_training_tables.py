@@ -8,7 +8,7 @@ import pytest
 from tiny_network import KNOWN, known
 
 from cit_core.mini.config import TrainConfig
-from cit_core.mini.training_tables import KnownTable, TrainingTables
+from cit_core.mini.training_tables import KnownTable, TrainingTables, without_models
 from cit_core.outcomes import OutcomeMatrix
 from cit_core.records import Candidate
 
@@ -52,6 +52,8 @@ def test_test_questions_of_the_first_table_are_left_out_of_the_others(
     ("name", "is_new"),
     [
         ("Qwen1.5-7B-Chat", True),
+        ("google/gemini-1.5-pro-002", True),
+        ("vertex:gemini-1.5-pro-002@reasoning=default", True),
         ("qwen1.5 7b-chat", True),
         ("qwen1.5-7b-chat-awq", True),
         ("gemini-1.5-pro", True),  # kin of gemini-1.5-pro-002
@@ -67,11 +69,15 @@ def test_new_models_of_the_first_table_are_new_in_the_others(
 ) -> None:
     (plain,) = known(again)
     last = plain.capabilities[-1]
-    renamed = replace(again, candidates=tuple(name if c == last.candidate.id else c for c in again.candidates))
-    profiles = [*plain.capabilities[:-1], last.model_copy(update={"candidate": Candidate(id=name)})]
-    source = TrainingTables(table, [KnownTable(renamed, profiles)], mixed).sources()[1]
-    assert len(source.profiles[1]) == source.correct_NK.shape[1] == len(KNOWN) - is_new
-    assert source.draw(16, len(KNOWN)).correct_NK.shape[1] == len(KNOWN) - is_new
+    named = [*plain.capabilities[:-1], last.model_copy(update={"candidate": Candidate(id=name)})]
+    (left,) = without_models([KnownTable(again, named)], mixed.split.models(table.candidates)["test"])
+    assert list(left.capabilities) == named[: len(named) - is_new]
+
+
+def test_a_table_of_too_few_models_that_are_not_new_is_no_table_to_learn_from(again: OutcomeMatrix) -> None:
+    assert len(without_models(known(again), [])) == 1
+    assert len(without_models(known(again), ["gpt-5-mini"])) == 1
+    assert not without_models(known(again), ["gpt-5-mini", "claude-sonnet-4-5"])
 
 
 def test_so_many_items_of_another_table_are_read(

@@ -44,6 +44,22 @@ def test_a_network_comes_back_bit_by_bit(saved: tuple[ModelSAT, Any], run: Path)
     assert tokenizer("Solve algebra")["input_ids"] == saved[1]("Solve algebra")["input_ids"]
 
 
+def test_a_network_whose_saving_was_stopped_is_not_there(
+    saved: tuple[ModelSAT, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(_weights: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "save_file", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            save_network(saved[0], tmp_path)
+    assert not (tmp_path / "model.safetensors").exists()
+    save_network(saved[0], tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.json", "model.safetensors"}
+
+
 def test_what_is_saved_is_what_was_trained(run: Path) -> None:
     assert {name.partition(".")[0] for name in load_file(run / "model.safetensors")} == {"connector", "phi"}
     assert json.loads((run / "model.json").read_text()).keys() == {"format", *ModelConfig.model_fields}

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cit_core import Candidate, Capability, CapabilityStore, Item, Outcome, Router, Task
+from cit_core import Candidate, Capability, CapabilityStore, Decision, Item, Outcome, Router, Task
 from cit_core.errors import InvalidInput
+from cit_core.policy import Constraints
+from cit_core.router import Query
 from cit_core.router.serialization import router_from_config, router_to_config
 
 MODELS = ["openai:gpt-5-mini", "anthropic:claude-sonnet-4-5", "google_genai:gemini-2.5-flash"]
@@ -60,6 +62,16 @@ def test_published_scores_say_who_is_better_and_the_scorer_how_hard_it_is(router
     mixed = {ranked.model: ranked.probability for ranked in contrary.route("Why?").ranking}
     assert mixed[first] == pytest.approx(told[first]), "what was measured is the scorer's alone"
     assert sorted(others, key=mixed.__getitem__) == sorted(others, key=level.__getitem__)
+
+
+def test_other_queries_of_a_batch_do_not_move_the_order(router: Router) -> None:
+    contrary = Router(Contrary(), router.capabilities)
+    contrary.basis = router.basis
+    one, all_of_them = Query("Why?", constraints=Constraints(deny=frozenset({MODELS[2]}))), Query("Why?")
+    (alone,), (together, _) = contrary.decide_many([one]), contrary.decide_many([one, all_of_them])
+    assert isinstance(alone, Decision)
+    assert isinstance(together, Decision)
+    assert together.scores == alone.scores
 
 
 def test_a_price_decides_where_a_policy_asks_for_it(router: Router) -> None:

@@ -14,7 +14,7 @@ HALVED = ("mmlu-pro", "llmrouter", "zeroeval", "korbench", "bfcl2024", "reasonin
 FEW = ("llmrouter", "reasoninggym", "korbench", "medagents")
 """Settings from which a few questions are drawn."""
 CURRENT = (*(name for name in HALVED if name != "mmlu-pro"), "tinybird", "pmllm2")
-"""Tables that neither the network nor the catalogue has seen."""
+"""Tables that the catalogue has not seen, nor the networks that read them (`--unseen`)."""
 OF_TABLES = {"halves": HALVED, "few": FEW, "current": CURRENT}
 """Experiments on these tables and no others."""
 
