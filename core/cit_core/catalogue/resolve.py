@@ -25,6 +25,7 @@ __all__ = [
     "by_accuracy",
     "list_model",
     "list_stored",
+    "ordered_by_level",
     "public_candidate",
     "public_models",
     "public_names",
@@ -54,11 +55,6 @@ class Resolved:
     because: str
     stored: str | None = None
     answers: int = 0
-
-    @property
-    def is_inferred(self) -> bool:
-        """True if the profile rests on no answers: on published scores, or on the price."""
-        return self.basis != "measured" and not self.answers
 
 
 @dataclass(frozen=True)
@@ -135,6 +131,18 @@ def public_profiles(names: Iterable[str]) -> list[Resolved]:
     """Return those models of which the catalogue knows more than the price, in order."""
     named = [name for name in names if public_candidate(name) is not None]
     return [one for one in resolve_models(named) if one.basis != "average"] if named else []
+
+
+def ordered_by_level(models: Iterable[Resolved]) -> frozenset[str]:
+    """Return the ids of models that keep the order of their levels at every query: nothing tells them apart by it.
+
+    These are all models without answers in a store, where of one of them nothing is known but published scores or the
+    price; models that all sat the core test are told apart by their profiles.
+    """
+    public = [found for found in models if not found.answers]
+    if all(found.basis == "measured" for found in public):
+        return frozenset()
+    return frozenset(found.capability.candidate.id for found in public)
 
 
 def public_names(models: Sequence[str] | None) -> Sequence[str] | None:

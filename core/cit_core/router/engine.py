@@ -110,6 +110,8 @@ class Engine:
         self.completion_tokens = validated(_TOKENS, assumed, "completion_tokens")
         self.basis: Mapping[str, Resolved] = {}
         """Candidate id to what its profile rests on, for a router made by `Router.from_models`."""
+        self.by_level: frozenset[str] = frozenset()
+        """Candidates that keep the order of their levels at every query, for such a router."""
         self.notes: tuple[str, ...] = ()
         """Warnings of every decision."""
         self.lengths: AnswerLengths | None = None
@@ -149,11 +151,6 @@ class Engine:
     @cached_property
     def _latencies(self) -> dict[str, float]:
         return {c.candidate.id: c.usage.latency_s for c in self.capabilities if c.usage.latency_s is not None}
-
-    @cached_property
-    def _inferred(self) -> frozenset[str]:
-        """Candidates whose profiles rest on no answers."""
-        return frozenset(id_ for id_, found in self.basis.items() if found.is_inferred)
 
     @cached_property
     def _deviations(self) -> dict[str, float]:
@@ -305,7 +302,7 @@ class Engine:
         vector_D: NDArray[np.floating] | None,
         latency_ms: float,
     ) -> Decision | CITError:
-        scores_K = in_level_order(scores_K, taking_part, self._inferred - asked.excluded.keys())
+        scores_K = in_level_order(scores_K, taking_part, self.by_level - asked.excluded.keys())
         cached = asked.cached_tokens
         tokens = asked.facts.tokens, self.completion_tokens
         scored = [

@@ -34,6 +34,13 @@ class PublicModels(NamedTuple):
     notes: tuple[str, ...] = ()
     lengths: AnswerLengths | None = None
 
+    @property
+    def by_level(self) -> frozenset[str]:
+        """Models that keep the order of their levels at every query."""
+        from cit_core.catalogue.resolve import ordered_by_level
+
+        return ordered_by_level(self.found)
+
 
 def open_public(
     models: object,

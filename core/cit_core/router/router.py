@@ -180,6 +180,7 @@ class Router(Decider):
             explore=explore,
         )
         router.basis = {one.capability.candidate.id: one for one in opened.found}
+        router.by_level = opened.by_level
         router.notes, router.origin, router.lengths = opened.notes, opened.origin, opened.lengths
         return router
 

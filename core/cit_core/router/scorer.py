@@ -101,7 +101,7 @@ def checked_scores(given: object, shape: tuple[int, int], name: str) -> NDArray[
 
 
 def in_level_order(
-    scores_NK: NDArray[np.float64], capabilities: Sequence[Capability], inferred: Collection[str]
+    scores_NK: NDArray[np.float64], capabilities: Sequence[Capability], ids: Collection[str]
 ) -> NDArray[np.float64]:
     """Give each query's scores of some candidates to these same candidates in the order of their levels.
 
@@ -112,10 +112,10 @@ def in_level_order(
     Args:
         scores_NK: Probabilities (N, K), or K of one query.
         capabilities: The candidates.
-        inferred: Ids of those whose profiles rest on no answers; the others keep their scores.
+        ids: Those that are put in order; the others keep their scores.
     """
     levels = {k: (one.mean_accuracy, one.candidate.id) for k, one in enumerate(capabilities) if one.results}
-    places = [k for k in levels if capabilities[k].candidate.id in inferred]
+    places = [k for k in levels if capabilities[k].candidate.id in ids]
     ordered_NK = scores_NK.copy()
     ordered_NK[..., sorted(places, key=levels.__getitem__)] = np.sort(scores_NK[..., places], axis=-1)
     return ordered_NK

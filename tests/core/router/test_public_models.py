@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cit_core import Candidate, Capability, CapabilityStore, Decision, Item, Outcome, Router, Task
+from cit_core.catalogue.resolve import ordered_by_level
 from cit_core.errors import InvalidInput
 from cit_core.policy import Constraints
 from cit_core.router import Query
@@ -51,22 +52,36 @@ def test_published_scores_say_who_is_better_and_the_scorer_how_hard_it_is(router
     assert told == pytest.approx({id_: 1.0 - one for id_, one in level.items()})
 
     contrary = Router(Contrary(), router.capabilities)
-    contrary.basis = router.basis
+    contrary.by_level = router.by_level
     ordered = {ranked.model: ranked.probability for ranked in contrary.route("Why?").ranking}
     assert sorted(ordered.values()) == pytest.approx(sorted(told.values())), "the same numbers"
     assert sorted(ordered, key=ordered.__getitem__) == sorted(level, key=level.__getitem__)
 
     first, *others = MODELS
     contrary = Router(Contrary(), router.capabilities)
-    contrary.basis = {**router.basis, first: replace(router.basis[first], basis="measured")}
+    contrary.by_level = ordered_by_level(
+        [replace(router.basis[first], answers=3), *(router.basis[id_] for id_ in others)]
+    )
     mixed = {ranked.model: ranked.probability for ranked in contrary.route("Why?").ranking}
-    assert mixed[first] == pytest.approx(told[first]), "what was measured is the scorer's alone"
+    assert mixed[first] == pytest.approx(told[first]), "what has answered here is the scorer's alone"
     assert sorted(others, key=mixed.__getitem__) == sorted(others, key=level.__getitem__)
+
+
+def test_models_that_sat_the_core_test_are_told_apart_by_their_profiles_among_themselves(router: Router) -> None:
+    names = ["gemma-7b", "Qwen1.5-110B", "Mistral-7B-v0.1"]
+    measured, mixed = Router.from_models(names), Router.from_models([*names, MODELS[0]])
+    assert {one.basis for one in measured.basis.values()} == {"measured"}
+    for opened, is_ordered in ((measured, False), (mixed, True)):
+        contrary = Router(Contrary(), opened.capabilities)
+        contrary.by_level = opened.by_level
+        level = {one.candidate.id: one.mean_accuracy for one in opened.capabilities}
+        decision = contrary.route("Why?")
+        assert (decision.model == max(level, key=level.__getitem__)) is is_ordered
 
 
 def test_other_queries_of_a_batch_do_not_move_the_order(router: Router) -> None:
     contrary = Router(Contrary(), router.capabilities)
-    contrary.basis = router.basis
+    contrary.by_level = router.by_level
     one, all_of_them = Query("Why?", constraints=Constraints(deny=frozenset({MODELS[2]}))), Query("Why?")
     (alone,), (together, _) = contrary.decide_many([one]), contrary.decide_many([one, all_of_them])
     assert isinstance(alone, Decision)

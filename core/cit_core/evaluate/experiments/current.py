@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.catalogue.resolve import Resolved, public_profiles
+from cit_core.catalogue.resolve import Resolved, ordered_by_level, public_profiles
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.comparison import content_blind
 from cit_core.evaluate.experiments.cascades import KNOBS, Draw, Zoo, query_usd, same_quality, ways_of
@@ -46,8 +46,8 @@ COLUMNS = (
 NOTE = (
     "A table is read by a network that has learnt nothing of it, nor are these tables sources of the published scores "
     "(BFCL's later versions are). Candidates are the models of a table that the catalogue knows by its name there; the "
-    "level is the mean accuracy of the profile, the same for every question; the router keeps its order among models "
-    f"known by published scores alone. At most {MOST_QUESTIONS} questions, by a "
+    "level is the mean accuracy of the profile, the same for every question; the router keeps its order where one of "
+    f"the models is known by published scores alone. At most {MOST_QUESTIONS} questions, by a "
     "seeded hash. Content-blind: the router's shares of models, drawn without a look at the question."
 )
 COST_NOTE = (
@@ -103,13 +103,13 @@ def current(
 
 def _known(table: OutcomeMatrix, models: Sequence[Resolved], scorer: Network, split: Split) -> _Known:
     profiles = {one.capability.candidate.id: one.capability for one in models}
-    inferred = {one.capability.candidate.id for one in models if one.is_inferred}
     alike = measured_alike(table.of_models(list(profiles)))
     order = np.argsort([split.fraction(f"current:{id_}") for id_ in alike.item_ids], kind="stable")[:MOST_QUESTIONS]
     some = alike.rows(order)
     of_some = [profiles[id_] for id_ in some.candidates]
     level_K = np.array([capability.mean_accuracy for capability in of_some])
-    scores_NK = in_level_order(np.asarray(scorer.score(some.instructions, of_some), np.float64), of_some, inferred)
+    ids = ordered_by_level(models)
+    scores_NK = in_level_order(np.asarray(scorer.score(some.instructions, of_some), np.float64), of_some, ids)
     usd = [query_usd(id_, profiles) for id_ in some.candidates]
     half_N = np.array([split.fraction(f"calibrate:{id_}") < 0.5 for id_ in some.item_ids])
     return _Known(table.name, some.candidates, level_K, scores_NK, some.correct_IK.astype(np.float64), usd, half_N)
