@@ -21,7 +21,7 @@ from cit_core.runtime import OnnxScorer, load_scorer, onnx_scorer
 
 Zoo = tuple[Capability, ...]
 Make = Callable[..., Capability]
-OTHERS = 0.05
+OTHERS = 0.08
 """Log-odds by which int8 lets the rest of the zoo change a score: activations share one scale a call."""
 relaxed = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
