@@ -126,6 +126,7 @@ class Connections:
         with self._activity.use(), store_errors(self.url):
             self._require_usable()
             self._require_same_file("nothing was written")
+            pool = self._engine.pool
             connection = self._begin(writes)
             try:
                 yield connection
@@ -135,7 +136,7 @@ class Connections:
                     self._require_same_file("what was just written went with it")
             finally:
                 if process == os.getpid():
-                    _give_back(connection)
+                    _give_back(connection, is_closed=self._engine.pool is not pool)
                 else:
                     abandon(connection)
 
@@ -284,9 +285,14 @@ def _require_same_process(process: int) -> None:
         )
 
 
-def _give_back(connection: Connection) -> None:
-    """Return a connection to its pool; what was not committed is rolled back."""
+def _give_back(connection: Connection, *, is_closed: bool = False) -> None:
+    """Return a connection to its pool; what was not committed is rolled back.
+
+    Args:
+        connection: The connection.
+        is_closed: True if the pool was closed meanwhile: it would keep the connection open, unseen.
+    """
     lives = not connection.closed and not connection.invalidated
-    if lives and sqlite.is_snapshot(connection.connection.dbapi_connection):
+    if lives and (is_closed or sqlite.is_snapshot(connection.connection.dbapi_connection)):
         connection.invalidate()
     connection.close()

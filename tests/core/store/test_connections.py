@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
@@ -159,6 +161,18 @@ def test_a_store_that_nobody_holds_lets_go_of_its_connections(store_url: str) ->
     assert pool.checkedin() == 0
 
 
+def test_a_connection_in_use_when_its_store_is_closed_is_closed_when_it_is_given_back(store: CapabilityStore) -> None:
+    """An iterator that somebody still holds, for one."""
+    with store._connections.reading() as connection:
+        held = connection.connection.dbapi_connection
+        assert held is not None
+        store.close()
+        assert connection.scalar(text("SELECT 1")) == 1
+    with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError), match="closed"):
+        held.cursor().execute("SELECT 1")
+    assert store.version == 0
+
+
 @pytest.mark.parametrize("what", ["deleted", "replaced by another file"])
 def test_a_file_that_goes_while_it_is_open_is_noticed(sqlite_url: str, tmp_path: Path, what: str) -> None:
     with CapabilityStore(sqlite_url) as store:
@@ -256,6 +270,7 @@ def pgbouncer(server: URL, folder: Path) -> Iterator[URL]:
     options += f"default_pool_size = 3\nunix_socket_dir =\nlogfile = {folder}/log\npidfile = {folder}/pid\n"
     (folder / "ini").write_text(f"[databases]\n{server.database} = {database}\n[pgbouncer]\n{options}")
     as_postgres = []
+    folder.chmod(0o755)
     if os.getuid() == 0:  # it refuses to run as root
         folder.chmod(0o777)
         as_postgres = ["runuser", "-u", "postgres", "--"]
@@ -267,30 +282,35 @@ def pgbouncer(server: URL, folder: Path) -> Iterator[URL]:
         process.wait(30)
 
 
-def test_a_store_works_behind_pgbouncer_in_transaction_mode(postgres_url: str) -> None:
-    server = make_url(postgres_url)
-    with TemporaryDirectory() as name, ThreadPoolExecutor(5) as pool:
-        database = f"pooled_{uuid.uuid4().hex[:8]}"
-        engine = create_engine(server, isolation_level="AUTOCOMMIT")
+@contextmanager
+def own_database(server: URL) -> Iterator[URL]:
+    """A database that is dropped afterwards, also where the test is skipped."""
+    engine, name = create_engine(server, isolation_level="AUTOCOMMIT"), f"pooled_{uuid.uuid4().hex[:8]}"
+    try:
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {database}"))
-        Path(name).chmod(0o755)
-        with pgbouncer(server.set(database=database), Path(name)) as url:
-            store = opened_in_time(url.render_as_string(hide_password=False))
-            seed(store, items=60)
-
-            def work(place: int) -> int:
-                for n in range(12):
-                    store.add_outcomes([outcome(f"i{12 * place + n}")])
-                    assert store.capabilities()
-                    assert list(store.outcomes())
-                return 12
-
-            assert sum(pool.map(work, range(5))) == store.outcome_count() == 60
-            store.close()
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        yield server.set(database=name)
+    finally:
         with engine.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {database} WITH (FORCE)"))
+            connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
         engine.dispose()
+
+
+def test_a_store_works_behind_pgbouncer_in_transaction_mode(postgres_url: str) -> None:
+    with TemporaryDirectory() as name, own_database(make_url(postgres_url)) as own, pgbouncer(own, Path(name)) as url:
+        store = opened_in_time(url.render_as_string(hide_password=False))
+        seed(store, items=60)
+
+        def work(place: int) -> int:
+            for n in range(12):
+                store.add_outcomes([outcome(f"i{12 * place + n}")])
+                assert store.capabilities()
+                assert list(store.outcomes())
+            return 12
+
+        with ThreadPoolExecutor(5) as pool:
+            assert sum(pool.map(work, range(5))) == store.outcome_count() == 60
+        store.close()
 
 
 def opened_in_time(url: str) -> CapabilityStore:
