@@ -47,7 +47,7 @@ class Resolved:
             its price.
         because: Source of the profile, in words.
         stored: Id under which the store knows it; None if it does not.
-        answers: Number of its answers in the store, which the profile counts in.
+        answers: Number of its own or its model's answers in the store, which the profile counts in.
     """
 
     capability: Capability
@@ -232,7 +232,8 @@ def _moved(name: str, own: Mapping[str, Capability], public: Mapping[str, Capabi
     if (written := own[id_].usage.completion_tokens) is not None:
         share = candidate.samples * candidate.length_share / own[id_].candidate.length_share
         moved = moved.model_copy(update={"usage": Usage(completion_tokens=written * share)})
-    return Resolved(moved, "linked", f"{found.because}, moved by what effort {arm.effort} does to models")
+    because = f"{found.because}, moved by what effort {arm.effort} does to models"
+    return Resolved(moved, "linked", because, answers=found.answers)
 
 
 def _stored(name: str, own: Capability, public: Mapping[str, Capability]) -> Resolved:

@@ -85,6 +85,7 @@ def release(
     seen = models["validation"] + models["train"]
     rows = split.items(table.item_ids)["validation"]
     texts = [table.instructions[row] for row in rows]
+    (folder / AGREEMENT).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         export_checkpoint(network, tokenizer, Path(scratch), name)
         quantise_checkpoint(Path(scratch), folder)

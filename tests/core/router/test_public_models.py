@@ -120,6 +120,9 @@ def test_what_a_store_has_measured_goes_before_public_scores(sqlite_url: str) ->
         router = Router.from_models(MODELS, store=store)
         assert [router.basis[id_].basis for id_ in MODELS] == ["measured", "linked", "linked"]
         assert router.basis[MODELS[0]].because == "150 answers in the store"
+        assert router.by_level == frozenset(MODELS[1:])
+        efforts = Router.from_models([f"{MODELS[0]}@high", f"{MODELS[0]}@max_tokens=500", MODELS[1]], store=store)
+        assert efforts.by_level == {MODELS[1]}, "arms of a model that has answered have its answers"
 
 
 def test_a_first_answer_moves_a_model_a_little_and_many_move_it_all_the_way(sqlite_url: str) -> None:
@@ -188,6 +191,7 @@ def test_facts_and_names_of_ones_own_making_stay_when_it_is_opened_again() -> No
 def test_it_is_opened_again_from_its_config(router: Router) -> None:
     again = router_from_config(router_to_config(router))
     assert again.route("Who wrote Emma?").scores == pytest.approx(router.route("Who wrote Emma?").scores)
+    assert pickle.loads(pickle.dumps(router)).by_level == again.by_level == router.by_level == frozenset(MODELS)
 
 
 def test_it_needs_no_network_and_no_torch() -> None:
