@@ -305,7 +305,7 @@ def test_a_router_keeps_a_budget_and_says_how_likely_a_choice_was() -> None:
     router = Router(FakeScorer({"weak": 0.5, "strong": 0.9, "unpriced": 1.0}), zoo, policy="budget:0.5/1k,risk:0.001")
     decisions = router.route_many(["what?"] * 800)
     spend = [decision.expected_cost_usd or 0.0 for decision in decisions]
-    assert sum(spend) / 800 == pytest.approx(0.0005, rel=0.05)
+    assert 0.90 < sum(spend) / 800 / 0.0005 < 1.05  # over draws .984, standard deviation .015
     assert {decision.model for decision in decisions} == {"weak", "strong"}
     assert "no price is known" in decisions[0].excluded["unpriced"]
     assert {round(decision.propensity, 1) for decision in decisions} & {0.1, 0.9}
