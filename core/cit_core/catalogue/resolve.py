@@ -134,10 +134,10 @@ def public_profiles(names: Iterable[str]) -> list[Resolved]:
 
 
 def ordered_by_level(models: Iterable[Resolved]) -> frozenset[str]:
-    """Return the ids of models that keep the order of their levels at every query: nothing tells them apart by it.
+    """Return the ids of the models that a router keeps in the order of their levels at every query.
 
-    These are all models without answers in a store, where of one of them nothing is known but published scores or the
-    price; models that all sat the core test are told apart by their profiles.
+    These are all models without answers in the store, if one of them is known by published scores or its price alone;
+    models that all sat the core test are told apart by their profiles.
     """
     public = [found for found in models if not found.answers]
     if all(found.basis == "measured" for found in public):

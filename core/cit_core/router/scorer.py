@@ -114,8 +114,10 @@ def in_level_order(
         capabilities: The candidates.
         ids: Those that are put in order; the others keep their scores.
     """
-    levels = {k: (one.mean_accuracy, one.candidate.id) for k, one in enumerate(capabilities) if one.results}
-    places = [k for k in levels if capabilities[k].candidate.id in ids]
+    places = [k for k, one in enumerate(capabilities) if one.candidate.id in ids and one.results]
+    if len(places) < 2:
+        return scores_NK
+    levels = {k: (capabilities[k].mean_accuracy, capabilities[k].candidate.id) for k in places}
     ordered_NK = scores_NK.copy()
     ordered_NK[..., sorted(places, key=levels.__getitem__)] = np.sort(scores_NK[..., places], axis=-1)
     return ordered_NK
