@@ -49,11 +49,13 @@ def _read(folder: Path) -> OfflineRun:
 
 def _records(content: bytes) -> list[bytes]:
     found, record, place = [], b"", FIRST
-    while place < len(content):
+    while place + 7 <= len(content):
         if BLOCK - place % BLOCK < 7:  # no room for a header: filled up with zeros
             place += BLOCK - place % BLOCK
             continue
         _, length, kind = struct.unpack_from("<IHB", content, place)
+        if place + 7 + length > len(content):  # it is being written
+            break
         record += content[place + 7 : place + 7 + length]
         place += 7 + length
         if kind in (WHOLE, LAST):

@@ -30,7 +30,7 @@ from cit_core.paper.grids import Collator, Grids, Pool
 from cit_core.paper.network import PaperNetwork
 from cit_core.paper.recipe import Recipe, Stage, read_recipe, write_recipe
 from cit_core.paper.teacher import smoothed
-from cit_core.paper.trainer import Progress, run_stage, stage_trainer
+from cit_core.paper.trainer import Progress, leave_processes, processes_joined, run_stage, stage_trainer
 from cit_core.paper.validation import Validation, validation_of
 from cit_core.paper.vision import Patches
 from cit_core.paper.weights import Parts, new_paper, save_paper
@@ -85,6 +85,7 @@ def train(
     pool = _pool(data, recipe, suite, capabilities[len(models["validation"]) :], encode)
     stages = [Grids(pool, recipe, stage) for stage in range(len(recipe.stages))]  # refused before a model is loaded
     torch.manual_seed(recipe.seed)
+    joined = processes_joined()
     network, reader = new_paper(recipe.network, parts)
     if network.tower is not None:
         pool = replace(pool, patches_I=_patches(data, network, pool.item_ids, progress))
@@ -101,6 +102,8 @@ def train(
         save_paper(network, folder)
         calibration = _calibration(odds_NK, validation)
         (folder / "calibration.json").write_text(json.dumps(asdict(calibration)) + "\n")
+    if not joined:
+        leave_processes(trainer)
     return validation.metrics(odds_NK)
 
 

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +19,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from cit_core.errors import InvalidInput, MissingExtra
 
 try:
-    import accelerate  # noqa: F401  (transformers asks for it late and with another remedy)
+    from accelerate.state import AcceleratorState  # transformers asks for it late and with another remedy
 except ImportError as error:
     raise MissingExtra("accelerate, which transformers.Trainer runs on,", "train") from error
 
@@ -39,11 +40,12 @@ from cit_core.paper.tokenization import PaperReader
 from cit_core.paper.validation import Validation
 from cit_core.paper.weights import load_weights, save_paper
 
-__all__ = ["Progress", "StageTrainer", "run_stage", "stage_trainer"]
+__all__ = ["Progress", "StageTrainer", "leave_processes", "processes_joined", "run_stage", "stage_trainer"]
 
 logger = logging.getLogger(__name__)
 
 ROUTED = "eval_routing_accuracy"
+LETS_GO_S = 0.2
 DONE = "model.safetensors"
 """File in a stage's folder that exists once the stage has finished."""
 
@@ -114,6 +116,23 @@ def run_stage(trainer: StageTrainer, *, resume: bool) -> None:
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
     if trainer.args.should_save:
         save_paper(trainer.model, folder)
+
+
+def processes_joined() -> bool:
+    """Return True if this process shares its training with others."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def leave_processes(trainer: StageTrainer) -> None:
+    """Leave the group of processes that a Trainer has joined; another run may join one again.
+
+    A thread of Gloo lets go of a tensor a moment after the call that has shared it, and needs Python for that: where
+    Python has ended meanwhile, the process is aborted. So this waits a little.
+    """
+    if processes_joined():
+        trainer.accelerator.end_training()
+        AcceleratorState._reset_state(reset_partial_state=True)
+        time.sleep(LETS_GO_S)
 
 
 class StageTrainer(Trainer):

@@ -31,6 +31,20 @@ LAUNCHERS = {
 }
 """`torchrun` and `accelerate launch`, which begins several processes for `--multi_gpu` alone, GPUs or not."""
 
+SCRIPT = """
+import atexit, os, pathlib, torch
+
+def left():
+    gone = not torch.distributed.is_initialized()
+    pathlib.Path(__file__).with_name(f"left-{os.environ['RANK']}-{gone}").touch()
+
+atexit.register(left)
+from cit_core.cli import main
+
+main()
+"""
+"""`cit` that leaves a file of whether it has left the group of processes."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> None:
@@ -97,13 +111,15 @@ def test_two_processes_learn_what_one_does(
     reports = ("wandb",) if launch == LAUNCHERS["torchrun"] else ()  # it takes long to start
     write_recipe(read_recipe(recipe).model_copy(update={"report_to": reports}), told)
     script = tmp_path / "cit.py"
-    script.write_text("from cit_core.cli import main\n\nmain()\n")
+    script.write_text(SCRIPT)
     command = [sys.executable, "-m", *launch.split(), sys.executable, str(script), "train"]
     command += ["--data", str(data), "--config", str(told), "--out", str(out), "--json"]
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     environment |= {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_CACHE_DIR": str(tmp_path / "cache")}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
+    left = [path.name for path in sorted(tmp_path.glob("left-*"))]
+    assert left == ["left-0-True", "left-1-True"], "who ends while in the group can be aborted by a thread of Gloo"
     assert json.loads((out / "run.json").read_text())["processes"] == 2
     assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 2 * len(reports), "one of each stage"
     assert losses(out) == pytest.approx(losses(whole[0]), rel=1e-4)
