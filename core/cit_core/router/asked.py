@@ -77,7 +77,7 @@ class Asked:
             found.append(f"the query has about {length:,} tokens; the {read:,} {CUT}")
         reads = getattr(scorer, "reads", None)
         if reads is not None and not reads(self.reading.text):
-            found.append(f"{scorer_name} does not read this language; what counts is levels and outcomes {UNREAD}")
+            found.append(f"{scorer_name} does not read this language well; levels count more, and outcomes {UNREAD}")
         window = candidate.context_window
         if window is not None and self.facts.tokens > window:
             tokens = f"{self.facts.tokens:,} tokens"

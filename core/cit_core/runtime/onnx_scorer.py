@@ -188,10 +188,10 @@ class OnnxScorer:
             (N, K) calibrated probabilities.
         """
         odds_NK = self._calibration.log_odds(self.log_odds(instructions, capabilities))
-        return sigmoid(self._by_level(odds_NK, instructions, capabilities))
+        return sigmoid(self._nearer_level(odds_NK, instructions, capabilities))
 
     def reads(self, instruction: str) -> bool:
-        """Return False for a text in a language that the network does not know: it goes by the candidates' levels."""
+        """Return False for a text in a language that the network was not taught: it goes half by the levels."""
         last, known = self._judged  # one read: another thread may judge a text at any time
         if last != instruction:
             with self._running():  # in a child, the tokenizer of the parent may be held by a thread that is not there
@@ -199,15 +199,18 @@ class OnnxScorer:
             self._judged = instruction, known
         return known
 
-    def _by_level(
+    def _nearer_level(
         self, odds_NK: NDArray[np.float64], instructions: Sequence[str], capabilities: Sequence[Capability]
     ) -> NDArray[np.float64]:
-        """Replace log-odds of texts that are not read by those of the candidates' mean accuracies."""
+        """Take the mean of a text's log-odds and those of the candidates' mean accuracies where it is not read.
+
+        What the network makes of a translation is worth something: docs/lab-notes.md, 2026-11-29.
+        """
         unread = [place for place, text in enumerate(instructions) if not self.reads(text)]
         if unread:
             mean_K = np.clip([capability.mean_accuracy for capability in capabilities], *LEVELS)
             level_K = np.log(mean_K) - np.log1p(-mean_K)
-            odds_NK[unread] = np.where(np.isnan(level_K), odds_NK[unread], level_K)
+            odds_NK[unread] = np.where(np.isnan(level_K), odds_NK[unread], (odds_NK[unread] + level_K) / 2.0)
         return odds_NK
 
     def read(
@@ -226,7 +229,7 @@ class OnnxScorer:
                     odds_NK[place] = run(graphs.phi, *states, *known)[0][0]
 
             self._for_each(instructions, read_one)
-        return self._by_level(self._calibration.log_odds(odds_NK), instructions, capabilities), vectors_ND
+        return self._nearer_level(self._calibration.log_odds(odds_NK), instructions, capabilities), vectors_ND
 
     def score_with_vectors(
         self, instructions: Sequence[str], capabilities: Sequence[Capability]

@@ -534,7 +534,7 @@ def test_a_warning_is_printed_with_its_decision_and_not_logged_beside_it(caplog:
 
     done = CliRunner().invoke(real, ["route", "Wie viel Geld verdient ein Bauer, der die Hälfte der Eier verkauft?"])
     assert done.exit_code == 0
-    assert done.output.count("does not read this language") == 1
+    assert done.output.count("does not read this language well") == 1
     assert not [record for record in caplog.records if "language" in record.getMessage()]
 
 

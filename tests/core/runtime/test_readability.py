@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from cit_core.calibration import Calibration, log_odds
 from cit_core.catalogue import catalogue_capabilities
 from cit_core.router import Router
 from cit_core.runtime import OnnxScorer, load_scorer
@@ -40,6 +43,7 @@ READ = (
     "def parse_tokens(buf_ptr, maxlen):\n    while idx < maxlen and buf_ptr[idx] != 0x20:\n        idx += 1",
     "A 49-year-old with dysphagia and regurgitation: is achalasia or a pharyngoesophageal diverticulum likelier?",
     "Translate 'Wie viel Geld verdient er?' for me, and explain how the verb is conjugated.",
+    "Which statement about mitral stenosis is likely to be false?\n(A) Orthopnoea\n(B) Haemoptysis\n(C) Bradycardia",
     "Solve \\int_0^1 x^2 \\sqrt{1 - x^2} dx by substitution",
 )
 
@@ -54,6 +58,12 @@ def test_other_languages_are_known_as_such(scorer: OnnxScorer, language: str) ->
     assert not scorer.reads(FOREIGN[language])
 
 
+@pytest.mark.parametrize("options", ["\n(A) 4\n(B) 6\n(C) 8\n(D) 10\n(E) 12", "\nA) 1912\nB) 1931\nC) 1945"])
+@pytest.mark.parametrize("language", FOREIGN)
+def test_labels_of_options_are_not_taken_for_code(scorer: OnnxScorer, language: str, options: str) -> None:
+    assert not scorer.reads(FOREIGN[language] + options)
+
+
 @pytest.mark.parametrize("text", READ)
 def test_english_code_formulas_and_short_texts_are_read(scorer: OnnxScorer, text: str) -> None:
     assert scorer.reads(text)
@@ -63,20 +73,22 @@ def test_a_tokenizer_of_another_kind_is_believed() -> None:
     assert is_readable(["▁Ein", "▁Bauer", "▁hat", "▁zwölf", "▁Hühner", "▁und", "▁verkauft", "▁die"])
 
 
-def test_what_is_not_read_goes_by_the_level_and_nothing_else_changes(scorer: OnnxScorer) -> None:
+def test_what_is_not_read_is_half_the_level_and_nothing_else_changes(scorer: OnnxScorer) -> None:
     capabilities = catalogue_capabilities()[:5]
-    means = [capability.mean_accuracy for capability in capabilities]
+    level_K = log_odds(np.array([capability.mean_accuracy for capability in capabilities]))
     texts = [READ[0], FOREIGN["de"], FOREIGN["zh"]]
+    plain_NK = Calibration(**json.loads((scorer.checkpoint.folder / "calibration.json").read_text())).log_odds(
+        scorer.log_odds(texts, capabilities)
+    )
     scored, read = scorer.score(texts, capabilities), scorer.score_with_vectors(texts, capabilities)[0]
-    assert scored[1:] == pytest.approx(np.array([means, means]))
+    assert log_odds(scored[0]) == pytest.approx(plain_NK[0])
+    assert log_odds(scored[1:]) == pytest.approx((plain_NK[1:] + level_K) / 2.0)
     assert scored == pytest.approx(read)
-    assert scored[:1] == pytest.approx(scorer.score(READ[:1], capabilities))
-    assert scored[0] != pytest.approx(means)
 
 
 def test_a_decision_says_so_and_a_log_once(caplog: pytest.LogCaptureFixture) -> None:
     router = Router.from_pretrained()
     decisions = router.route_many([FOREIGN["de"], READ[0], FOREIGN["ru"]])
-    said = [any("does not read this language" in warning for warning in one.warnings) for one in decisions]
+    said = [any("does not read this language well" in warning for warning in one.warnings) for one in decisions]
     assert said == [True, False, True]
-    assert sum("does not read this language" in record.getMessage() for record in caplog.records) == 1
+    assert sum("does not read this language well" in record.getMessage() for record in caplog.records) == 1
