@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.catalogue.resolve import public_candidate
+from cit_core.evaluate.cost_metrics import Curve, hull_mixture
 from cit_core.evaluate.experiments.few import Halved, evidence_scores
 from cit_core.evaluate.metrics import Interval
 from cit_core.evaluate.results import Cell, Column, Figure, Series, Table
@@ -30,8 +31,11 @@ from cit_core.router.reliability import Reliability, ScoreRatio, fit_reliability
 
 __all__ = [
     "AUROCS",
+    "BLIND",
+    "BLIND_BY_LEVEL",
     "DRAWS",
     "KNOBS",
+    "LOSS",
     "QUICK_AUROCS",
     "QUICK_DRAWS",
     "QUICK_KNOBS",
@@ -66,6 +70,7 @@ RESAMPLES = 2000
 SAME_QUALITY = "Cost at the best model's quality less 0.5 points"
 """Beginning of the title of the table of costs."""
 BEST, BLIND, ROUTING, DEAR = "always the best", "content-blind mixture", "routing", "cascade, AUROC 0.85, dear"
+BLIND_BY_LEVEL = "content-blind mixture by published levels"
 SIZE = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)[bB](?![a-zA-Z])")
 NOTE = (
     "In % of always the best model, the one that is right most often on the half that is learnt from. Knobs are chosen "
@@ -209,10 +214,13 @@ def _best_for_their_price(usd: Mapping[str, float], level: Mapping[str, float]) 
     return sorted(kept)
 
 
-def ways_of(zoo: Zoo, half_N: NDArray[np.bool_], aurocs: Sequence[float], knobs: int) -> dict[str, tuple[Array, Array]]:
+def ways_of(
+    zoo: Zoo, half_N: NDArray[np.bool_], aurocs: Sequence[float], knobs: int, level_K: Array | None = None
+) -> dict[str, tuple[Array, Array]]:
     """Return for each way the outcome and cost of each item, with what was chosen on the other half.
 
-    Items of the first half come first.
+    Items of the first half come first. With levels there is also a content-blind mixture that knows no more than these:
+    along their hull, as far up it as the other half asks for.
     """
     found: dict[str, list[tuple[Array, Array]]] = {}
     values_F = np.geomspace(zoo.cost_K.min(), 3000.0 * zoo.cost_K.max(), knobs)
@@ -221,9 +229,11 @@ def ways_of(zoo: Zoo, half_N: NDArray[np.bool_], aurocs: Sequence[float], knobs:
         least = float(calibration.correct_NK[:, zoo.best].mean()) - LOSS
         ways: dict[str, Played] = {BEST: _always(test)}
         shares_K = mixture(calibration, least)
-        ways[BLIND] = Played(
-            (test.correct_NK @ shares_K)[None], np.full((1, len(test.correct_NK)), zoo.cost_K @ shares_K)
-        )
+        ways[BLIND] = _mixed(test, shares_K[None])
+        if level_K is not None:
+            usd_F = np.interp(np.linspace(0.0, 1.0, knobs), np.linspace(0.0, 1.0, len(level_K)), np.sort(zoo.cost_K))
+            shares_FK = np.stack([hull_mixture(Curve(zoo.cost_K, level_K), usd) for usd in usd_F])
+            ways[BLIND_BY_LEVEL] = _mixed(test, shares_FK[[_mixed(calibration, shares_FK).knob(least)]])
         knob = route_all(calibration, values_F).knob(least)
         ways[ROUTING] = route_all(test, values_F[[knob]])
         for auroc in aurocs:
@@ -241,6 +251,11 @@ def ways_of(zoo: Zoo, half_N: NDArray[np.bool_], aurocs: Sequence[float], knobs:
 def _always(zoo: Zoo) -> Played:
     correct_N = zoo.correct_NK[:, zoo.best]
     return Played(correct_N[None], np.full((1, len(correct_N)), zoo.cost_K[zoo.best]))
+
+
+def _mixed(zoo: Zoo, shares_FK: Array) -> Played:
+    correct_FN = shares_FK @ zoo.correct_NK.T
+    return Played(correct_FN, np.broadcast_to((shares_FK @ zoo.cost_K)[:, None], correct_FN.shape))
 
 
 def mixture(zoo: Zoo, least: float) -> Array:

@@ -6,6 +6,7 @@ from bench_tables import log_table, text_vectors
 
 from cit_core.evaluate.experiments.cascades import (
     BLIND,
+    BLIND_BY_LEVEL,
     ROUTING,
     Zoo,
     cascades,
@@ -14,6 +15,7 @@ from cit_core.evaluate.experiments.cascades import (
     query_usd,
     residual_correlation,
     route_all,
+    ways_of,
 )
 from cit_core.evaluate.experiments.few import Halved
 from cit_core.outcomes import Split
@@ -50,6 +52,20 @@ def test_the_replay_is_what_a_router_would_do():
             spent += COSTS[model]
         assert found.correct_FN[0, n] == items.correct_NK[n, model]
         assert found.usd_FN[0, n] == pytest.approx(spent)
+
+
+def test_a_mixture_by_levels_saves_as_far_as_these_are_right():
+    items = zoo(2_000)
+    half = np.arange(2_000) % 2 == 0
+    true = items.correct_NK.mean(axis=0)
+    costs = {}
+    for name, level in {"right": true, "wrong": true[[1, 0, 2]]}.items():
+        ways = ways_of(items, half, (), 200, level)
+        costs[name] = ways[BLIND_BY_LEVEL][1].mean()
+        assert ways[BLIND_BY_LEVEL][0].mean() == pytest.approx(true[2] - 0.005, abs=0.005)
+        assert BLIND_BY_LEVEL not in ways_of(items, half, (), 200)
+    assert costs["right"] == pytest.approx(ways[BLIND][1].mean(), rel=0.01)
+    assert costs["wrong"] > costs["right"]
 
 
 def test_a_perfect_verifier_saves_and_a_blind_one_does_not():

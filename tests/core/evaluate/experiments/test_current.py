@@ -8,7 +8,7 @@ from bench_tables import log_table
 
 from cit_core.calibration import sigmoid
 from cit_core.errors import InvalidInput
-from cit_core.evaluate.experiments.current import current
+from cit_core.evaluate.experiments.current import HULL, current
 from cit_core.outcomes import Split
 
 MODELS = ("gpt-4o", "gpt-4o-mini", "o3-mini", "nobody knows it")
@@ -36,7 +36,7 @@ def table_of(models=MODELS, items=200):
 def test_difficulty_is_told_above_the_level_and_its_absence_too():
     table = table_of()
     known, blind = Oracle(table), Oracle(table, weight=0.0)
-    (told, cost, quality), figures = current([table], known, Split())
+    (told, height, cost, quality), figures = current([table], known, Split())
     row, mean = told.rows
     columns = {column.name: at for at, column in enumerate(told.columns)}
     assert known.asked == sorted(MODELS[:3])
@@ -44,18 +44,16 @@ def test_difficulty_is_told_above_the_level_and_its_absence_too():
     assert row[columns["AUROC"]].mean > row[columns["AUROC of the level"]].mean + 0.1
     assert row[columns["above the level's"]].low > 0.0
     assert mean[3:] == row[3:], "the mean of one table is that table"
-    (flat, *_), _ = current([table], blind, Split())
+    assert height.rows[0][1].mean > 0.0
+    assert height.rows[0][1:] == height.rows[1][1:]
+    (flat, level, *_), _ = current([table], blind, Split())
+    assert level.rows[0][1] == pytest.approx((0.0, 0.0, 0.0)), "who looks at no question is on the hull of the levels"
     assert flat.rows[0][columns["above the level's"]] == pytest.approx((0.0, 0.0, 0.0))
     assert flat.rows[0][columns["above it"]] == pytest.approx((0.0, 0.0, 0.0))
-    assert (
-        {row[0] for row in cost.rows}
-        == {row[0] for row in quality.rows}
-        == {
-            "always the best",
-            "content-blind mixture",
-            "routing",
-        }
-    )
+    ways = [
+        "always the best", "content-blind mixture", "content-blind mixture by published levels", "routing",
+    ]  # fmt: skip
+    assert [row[0] for row in cost.rows] == [row[0] for row in quality.rows] == ways
     assert figures == ()
 
 
@@ -75,7 +73,7 @@ def test_models_known_by_published_scores_alone_stay_in_the_order_of_their_level
 def test_small_tables_have_no_cost_and_unknown_ones_are_refused():
     small = table_of(items=20)
     tables, _ = current([small], Oracle(small), Split())
-    assert len(tables) == 1
+    assert [table.title for table in tables] == ["By published scores alone: 1 tables", HULL]
     strange = table_of(models=("nobody", "knows", "them"))
     with pytest.raises(InvalidInput, match="cit models list"):
         current([strange], Oracle(strange), Split())
