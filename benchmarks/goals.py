@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cit_core.evaluate.comparison import BEST_PER_GROUP, BLIND, HINDSIGHT
+from cit_core.evaluate.comparison import BEST_PER_GROUP, HINDSIGHT
+from cit_core.evaluate.comparison import BLIND as BLIND_OF
 from cit_core.evaluate.experiments.baselines import CONTROLS, OURS, SHUFFLED
-from cit_core.evaluate.experiments.cascades import ROUTING, SAME_QUALITY
+from cit_core.evaluate.experiments.cascades import BLIND, ROUTING, SAME_QUALITY
 from cit_core.evaluate.experiments.cost import MIXED
-from cit_core.evaluate.experiments.current import ALONE
+from cit_core.evaluate.experiments.current import ALONE, HULL
 from cit_core.evaluate.experiments.few import EVIDENCE as CORRECTOR
 from cit_core.evaluate.experiments.halves import MEAN
 from cit_core.evaluate.figures import write_figures
@@ -90,7 +91,7 @@ class _Results:
 
     def best_baseline(self, begins: str, column: str) -> float:
         """The highest mean of a column among what is not ours, no control and no hindsight."""
-        others = {*OURS, *CONTROLS, SHUFFLED, *HINDSIGHT, *map(BLIND.format, OURS)}
+        others = {*OURS, *CONTROLS, SHUFFLED, *HINDSIGHT, *map(BLIND_OF.format, OURS)}
         names = [str(cells[0]) for cells in self.table("baselines", begins).rows if cells[0] not in others]
         return max(self.mean("baselines", begins, name, column) for name in names)
 
@@ -315,6 +316,24 @@ CATALOGUE_GOALS = (
         lambda results: min(_alone(results, "above it"), key=lambda found: found.mean),
         lambda found: found.mean >= -0.3,
         "points",
+    ),
+    _Goal(
+        "Published scores alone: height above the hull of single models, mean over tables",
+        "+1.0 or more",
+        lambda results: results.cell("current", HULL, MEAN, "by published levels"),
+        lambda found: found.mean >= 1.0,
+        "points",
+    ),
+    _Goal(
+        "Published scores alone: cost at the best model's quality less 0.5 points, % of the content-blind mixture's",
+        "75 or less",
+        lambda results: (
+            100.0
+            * results.mean("current", SAME_QUALITY, ROUTING, "mean")
+            / results.mean("current", SAME_QUALITY, BLIND, "mean")
+        ),
+        lambda found: found.mean <= 75.0,
+        "percent",
     ),
 )
 
