@@ -190,6 +190,11 @@ def _alone(results: _Results, column: str) -> list[Interval]:
     return [_interval(cell) for name, cell in cells.items() if name != MEAN]
 
 
+def _share_of_blind(results: _Results) -> Interval:
+    ours, blind = (_interval(results.cell("current", SAME_QUALITY, way, "mean")) for way in (ROUTING, BLIND))
+    return Interval(*(100.0 * value / blind.mean for value in ours))
+
+
 def _above_before(results: _Results) -> float:
     now = _of_tables(results, AUROC)
     return sum(now[name] - before for name, before in BEFORE.items()) / len(BEFORE)
@@ -317,24 +322,21 @@ CATALOGUE_GOALS = (
         lambda found: found.mean >= -0.3,
         "points",
     ),
-    _Goal(
-        "Published scores alone: height above the hull of single models, mean over tables",
-        "+1.0 or more",
-        lambda results: results.cell("current", HULL, MEAN, "by published levels"),
-        lambda found: found.mean >= 1.0,
-        "points",
-    ),
-    _Goal(
-        "Published scores alone: cost at the best model's quality less 0.5 points, % of the content-blind mixture's",
-        "75 or less",
-        lambda results: (
-            100.0
-            * results.mean("current", SAME_QUALITY, ROUTING, "mean")
-            / results.mean("current", SAME_QUALITY, BLIND, "mean")
-        ),
-        lambda found: found.mean <= 75.0,
-        "percent",
-    ),
+)
+HULL_GOAL = _Goal(
+    "Published scores alone: height above the hull of single models, mean over tables",
+    "+1.0 or more",
+    lambda results: results.cell("current", HULL, MEAN, "by published levels"),
+    lambda found: found.mean >= 1.0,
+    "points",
+)
+SHARE_GOAL = _Goal(
+    "Published scores alone: cost at the best model's quality less 0.5 points, % of what a mixture of two models costs "
+    "that knows the table's outcomes",
+    "75 or less",
+    lambda results: _share_of_blind(results),
+    lambda found: found.mean <= 75.0,
+    "percent",
 )
 
 
@@ -355,6 +357,10 @@ def goals(results: Sequence[Result]) -> Table | None:
         told += MONEY_GOALS
     if found.has("current", ALONE):
         told += CATALOGUE_GOALS
+    if found.has("current", HULL):
+        told += (HULL_GOAL,)
+    if found.has("current", SAME_QUALITY):
+        told += (SHARE_GOAL,)
     if found.has("decision", "Recall"):
         told += (*SPEED_GOALS, RECALL_GOAL)
     rows = [_row(goal, goal.measured(found)) for goal in told]

@@ -22,9 +22,18 @@ from rich.console import Console
 from scipy.optimize import brentq
 
 from cit_core.calibration import fit_calibration, log_odds, sigmoid
+from cit_core.errors import InvalidInput
 from cit_core.evaluate.experiments import CURRENT
 from cit_core.evaluate.experiments.cascades import LOSS, Zoo, route_all
-from cit_core.evaluate.experiments.current import COLUMNS, KNOBS, Known, heights, read_known, resampled
+from cit_core.evaluate.experiments.current import (
+    COLUMNS,
+    FEWEST_QUESTIONS,
+    KNOBS,
+    Known,
+    heights,
+    read_known,
+    resampled,
+)
 from cit_core.evaluate.metrics import Interval
 from cit_core.evaluate.results import Cell, Column, Table
 from cit_core.evaluate.samples import at_most
@@ -35,7 +44,7 @@ from cit_core.runtime import OnnxScorer, load_scorer
 
 Array = NDArray[np.float64]
 Lever = Callable[[Known], Array]
-RESAMPLES, FEWEST = 300, 80
+RESAMPLES = 300
 PRECISE = ("AUROC above the level's", "the worst table's", "ECE")
 SHOWN = (*PRECISE, "height above the hull", "cost, %")
 
@@ -65,7 +74,7 @@ def without_length(one: Known, share: float) -> Array:
     mean, ease_N1, level_1K, rest_NK = parts(one)
     length_N1 = np.log([[max(len(text), 1)] for text in one.instructions])
     length_N1 -= length_N1.mean()
-    slope = float((ease_N1 * length_N1).sum() / (length_N1**2).sum())
+    slope = float((ease_N1 * length_N1).sum() / max((length_N1**2).sum(), 1e-9))
     return in_order(mean + ease_N1 - share * slope * length_N1 + level_1K + rest_NK, one)
 
 
@@ -98,7 +107,7 @@ def mean_told(one: Known) -> Array:
 
 def _shift(one: Known) -> float:
     """Return what makes the mean probability that of a table's right answers."""
-    odds_NK, right = log_odds(one.network_NK), one.correct_NK.mean()
+    odds_NK, right = log_odds(one.network_NK), np.clip(one.correct_NK.mean(), 0.001, 0.999)
     return float(brentq(lambda shift: sigmoid(odds_NK + shift).mean() - right, -12.0, 12.0))
 
 
@@ -156,10 +165,10 @@ def measured(tables: Sequence[Known], lever: Lever) -> dict[str, Array]:
         drawn = resampled(one)
         gains.append(drawn[place["above the level's"]])
         errors.append(drawn[place["ECE"]])
-        if None not in one.usd_K:
-            high.append(_means(heights(one)[0]))
-            if len(one.correct_NK) >= FEWEST:
-                costs.append(_cost(one))
+        if one.zoo is not None and len(one.correct_NK) >= FEWEST_QUESTIONS:
+            costs.append(_cost(one, one.zoo))
+        if one.zoo is not None:
+            high.append(_means(heights(one, one.zoo)[0]))
     of = (np.mean(gains, axis=0), np.min(gains, axis=0), *(np.mean(each, axis=0) for each in (errors, high, costs)))
     return dict(zip(SHOWN, of, strict=True))
 
@@ -174,20 +183,18 @@ def _means(values_N: Array) -> Array:
     return np.asarray(100.0 * _counts(len(values_N)) @ values_N / len(values_N))
 
 
-def _cost(one: Known) -> Array:
-    cost_K, best = np.array(one.usd_K, np.float64), int(one.level_K.argmax())
-    zoo = Zoo(one.scores_NK, one.correct_NK, cost_K, np.zeros_like(one.scores_NK), best)
-    played = route_all(zoo, np.geomspace(cost_K.min(), 3000.0 * cost_K.max(), KNOBS))
+def _cost(one: Known, zoo: Zoo) -> Array:
+    played = route_all(zoo, np.geomspace(zoo.cost_K.min(), 3000.0 * zoo.cost_K.max(), KNOBS))
     counts_RN, spent_R = _counts(len(one.correct_NK)), np.zeros(1 + RESAMPLES)
-    for half_N in (one.half_N, ~one.half_N):
+    for half_N in (*one.half_DN, *~one.half_DN):
         known_RN, routed_RN = counts_RN * half_N, counts_RN * ~half_N
         total_R1 = known_RN.sum(axis=1, keepdims=True)
         quality_RF, usd_RF = known_RN @ played.correct_FN.T / total_R1, known_RN @ played.usd_FN.T / total_R1
-        least_R1 = known_RN @ one.correct_NK[:, [best]] / total_R1 - LOSS
+        least_R1 = known_RN @ one.correct_NK[:, [zoo.best]] / total_R1 - LOSS
         kept_RF = np.where(quality_RF >= least_R1, usd_RF, np.inf)
         knob_R = np.where(np.isinf(kept_RF.min(axis=1)), quality_RF.argmax(axis=1), kept_RF.argmin(axis=1))
         spent_R += (routed_RN @ played.usd_FN.T)[np.arange(1 + RESAMPLES), knob_R]
-    return np.asarray(100.0 * spent_R / counts_RN.sum(axis=1) / cost_K[best])
+    return np.asarray(100.0 * spent_R / counts_RN.sum(axis=1) / len(one.half_DN) / zoo.cost_K[zoo.best])
 
 
 def main() -> None:
@@ -204,6 +211,8 @@ def main() -> None:
     judged = judged_unseen(scorer, {*scorer.checkpoint.learnt} & folders.keys(), options.unseen, outcomes)
     unseen = [table for table in outcomes if table.name not in judged.learnt]
     tables, second = read_known(unseen, judged.scorer, split), None
+    if len(tables) < 2 or all(one.zoo is None or len(one.correct_NK) < FEWEST_QUESTIONS for one in tables):
+        raise InvalidInput(f"levers need two tables, and one with prices and {FEWEST_QUESTIONS} questions")
     if options.second is not None:
         second = {one.name: one for one in read_known(unseen, load_scorer(options.second), split)}
     rows: list[tuple[Cell, ...]] = []

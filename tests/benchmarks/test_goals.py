@@ -74,3 +74,17 @@ def test_the_title_counts_what_is_reached() -> None:
     assert table is not None
     yes = [row[-1] for row in table.rows].count("yes")
     assert table.title == f"Goals: {yes} of {len(table.rows)} are reached"
+
+
+@pytest.mark.parametrize("begins", ["Height above the hull", "Cost at the best model's quality"])
+def test_a_goal_is_told_only_where_its_table_is(begins: str) -> None:
+    left = [
+        replace(result, tables=tuple(table for table in result.tables if not table.title.startswith(begins)))
+        if result.experiment == "current"
+        else result
+        for result in RESULTS
+    ]
+    table, whole = goals(left), goals(RESULTS)
+    assert table is not None
+    assert whole is not None
+    assert len(table.rows) == len(whole.rows) - 1

@@ -18,9 +18,10 @@ def known(name: str = "made", items: int = 120, seed: int = 0) -> Known:
     network_NK = sigmoid(log_odds(level_K) + ease_N1 + draw.normal(0.0, 0.3, (items, 3)))
     correct_NK = (draw.random((items, 3)) < network_NK).astype(float)
     texts = ["x" * int(length) for length in np.exp(4.0 + ease_N1[:, 0] + draw.normal(0.0, 0.5, items))]
+    half_DN = np.stack([np.arange(items) % 2 == 0, np.arange(items) % 4 < 2])
     return Known(
         name=name, ids=("a", "b", "c"), instructions=texts, level_K=level_K, network_NK=network_NK,
-        scores_NK=network_NK, correct_NK=correct_NK, usd_K=[0.001, 0.004, 0.02], half_N=np.arange(items) % 2 == 0,
+        scores_NK=network_NK, correct_NK=correct_NK, usd_K=[0.001, 0.004, 0.02], half_DN=half_DN,
     )  # fmt: skip
 
 
@@ -51,7 +52,9 @@ def test_levers_are_judged_by_what_the_experiment_measures() -> None:
     tables = [known(), known("other", seed=1)]
     found = levers(tables, {one.name: one for one in tables})
     ships, level = measured(tables, found["ships"]), measured(tables, found["the level alone"])
-    assert ships["height above the hull"][0] == pytest.approx(np.mean([100 * heights(one)[0].mean() for one in tables]))
+    assert ships["height above the hull"][0] == pytest.approx(
+        np.mean([100 * heights(one, one.zoo)[0].mean() for one in tables])
+    )
     errors = [calibration_error(one.scores_NK, one.correct_NK) for one in tables]
     assert ships["ECE"][0] == pytest.approx(np.mean(errors))
     assert level["AUROC above the level's"] == pytest.approx(0.0)
@@ -62,8 +65,24 @@ def test_levers_are_judged_by_what_the_experiment_measures() -> None:
     assert told["AUROC above the level's"][0] > ships["AUROC above the level's"][0]
 
 
-def test_one_calibration_is_fitted_on_the_other_tables() -> None:
+@pytest.mark.parametrize("name", ["the other tables' shift", "the other tables' shift and slope"])
+def test_one_calibration_is_fitted_on_the_other_tables(name: str) -> None:
     tables = [known(), known("other", seed=1), known("third", seed=2)]
     low = tables[0]._replace(correct_NK=np.zeros_like(tables[0].correct_NK))
-    shift = levers([low, *tables[1:]], None)["the other tables' shift"]
-    assert shift(low) == pytest.approx(levers(tables, None)["the other tables' shift"](tables[0]))
+    assert levers([low, *tables[1:]], None)[name](low) == pytest.approx(levers(tables, None)[name](tables[0]))
+    easy = [one._replace(correct_NK=np.maximum(one.correct_NK, one.network_NK > 0.3)) for one in tables[1:]]
+    assert levers([low, *easy], None)[name](low).mean() > tables[0].network_NK.mean() + 0.02
+
+
+def test_every_lever_gives_probabilities_and_bounds_keep_within_reason() -> None:
+    tables = [known(), known("other", seed=1)]
+    one = tables[0]._replace(instructions=["same"] * len(tables[0].instructions), correct_NK=np.ones((120, 3)))
+    for name, lever in levers(tables, None).items():
+        found = lever(one)
+        assert found.shape == one.network_NK.shape, name
+        assert ((found > 0.0) & (found < 1.0)).all(), name
+    half, level = (
+        levers(tables, None)[name](tables[0]) for name in ("half of the way to the level", "the level alone")
+    )
+    middle = (log_odds(tables[0].scores_NK) + log_odds(level)) / 2.0
+    assert half == pytest.approx(in_order(middle, tables[0]))

@@ -9,6 +9,7 @@ FOLDER/model.json, model.safetensors, calibration.json      the network: `PaperS
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -94,6 +95,9 @@ def train(
         _begin(data, folder, recipe, suite)
     for stage, grids in enumerate(stages):
         trainer = stage_trainer(network, reader, grids, Collator(pool, reader), validation, folder, recipe, stage)
+        if processes_joined() and not joined:
+            joined = True
+            atexit.register(leave_processes)  # not before: a second run in this process trains in the same group
         if progress is not None:
             trainer.add_callback(Progress(progress, stage + 1))
         run_stage(trainer, resume=resume)
@@ -102,8 +106,7 @@ def train(
         save_paper(network, folder)
         calibration = _calibration(odds_NK, validation)
         (folder / "calibration.json").write_text(json.dumps(asdict(calibration)) + "\n")
-    if not joined:
-        leave_processes(trainer)
+    trainer.accelerator.wait_for_everyone()
     return validation.metrics(odds_NK)
 
 

@@ -24,7 +24,7 @@ from torch import Tensor, distributed, nn
 from cit_core.errors import InvalidInput, MissingExtra
 
 try:
-    from accelerate.state import AcceleratorState  # transformers asks for it late and with another remedy
+    import accelerate  # noqa: F401  (transformers asks for it late and with another remedy)
 except ImportError as error:
     raise MissingExtra("accelerate, which transformers.Trainer runs on,", "train") from error
 
@@ -123,15 +123,14 @@ def processes_joined() -> bool:
     return distributed.is_available() and distributed.is_initialized()
 
 
-def leave_processes(trainer: StageTrainer) -> None:
-    """Leave the group of processes that a Trainer has joined; another run may join one again.
+def leave_processes() -> None:
+    """Leave the group of processes that Trainers have joined; for the end of Python, as none can be joined again.
 
     A thread of Gloo lets go of a tensor a moment after the call that has shared it, and needs Python for that: where
     Python has ended meanwhile, the process is aborted. So this waits a little.
     """
     if processes_joined():
-        trainer.accelerator.end_training()
-        AcceleratorState._reset_state(reset_partial_state=True)
+        distributed.destroy_process_group()
         time.sleep(LETS_GO_S)
 
 

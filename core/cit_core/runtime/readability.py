@@ -15,19 +15,27 @@ UNKNOWN = 0.15
 PIECES = 0.2
 """Share of pieces within words from which on a text is doubtful."""
 FUNCTION_WORDS = 0.04
-"""Share of English function words, of whole words, below which a doubtful text is not English."""
+"""Share of English function words, of whole words, below which a doubtful text is not English; of those of other
+languages, above which it is not, if they are more."""
 SIGNS = 0.12
 """Share of signs of code and mathematics from which on a text is no prose."""
 SHORTEST = 6
 """Words below which nothing is said."""
 ENGLISH = (
     " the of and to that for it with be by not his this from have has are which what when where who how why can does "
-    "would should there their they than then you your each if at following seen used known likely common commonly "
-    "cause causes caused after between occurs except because both only more less into during other another first "
-    "affected "
+    "would should there their they than then you your each if at following used known likely common commonly after "
+    "between occurs except because both only into during other another first affected against any shall please is "
 )
-"""Frequent English words that are none of other languages in Latin letters."""
+"""Frequent English words; a few stand in other languages too."""
+OTHERS = (
+    " der die das und ist ein eine ich nicht mit von auf wie la le les des est une que qui dans el los las por para "
+    "del di che della il sono het een van og det er som jeg ikke att av till pa na sie nie jest este je ve se da os "
+    "uma "
+)
+"""Frequent words of other languages in Latin letters that are no English ones."""
 OF_CODE = frozenset("{}[]()<>=;_#+*/\\^$|&~@%")
+FIRST = frozenset("a1\u0430")
+"""Labels of a first option; the last is Cyrillic."""
 
 
 def is_readable(tokens: Sequence[str]) -> bool:
@@ -45,20 +53,22 @@ def is_readable(tokens: Sequence[str]) -> bool:
         return not words or len(alphabetic) < 4 * len(words)
     pieces = 1.0 - len(words) / len(alphabetic)
     whole = [token for token, after in zip(own, [*own[1:], ""], strict=True) if not after.startswith("##")]
-    english = sum(f" {word} " in ENGLISH for word in whole) / len(words)
+    english, others = (sum(f" {word} " in of for word in whole) / len(words) for of in (ENGLISH, OTHERS))
     signs = sum(token in OF_CODE for token in own) / len(own)
-    return not (pieces > PIECES and english < FUNCTION_WORDS and signs < SIGNS)
+    is_prose_of_none = english < FUNCTION_WORDS and signs < SIGNS
+    return not (pieces > PIECES and (is_prose_of_none or others > max(english, FUNCTION_WORDS)))
 
 
 def _without_labels(tokens: list[str]) -> list[str]:
-    """Leave out "(A)", "(B)", "A)", "B)" ... of options, which look like code in any language."""
+    """Leave out the labels of options, as "(A)", "B)", "[1]" or "(\u0431)", which look like code in any language."""
     kept: list[str] = []
-    label = "a"
+    last = ""
     for piece in tokens:
-        if piece == ")" and kept and kept[-1].lower() == label:
-            label = chr(ord(label) + 1)
+        label = kept[-1].lower() if kept and piece in (")", "]") else ""
+        if len(label) == 1 and (label in FIRST or (last and ord(label) == ord(last) + 1)):
+            last = label
             kept.pop()
-            if kept and kept[-1] == "(":
+            if kept and kept[-1] in ("(", "["):
                 kept.pop()
         else:
             kept.append(piece)

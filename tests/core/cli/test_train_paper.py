@@ -119,7 +119,7 @@ def test_two_processes_learn_what_one_does(
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     left = [path.name for path in sorted(tmp_path.glob("left-*"))]
-    assert left == ["left-0-True", "left-1-True"], "who ends while in the group can be aborted by a thread of Gloo"
+    assert left == ["left-0-True", "left-1-True"], "a process that ends in the group can be aborted by a thread of Gloo"
     assert json.loads((out / "run.json").read_text())["processes"] == 2
     assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 2 * len(reports), "one of each stage"
     assert losses(out) == pytest.approx(losses(whole[0]), rel=1e-4)

@@ -9,6 +9,8 @@ import json
 import math
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -333,6 +335,40 @@ def test_what_cannot_be_trained_on_is_refused_before_anything_is_written(tmp_pat
     assert not folder.exists()
     with pytest.raises(InvalidInput, match=r"a batch of 4 cannot be shared by 1 processes in 3 parts"):
         run(folder, recipe(accumulate=3))
+
+
+TWICE = """
+import pathlib, sys, torch
+from paper_runs import data, one_hot, recipe
+from tiny_paper import parts
+from cit_core.errors import InvalidInput
+from cit_core.paper.recipe import Stage
+from cit_core.paper.run import train
+
+folder = pathlib.Path(sys.argv[1])
+wild = (Stage(steps=20, learning_rate=1e30, lm_learning_rate=1e30),)
+try:
+    train(data(), folder / "wild", recipe(stages=wild, warmup=0.0), parts=parts(), encode=one_hot)
+except InvalidInput as error:
+    print(error)
+for name in ("first", "second"):
+    train(data(), folder / name, recipe(stages=(Stage(steps=2),)), parts=parts(), encode=one_hot)
+    assert (folder / name / "calibration.json").exists(), "a run is whole on every process"
+"""
+"""A program that trains three times; the first of it diverges."""
+
+
+def test_a_process_trains_again_beside_the_same_others(tmp_path: Path) -> None:
+    (tmp_path / "twice.py").write_text(TWICE)
+    command = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", *command, str(tmp_path / "twice.py"), str(tmp_path)],
+        capture_output=True, text=True, env={**environment, "CUDA_VISIBLE_DEVICES": ""}, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("training diverged") == 2
+    assert same_weights(tmp_path / "first", tmp_path / "second")
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

@@ -35,6 +35,21 @@ FOREIGN = {
     "he": "לחקלאי יש שתים עשרה תרנגולות והוא מוכר מחצית מהביצים בשוק.",
     "th": "ชาวนามีแม่ไก่สิบสองตัวและขายไข่ครึ่งหนึ่งที่ตลาด",
 }
+OPTIONS = (
+    "\n(A) 4\n(B) 6\n(C) 8\n(D) 10\n(E) 12",
+    "\nA) 1912\nB) 1931\nC) 1945",
+    "\n(1) 4\n(2) 6\n(3) 8\n(4) 10\n(5) 12",
+    "\n[A] 4\n[B] 6\n[C] 8\n[D] 10",
+    "\n(а) 4\n(б) 6\n(в) 8\n(г) 10",
+    "\n(A) 4 (B) 6\n\n(A) 8 (B) 10 (C) 12",
+)
+MISLEADING = (
+    "Quelles sont les causes les plus fréquentes d'une insuffisance rénale chez un patient hospitalisé ?",
+    "Qual é o medicamento que mais provavelmente cause hipoglicemia em pacientes idosos com diabetes?",
+    "Quali sono le cause più frequenti della dispnea acuta nei pazienti anziani con una cardiopatia?",
+    "Welche Seen in Bayern entstanden durch Gletscher, und wie tief sind die drei größten von ihnen?",
+)
+"""Words of these are English ones too."""
 READ = (
     "What is the capital of Australia?",
     "Fix this!",
@@ -58,7 +73,12 @@ def test_other_languages_are_known_as_such(scorer: OnnxScorer, language: str) ->
     assert not scorer.reads(FOREIGN[language])
 
 
-@pytest.mark.parametrize("options", ["\n(A) 4\n(B) 6\n(C) 8\n(D) 10\n(E) 12", "\nA) 1912\nB) 1931\nC) 1945"])
+@pytest.mark.parametrize("text", MISLEADING)
+def test_words_that_are_english_too_do_not_make_a_text_english(scorer: OnnxScorer, text: str) -> None:
+    assert not scorer.reads(text)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("language", FOREIGN)
 def test_labels_of_options_are_not_taken_for_code(scorer: OnnxScorer, language: str, options: str) -> None:
     assert not scorer.reads(FOREIGN[language] + options)

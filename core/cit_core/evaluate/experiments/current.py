@@ -15,7 +15,7 @@ from cit_core.catalogue.resolve import Resolved, ordered_by_level, public_profil
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.comparison import content_blind
 from cit_core.evaluate.cost_metrics import Curve, hull_mixture
-from cit_core.evaluate.experiments.cascades import Draw, Zoo, query_usd, route_all, same_quality, ways_of
+from cit_core.evaluate.experiments.cascades import DRAWS, Draw, Zoo, query_usd, route_all, same_quality, ways_of
 from cit_core.evaluate.log_settings import measured_alike
 from cit_core.evaluate.metrics import Interval, auroc, calibration_error, routed
 from cit_core.evaluate.results import Cell, Column, Figure, Table
@@ -23,7 +23,18 @@ from cit_core.outcomes import OutcomeMatrix, Split
 from cit_core.router.loading import Network
 from cit_core.router.scorer import in_level_order
 
-__all__ = ["ALONE", "COLUMNS", "HULL", "KNOBS", "Known", "current", "heights", "read_known", "resampled"]
+__all__ = [
+    "ALONE",
+    "COLUMNS",
+    "FEWEST_QUESTIONS",
+    "HULL",
+    "KNOBS",
+    "Known",
+    "current",
+    "heights",
+    "read_known",
+    "resampled",
+]
 
 FEWEST_MODELS = 3
 FEWEST_QUESTIONS, MOST_QUESTIONS = 80, 800
@@ -61,9 +72,9 @@ COST_NOTE = (
     "published levels knows no more than that; the other one knows what each model got right on that half."
 )
 HULL_NOTE = (
-    "Accuracy at every value of a right answer less that of a mixture of two models at the same mean cost, drawn "
-    "without a look at the question; mean over costs, from the cheapest model to the dearest that published levels "
-    "find worth its price. Once these choose the two models, as the router does, and once the table's own outcomes."
+    "Accuracy at every value of a right answer less that of the best mixture of two models that costs no more, drawn "
+    "without a look at the question; mean over costs, from the cheapest model to the one with the highest published "
+    "level. By published levels: these choose the two models. In hindsight: the table's outcomes do."
 )
 
 Array = NDArray[np.float64]
@@ -72,7 +83,8 @@ Array = NDArray[np.float64]
 class Known(NamedTuple):
     """A table as the router without a store meets it.
 
-    `scores_NK` are the network's (`network_NK`) in the order of levels, `half_N` are the questions that calibrate.
+    `scores_NK` are the network's (`network_NK`) in the order of levels, `half_DN` the questions that calibrate in each
+    of D draws.
     """
 
     name: str
@@ -83,7 +95,16 @@ class Known(NamedTuple):
     scores_NK: Array
     correct_NK: Array
     usd_K: list[float | None]
-    half_N: NDArray[np.bool_]
+    half_DN: NDArray[np.bool_]
+
+    @property
+    def zoo(self) -> Zoo | None:
+        """What a replay takes; None where a model has no price. Of equals by level, the cheapest is the best."""
+        if None in self.usd_K:
+            return None
+        cost_K = np.array(self.usd_K, np.float64)
+        best = int(np.lexsort((cost_K, -self.level_K))[0])
+        return Zoo(self.scores_NK, self.correct_NK, cost_K, np.zeros_like(self.scores_NK), best)
 
 
 def current(
@@ -145,7 +166,9 @@ def _known(table: OutcomeMatrix, models: Sequence[Resolved], scorer: Network, sp
         scores_NK=in_level_order(network_NK, of_some, ordered_by_level(models)),
         correct_NK=some.correct_IK.astype(np.float64),
         usd_K=[query_usd(id_, profiles) for id_ in some.candidates],
-        half_N=np.array([split.fraction(f"calibrate:{id_}") < 0.5 for id_ in some.item_ids]),
+        half_DN=np.array(
+            [[split.fraction(f"calibrate-{draw}:{id_}") < 0.5 for id_ in some.item_ids] for draw in range(DRAWS)]
+        ),
     )
 
 
@@ -190,7 +213,7 @@ def _interval(drawn_R: Array) -> Interval:
 
 
 def _heights(found: Sequence[Known]) -> tuple[Table, ...]:
-    each = {one.name: _drawn_means(heights(one)) for one in found if None not in one.usd_K}
+    each = {one.name: _drawn_means(heights(one, one.zoo)) for one in found if one.zoo is not None}
     if not each:
         return ()
     each[MEAN] = [np.mean(drawn, axis=0) for drawn in zip(*each.values(), strict=True)]
@@ -199,11 +222,10 @@ def _heights(found: Sequence[Known]) -> tuple[Table, ...]:
     return (Table(title=HULL, columns=columns, rows=tuple(rows), note=HULL_NOTE, emphasis=(len(each) - 1,)),)
 
 
-def heights(one: Known) -> tuple[Array, Array]:
+def heights(one: Known, zoo: Zoo) -> tuple[Array, Array]:
     """Return each question's part in the height above two hulls of single models: by level, and in hindsight, (N,)."""
-    cost_K, rows = np.array(one.usd_K, np.float64), np.zeros_like(one.scores_NK)
-    values_F = np.geomspace(cost_K.min() / 10.0, 1e5 * cost_K.max(), KNOBS)
-    played = route_all(Zoo(one.scores_NK, one.correct_NK, cost_K, rows, 0), values_F)
+    cost_K = zoo.cost_K
+    played = route_all(zoo, np.geomspace(cost_K.min() / 10.0, 1e5 * cost_K.max(), KNOBS))
     usd_F = played.usd_FN.mean(axis=1)
     step_F = np.gradient(usd_F) if usd_F[-1] > usd_F[0] else np.ones(KNOBS)
     found: list[Array] = []
@@ -216,11 +238,12 @@ def heights(one: Known) -> tuple[Array, Array]:
 def _costs(found: Sequence[Known]) -> tuple[Table, ...]:
     draws, sizes = {}, {}
     for one in found:
-        if None in one.usd_K or len(one.correct_NK) < FEWEST_QUESTIONS:
-            continue
-        cost_K = np.array(one.usd_K, np.float64)
-        zoo = Zoo(one.scores_NK, one.correct_NK, cost_K, np.zeros_like(one.scores_NK), int(one.level_K.argmax()))
-        rows_N = np.concatenate([np.flatnonzero(one.half_N), np.flatnonzero(~one.half_N)])
-        draws[one.name] = [Draw(rows_N, ways_of(zoo, one.half_N, (), KNOBS, one.level_K))]
-        sizes[one.name] = len(cost_K)
+        if one.zoo is not None and len(one.correct_NK) >= FEWEST_QUESTIONS:
+            draws[one.name] = [_draw(one, one.zoo, half_N) for half_N in one.half_DN]
+            sizes[one.name] = len(one.ids)
     return same_quality(draws, sizes, (), COST_NOTE)[0] if draws else ()
+
+
+def _draw(one: Known, zoo: Zoo, half_N: NDArray[np.bool_]) -> Draw:
+    rows_N = np.concatenate([np.flatnonzero(half_N), np.flatnonzero(~half_N)])
+    return Draw(rows_N, ways_of(zoo, half_N, (), KNOBS, one.level_K))
