@@ -21,18 +21,16 @@ SIGNS = 0.12
 """Share of signs of code and mathematics from which on a text is no prose."""
 SHORTEST = 6
 """Words below which nothing is said."""
-ENGLISH = (
-    " the of and to that for it with be by not his this from have has are which what when where who how why can does "
+FREQUENT = (
+    "the of and to that for it with be by not his this from have has are which what when where who how why can does "
     "would should there their they than then you your each if at following used known likely common commonly after "
-    "between occurs except because both only into during other another first affected against any shall please is "
-)
-"""Frequent English words; a few stand in other languages too."""
-OTHERS = (
-    " der die das und ist ein eine ich nicht mit von auf wie la le les des est une que qui dans el los las por para "
+    "between occurs except because both only into during other another first affected against any shall please is",
+    "der die das und ist ein eine ich nicht mit von auf wie la le les des est une que qui dans el los las por para "
     "del di che della il sono het een van og det er som jeg ikke att av till pa na sie nie jest este je ve se da os "
-    "uma "
+    "uma",
 )
-"""Frequent words of other languages in Latin letters that are no English ones."""
+"""Words of English, of which a few stand in other languages too, and of others in Latin letters, none of them English."""
+ENGLISH, OTHERS = (frozenset(words.split()) for words in FREQUENT)
 OF_CODE = frozenset("{}[]()<>=;_#+*/\\^$|&~@%")
 FIRST = frozenset("a1\u0430")
 """Labels of a first option; the last is Cyrillic."""
@@ -53,7 +51,7 @@ def is_readable(tokens: Sequence[str]) -> bool:
         return not words or len(alphabetic) < 4 * len(words)
     pieces = 1.0 - len(words) / len(alphabetic)
     whole = [token for token, after in zip(own, [*own[1:], ""], strict=True) if not after.startswith("##")]
-    english, others = (sum(f" {word} " in of for word in whole) / len(words) for of in (ENGLISH, OTHERS))
+    english, others = (sum(word in of for word in whole) / len(words) for of in (ENGLISH, OTHERS))
     signs = sum(token in OF_CODE for token in own) / len(own)
     is_prose_of_none = english < FUNCTION_WORDS and signs < SIGNS
     return not (pieces > PIECES and (is_prose_of_none or others > max(english, FUNCTION_WORDS)))
