@@ -29,7 +29,7 @@ FREQUENT = (
     "del di che della il sono het een van og det er som jeg ikke att av till pa na sie nie jest este je ve se da os "
     "uma",
 )
-"""Words of English, of which a few stand in other languages too, and of others in Latin letters, none of them English."""
+"""Words of English, of which a few stand in other languages too, and of others in Latin letters that are none of it."""
 ENGLISH, OTHERS = (frozenset(words.split()) for words in FREQUENT)
 OF_CODE = frozenset("{}[]()<>=;_#+*/\\^$|&~@%")
 FIRST = frozenset("a1\u0430")
