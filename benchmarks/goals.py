@@ -334,7 +334,7 @@ SHARE_GOAL = _Goal(
     "Published scores alone: cost at the best model's quality less 0.5 points, % of what a mixture of two models costs "
     "that knows the table's outcomes",
     "75 or less",
-    lambda results: _share_of_blind(results),
+    _share_of_blind,
     lambda found: found.mean <= 75.0,
     "percent",
 )

@@ -2,7 +2,8 @@
 
     python benchmarks/startup.py [--repeats 9] [--only WORD]
 
-- a cold process to its first decision, against `import sentence_transformers` where that is installed
+- a cold process to its first decision, also among models by name, against `import sentence_transformers` where that is
+  installed; and what reading the catalogue adds to importing it
 - `cit route TEXT` and `cit models list` without a store, against `cit --version`
 - the tokens that are read of 20,000 characters, against those of all of them
 - `route_many` of 64 queries of some 48 tokens, on as many threads as there are cores, against one query after the other
@@ -39,6 +40,10 @@ from langchain_cit import ChatCIT, RunnableRouter
 
 MODELS = ["openai:gpt-5-mini", "anthropic:claude-haiku-4-5"]
 DECISION = f"from cit_core import Router; Router.from_pretrained(models={MODELS}).route('What is 7 times 8?')"
+NAMED = ["openai:gpt-5-mini", "anthropic:claude-sonnet-4-5", "google_genai:gemini-2.5-flash"]
+BY_NAME = f"from cit_core import Router; Router.from_models({NAMED}).route('What is 7 times 8?')"
+RESOLVE = "import cit_core.catalogue.resolve"
+PROFILE = f"{RESOLVE} as of; of.public_profiles(['gpt-5-mini'])"
 CIT = "import sys; from cit_core.cli import main; sys.argv = ['cit', *{}]; main()"
 WORDS = "It stops twice for a quarter of an hour, and a second one follows at noon on the same track, twice as fast."
 LONG = "Which of these two contracts is void, and why? " * 426
@@ -111,7 +116,12 @@ def main() -> None:
     repeats = options.repeats
     scorer = OnnxScorer("mini")
     plain, together = (Router.from_pretrained(models=MODELS, batching=how) for how in (None, Batching()))
-    processes = {"cold process to its first decision": process(DECISION)}
+    processes = {
+        "cold process to its first decision": process(DECISION),
+        "cold process to its first decision by `Router.from_models`": process(BY_NAME),
+        "import of the catalogue": process(RESOLVE),
+        "import of the catalogue, and one model's profile": process(PROFILE),
+    }
     if find_spec("sentence_transformers"):
         processes["import sentence_transformers"] = process("import sentence_transformers")
     for arguments in (["route", "What is 7 times 8?"], ["models", "list"], ["--version"]):

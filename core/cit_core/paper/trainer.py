@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 ROUTED = "eval_routing_accuracy"
 LETS_GO_S = 0.2
+"""Time in which a thread of Gloo lets go of its last tensor."""
 DONE = "model.safetensors"
 """File in a stage's folder that exists once the stage has finished."""
 

@@ -191,7 +191,10 @@ class OnnxScorer:
         return sigmoid(self._nearer_level(odds_NK, instructions, capabilities))
 
     def reads(self, instruction: str) -> bool:
-        """Return False for a text in a language it was not taught; its scores are averaged with levels."""
+        """Return False for a text in a language that the network was not taught.
+
+        The scores of such a text are averaged with the candidates' levels.
+        """
         last, known = self._judged  # one read: another thread may judge a text at any time
         if last != instruction:
             with self._running():  # in a child, the tokenizer of the parent may be held by a thread that is not there
