@@ -119,15 +119,22 @@ def core_evidence() -> Any:
 @cache
 def catalogue_capabilities() -> tuple[Capability, ...]:
     """Return every model in the catalogue with its profile, computed from its core responses."""
-    suite, responses = core_suite(), core_responses()
+    return tuple(map(_capability, catalogue_candidates()))
+
+
+@cache
+def _capability(candidate: Candidate) -> Capability:
+    suite = core_suite()
+    marks_I = core_responses()[candidate.id]
+    return capability_from_results(candidate, suite.tasks, _means(suite.tasks, _core_tasks(), marks_I))
+
+
+@cache
+def _core_tasks() -> NDArray[np.intp]:
+    """Return the place of each core question's task, (1000,)."""
+    suite = core_suite()
     place = {item: number for number, task in enumerate(suite.tasks) for item in suite.items[task.id]}
-    task_I = np.array([place[item] for item in suite.item_ids])
-    return tuple(
-        capability_from_results(
-            candidate, suite.tasks, _means(suite.tasks, task_I, np.asarray(responses[candidate.id]))
-        )
-        for candidate in catalogue_candidates()
-    )
+    return np.array([place[item] for item in suite.item_ids])
 
 
 def _means(
@@ -147,8 +154,8 @@ def catalogue_profiles(models: Sequence[str]) -> list[Capability]:
     Raises:
         UnknownCandidate: If it does not hold one of them.
     """
-    known = {capability.candidate.id: capability for capability in catalogue_capabilities()}
+    known = {candidate.id: candidate for candidate in catalogue_candidates()}
     for model in models:
         if model not in known:
             raise UnknownCandidate(model, known, "the catalogue")
-    return [known[model] for model in models]
+    return [_capability(known[model]) for model in models]

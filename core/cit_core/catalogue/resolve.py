@@ -14,7 +14,7 @@ from cit_core.catalogue.aliases import find_id
 from cit_core.catalogue.default_zoo import DEFAULT_ZOO
 from cit_core.catalogue.facts import AmbiguousModel, Model, current_models, facts_as_of, find_model, similar_names
 from cit_core.catalogue.linked import Linked, average_for_price, linked, linked_capability, with_effort
-from cit_core.catalogue.profiles import catalogue_capabilities
+from cit_core.catalogue.profiles import catalogue_candidates, catalogue_capabilities, catalogue_profiles
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import shown
 from cit_core.records import Candidate, Capability, TaskResult, Usage, require_unique
@@ -117,7 +117,7 @@ def by_accuracy(capability: Capability) -> tuple[float, str]:
 
 def public_candidate(name: str) -> Candidate | None:
     """Return what is publicly known of a model under the id that was given; None if it is not known, or ambiguous."""
-    old = next((c.candidate for c in catalogue_capabilities() if c.candidate.id == name), None)
+    old = next((candidate for candidate in catalogue_candidates() if candidate.id == name), None)
     if old is not None:
         return old
     try:
@@ -153,7 +153,7 @@ def public_names(models: Sequence[str] | None) -> Sequence[str] | None:
     """
     if models is None:
         return DEFAULT_ZOO
-    measured = [capability.candidate.id for capability in catalogue_capabilities()]
+    measured = [candidate.id for candidate in catalogue_candidates()]
     others = [name for name in models if name not in measured]
     for name in others:
         if not isinstance(name, str) or find_model(name) is None:
@@ -189,7 +189,6 @@ def resolve_models(
     given = [Candidate(id=model) if isinstance(model, str) else model for model in names_]
     require_unique((candidate.id for candidate in given), "models")
     names = known_as or {}
-    public = {capability.candidate.id: capability for capability in catalogue_capabilities()}
     own = {capability.candidate.id: capability for capability in stored}
     found = []
     for candidate in given:
@@ -201,10 +200,7 @@ def resolve_models(
         id_ = candidate.id if candidate.id in own else None
         if id_ is None and Arm.of(name).max_tokens is None:  # with a limit, it is not what was measured
             id_ = find_id(name, (one.candidate for one in own.values()))
-        if id_ is not None:
-            known = _stored(name, own[id_], public)
-        else:
-            known = _moved(name, own, public) or _public(name, public, strict)
+        known = _moved(name, own) or _public(name, strict) if id_ is None else _stored(name, own[id_])
         found.append(_of_samples(_with_facts(known, candidate)))
     return found
 
@@ -217,13 +213,13 @@ def _of_samples(found: Resolved) -> Resolved:
     return replace(found, because=f"{found.because}; of one answer: what {samples} samples add was not measured")
 
 
-def _moved(name: str, own: Mapping[str, Capability], public: Mapping[str, Capability]) -> Resolved | None:
+def _moved(name: str, own: Mapping[str, Capability]) -> Resolved | None:
     """Return an arm of a model in the store: its outcomes, moved by the arm's effort; None where there is none."""
     arm = Arm.parse(name)
     id_ = None if arm is None else find_id(arm.model, (one.candidate for one in own.values()))
     if arm is None or id_ is None or not own[id_].results:
         return None
-    found = _measured_here(arm.model, own[id_], public, f" of {arm.model}")
+    found = _measured_here(arm.model, own[id_], f" of {arm.model}")
     candidate = public_candidate(name) or _run(Candidate(id=name))
     if arm.effort is None:
         profile = found.capability.model_copy(update={"candidate": candidate, "usage": Usage()})
@@ -236,24 +232,24 @@ def _moved(name: str, own: Mapping[str, Capability], public: Mapping[str, Capabi
     return Resolved(moved, "linked", because, answers=found.answers)
 
 
-def _stored(name: str, own: Capability, public: Mapping[str, Capability]) -> Resolved:
+def _stored(name: str, own: Capability) -> Resolved:
     """Return a model of the store: its profile if it was measured, and its facts before public ones."""
     if own.results:
-        found = _measured_here(name, own, public)
+        found = _measured_here(name, own)
         profile = found.capability.model_copy(update={"candidate": public_candidate(name) or Candidate(id=name)})
         found = replace(found, capability=profile)
     else:
-        found = _public(name, public, strict=False)
+        found = _public(name, strict=False)
     return replace(_with_facts(found, own.candidate), stored=own.candidate.id)
 
 
-def _measured_here(name: str, own: Capability, public: Mapping[str, Capability], of: str = "") -> Resolved:
+def _measured_here(name: str, own: Capability, of: str = "") -> Resolved:
     """Return a profile by answers in the store; where they are few, what is publicly known stays beside them."""
     questions = sum(result.count for result in own.results)
     found = Resolved(own, "measured", f"{questions:,} answers{of} in the store", answers=questions)
     if questions >= SURE_ANSWERS:
         return found
-    known = _public(name, public, strict=False)
+    known = _public(name, strict=False)
     if known.basis == "average":
         return found
     because = f"{found.because}, and {known.because}"
@@ -281,11 +277,11 @@ def _with_facts(found: Resolved, given: Candidate) -> Resolved:
     return replace(found, capability=found.capability.model_copy(update={"candidate": candidate}))
 
 
-def _public(name: str, public: Mapping[str, Capability], strict: bool) -> Resolved:
+def _public(name: str, strict: bool) -> Resolved:
     if not name.strip():
         raise InvalidInput("a model's name is empty; give provider:model, for instance openai:gpt-5-mini")
-    if name in public:
-        return _measured(public[name])
+    if any(candidate.id == name for candidate in catalogue_candidates()):
+        return _measured(*catalogue_profiles([name]))
     model = find_model(name)
     if model is None:
         if strict:

@@ -11,6 +11,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -102,8 +103,9 @@ class Checkpoint:
             )
         folder = shipped_checkpoints().get(str(checkpoint), Path(checkpoint))
         config = _read_config(folder, str(checkpoint))
-        contents = {name: _verified(folder, name, config["files"].get(name)) for name in FILES}
-        return cls(folder, config, contents)
+        with ThreadPoolExecutor(2) as pool:  # reading and hashing let go of Python's lock
+            contents = pool.map(lambda name: _verified(folder, name, config["files"].get(name)), FILES)
+            return cls(folder, config, dict(zip(FILES, contents, strict=True)))
 
     @property
     def name(self) -> str:

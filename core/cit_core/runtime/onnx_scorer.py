@@ -104,9 +104,10 @@ class OnnxScorer:
             self._require_fit()
 
     def _load(self, checkpoint: Checkpoint) -> None:
-        with no_fork():
-            self._tokenizer = open_tokenizer(checkpoint)
-            self._graphs = self._sessions(checkpoint, self._threads)
+        with no_fork(), ThreadPoolExecutor(len(GRAPHS)) as pool:  # onnxruntime lets go of Python's lock meanwhile
+            graphs = self._sessions(pool, checkpoint, self._threads)
+            self._tokenizer = open_tokenizer(checkpoint, shipped=self._shipped)
+            self._graphs = _Graphs(*graphs)
             self._one_thread: _Graphs | None = self._graphs if self._workers < 2 else None
         self._inherited = False
 
@@ -143,14 +144,17 @@ class OnnxScorer:
 
     def _load_one_thread(self) -> None:
         checkpoint = self._opened_again()
-        with no_fork():
-            self._one_thread = self._sessions(checkpoint, 1)
+        with no_fork(), ThreadPoolExecutor(len(GRAPHS)) as pool:
+            self._one_thread = _Graphs(*self._sessions(pool, checkpoint, 1))
 
-    def _sessions(self, checkpoint: Checkpoint, threads: int | None) -> _Graphs:
-        folder, shipped = checkpoint.folder, self._shipped
-        return _Graphs(
-            *(open_session(checkpoint.read(one), folder / one, threads=threads, shipped=shipped) for one in GRAPHS)
-        )
+    def _sessions(self, pool: ThreadPoolExecutor, checkpoint: Checkpoint, threads: int | None) -> Iterator[Any]:
+        """Begin to open all graphs; return them as they are ready, in order."""
+
+        def opened(name: str) -> Any:
+            path = checkpoint.folder / name
+            return open_session(checkpoint.read(name), path, threads=threads, shipped=self._shipped)
+
+        return pool.map(opened, GRAPHS)
 
     def _opened_again(self) -> Checkpoint:
         now = Checkpoint.open(self.checkpoint.folder)

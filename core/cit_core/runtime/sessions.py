@@ -28,6 +28,7 @@ SLOW_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion"]
 """Fusions of onnxruntime (seen in 1.32) to switch off: on a CPU the fused operation takes longer than its parts."""
 _limited = threading.Event()
 """Set once the arena has been made."""
+_limiting = threading.Lock()
 
 
 def open_session(content: bytes, path: Path, *, threads: int | None = None, shipped: bool = False) -> Any:
@@ -37,14 +38,15 @@ def open_session(content: bytes, path: Path, *, threads: int | None = None, ship
         content: The bytes of the file, with a checked hash.
         path: Its place, for errors.
         threads: Number of onnxruntime's threads within a call; its own choice if not given.
-        shipped: True if it is the shipped graph, which needs no limits.
+        shipped: True if it is the shipped graph, which needs no look and no limits: a test has looked.
 
     Raises:
         CheckpointError: If it is no graph of a network.
     """
     import onnxruntime  # not at the top: `import cit_core` stays quick
 
-    require_plain_graph(content, str(path))
+    if not shipped:
+        require_plain_graph(content, str(path))
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads
@@ -104,10 +106,11 @@ class _Bounded:
 
 def _limit_memory(onnxruntime: Any) -> None:
     """Make the arena, once in a process; other sessions do not use it unless they ask for it."""
-    if _limited.is_set():
-        return
-    _limited.set()
-    info = onnxruntime.OrtMemoryInfo(
-        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
-    )
-    onnxruntime.create_and_register_allocator(info, onnxruntime.OrtArenaCfg({"max_mem": MOST_MEMORY}))
+    with _limiting:  # graphs are opened at once
+        if _limited.is_set():
+            return
+        info = onnxruntime.OrtMemoryInfo(
+            "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+        )
+        onnxruntime.create_and_register_allocator(info, onnxruntime.OrtArenaCfg({"max_mem": MOST_MEMORY}))
+        _limited.set()

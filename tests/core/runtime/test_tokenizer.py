@@ -53,6 +53,12 @@ def with_a_word_that_the_graphs_do_not_know(fields: Fields) -> None:
     fields["model"]["vocab"]["zzqx"] = 10_000_000
 
 
+def test_the_shipped_tokenizer_passes_the_look_that_a_start_leaves_out() -> None:
+    checkpoint = Checkpoint.open("mini")
+    looked, not_looked = (open_tokenizer(checkpoint, shipped=shipped) for shipped in (False, True))
+    assert looked.to_str() == not_looked.to_str()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
