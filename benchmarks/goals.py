@@ -10,11 +10,12 @@ from pathlib import Path
 from cit_core.evaluate.comparison import BEST_PER_GROUP, HINDSIGHT
 from cit_core.evaluate.comparison import BLIND as BLIND_OF
 from cit_core.evaluate.experiments.baselines import CONTROLS, OURS, SHUFFLED
-from cit_core.evaluate.experiments.cascades import BLIND, ROUTING, SAME_QUALITY
+from cit_core.evaluate.experiments.cascades import SAME_QUALITY
 from cit_core.evaluate.experiments.cost import MIXED
 from cit_core.evaluate.experiments.current import ALONE, HULL
 from cit_core.evaluate.experiments.few import EVIDENCE as CORRECTOR
 from cit_core.evaluate.experiments.halves import MEAN
+from cit_core.evaluate.experiments.ways import BLIND, ROUTING
 from cit_core.evaluate.figures import write_figures
 from cit_core.evaluate.metrics import Interval
 from cit_core.evaluate.predictions import EVIDENCE, NETWORK

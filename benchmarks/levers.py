@@ -24,7 +24,6 @@ from scipy.optimize import brentq
 from cit_core.calibration import fit_calibration, log_odds, sigmoid
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.experiments import CURRENT
-from cit_core.evaluate.experiments.cascades import LOSS, Zoo, route_all
 from cit_core.evaluate.experiments.current import (
     COLUMNS,
     FEWEST_QUESTIONS,
@@ -34,6 +33,7 @@ from cit_core.evaluate.experiments.current import (
     read_known,
     resampled,
 )
+from cit_core.evaluate.experiments.ways import LOSS, Zoo, route_all
 from cit_core.evaluate.metrics import Interval
 from cit_core.evaluate.results import Cell, Column, Table
 from cit_core.evaluate.samples import at_most

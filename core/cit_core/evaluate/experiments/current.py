@@ -15,7 +15,8 @@ from cit_core.catalogue.resolve import Resolved, ordered_by_level, public_profil
 from cit_core.errors import InvalidInput
 from cit_core.evaluate.comparison import content_blind
 from cit_core.evaluate.cost_metrics import Curve, hull_mixture
-from cit_core.evaluate.experiments.cascades import DRAWS, Draw, Zoo, query_usd, route_all, same_quality, ways_of
+from cit_core.evaluate.experiments.cascades import DRAWS, Draw, query_usd, same_quality
+from cit_core.evaluate.experiments.ways import Zoo, route_all, ways_of
 from cit_core.evaluate.log_settings import measured_alike
 from cit_core.evaluate.metrics import Interval, auroc, calibration_error, routed
 from cit_core.evaluate.results import Cell, Column, Figure, Table
