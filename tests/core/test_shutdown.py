@@ -56,6 +56,31 @@ def test_a_network_that_is_used_by_itself_ends_in_order_too() -> None:
     ) == (0, "", "")
 
 
+OPENS = """
+import atexit, multiprocessing, threading, time
+from cit_core import Router
+def work():
+    time.sleep(0.2)
+    router = Router.from_models(["openai:gpt-5-mini", "openai:gpt-5"])
+    found = router.route_many([f"What is {n} times 7?" for n in range(8)])
+    print(len(found), router.route("hi").warnings, flush=True)
+def in_a_thread():
+    threading.Thread(target=work).start()
+"""
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "in_a_thread()",
+        "atexit.register(work)",
+        "child = multiprocessing.get_context('fork').Process(target=in_a_thread); child.start(); child.join()",
+    ],
+)
+def test_a_router_is_opened_and_decides_after_the_main_thread_has_ended(way: str) -> None:
+    assert end_of(OPENS + way) == (0, "8 ()\n", "")
+
+
 def test_what_is_under_way_is_finished_and_nothing_begins_after() -> None:
     """The end waits for a slow scorer; its thread finds the door closed when it comes back."""
     assert end_of(

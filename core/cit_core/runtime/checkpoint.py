@@ -19,6 +19,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cit_core.cores import begun
 from cit_core.errors import CheckpointError, CITError
 from cit_core.lazy import cached_property
 from cit_core.messages import shown
@@ -104,7 +105,7 @@ class Checkpoint:
         folder = shipped_checkpoints().get(str(checkpoint), Path(checkpoint))
         config = _read_config(folder, str(checkpoint))
         with ThreadPoolExecutor(2) as pool:  # reading and hashing let go of Python's lock
-            contents = pool.map(lambda name: _verified(folder, name, config["files"].get(name)), FILES)
+            contents = begun(pool, lambda name: _verified(folder, name, config["files"].get(name)), FILES)
             return cls(folder, config, dict(zip(FILES, contents, strict=True)))
 
     @property

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from cit_core.calibration import Calibration, sigmoid
 from cit_core.catalogue import VECTORS_OF, task_vectors
-from cit_core.cores import usable_cores
+from cit_core.cores import begun, usable_cores
 from cit_core.errors import CheckpointError, InvalidInput
 from cit_core.fork import abandon, no_fork, renew_after_fork
 from cit_core.pictures import split_pictures
@@ -154,7 +154,7 @@ class OnnxScorer:
             path = checkpoint.folder / name
             return open_session(checkpoint.read(name), path, threads=threads, shipped=self._shipped)
 
-        return pool.map(opened, GRAPHS)
+        return begun(pool, opened, GRAPHS)
 
     def _opened_again(self) -> Checkpoint:
         now = Checkpoint.open(self.checkpoint.folder)
@@ -283,7 +283,7 @@ class OnnxScorer:
             graphs = self._one_thread
         assert graphs is not None
         with ThreadPoolExecutor(workers, thread_name_prefix="cit-reader") as pool:
-            for _ in pool.map(partial(work, graphs), range(len(texts)), texts):
+            for _ in begun(pool, partial(work, graphs), range(len(texts)), texts):
                 pass  # an error is raised here
 
     def _states(self, graphs: _Graphs, text: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
