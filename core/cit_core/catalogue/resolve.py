@@ -31,6 +31,7 @@ __all__ = [
     "public_names",
     "public_profiles",
     "resolve_models",
+    "with_answers",
 ]
 
 CORE_TEST = "the core test, by TIGER-AI-Lab/MMLU-Pro"
@@ -47,7 +48,8 @@ class Resolved:
             its price.
         because: Source of the profile, in words.
         stored: Id under which the store knows it; None if it does not.
-        answers: Number of its own or its model's answers in the store, which the profile counts in.
+        answers: Number of its own or its model's answers in the store, whether the profile counts them in or not: those
+            to questions of no task are evidence on similar questions alone.
     """
 
     capability: Capability
@@ -203,6 +205,14 @@ def resolve_models(
         known = _moved(name, own) or _public(name, strict) if id_ is None else _stored(name, own[id_])
         found.append(_of_samples(_with_facts(known, candidate)))
     return found
+
+
+def with_answers(found: Resolved, answers: int) -> Resolved:
+    """Return a model with all of its answers in the store: feedback is on questions of no task, so in no profile."""
+    if answers <= found.answers:
+        return found
+    because = f"{found.because}, and {answers:,} answers in the store, on similar questions"
+    return replace(found, answers=answers, because=found.because if found.answers else because)
 
 
 def _of_samples(found: Resolved) -> Resolved:

@@ -76,7 +76,7 @@ class Evidence:
         self._apart_K = effects.level_K - (effects.level_K.mean() if len(effects.level_K) else 0.0)
         self._candidates = outcomes.candidates
         self._column = {id_: at for at, id_ in enumerate(outcomes.candidates) if known_K[at]}
-        self._trust_K = _trust(_answers(outcomes, profiles))
+        self._answers_K = _answers(outcomes, profiles)
 
     def save(self, folder: Path) -> None:
         """Write this evidence on many questions to a new folder, whole or not at all.
@@ -102,12 +102,14 @@ class Evidence:
         found = read_folder(folder)
         if found is None or (fitted := from_json(found.facts["fitted"], found.facts["candidates"])) is None:
             return None
+        if "answers_K" not in (own := found.part("own_")):
+            return None
         made = cls.__new__(cls)
         made.fitted, made._candidates, made._column = fitted, found.facts["candidates"], found.facts["columns"]
         made._profiles, made._of_profiles = Profiles(**found.part("profiles_")), Effects(**found.part("of_profiles_"))
         made._tasks = TaskEffects.of_arrays(found.part("tasks_"))
         made._neighbours = Neighbours.of_arrays(found.part("near_"))
-        vars(made).update({f"_{name}": array for name, array in found.part("own_").items()})
+        vars(made).update({f"_{name}": array for name, array in own.items()})
         return made
 
     def __len__(self) -> int:
@@ -118,10 +120,15 @@ class Evidence:
         """Ids of the candidates with any outcome."""
         return self._column.keys()
 
+    @property
+    def answers(self) -> dict[str, int]:
+        """Number of answers of each candidate with any outcome."""
+        return {id_: int(self._answers_K[at]) for id_, at in self._column.items()}
+
     def asks(self, candidates: Sequence[str]) -> bool:
         """Return True if the network's log-odds change the result for these candidates."""
         column = [self._column.get(id_) for id_ in candidates]
-        unsure = any(at is None or self._trust_K[at] < 1.0 for at in column)
+        unsure = any(at is None or self._answers_K[at] < SURE_ANSWERS for at in column)
         return unsure or any(self.fitted.weights.network)
 
     def log_odds(self, vectors_ND: Floats, texts: Sequence[str]) -> Array:
@@ -185,7 +192,7 @@ class Evidence:
         network_NC = easy * (reference_N - weights.network_mean)[:, None] + way * (
             updated_NC[:, place] - reference_N[:, None] - mean_K[column]
         )
-        trust_C = self._trust_K[column]
+        trust_C = _trust(self._answers_K[column])
         updated_NC[:, place] = trust_C * (own_NK[:, column] + network_NC) + (1.0 - trust_C) * updated_NC[:, place]
         return updated_NC
 

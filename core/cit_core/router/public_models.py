@@ -52,7 +52,7 @@ def open_public(
 ) -> PublicModels:
     """Open a zoo of models by name; args and errors as for `Router.from_models`."""
     from cit_core.catalogue.facts import facts_as_of
-    from cit_core.catalogue.resolve import resolve_models
+    from cit_core.catalogue.resolve import resolve_models, with_answers
 
     given, scorer, names = named_candidates(models), open_scorer(checkpoint), dict(known_as or {})
     facts = tuple(model for model in given if isinstance(model, Candidate))
@@ -68,7 +68,10 @@ def open_public(
     ids = {one.capability.candidate.id: one.stored for one in found if one.stored is not None}
     newcomers = [one.capability.candidate for one in found if one.stored is None]
     feedback = Feedback(store, opened.network, names=ids, newcomers=newcomers)
-    corrected = opened.scorer.under(ids) if isinstance(opened.scorer, EvidenceScorer) else opened.scorer
+    corrected = opened.scorer
+    if isinstance(opened.scorer, EvidenceScorer):
+        corrected = opened.scorer.under(ids)
+        found = [with_answers(one, opened.scorer.evidence.answers.get(one.stored or "", 0)) for one in found]
     lengths = None if opened.lengths is None else opened.lengths.under(ids)
     origin = replace(origin, store=store.url)
     return PublicModels(corrected, found, opened.version, origin, feedback, opened.notes, lengths)

@@ -143,6 +143,25 @@ def test_a_first_answer_moves_a_model_a_little_and_many_move_it_all_the_way(sqli
     assert seen[2][MODELS[1]] == pytest.approx(before[MODELS[1]], abs=1e-3), "of which nothing is known here"
 
 
+def test_feedback_decides_between_two_models_although_its_questions_are_of_no_task(sqlite_url: str) -> None:
+    best, other = sorted(MODELS[:2], key=Router.from_models(MODELS[:2]).route("Hi").scores.__getitem__, reverse=True)
+    router = Router.from_models(MODELS[:2], store=sqlite_url)
+    for n in range(30):
+        decision = router.route(f"My parcel with order {n} has not arrived and I want a refund.")
+        router.feedback(decision, best, 0.0)
+        router.feedback(decision, other, 1.0)
+    again = Router.from_models(MODELS[:2], store=sqlite_url)
+    scores = again.route("My parcel with order 77 has not arrived and I want a refund.").scores
+    assert scores[best] < 0.2
+    assert scores[other] > 0.8
+    assert not again.by_level
+    assert again.basis[best].answers == 30
+    assert "30 answers in the store" in again.basis[best].because
+    with CapabilityStore(sqlite_url) as store:
+        plain = Router.from_store(store).route("My parcel with order 77 has not arrived and I want a refund.").scores
+    assert plain[best] == pytest.approx(scores[best], abs=0.1)
+
+
 @pytest.mark.parametrize(("stored", "called"), [("gpt-5-mini", MODELS[0]), (MODELS[0], "gpt-5-mini")])
 def test_a_model_that_is_stored_under_another_name_has_its_evidence_and_its_feedback(
     sqlite_url: str, stored: str, called: str
