@@ -12,7 +12,7 @@ import math
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timezone
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -23,7 +23,7 @@ from cit_core.messages import shown
 from cit_core.validation import Amount, Count, Identifier, Positive, Probability, Record
 
 if TYPE_CHECKING:
-    pass
+    from typing_extensions import Self
 
 __all__ = [
     "Candidate",
@@ -63,6 +63,11 @@ def content_digest(instruction: str | None, options: Iterable[str] = (), answer:
 LENGTHS = {"none": 0.3, "minimal": 0.4, "low": 0.53, "medium": 1.0, "high": 1.8, "xhigh": 2.5, "max": 3.0}
 """Length of an answer by effort, as a share of that at medium effort: of GPT-5 and o3 on Aider's benchmark for low to
 high, of six models that do not reason for none; the others lie between or beyond (docs/lab-notes.md)."""
+_FACTS = frozenset({
+    "context_window", "price_in", "price_out", "price_cached", "modalities", "tools", "structured_output", "released",
+    "params_b", "license", "reasoning", "deprecated", "successor",
+})  # fmt: skip
+"""What a source states of a model."""
 
 
 class Candidate(Record):
@@ -100,9 +105,15 @@ class Candidate(Record):
     successor: Identifier | None = None
     """Model that its maker recommends in its place."""
     source: str | None = None
-    """Source of these facts, and their date."""
+    """Source of these facts, and their date, where all are public: newer public ones go before them. None for one's own
+    facts, which stay as they are."""
     notes: str = ""
     """Free text about the model, part of its capability text, which the shipped `mini` does not read."""
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy as pydantic does; with another price or limit, facts are no longer those of their source."""
+        own = {} if not update or "source" in update or not update.keys() & _FACTS else {"source": None}
+        return super().model_copy(update={**update, **own} if update else None, deep=deep)
 
     @cached_property
     def length_share(self) -> float:
@@ -117,6 +128,10 @@ class Candidate(Record):
     def samples(self) -> int:
         """Return how many answers one call asks for, as its id says: `gpt-5-mini@samples=5`."""
         return samples_of(self.id)
+
+    def has_ended(self, today: date | None = None) -> bool:
+        """Return True if its maker no longer serves it."""
+        return self.deprecated is not None and self.deprecated <= (today or date.today())
 
     def expected_cost(self, prompt_tokens: float, completion_tokens: float, cached_tokens: float = 0.0) -> float | None:
         """Return USD for one call of this size, or None where a price is not known.
@@ -306,6 +321,8 @@ class Ranked(Record):
     """Seconds its answers took on average, None where that was not measured."""
     utility: float
     """Number that the policy maximises, in the policy's own unit."""
+    basis: str | None = None
+    """What the probability rests on, for a router of models by name."""
 
 
 class QueryReference(Record):
@@ -373,7 +390,8 @@ class Decision(Record):
         ]
         for place, ranked in enumerate(self.ranking[:top], start=1):
             cost = "" if ranked.expected_cost_usd is None else f"  about ${ranked.expected_cost_usd:.6f}"
-            lines.append(f"  {place}. {ranked.model}  {ranked.probability:.1%}{cost}")
+            basis = "" if ranked.basis is None else f"  by {ranked.basis}"
+            lines.append(f"  {place}. {ranked.model}  {ranked.probability:.1%}{cost}{basis}")
         if len(self.ranking) > top:
             lines.append(f"  … and {len(self.ranking) - top} more")
         lines += [f"  not considered: {models} ({reason})" for models, reason in by_reason(self.excluded)]

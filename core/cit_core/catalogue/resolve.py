@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from cit_core.arms import Arm, samples_of
+from cit_core.arms import EFFORTS, Arm, samples_of
 from cit_core.capability import SURE_ANSWERS
 from cit_core.catalogue.aliases import find_id
 from cit_core.catalogue.default_zoo import DEFAULT_ZOO
-from cit_core.catalogue.facts import AmbiguousModel, Model, current_models, facts_as_of, find_model, similar_names
+from cit_core.catalogue.facts import (
+    AmbiguousModel,
+    Model,
+    current_models,
+    facts_as_of,
+    find_model,
+    maker_of,
+    similar_names,
+)
 from cit_core.catalogue.linked import Linked, average_for_price, linked, linked_capability, with_effort
-from cit_core.catalogue.profiles import catalogue_candidates, catalogue_capabilities, catalogue_profiles
+from cit_core.catalogue.profiles import catalogue_candidates, catalogue_profiles
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import shown
 from cit_core.records import Candidate, Capability, TaskResult, Usage, require_unique
 
 __all__ = [
-    "Listed",
+    "CORE_TEST",
     "Resolved",
-    "by_accuracy",
-    "list_model",
-    "list_stored",
+    "candidate_of",
+    "of_public_model",
     "ordered_by_level",
     "public_candidate",
-    "public_models",
     "public_names",
     "public_profiles",
     "resolve_models",
     "with_answers",
+    "with_newer_facts",
 ]
 
 CORE_TEST = "the core test, by TIGER-AI-Lab/MMLU-Pro"
@@ -58,63 +64,15 @@ class Resolved:
     stored: str | None = None
     answers: int = 0
 
-
-@dataclass(frozen=True)
-class Listed:
-    """A model in a list.
-
-    Attributes:
-        capability: Facts and profile; without results if nothing is known of how well it answers.
-        basis: What the profile rests on: `linked` scores, a test of `2024`, `measured` in a store, or none.
-        provider: The maker; None if it is not known.
-        open: Whether the weights are published; None if no source says.
-        because: Where the profile comes from, in words.
-        url: Price page of the maker.
-    """
-
-    capability: Capability
-    basis: Literal["linked", "2024", "measured", "none"]
-    provider: str | None = None
-    open: bool | None = None
-    because: str = ""
-    url: str | None = None
-
-
-def public_models() -> list[Listed]:
-    """List the models that are served today, those with a profile first, and then the measured ones of 2024."""
-    found = [list_model(model) for model in current_models()] + [
-        Listed(capability, "2024", open=capability.candidate.params_b is not None, because=CORE_TEST)
-        for capability in catalogue_capabilities()
-    ]
-    return sorted(found, key=lambda one: (one.basis == "2024", one.basis == "none", *by_accuracy(one.capability)))
-
-
-def list_model(model: Model) -> Listed:
-    """List a model that is served today, by the name `provider:id`."""
-    name = f"{model.provider}:{model.id}"
-    if linked(name) is None:
-        because = f"fewer than two sources have scored it: routed as an average model of its price ({facts_as_of()})"
-        return Listed(
-            Capability(candidate=_candidate(name, model)), "none", model.provider, model.open, because, model.url
-        )
-    found = _of_model(name, model)
-    return Listed(found.capability, "linked", model.provider, model.open, found.because, model.url)
-
-
-def list_stored(capability: Capability) -> Listed:
-    """List a model of a store, with its maker if its name says which."""
-    try:
-        model = find_model(capability.candidate.id)
-    except AmbiguousModel:
-        model = None
-    basis: Literal["measured", "none"] = "measured" if capability.results else "none"
-    return Listed(capability, basis, None if model is None else model.provider, None if model is None else model.open)
-
-
-def by_accuracy(capability: Capability) -> tuple[float, str]:
-    """Return a sort key: the most accurate first, models without a profile last, ties by id."""
-    mean = capability.mean_accuracy
-    return math.inf if math.isnan(mean) else -mean, capability.candidate.id
+    @property
+    def in_short(self) -> str:
+        """What its probability rests on, in a few words."""
+        answers = _told(self.answers) if self.answers else ""
+        if self.basis == "measured":
+            return answers or "the core test"
+        average = "models in general" if self.capability.candidate.price_out is None else "models of its price"
+        public = "published scores" if self.basis == "linked" else average
+        return f"{answers} and {public}" if answers else public
 
 
 def public_candidate(name: str) -> Candidate | None:
@@ -126,7 +84,7 @@ def public_candidate(name: str) -> Candidate | None:
         model = find_model(name)
     except AmbiguousModel:
         return None
-    return None if model is None else _candidate(name, model)
+    return None if model is None else candidate_of(name, model)
 
 
 def public_profiles(names: Iterable[str]) -> list[Resolved]:
@@ -207,11 +165,15 @@ def resolve_models(
     return found
 
 
+def _told(answers: int, of: str = "") -> str:
+    return f"{answers:,} answer{'' if answers == 1 else 's'}{of} in the store"
+
+
 def with_answers(found: Resolved, answers: int) -> Resolved:
     """Return a model with all of its answers in the store: feedback is on questions of no task, so in no profile."""
     if answers <= found.answers:
         return found
-    because = f"{found.because}, and {answers:,} answers in the store, on similar questions"
+    because = f"{found.because}, and {_told(answers)}, on similar questions"
     return replace(found, answers=answers, because=found.because if found.answers else because)
 
 
@@ -250,13 +212,15 @@ def _stored(name: str, own: Capability) -> Resolved:
         found = replace(found, capability=profile)
     else:
         found = _public(name, strict=False)
-    return replace(_with_facts(found, own.candidate), stored=own.candidate.id)
+    if own.candidate.source is None or found.capability.candidate.source is None:  # else public ones, newer here
+        found = _with_facts(found, own.candidate)
+    return replace(found, stored=own.candidate.id)
 
 
 def _measured_here(name: str, own: Capability, of: str = "") -> Resolved:
     """Return a profile by answers in the store; where they are few, what is publicly known stays beside them."""
     questions = sum(result.count for result in own.results)
-    found = Resolved(own, "measured", f"{questions:,} answers{of} in the store", answers=questions)
+    found = Resolved(own, "measured", _told(questions, of), answers=questions)
     if questions >= SURE_ANSWERS:
         return found
     known = _public(name, strict=False)
@@ -280,10 +244,21 @@ def _together(known: Capability, own: Capability) -> Capability:
     return own.model_copy(update={"results": (*lines, *mine.values())})
 
 
+def with_newer_facts(capability: Capability) -> Capability:
+    """Return a stored model with today's public facts where those that it is stored with were public, too."""
+    candidate = capability.candidate
+    newer = None if candidate.source is None else public_candidate(candidate.id)
+    if newer is None or newer.source is None:
+        return capability
+    return capability.model_copy(update={"candidate": newer.model_copy(update={"notes": candidate.notes})})
+
+
 def _with_facts(found: Resolved, given: Candidate) -> Resolved:
     """Let the facts that were given go before others."""
-    facts = given.model_dump(include=given.model_fields_set, exclude_defaults=True)
-    candidate = found.capability.candidate.model_copy(update=facts)
+    public, facts = found.capability.candidate, given.model_dump(include=given.model_fields_set, exclude_defaults=True)
+    if public.price_in and public.price_cached and given.price_in is not None and given.price_cached is None:
+        facts["price_cached"] = public.price_cached * given.price_in / public.price_in  # the same share of the price
+    candidate = public.model_copy(update=facts)
     return replace(found, capability=found.capability.model_copy(update={"candidate": candidate}))
 
 
@@ -294,23 +269,29 @@ def _public(name: str, strict: bool) -> Resolved:
         return _measured(*catalogue_profiles([name]))
     model = find_model(name)
     if model is None:
+        before, mark, after = name.rpartition("@")
+        if mark and find_model(before) is not None:
+            raise InvalidInput(
+                f"{shown(name)} has no effort of a model; {shown(after)} is none of {', '.join(EFFORTS)}"
+            )
         if strict:
             close = ", ".join(map(repr, similar_names(name)))
             hint = f"; closest: {close}" if close else ""
             raise InvalidInput(f"no model {shown(name)} is known{hint}; `cit models list` shows all")
         found, because = average_for_price(None), "nothing is known of it: an average model"
         return Resolved(linked_capability(_run(Candidate(id=name)), found), "average", because)
-    return _of_model(name, model)
+    return of_public_model(name, model)
 
 
 def _measured(capability: Capability) -> Resolved:
     return Resolved(capability, "measured", CORE_TEST)
 
 
-def _of_model(name: str, model: Model) -> Resolved:
+def of_public_model(name: str, model: Model) -> Resolved:
+    """Return a model that is served today under the name that was given, by published scores or as an average one."""
     effort = Arm.of(name).effort
     found_scores = linked(f"{model.provider}:{model.id}", effort)
-    candidate = _candidate(name, model)
+    candidate = candidate_of(name, model)
     if found_scores is None:
         because = f"fewer than two sources have scored {model.id}: an average model of its price"
         return Resolved(linked_capability(candidate, average_for_price(model.price_out)), "average", because)
@@ -322,7 +303,8 @@ def _because(model: Model, effort: str | None, found: Linked) -> str:
     return f"scores of {model.id} by {', '.join(found.sources)} ({facts_as_of()}){general}"
 
 
-def _candidate(name: str, model: Model) -> Candidate:
+def candidate_of(name: str, model: Model) -> Candidate:
+    """Return the facts of a model under the name that was given, with the effort and the limit that this says."""
     return _run(_facts(name, model))
 
 
@@ -334,11 +316,14 @@ def _run(candidate: Candidate) -> Candidate:
 
 
 def _facts(name: str, model: Model) -> Candidate:
+    # A maker's free tier is no price of others who serve the model, nor of one's own machine.
+    maker, colon, _ = name.partition(":")
+    priced = bool(model.price_in or model.price_out) or (bool(colon) and maker_of(maker) == model.provider)
     return Candidate(
         id=name,
         context_window=model.context_window,
-        price_in=model.price_in,
-        price_out=model.price_out,
+        price_in=model.price_in if priced else None,
+        price_out=model.price_out if priced else None,
         modalities=model.modalities,
         tools=model.tools,
         structured_output=model.structured_output,

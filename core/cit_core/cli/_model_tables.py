@@ -11,8 +11,8 @@ from cit_core.cli._output import percent, table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cit_core.catalogue.resolve import Listed
-    from cit_core.records import Candidate, Capability
+    from cit_core.catalogue.model_lists import Listed
+    from cit_core.records import Candidate
     from cit_core.store import Source
 
 __all__ = ["facts_table", "models_table", "source_summary", "sources_table", "summary", "task_table"]
@@ -36,7 +36,7 @@ def summary(listed: Listed) -> dict[str, Any]:
         "profile": listed.basis,
         "mean_accuracy": None if math.isnan(mean) else mean,
         "tasks": len(capability.results),
-        "questions": sum(result.count for result in capability.results),
+        "questions": None if listed.basis == "linked" else sum(result.count for result in capability.results),
     }
 
 
@@ -52,11 +52,16 @@ def _line(listed: Listed) -> list[str]:
     return [
         candidate.id,
         percent(listed.capability.mean_accuracy),
-        "–" if listed.basis == "none" else listed.basis,
+        _profile(listed),
         "–" if candidate.released is None else f"{candidate.released:%Y-%m}",
         _tokens(candidate.context_window),
         _prices(candidate),
     ]
+
+
+def _profile(listed: Listed) -> str:
+    basis = "–" if listed.basis == "none" else listed.basis
+    return f"{basis}, ended" if listed.capability.candidate.has_ended() else basis
 
 
 def _tokens(number: int | None) -> str:
@@ -144,12 +149,29 @@ def _yes_no(value: bool | None) -> str | None:
     return None if value is None else "yes" if value else "no"
 
 
-def task_table(capability: Capability, *, all_: bool = True) -> Table:
-    """Build a table of the accuracy on each task, the best first; without `all_`, of the best and the worst few."""
+def task_table(listed: Listed, *, all_: bool = True) -> Table:
+    """Build a table of the accuracy on each task, the best first; without `all_`, of the best and the worst few.
+
+    Beside each is its standard error. Nobody asked the questions that a linked profile is worth, so they are not shown.
+    """
+    capability = listed.capability
     found = sorted(capability.results, key=lambda result: (-result.accuracy, result.task.id))
     title = f"{percent(capability.mean_accuracy)} over {len(found)} tasks" if found else "never measured"
     if not all_ and len(found) > 2 * FEW + 1:
         title += f"; the best and the worst {FEW}, --all shows every one"
         found = [*found[:FEW], *found[-FEW:]]
-    rows = [(result.task.id, percent(result.accuracy), str(result.count), result.task.description) for result in found]
-    return table(title, {"task": "fold", "accuracy": "right", "questions": "right", "about": "fold"}, rows)
+    is_linked = listed.basis == "linked"
+    columns = {"task": "fold", "accuracy": "right", "±": "right", "about": "fold"}
+    rows = [
+        [
+            result.task.id,
+            percent(result.accuracy),
+            f"{100.0 * math.sqrt(result.accuracy * (1.0 - result.accuracy) / result.count):.1f}",
+            *([] if is_linked else [str(result.count)]),
+            result.task.description,
+        ]
+        for result in found
+    ]
+    if not is_linked:
+        columns = {"task": "fold", "accuracy": "right", "±": "right", "questions": "right", "about": "fold"}
+    return table(title, columns, rows)

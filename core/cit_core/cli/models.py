@@ -20,7 +20,7 @@ from cit_core.cli._options import CATALOGUE, IdArgument, JsonOption, StoreOption
 from cit_core.errors import InvalidInput, UnknownCandidate
 
 if TYPE_CHECKING:
-    from cit_core.catalogue.resolve import Listed
+    from cit_core.catalogue.model_lists import Listed
     from cit_core.records import Candidate
     from cit_core.store import CapabilityStore
 
@@ -63,11 +63,16 @@ def list_(
         _output.note(f"{len(fits) - len(shown)} more without published scores: cit models list --all")
     if shown and reads_catalogue(store):
         _output.note("accuracy: on the core tasks; linked: from published scores; 2024: of an older test, kept for it")
-    elif not found:
+        if any(one.capability.candidate.has_ended() for one in shown):
+            _output.note("ended: its maker no longer serves it")
+    if not found:
         _output.note("the store holds no model; `cit models add ID` and `cit import` add some")
     elif not fits:
         makers = ", ".join(sorted({one.provider for one in found if one.provider}))
         _output.note(f"no model fits; makers: {makers or 'not known'}")
+    undated = 0 if day is None else sum(one.capability.candidate.released is None for one in found)
+    if undated:
+        _output.note(f"{undated} more whose day of release is not known")
 
 
 def _fits(one: Listed, provider: str | None, since: date | None, max_price: float | None, *, open_: bool) -> bool:
@@ -104,15 +109,15 @@ def show(
         _output.as_json({**summary(one), "results": tasks, "provenance": provenance, "because": one.because})
         return
     _output.show(facts_table(one, provenance))
-    _output.show(task_table(one.capability, all_=all_))
+    _output.show(task_table(one, all_=all_))
 
 
 def _find(id_: str, store: str | None) -> tuple[Listed, dict[str, str] | None]:
     """Return a model of the store, or else of the catalogue if no store was named; and its provenance there."""
     from cit_core.catalogue import catalogue_capabilities, provenance
-    from cit_core.catalogue.aliases import find_id
+    from cit_core.catalogue.aliases import effort_of, find_id
     from cit_core.catalogue.facts import find_model
-    from cit_core.catalogue.resolve import Listed, list_model
+    from cit_core.catalogue.model_lists import Listed, list_model
 
     where, found = ("", []) if reads_catalogue(store) else _listed(store)
     known = {one.capability.candidate.id: one for one in found}
@@ -127,7 +132,7 @@ def _find(id_: str, store: str | None) -> tuple[Listed, dict[str, str] | None]:
     if model is None:
         where, public = _listed(CATALOGUE)
         raise UnknownCandidate(id_, [*known, *(one.capability.candidate.id for one in public)], where)
-    return list_model(model), None
+    return list_model(model, effort_of(id_)[1]), None
 
 
 @app.command()
@@ -186,7 +191,7 @@ def sources(
 
 def _listed(store: str | None) -> tuple[str, list[Listed]]:
     """Return the name of what was searched, without a password, and the models in it."""
-    from cit_core.catalogue.resolve import by_accuracy, list_stored, public_models
+    from cit_core.catalogue.model_lists import by_accuracy, list_stored, public_models
 
     if reads_catalogue(store):
         return "the catalogue", public_models()
@@ -285,9 +290,11 @@ def _save(
     with store.transaction() as writer:
         there = next((candidate for candidate in writer.candidates() if candidate.id == id_), None)
         [begin] = [there] if there is not None and replace else [public_candidate(id_)]
-        candidate = Candidate(**{"id": id_, **(begin.model_dump() if begin else {}), **facts})
-        if there is not None and there != candidate and not replace:
+        own = {"source": None} if facts else {}
+        candidate = Candidate(**{"id": id_, **(begin.model_dump() if begin else {}), **own, **facts})
+        public = there is not None and there.source is not None and candidate.source is not None  # newer here
+        if there is not None and there != candidate and not replace and not public:
             raise InvalidInput(f"{id_!r} is in {store.url} with other facts; --replace changes the facts that you give")
-        writer.add_candidates([candidate], replace=replace)
+        writer.add_candidates([candidate], replace=replace or public)
         outcomes = copy_profile(writer, id_) if from_catalogue else 0
     return "added" if there is None else "unchanged" if there == candidate else "changed", candidate, outcomes

@@ -352,6 +352,9 @@ class Engine:
         self, asked: Asked, ranking: Sequence[Ranked], chosen_by: str, excluded: Mapping[str, str], **facts: Any
     ) -> Decision:
         """Return the decision for the first of a ranking; in a conversation, for the candidate that it keeps."""
+        if self.basis:
+            rests_on = {id_: found.in_short for id_, found in self.basis.items()}
+            ranking = [one.model_copy(update={"basis": rests_on.get(one.model)}) for one in ranking]
         decision = Decision(
             model=ranking[0].model,
             probability=ranking[0].probability,

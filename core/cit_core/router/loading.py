@@ -200,6 +200,8 @@ def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | Non
         suite: Compute capabilities over its items alone.
         evidence: Correct a scorer that makes vectors.
     """
+    from cit_core.catalogue.resolve import with_newer_facts
+
     if scorer is None:
         from cit_core.runtime import load_scorer
 
@@ -207,8 +209,10 @@ def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | Non
     if not evidence or not is_network(scorer):
         snapshot = store.snapshot(suite)
         unmeasured = _unmeasured(snapshot.capabilities)
-        return Opened(scorer, snapshot.capabilities, f"store:{snapshot.version}", scorer, unmeasured)
-    return _corrected(store, scorer, suite)
+        opened = Opened(scorer, snapshot.capabilities, f"store:{snapshot.version}", scorer, unmeasured)
+    else:
+        opened = _corrected(store, scorer, suite)
+    return opened._replace(capabilities=list(map(with_newer_facts, opened.capabilities)))
 
 
 def _corrected(store: CapabilityStore, scorer: Network, suite: Suite | None) -> Opened:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from cit_core.catalogue.resolve import Resolved
     from cit_core.evidence.answer_lengths import AnswerLengths
     from cit_core.store import CapabilityStore
+
+logger = logging.getLogger("cit_core.router")
 
 __all__ = ["PublicModels", "named_candidates", "open_public"]
 
@@ -59,12 +62,14 @@ def open_public(
     origin = Origin(checkpoint=str(checkpoint), public=True, given=facts, known_as=names)
     if store is None:
         found = resolve_models(given, known_as=names, strict=strict)
+        _tell_ended(found)
         return PublicModels(scorer, found, f"catalogue:{facts_as_of()}", origin)
     from cit_core.evidence import EvidenceScorer
 
     store = open_store(store, create=True)
     opened = from_store(store, scorer, None, evidence=True)
     found = resolve_models(given, stored=opened.capabilities, known_as=names, strict=strict)
+    _tell_ended(found)
     ids = {one.capability.candidate.id: one.stored for one in found if one.stored is not None}
     newcomers = [one.capability.candidate for one in found if one.stored is None]
     feedback = Feedback(store, opened.network, names=ids, newcomers=newcomers)
@@ -75,6 +80,15 @@ def open_public(
     lengths = None if opened.lengths is None else opened.lengths.under(ids)
     origin = replace(origin, store=store.url)
     return PublicModels(corrected, found, opened.version, origin, feedback, opened.notes, lengths)
+
+
+def _tell_ended(models: Iterable[Resolved]) -> None:
+    """Log which models their makers no longer serve, and what they recommend."""
+    for candidate in (found.capability.candidate for found in models):
+        if candidate.has_ended():
+            since = f"its maker no longer serves it since {candidate.deprecated}"
+            instead = f" and recommends {candidate.successor}" if candidate.successor else ""
+            logger.warning("%s: %s%s", shown(candidate.id), since, instead)
 
 
 def named_candidates(given: object) -> list[str | Candidate]:

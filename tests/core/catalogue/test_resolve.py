@@ -111,3 +111,26 @@ def test_a_name_that_is_empty_or_stands_twice_is_refused() -> None:
         resolve_models([" "])
     with pytest.raises(InvalidInput, match="duplicate models"):
         resolve_models(["gpt-5", "gpt-5"])
+
+
+@pytest.mark.parametrize(
+    ("name", "price"),
+    [
+        ("google_genai:gemma-4-31b-it", 0.0),
+        ("google:gemma-4-31b-it", 0.0),
+        ("openrouter/google/gemma-4-31b-it", None),
+        ("together:meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8", None),
+        ("gemma-4-31b-it", None),
+        ("openrouter/openai/gpt-5-mini", 0.25),
+    ],
+)
+def test_a_makers_free_tier_is_no_price_of_others(name: str, price: float | None) -> None:
+    [found] = resolve_models([name])
+    assert (found.basis, found.capability.candidate.price_in) == ("linked", price)
+
+
+def test_an_effort_that_is_none_is_refused_and_does_not_make_an_average_model() -> None:
+    with pytest.raises(InvalidInput, match="'hihg' is none of none, minimal, low, medium, high, xhigh, max"):
+        resolve_models(["gpt-5@hihg"])
+    [found] = resolve_models(["my-own@hihg"])
+    assert found.basis == "average"

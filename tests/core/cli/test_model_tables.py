@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
 from cit_core import Candidate, Capability, Task
-from cit_core.catalogue.resolve import Listed, by_accuracy
+from cit_core.catalogue.model_lists import Listed, by_accuracy
 from cit_core.cli import _output
 from cit_core.cli._model_tables import facts_table, models_table, summary, task_table
 from cit_core.records import TaskResult
@@ -76,23 +77,44 @@ def test_facts_and_tasks_fit_too(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = printed(facts_table(listed(KNOWN), {"facts": "a source " * 20}), width, monkeypatch, capsys)
-    text += printed(task_table(measured(KNOWN, 0.25, 0.75)), width, monkeypatch, capsys)
+    text += printed(task_table(listed(KNOWN, 0.25, 0.75)), width, monkeypatch, capsys)
     assert max(map(len, text.splitlines())) <= width
     assert "12.5 USD per 1M tokens" in text
     assert text.index("75.0%") < text.index("25.0%")
     assert "not known" in text
+    error = 100.0 * (0.75 * 0.25 / 20) ** 0.5
+    assert f"75.0%   {error:.1f}" in text
+    assert "questions" in text
+
+
+def test_a_linked_profile_has_errors_and_no_questions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = replace(listed(KNOWN, 0.25, 0.75), basis="linked")
+    text = printed(task_table(one), 80, monkeypatch, capsys)
+    assert ("±" in text, "questions" in text) == (True, False)
+    assert summary(one)["questions"] is None
+
+
+def test_what_its_maker_no_longer_serves_is_marked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = listed(Candidate(id="old", deprecated=date(2020, 1, 1)), 0.5)
+    text = printed(models_table("2 models", [ended, listed(KNOWN, 0.5)]), 80, monkeypatch, capsys)
+    assert text.count("measured") == 2
+    assert text.count("measured, ended") == 1
 
 
 def test_many_tasks_are_folded_to_the_best_and_the_worst(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    capability = measured(KNOWN, *(n / 50 for n in range(50)))
-    text = printed(task_table(capability, all_=False), 80, monkeypatch, capsys)
+    model = listed(KNOWN, *(n / 50 for n in range(50)))
+    text = printed(task_table(model, all_=False), 80, monkeypatch, capsys)
     assert text.count("Treaties") == 10
     assert "98.0%" in text
     assert "--all shows every one" in text
-    assert printed(task_table(capability), 80, monkeypatch, capsys).count("Treaties") == 50
+    assert printed(task_table(model), 80, monkeypatch, capsys).count("Treaties") == 50
 
 
 def test_a_model_that_was_never_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "never measured" in printed(task_table(measured(NEW)), 80, monkeypatch, capsys)
+    assert "never measured" in printed(task_table(listed(NEW)), 80, monkeypatch, capsys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -184,18 +185,27 @@ def test_verbs_that_read_make_no_store(cit, tmp_path, arguments):
 # -- the shipped catalogue --------------------------------------------------------------------------------------------
 
 
+def has_ended(record):
+    return record["deprecated"] is not None and record["deprecated"] <= date.today().isoformat()
+
+
 def test_the_catalogue_lists_todays_models_first_and_marks_those_of_2024(cit):
     records = json.loads(cit("models", "list", "--json").stdout)
     old = [r["profile"] == "2024" for r in records]
     assert sum(old) == len(catalogue_candidates())
     assert old == sorted(old), "today's first"
-    linked = [r["mean_accuracy"] for r in records if r["profile"] == "linked"]
+    linked = [(has_ended(r), -r["mean_accuracy"]) for r in records if r["profile"] == "linked"]
     assert len(linked) >= 100
-    assert linked == sorted(linked, reverse=True)
+    assert linked == sorted(linked), "those that their makers no longer serve after the others"
+    assert any(ended for ended, _ in linked)
     assert len(json.loads(cit("models", "list", "--all", "--json").stdout)) >= 400
     result = cit("models", "list")
     assert "more without published scores: cit models list --all" in result.stderr
     assert "2024: of an older test" in result.stderr
+    assert "linked, ended" in result.stdout
+    assert "ended: its maker no longer serves it" in result.stderr
+    unknown = sum(r["released"] is None for r in json.loads(cit("models", "list", "--all", "--json").stdout))
+    assert f"{unknown} more whose day of release is not known" in cit("models", "list", "--since", "2026-01-01").stderr
 
 
 @pytest.mark.parametrize(

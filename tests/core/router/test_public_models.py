@@ -6,16 +6,19 @@ import json
 import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from cit_core import Candidate, Capability, CapabilityStore, Decision, Item, Outcome, Router, Task
-from cit_core.catalogue.resolve import ordered_by_level
+from cit_core.catalogue import catalogue_candidates
+from cit_core.catalogue.facts import refreshed_file, reread
+from cit_core.catalogue.resolve import ordered_by_level, public_candidate
 from cit_core.errors import InvalidInput
 from cit_core.policy import Constraints
 from cit_core.router import Query
@@ -107,6 +110,70 @@ def test_ones_own_price_goes_before_the_public_one() -> None:
     router = Router.from_models([Candidate(id="openai:gpt-5-mini", price_in=7.0), "openai:gpt-5"])
     mini = router.candidates[0]
     assert (mini.price_in, mini.price_out) == (7.0, 2.0)
+    assert mini.price_cached == pytest.approx(7.0 * 0.025 / 0.25), "the same share of the price, never more than it"
+    assert mini.source is None
+
+
+def test_a_decision_says_what_each_number_rests_on(sqlite_url: str) -> None:
+    old = catalogue_candidates()[0].id
+    with CapabilityStore(sqlite_url) as store:
+        store.add_candidates([Candidate(id=MODELS[1])])
+        router = Router.from_models([*MODELS[:2], "my-finetune", old], store=store)
+        router.feedback(router.route("Hello there"), MODELS[1], 1.0)
+        router = Router.from_models([*MODELS[:2], "my-finetune", old], store=store)
+        decision = router.route("What is 2 + 2?")
+    basis = {ranked.model: ranked.basis for ranked in decision.ranking}
+    assert basis == {
+        MODELS[0]: "published scores",
+        MODELS[1]: "1 answer in the store and published scores",
+        "my-finetune": "models in general",
+        old: "the core test",
+    }
+    told = decision.explain()
+    assert all(f"  by {what}" in told for what in basis.values())
+    assert Decision.model_validate_json(decision.model_dump_json()) == decision
+    assert "  by " not in Router.from_pretrained(models=[old]).route("What is 2 + 2?").explain()
+
+
+def test_a_model_that_its_maker_no_longer_serves_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    Router.from_models(["openai:o1", "openai:gpt-5.6-sol"])
+    assert [record.getMessage() for record in caplog.records] == [
+        "'openai:o1': its maker no longer serves it since 2026-10-23 and recommends gpt-5.6-sol"
+    ]
+
+
+@pytest.fixture
+def newer_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """What `cit models update` leaves behind."""
+
+    def update() -> None:
+        file = refreshed_file()
+        file.parent.mkdir(parents=True)
+        file.write_text('{"as_of": "2030-01-31", "models": {"openai:gpt-5-mini": {"price_in": 9.0}}}')
+        reread()
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    yield update
+    monkeypatch.undo()
+    reread()
+
+
+def test_public_facts_in_a_store_give_way_to_newer_ones_and_ones_own_stay(
+    sqlite_url: str, newer_facts: Callable[[], None]
+) -> None:
+    public = public_candidate(MODELS[0])
+    assert public is not None
+    own = public.model_copy(update={"price_in": 0.2})
+    assert (public.source is None, own.source) == (False, None)
+    with CapabilityStore(sqlite_url) as store:
+        router = Router.from_models(MODELS[:2], store=store)
+        router.feedback(router.route("Hello there"), MODELS[0], 1.0)  # it comes into the store with public facts
+        newer_facts()
+        opened = [Router.from_models(MODELS[:2], store=store), Router.from_store(store)]
+        assert [router.candidates[0].price_in for router in opened] == [9.0, 9.0]
+        store.add_candidates([own], replace=True)
+        opened = [Router.from_models(MODELS[:2], store=store), Router.from_store(store)]
+        assert [router.candidates[0].price_in for router in opened] == [0.2, 0.2]
 
 
 def test_what_a_store_has_measured_goes_before_public_scores(sqlite_url: str) -> None:

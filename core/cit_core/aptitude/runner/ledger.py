@@ -213,8 +213,8 @@ def settled_candidate(given: str | Candidate, stored: Iterable[Candidate]) -> Ca
     facts = given if isinstance(given, Candidate) else Candidate(id=given)
     there = _by_id(stored, facts.id)
     stated = {name: getattr(facts, name) for name in facts.model_dump(exclude_defaults=True)}
-    if there is None:
-        known = public_candidate(facts.id) or Candidate(id=facts.id)
+    if there is None or there.source is not None:  # public facts, which may be newer now
+        known = public_candidate(facts.id) or there or Candidate(id=facts.id)
         return known.model_copy(update=stated)
     nothing = Candidate(id=facts.id)
     for name, value in stated.items():
