@@ -132,7 +132,7 @@ class LastCheck:
     Attributes:
         day: Day of the check, YYYY-MM-DD; empty if there was none.
         sources: Names and versions of the packages that were read.
-        checked: `provider:id` of the models that they know.
+        checked: `provider:id` of the models that those of them know that are newer than the shipped facts.
         models: `provider:id` to the facts that differ from the shipped ones.
         ignored: Parts of the file that are not valid and do not count.
     """

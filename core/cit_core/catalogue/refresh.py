@@ -73,7 +73,7 @@ def refresh_facts(today: date | None = None) -> Refreshed:
     for model in shipped_models():
         id_ = f"{model.provider}:{model.id}"
         stated = [(name, facts) for name, look in found if (facts := _valid(look(model)))]
-        if stated:
+        if any(is_newer(name) for name, _ in stated):
             checked.append(id_)
         differs = _differences(model, [facts for _, facts in stated])
         if differs:

@@ -160,15 +160,16 @@ def _age(today: date) -> Check:
     def is_old(day: str) -> bool:
         return (today - date.fromisoformat(day)).days > STALE_DAYS
 
-    last, shipped, models = last_check(), facts_as_of(), len(current_models())
-    sources = " and ".join(last.sources)
-    if not any(map(is_newer, last.sources)):
-        asked = f"; {sources}, read on {last.day}, is no newer" if sources else ""
+    last, shipped = last_check(), facts_as_of()
+    names = {f"{model.provider}:{model.id}" for model in current_models()}
+    checked, newer = len(names & last.checked), [source for source in last.sources if is_newer(source)]
+    if not newer or not checked:
+        asked = f"; {' and '.join(last.sources)}, read on {last.day}, is no newer" if last.sources and not newer else ""
         return Check("facts", f"prices and limits of {shipped}{asked}", NEWER_DATA if is_old(shipped) else None)
-    said = f"{len(last.checked)} of {models} models checked on {last.day} by {sources}, the others of {shipped}"
+    said = f"{checked} of {len(names)} models checked on {last.day} by {' and '.join(newer)}, the others of {shipped}"
     if is_old(last.day):
         return Check("facts", said, NEWER_DATA)
-    others_old = len(last.checked) < models and is_old(shipped)
+    others_old = checked < len(names) and is_old(shipped)
     return Check("facts", said, "for the others: `pip install -U cit-router`" if others_old else None)
 
 

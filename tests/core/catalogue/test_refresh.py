@@ -142,6 +142,9 @@ def test_the_file_says_when_by_what_and_which_models_were_checked_though_none_di
     last = last_check()
     assert (last.day, last.sources) == ("2030-01-31", ("litellm 9.0.0",))
     assert (set(last.checked), last.models) == ({"openai:gpt-5-mini"}, {})
+    monkeypatch.setattr(refresh, "_version", lambda _: "1.110.2")
+    refresh.refresh_facts(LATER)
+    assert (last_check().sources, last_check().checked) == (("litellm 1.110.2",), frozenset()), "it is no newer"
 
 
 def test_what_a_source_states_of_another_kind_is_not_kept(tmp_path, monkeypatch):

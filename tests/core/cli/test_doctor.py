@@ -153,7 +153,7 @@ NAMES = [f"{model.provider}:{model.id}" for model in shipped_models()]
 def test_facts_are_as_old_as_the_check_of_those_that_newer_data_knows(cit, on, update):
     day = SHIPPED + timedelta(days=400)
     on(day)
-    known, sources = NAMES[:300], ["genai-prices 9.0.0"]
+    known, sources = [*NAMES[:300], "nobody:nothing"], ["litellm 1.110.2", "genai-prices 9.0.0"]
     update(as_of=day.isoformat(), sources=sources, checked=NAMES)
     check = checks(cit("doctor", "--json"))["facts"]
     assert check["found"].startswith(f"{len(NAMES)} of {len(NAMES)} models checked on {day} by genai-prices 9.0.0")
