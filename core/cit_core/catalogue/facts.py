@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
+from datetime import date
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
@@ -21,10 +22,13 @@ from cit_core.catalogue.aliases import AmbiguousModel, effort_of, normalised, sp
 
 __all__ = [
     "AmbiguousModel",
+    "LastCheck",
     "Model",
     "current_models",
     "facts_as_of",
     "find_model",
+    "is_fact",
+    "last_check",
     "maker_of",
     "refreshed_file",
     "reread",
@@ -104,10 +108,46 @@ class Model:
     """Day on which the source was read, YYYY-MM-DD; that of the shipped facts if empty."""
 
 
+REFRESHED = {
+    "price_in": "price",
+    "price_out": "price",
+    "price_cached": "price",
+    "max_output": "tokens",
+    "deprecated": "day",
+    "successor": "text",
+    "source": "text",
+    "as_of": "day",
+}
+"""Facts that `cit models update` keeps, and of which kind each is."""
+LONGEST_TEXT = 512
+MOST_TOKENS = 2**63
+HIGHEST_PRICE = 1e9
+"""USD per 1M tokens; above it is no price."""
+
+
+@dataclass(frozen=True)
+class LastCheck:
+    """Result of the last `cit models update`, as its file says; empty where the shipped facts are of a later day.
+
+    Attributes:
+        day: Day of the check, YYYY-MM-DD; empty if there was none.
+        sources: Names and versions of the packages that were read.
+        checked: `provider:id` of the models that those of them know that are newer than the shipped facts.
+        models: `provider:id` to the facts that differ from the shipped ones.
+        ignored: Parts of the file that are not valid and do not count.
+    """
+
+    day: str = ""
+    sources: tuple[str, ...] = ()
+    checked: frozenset[str] = frozenset()
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+
+
 @cache
 def current_models() -> tuple[Model, ...]:
     """List every model with facts, by provider and id; what `cit models update` found goes before what is shipped."""
-    newer = _refreshed()
+    newer = last_check().models
     return tuple(
         replace(model, **newer[name]) if (name := f"{model.provider}:{model.id}") in newer else model
         for model in shipped_models()
@@ -121,20 +161,62 @@ def refreshed_file() -> Path:
 
 def reread() -> None:
     """Read the facts again when they are next asked for."""
-    for cached in (current_models, _index):
+    for cached in (last_check, current_models, _index):
         cached.cache_clear()
 
 
-def _refreshed() -> dict[str, dict[str, Any]]:
-    """Read the facts that are newer than the shipped ones; none if they cannot be read: nothing may fail for them."""
+@cache
+def last_check() -> LastCheck:
+    """Read the facts that are newer than the shipped ones: nothing may fail for what is not valid in their file."""
     try:
-        read = json.loads(refreshed_file().read_text(encoding="utf-8"))
-        if str(read["as_of"]) <= facts_as_of():
-            return {}
-        names = {field.name for field in fields(Model)} - {"id", "provider", "aliases"}
-        return {model: {k: v for k, v in facts.items() if k in names} for model, facts in read["models"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+        return _refreshed(json.loads(refreshed_file().read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return LastCheck()
+    except (OSError, ValueError, RecursionError):
+        return LastCheck(ignored=("all of it, which is no JSON that can be read",))
+
+
+def _refreshed(read: Any) -> LastCheck:
+    """Take what is valid in the file of `cit models update`; an entry with one fact that is not counts for nothing."""
+    day = read.get("as_of") if isinstance(read, dict) else None
+    if not isinstance(day, str) or not is_fact("as_of", day):
+        return LastCheck(ignored=("all of it, which has no valid `as_of`",))
+    if day <= facts_as_of():
+        return LastCheck()
+    entries, sources = read.get("models"), _texts(read.get("sources"))
+    if not isinstance(entries, dict):
+        return LastCheck(day, sources, ignored=("`models`, which is no object",))
+    models, ignored = {}, []
+    for name, entry in entries.items():
+        facts = {k: v for k, v in entry.items() if k in REFRESHED} if isinstance(entry, dict) else {}
+        bad = [fact for fact, value in facts.items() if not is_fact(fact, value)]
+        if bad or not isinstance(entry, dict):
+            ignored.append(f"{name} ({', '.join(bad) or 'no object'})")
+        else:
+            models[name] = facts
+    checked = _texts(read["checked"]) if "checked" in read else models
+    return LastCheck(day, sources, frozenset(checked), models, tuple(ignored))
+
+
+def is_fact(name: str, value: object) -> bool:
+    """Return whether a value can be the fact of this name, one of `REFRESHED`."""
+    kind = REFRESHED[name]
+    if kind == "text":
+        return isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT and value.isprintable()
+    if kind == "day":
+        try:
+            return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
+        except ValueError:
+            return False
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if kind == "tokens":
+        return isinstance(value, int) and 0 < value < MOST_TOKENS
+    return 0 <= value <= HIGHEST_PRICE  # neither is true of NaN
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(text for text in value if is_fact("source", text)) if isinstance(value, list) else ()
 
 
 @cache

@@ -1,7 +1,8 @@
 """Refresh the facts from data that is installed, litellm's table and genai-prices: no network of our own.
 
 What differs from the shipped facts is kept in this user's data directory and read above them; the facts of a later
-release go before it. A shipped value that one of the sources still states is kept.
+release go before it. A shipped value that one of the sources still states is kept, and data that is older than the
+shipped facts is not used. Of a price that changes with the time of day the highest is kept: no discount counts.
 """
 
 from __future__ import annotations
@@ -10,22 +11,28 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time, timezone
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cit_core.catalogue.aliases import normalised
-from cit_core.catalogue.facts import Model, maker_of, refreshed_file, reread, shipped_models
-from cit_core.errors import InvalidInput, MissingExtra
+from cit_core.catalogue.facts import Model, is_fact, maker_of, refreshed_file, reread, shipped_models
+from cit_core.errors import CITError, InvalidInput, MissingExtra
 
-__all__ = ["Refreshed", "refresh_facts"]
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo
+
+__all__ = ["Refreshed", "is_newer", "refresh_facts"]
 
 Facts = dict[str, Any]
+Source = tuple[str, Callable[[Model], Facts]]
+"""Name and version of a package, and what it states of a model."""
 LITELLM_TABLE = "model_prices_and_context_window_backup.json"
-LITELLM_SHIPPED = (1, 110, 2)
-"""Version whose table the shipped facts were made of."""
+SHIPPED = {"litellm": (1, 110, 2), "genai-prices": (0, 2, 3)}
+"""Versions whose data the shipped facts were made of. Their table names litellm's, and not that of genai-prices: 0.2.3
+is the newest whose prices it has, every one of them, as 0.2.2 does; 0.2.1 has others."""
 GENAI_PROVIDERS = {"xai": "x-ai"}
 """Makers whose name in genai-prices is another."""
 SAMPLE = 1000
@@ -48,50 +55,75 @@ class Refreshed:
 
 
 def refresh_facts(today: date | None = None) -> Refreshed:
-    """Read what is installed and keep what differs from the shipped facts.
+    """Read what is installed and keep what differs from the shipped facts, with the day and what was checked.
 
     Args:
-        today: Date of the facts that are kept; the current one if not given.
+        today: Date of the facts that are kept, and day of which prices are asked; the current one if not given.
 
     Raises:
         MissingExtra: If neither package is installed.
         InvalidInput: If litellm's table cannot be read.
+        CITError: If what is installed is older than the shipped facts, or the file cannot be written.
     """
-    found = [source for source in (_litellm(), _genai_prices()) if source is not None]
+    day = today or date.today()
+    found = [source for source in (_litellm(), _genai_prices(day)) if source is not None]
     if not found:
-        raise MissingExtra("genai-prices (or litellm), which knows prices,", "prices")
-    day = (today or date.today()).isoformat()
-    models = {}
+        raise _nothing_to_read()
+    models, checked = {}, []
     for model in shipped_models():
-        stated = [(name, facts) for name, look in found if (facts := look(model))]
+        id_ = f"{model.provider}:{model.id}"
+        stated = [(name, facts) for name, look in found if (facts := _valid(look(model)))]
+        if any(is_newer(name) for name, _ in stated):
+            checked.append(id_)
         differs = _differences(model, [facts for _, facts in stated])
         if differs:
             source = " + ".join(name for name, _ in stated)
-            models[f"{model.provider}:{model.id}"] = {**differs, "source": source, "as_of": day}
+            models[id_] = {**differs, "source": source, "as_of": day.isoformat()}
     sources = tuple(name for name, _ in found)
     file = refreshed_file()
-    _write(file, {"as_of": day, "sources": sources, "models": models})
+    _write(file, {"as_of": day.isoformat(), "sources": sources, "checked": checked, "models": models})
     reread()
     return Refreshed(models, sources, file)
+
+
+def is_newer(source: str) -> bool:
+    """Return whether a package, as `genai-prices 0.2.4`, is of a later release than the shipped facts were made of."""
+    name, _, release = source.rpartition(" ")
+    return name in SHIPPED and _numbers(release) > SHIPPED[name]
+
+
+def _nothing_to_read() -> CITError:
+    if find_spec("genai_prices") is None:
+        return MissingExtra("genai-prices (or litellm), which knows prices,", "prices")
+    shipped = ".".join(map(str, SHIPPED["genai-prices"]))
+    return CITError(
+        f"genai-prices {_version('genai-prices')} is older than the shipped facts, which {shipped} agrees with; newer "
+        "data: pip install -U genai-prices"
+    )
+
+
+def _valid(stated: Facts) -> Facts:
+    """Leave out what is not stated, or is not what a fact of its name can be."""
+    return {name: value for name, value in stated.items() if value is not None and is_fact(name, value)}
 
 
 def _differences(model: Model, stated: list[Facts]) -> Facts:
     """Return the facts that the sources state otherwise than the shipped ones, the first source's where they differ."""
     differs = {}
     for name in ("price_in", "price_out", "price_cached", "max_output", "deprecated", "successor"):
-        values = [facts[name] for facts in stated if facts.get(name) is not None]
+        values = [facts[name] for facts in stated if name in facts]
         if values and getattr(model, name) not in values:
             differs[name] = values[0]
     return differs
 
 
-def _litellm() -> tuple[str, Callable[[Model], Facts | None]] | None:
+def _litellm() -> Source | None:
     """Return litellm's table as a source, if it is installed and no older than the shipped facts."""
     spec = find_spec("litellm")  # finds it without importing it, which takes seconds
     if spec is None or spec.origin is None:
         return None
     release = _version("litellm")
-    if tuple(int(part) for part in release.split(".")[:3] if part.isdecimal()) < LITELLM_SHIPPED:
+    if _numbers(release) < SHIPPED["litellm"]:
         return None
     file = Path(spec.origin).with_name(LITELLM_TABLE)
     try:
@@ -107,9 +139,9 @@ def _litellm() -> tuple[str, Callable[[Model], Facts | None]] | None:
     return f"litellm {release}", lambda model: _row(known.get((model.provider, normalised(model.id))))
 
 
-def _row(row: Mapping[str, Any] | None) -> Facts | None:
+def _row(row: Mapping[str, Any] | None) -> Facts:
     if row is None:
-        return None
+        return {}
     successor = row.get("successor_model")
     return {
         "price_in": _million(row.get("input_cost_per_token")),
@@ -117,34 +149,59 @@ def _row(row: Mapping[str, Any] | None) -> Facts | None:
         "price_cached": _million(row.get("cache_read_input_token_cost")),
         "max_output": row.get("max_output_tokens"),
         "deprecated": row.get("deprecation_date"),
-        "successor": None if successor is None else successor.rpartition("/")[2],
+        "successor": successor.rpartition("/")[2] if isinstance(successor, str) else None,
     }
 
 
-def _million(per_token: float | None) -> float | None:
-    return None if per_token is None else round(per_token * 1e6, 6)
+def _million(per_token: object) -> float | None:
+    return round(per_token * 1e6, 6) if isinstance(per_token, int | float) else None
 
 
-def _genai_prices() -> tuple[str, Callable[[Model], Facts | None]] | None:
-    """Return genai-prices as a source, if it is installed."""
+def _genai_prices(day: date) -> Source | None:
+    """Return genai-prices as a source, if it is installed and no older than the shipped facts."""
     try:
         from genai_prices import Usage, calc_price
     except ImportError:
         return None
+    release = _version("genai-prices")
+    if _numbers(release) < SHIPPED["genai-prices"]:
+        return None
+    usage = Usage(input_tokens=SAMPLE, output_tokens=SAMPLE)
 
-    def look(model: Model) -> Facts | None:
+    def look(model: Model) -> Facts:
         provider = GENAI_PROVIDERS.get(model.provider, model.provider)
-        try:
-            found = calc_price(Usage(input_tokens=SAMPLE, output_tokens=SAMPLE), model.id, provider_id=provider)
-        except LookupError:
-            return None
-        if normalised(found.model.id) != normalised(model.id):  # it matches by the beginning of a name, too
-            return None
-        prices = (found.input_price, found.output_price)
-        price_in, price_out = (round(float(usd) * 1e6 / SAMPLE, 6) for usd in prices)
-        return {"price_in": price_in, "price_out": price_out}
 
-    return f"genai-prices {_version('genai-prices')}", look
+        def at(moment: datetime) -> Any:
+            return calc_price(usage, model.id, provider_id=provider, genai_request_timestamp=moment)
+
+        try:
+            found = at(_moment(day, time(0)))
+        except LookupError:
+            return {}
+        if normalised(found.model.id) != normalised(model.id):  # it matches by the beginning of a name, too
+            return {}
+        of_day = [found, *map(at, _changes(found.model, day))]
+        return {
+            "price_in": _million(float(max(one.input_price for one in of_day)) / SAMPLE),
+            "price_out": _million(float(max(one.output_price for one in of_day)) / SAMPLE),
+        }
+
+    return f"genai-prices {release}", look
+
+
+def _changes(model: ModelInfo, day: date) -> list[datetime]:
+    """List the moments of a day at which a price by the time of day begins or ends."""
+    from genai_prices.types import TimeOfDateConstraint
+
+    prices = model.prices if isinstance(model.prices, list) else []
+    hours = [price.constraint for price in prices if isinstance(price.constraint, TimeOfDateConstraint)]
+    return [_moment(day, clock) for constraint in hours for clock in (constraint.start_time, constraint.end_time)]
+
+
+def _moment(day: date, clock: time) -> datetime:
+    """Return a time of day on a day of UTC; one without a zone is of UTC."""
+    moment = datetime.combine(day, clock, clock.tzinfo or timezone.utc).astimezone(timezone.utc)
+    return datetime.combine(day, moment.timetz())
 
 
 def _version(name: str) -> str:
@@ -154,12 +211,22 @@ def _version(name: str) -> str:
         return "0"
 
 
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split(".")[:3] if part.isdecimal())
+
+
 def _write(file: Path, record: Mapping[str, Any]) -> None:
     """Write the file: all of it, or it stays as it was."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
-        unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            unfinished.replace(file)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise CITError(
+            f"{file} cannot be written: {error.strerror or error}; keep it where you may write, and set the same for "
+            "later commands: XDG_DATA_HOME=/path cit models update"
+        ) from error

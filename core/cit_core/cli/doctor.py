@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -38,6 +38,9 @@ OPTIONAL = {
 REINSTALL = "pip install --force-reinstall cit-router"
 STALE_DAYS = 90
 """Age from which facts are stale."""
+NEWER_DATA = "`pip install -U genai-prices`, then `cit models update`; or `pip install -U cit-router`"
+NAMED = 5
+"""Names that one line lists."""
 TIMED = 20
 """Decisions that are timed."""
 
@@ -120,44 +123,97 @@ def _guarded(what: str, check: Callable[[], Check]) -> Check:
 
 def _catalogue() -> Check:
     from cit_core.catalogue import catalogue_candidates, core_suite
+    from cit_core.catalogue.facts import current_models
+    from cit_core.catalogue.linked import linked
 
-    suite = core_suite()
-    candidates = catalogue_candidates()
-    priced = sum(candidate.price_in is not None for candidate in candidates)
-    return Check("catalogue", f"{len(candidates)} models ({priced} with a price), suite {suite.name} {suite.version}")
+    suite, current, measured = core_suite(), current_models(), catalogue_candidates()
+    profiles = sum(linked(f"{model.provider}:{model.id}") is not None for model in current)
+    said = f"facts of {len(current)} current models, profiles of {profiles}; {len(measured)} models of 2024"
+    return Check("catalogue", f"{said}, suite {suite.name} {suite.version}")
 
 
 def _facts(store: str | None, today: date) -> Iterator[Check]:
-    """Say how old the facts are, and which models of the settings and the store are no longer served."""
-    from cit_core.catalogue.facts import current_models, facts_as_of
+    """Say how old the facts are, and which models of the settings and the store are not known or no longer served."""
+    from cit_core.catalogue.facts import last_check, refreshed_file
 
-    day = max([facts_as_of(), *(model.as_of for model in current_models())])
-    old = (today - date.fromisoformat(day)).days > STALE_DAYS
-    yield Check("facts", f"prices and limits of {day}", "`cit models update`, or a newer cit-router" if old else None)
-    for id_, model in sorted(_in_use(store).items()):
-        if model.deprecated is not None and model.deprecated <= today.isoformat():
+    yield _age(today)
+    if ignored := last_check().ignored:
+        yield Check("facts file", f"{refreshed_file()}: ignored: {_some(ignored)}", "`cit models update`")
+    in_use = _in_use(store)
+    for id_, model in sorted(in_use.items()):
+        if model is not None and model.deprecated is not None and model.deprecated <= today.isoformat():
             said = f"{id_}: no longer served since {model.deprecated}"
             remedy = (
                 f"its maker recommends {model.successor}" if model.successor else "choose another: `cit models list`"
             )
             yield Check("stale model", said, remedy)
+    if unknown := sorted(id_ for id_, model in in_use.items() if model is None):
+        said = f"not in the catalogue, and without answers: average models: {_some(unknown)}"
+        yield Check("unknown models", said, _known_names(unknown))
 
 
-def _in_use(store: str | None) -> dict[str, Model]:
-    """Return the public models behind the ids in the settings and the store."""
+def _age(today: date) -> Check:
+    """Say of which day the facts are: that of a check by newer data for the models it knows, else the shipped day."""
+    from cit_core.catalogue.facts import current_models, facts_as_of, last_check
+    from cit_core.catalogue.refresh import is_newer
+
+    def is_old(day: str) -> bool:
+        return (today - date.fromisoformat(day)).days > STALE_DAYS
+
+    last, shipped = last_check(), facts_as_of()
+    names = {f"{model.provider}:{model.id}" for model in current_models()}
+    checked, newer = len(names & last.checked), [source for source in last.sources if is_newer(source)]
+    if not newer or not checked:
+        asked = f"; {' and '.join(last.sources)}, read on {last.day}, is no newer" if last.sources and not newer else ""
+        return Check("facts", f"prices and limits of {shipped}{asked}", NEWER_DATA if is_old(shipped) else None)
+    said = f"{checked} of {len(names)} models checked on {last.day} by {' and '.join(newer)}, the others of {shipped}"
+    if is_old(last.day):
+        return Check("facts", said, NEWER_DATA)
+    others_old = checked < len(names) and is_old(shipped)
+    return Check("facts", said, "for the others: `pip install -U cit-router`" if others_old else None)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _known_names(unknown: Iterable[str]) -> str:
+    """Name what may have been meant by the first name that is close to one."""
+    from cit_core.arms import EFFORTS
+    from cit_core.catalogue.facts import similar_names
+
+    name, close = next(((name, close) for name in unknown if (close := similar_names(name))), ("", []))
+    if not close:
+        return "`cit models list` shows the known ones, `cit aptitude run` measures others"
+    efforts = f"; efforts: {', '.join(EFFORTS)}" if "@" in name else ""
+    return f"closest to {name}: {', '.join(close)}{efforts}"
+
+
+def _in_use(store: str | None) -> dict[str, Model | None]:
+    """Return the public models behind the ids in the settings and the store; None for those that nothing is known of.
+
+    A name that several makers serve, a model of 2024 and one with answers in the store are known, and left out.
+    """
+    from cit_core.catalogue import catalogue_candidates
+    from cit_core.catalogue.aliases import find_id
     from cit_core.catalogue.facts import AmbiguousModel, find_model
     from cit_core.cli._options import open_store, reads_catalogue, settings
 
     names = {model.id: model.model or model.id for model in settings().models}
+    measured = list(catalogue_candidates())
     with suppress(CITError):  # told by the check of the store
         if not reads_catalogue(store):
             with open_store(store) as opened:
-                names |= {candidate.id: candidate.id for candidate in opened.candidates()}
-    found = {}
+                names |= {candidate.id: candidate.id for candidate in opened.candidates() if candidate.id not in names}
+                measured += [one.candidate for one in opened.capabilities() if one.results]
+    found: dict[str, Model | None] = {}
     for id_, name in names.items():
         with suppress(AmbiguousModel):
-            found[id_] = find_model(name)
-    return {id_: model for id_, model in found.items() if model is not None}
+            model = find_model(name)
+            if model is not None or find_id(name, measured) is None:
+                found[id_] = model
+    return found
 
 
 def _decision(scorer: Scorer) -> Check:

@@ -149,7 +149,7 @@ def remove(id_: IdArgument, store: StoreOption = None, json_: JsonOption = False
 @app.command()
 def update(json_: JsonOption = False) -> None:
     """Refresh prices, limits and end of service from installed `genai-prices` or litellm. Opens no connection."""
-    from cit_core.catalogue.refresh import refresh_facts
+    from cit_core.catalogue.refresh import is_newer, refresh_facts
 
     done = refresh_facts()
     if json_:
@@ -163,6 +163,8 @@ def update(json_: JsonOption = False) -> None:
     _output.say(
         f"{len(done.models)} models differ from the shipped facts, by {' and '.join(done.sources)}: {done.file}"
     )
+    if not any(map(is_newer, done.sources)):
+        _output.note("no source is newer than the shipped facts; newer data: pip install -U genai-prices")
 
 
 @app.command()

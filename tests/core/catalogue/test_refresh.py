@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime, timezone
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from cit_core.catalogue import refresh
-from cit_core.catalogue.facts import find_model, refreshed_file, reread
+from cit_core.catalogue.facts import current_models, find_model, last_check, refreshed_file, reread
 from cit_core.catalogue.resolve import public_candidate, resolve_models
-from cit_core.errors import MissingExtra
+from cit_core.errors import CITError, MissingExtra
 from cit_core.records import Candidate
 
 ROW = {"mode": "chat", "litellm_provider": "openai", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
@@ -68,9 +69,104 @@ def test_what_is_older_than_the_shipped_facts_or_cannot_be_read_changes_nothing(
         refresh.refresh_facts(LATER)
 
 
-def test_genai_prices_is_asked_as_it_is(monkeypatch):
+@pytest.fixture
+def genai_prices(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Gives the installed package back, which the other tests hide."""
     monkeypatch.delitem(sys.modules, "genai_prices")
-    pytest.importorskip("genai_prices", reason="the extra `prices`")
+    module: ModuleType = pytest.importorskip("genai_prices", reason="the extra `prices`")
+    return module
+
+
+def test_genai_prices_is_asked_as_it_is(genai_prices):
     done = refresh.refresh_facts(LATER)
     assert len(done.models) < 100, "it agrees with most shipped prices"
     assert done.sources[0].startswith("genai-prices ")
+
+
+def test_prices_are_those_outside_discounts_whatever_the_hour(genai_prices, monkeypatch):
+    import genai_prices.data_snapshot
+    import genai_prices.types
+
+    def at(hour: int, minute: int) -> dict[str, dict[str, object]]:
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return cls(2026, 11, 20, hour, minute, tzinfo=timezone.utc).astimezone(tz)
+
+        for module in (genai_prices.data_snapshot, genai_prices.types):
+            monkeypatch.setattr(module, "datetime", Clock)
+        return dict(refresh.refresh_facts(date(2026, 11, 20)).models)
+
+    found = [at(*clock) for clock in ((0, 52), (1, 2), (5, 0), (9, 59), (16, 45), (23, 0))]
+    assert all(one == found[0] for one in found)
+    pro = find_model("deepseek-v4-pro")
+    assert pro is not None
+    assert (pro.price_in, pro.price_out) == (1.32, 3.96), "the peak price, which the shipped facts have too"
+
+
+def test_a_time_of_day_is_read_in_its_zone_and_without_one_as_utc():
+    from datetime import time, timedelta
+
+    day, beijing = date(2026, 11, 20), timezone(timedelta(hours=8))
+    assert refresh._moment(day, time(7, 30)) == datetime(2026, 11, 20, 7, 30, tzinfo=timezone.utc)
+    assert refresh._moment(day, time(7, 30, tzinfo=beijing)) == datetime(2026, 11, 20, 23, 30, tzinfo=timezone.utc)
+
+
+def test_genai_prices_older_than_the_shipped_facts_is_not_used(genai_prices, monkeypatch):
+    monkeypatch.setattr(refresh, "_version", lambda _: "0.2.1")
+    with pytest.raises(CITError, match=r"genai-prices 0\.2\.1 is older .* pip install -U genai-prices"):
+        refresh.refresh_facts(LATER)
+    assert not refreshed_file().exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "newer"),
+    [
+        ("genai-prices 0.2.3", False),
+        ("genai-prices 0.2.10", True),
+        ("litellm 1.110.2", False),
+        ("litellm 1.111.0", True),
+        ("mine 9.9.9", False),
+        ("", False),
+    ],
+)
+def test_a_source_is_newer_by_its_release(source, newer):
+    assert refresh.is_newer(source) is newer
+
+
+def test_the_file_says_when_by_what_and_which_models_were_checked_though_none_differs(tmp_path, monkeypatch):
+    shipped = find_model("gpt-5-mini")
+    assert shipped is not None
+    same = {"input_cost_per_token": shipped.price_in / 1e6, "output_cost_per_token": shipped.price_out / 1e6}
+    install(tmp_path, monkeypatch, {"gpt-5-mini": ROW | same, "gpt-5-nano": {**ROW, "mode": "embedding"}})
+    assert not refresh.refresh_facts(LATER).models
+    last = last_check()
+    assert (last.day, last.sources) == ("2030-01-31", ("litellm 9.0.0",))
+    assert (set(last.checked), last.models) == ({"openai:gpt-5-mini"}, {})
+    monkeypatch.setattr(refresh, "_version", lambda _: "1.110.2")
+    refresh.refresh_facts(LATER)
+    assert (last_check().sources, last_check().checked) == (("litellm 1.110.2",), frozenset()), "it is no newer"
+
+
+def test_what_a_source_states_of_another_kind_is_not_kept(tmp_path, monkeypatch):
+    odd = {
+        "output_cost_per_token": "2e-6",
+        "max_output_tokens": "many",
+        "deprecation_date": "soon",
+        "successor_model": 1,
+    }
+    install(tmp_path, monkeypatch, {"gpt-5-mini": ROW | odd})
+    [facts] = refresh.refresh_facts(LATER).models.values()
+    assert facts == {"price_in": 1.0, "source": "litellm 9.0.0", "as_of": "2030-01-31"}
+    assert not last_check().ignored
+    assert current_models()
+
+
+def test_a_file_that_cannot_be_written_is_one_error_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "occupied").write_text("a file")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "occupied"))
+    install(tmp_path, monkeypatch, {"gpt-5-mini": ROW})
+    with pytest.raises(
+        CITError, match=r"occupied.*facts\.json cannot be written: .*XDG_DATA_HOME=/path cit models update"
+    ):
+        refresh.refresh_facts(LATER)

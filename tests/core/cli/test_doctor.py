@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from fake_cit import absolute
 
 from cit_core import Candidate, CapabilityStore
+from cit_core.catalogue.facts import facts_as_of, refreshed_file, reread, shipped_models
 from cit_core.cli.doctor import OPTIONAL
 from cit_core.records import Item, Outcome, Task
 from cit_core.runtime import Checkpoint, shipped_checkpoints
@@ -29,7 +33,9 @@ def test_a_sound_installation_is_exit_code_0(cit, tmp_path):
     assert found["cit-router"]["found"] == version("cit-router")
     assert found["checkpoint"]["found"].startswith("mini@")
     assert f"sha256 {Checkpoint.open(shipped_checkpoints()['mini']).sha256}," in found["checkpoint"]["found"]
-    assert " models (" in found["catalogue"]["found"]
+    assert re.match(
+        r"facts of \d{3} current models, profiles of 1\d\d; 22 models of 2024,", found["catalogue"]["found"]
+    )
     assert " ms among " in found["decision"]["found"]
     assert not any(check["broken"] for check in found.values())
     assert found["store"]["found"].startswith("none yet at ")
@@ -109,15 +115,102 @@ def test_it_says_whether_a_stores_evidence_is_fitted_and_what_helps(cit):
     assert checks(cit("doctor", "--store", URL, "--json"))["evidence"]["found"].startswith("fitted on 1 questions")
 
 
-def test_a_model_that_is_no_longer_served_and_old_facts_are_named(cit, monkeypatch):
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[date], None]:
+    """Sets the day on which the doctor looks."""
     from cit_core.cli import doctor
 
-    class InTenYears(doctor.date):
-        @classmethod
-        def today(cls):
-            return cls(2036, 1, 1)
+    def set_day(day: date) -> None:
+        class Fixed(doctor.date):
+            @classmethod
+            def today(cls):
+                return cls(day.year, day.month, day.day)
 
-    monkeypatch.setattr(doctor, "date", InTenYears)
+        monkeypatch.setattr(doctor, "date", Fixed)
+
+    return set_day
+
+
+@pytest.fixture
+def update() -> Iterator[Callable[..., None]]:
+    """Writes the file of `cit models update`."""
+
+    def write(**content: object) -> None:
+        file = refreshed_file()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"models": {}} | content))
+        reread()
+
+    yield write
+    refreshed_file().unlink(missing_ok=True)
+    reread()
+
+
+SHIPPED = date.fromisoformat(facts_as_of())
+NAMES = [f"{model.provider}:{model.id}" for model in shipped_models()]
+
+
+def test_facts_are_as_old_as_the_check_of_those_that_newer_data_knows(cit, on, update):
+    day = SHIPPED + timedelta(days=400)
+    on(day)
+    known, sources = [*NAMES[:300], "nobody:nothing"], ["litellm 1.110.2", "genai-prices 9.0.0"]
+    update(as_of=day.isoformat(), sources=sources, checked=NAMES)
+    check = checks(cit("doctor", "--json"))["facts"]
+    assert check["found"].startswith(f"{len(NAMES)} of {len(NAMES)} models checked on {day} by genai-prices 9.0.0")
+    assert check["remedy"] is None, "though none differed"
+    update(as_of=day.isoformat(), sources=sources, checked=known, models={known[0]: {"as_of": day.isoformat()}})
+    check = checks(cit("doctor", "--json"))["facts"]
+    assert check["found"].startswith(f"300 of {len(NAMES)} models checked on {day}")
+    assert check["found"].endswith(f"the others of {SHIPPED}")
+    assert check["remedy"] == "for the others: `pip install -U cit-router`", "one that differs makes not all fresh"
+    on(day + timedelta(days=400))
+    assert "pip install -U genai-prices" in checks(cit("doctor", "--json"))["facts"]["remedy"]
+
+
+def test_a_check_by_data_that_is_not_newer_makes_no_facts_fresh_and_names_what_helps(cit, on, update):
+    day = SHIPPED + timedelta(days=400)
+    on(day)
+    differs = {NAMES[0]: {"price_in": 1.0, "as_of": day.isoformat()}}
+    update(as_of=day.isoformat(), sources=["genai-prices 0.2.3", "litellm 1.110.2"], checked=NAMES, models=differs)
+    check = checks(cit("doctor", "--json"))["facts"]
+    assert check["found"] == (
+        f"prices and limits of {SHIPPED}; genai-prices 0.2.3 and litellm 1.110.2, read on {day}, is no newer"
+    )
+    assert "pip install -U genai-prices" in check["remedy"]
+    assert "pip install -U cit-router" in check["remedy"]
+
+
+def test_entries_of_the_facts_file_that_are_ignored_are_named_with_the_command_that_mends_it(cit, update):
+    day = (SHIPPED + timedelta(days=9)).isoformat()
+    update(as_of=day, models={"openai:gpt-5": {"deprecated": "soon"}, "openai:gpt-5-mini": {"as_of": "nonsense"}})
+    result = cit("doctor", "--json")
+    assert result.exit_code == 0
+    check = checks(result)["facts file"]
+    assert str(refreshed_file()) in check["found"]
+    assert "openai:gpt-5 (deprecated), openai:gpt-5-mini (as_of)" in check["found"]
+    assert check["remedy"] == "`cit models update`"
+    assert cit("models", "list").exit_code == 0
+
+
+def test_models_that_nothing_is_known_of_are_named_with_the_closest(cit):
+    ids = ("gpt-5@hihg", "gpt-5@high", "gemma-7b", "stored", "measured")
+    Path("cit.toml").write_text(
+        "".join(f'[[models]]\nid = "{id_}"\n' for id_ in ids[:3]) + '[[models]]\nid = "measured"'
+    )
+    with CapabilityStore(URL) as store, store.transaction() as writer:
+        writer.add_candidates([Candidate(id="stored"), Candidate(id="measured")])
+        writer.add_tasks([Task(id="sums", keywords=("sums",))])
+        writer.add_items([Item(id="1", task="sums")])
+        writer.add_outcomes([Outcome(candidate="measured", item="1", correct=1.0, source="log")])
+    check = checks(cit("doctor", "--store", URL, "--json"))["unknown models"]
+    assert check["found"].endswith(": gpt-5@hihg, stored")
+    assert check["remedy"].startswith("closest to gpt-5@hihg: gpt-5, ")
+    assert "xhigh" in check["remedy"]
+    assert not check["broken"]
+
+
+def test_a_model_that_is_no_longer_served_and_old_facts_are_named(cit, on):
+    on(date(2036, 1, 1))
     Path("cit.toml").write_text('[[models]]\nid = "cheap"\nmodel = "gpt-5-mini"\n[[models]]\nid = "mine"')
     found = json.loads(cit("doctor", "--json").stdout)
     stale = [check for check in found if check["what"] == "stale model"]

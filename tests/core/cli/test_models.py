@@ -320,3 +320,37 @@ def test_sources_are_listed_and_one_is_removed(cit) -> None:
     assert json.loads(cit("models", "show", "weak", *STORE, "--json").stdout)["mean_accuracy"] == 1.0
     assert cit("models", "sources", "--remove", "first", *STORE).exit_code == 0
     assert "the store holds no outcome" in cit("models", "sources", *STORE).stderr
+
+
+@pytest.fixture
+def prices():
+    """Asks for genai-prices, and forgets what an update has found."""
+    from cit_core.catalogue.facts import reread
+
+    pytest.importorskip("genai_prices", reason="the extra `prices`")
+    yield
+    reread()
+
+
+def test_update_says_whether_the_data_is_newer_than_what_is_shipped(cit, prices, monkeypatch):
+    from cit_core.catalogue import refresh
+
+    monkeypatch.setattr(refresh, "_version", lambda _: "0.2.3")
+    assert "no source is newer than the shipped facts" in cit("models", "update").stderr
+    monkeypatch.setattr(refresh, "_version", lambda _: "9.0.0")
+    result = cit("models", "update")
+    assert result.exit_code == 0
+    assert "genai-prices 9.0.0" in result.stdout
+    assert result.stderr == ""
+
+
+def test_update_where_nothing_can_be_written_is_one_error_with_what_helps(cit, prices, tmp_path, monkeypatch):
+    (tmp_path / "occupied").write_text("a file")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "occupied"))
+    result = cit("models", "update")
+    assert result.exit_code == 1
+    [told] = result.stderr.splitlines()
+    assert "facts.json cannot be written" in told
+    assert told.endswith("XDG_DATA_HOME=/path cit models update")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "path"))
+    assert cit("models", "update").exit_code == 0, "the remedy works"
