@@ -10,16 +10,18 @@ from cit_core.arms import Arm, samples_of
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
 
-__all__ = ["AmbiguousModel", "effort_of", "find_id", "normalised", "spellings", "undated"]
+__all__ = ["AmbiguousModel", "date_of", "effort_of", "find_id", "normalised", "spellings", "undated"]
 
 PREFIXES = re.compile(
     r"^(?:models/|publishers/[^/]+/models/|projects/[^/]+/locations/[^/]+/publishers/[^/]+/models/|"
-    r"arn:aws[^:]*:bedrock:[^/]*/|(?:us|eu|apac|ap|global|us-gov)\.(?=[a-z0-9]+\.))"
+    r"arn:aws[^:]*:bedrock:[^/]*/|(?:[a-z]{2}|apac|global|us-gov)\.(?=[a-z0-9]+\.))"
 )
 BEDROCK_MAKER = re.compile(
     r"^(?:anthropic|meta|mistral|cohere|ai21|deepseek|qwen|openai|moonshotai|moonshot|minimax|zai|google)\.(?=[a-z])"
 )
-BEDROCK_VERSION = re.compile(r"-v\d+(?::\d+)?$|:\d+$")
+BEDROCK_VERSION = re.compile(r"-v\d+(?::\d+)?$|(?:(?<=\db)-\d)?:\d+$")
+ROUTE = re.compile(r":(?:free|beta|online|nitro|floor|extended|thinking)$", re.IGNORECASE)
+"""How OpenRouter is to serve a model: the facts are the model's, but `find_id` keeps such candidates apart."""
 DATE = re.compile(r"-(?:20\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])|(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))$")
 
 
@@ -45,23 +47,26 @@ def undated(name: str) -> str:
     return shorter.removesuffix("-0") if shorter == name else shorter
 
 
+def date_of(name: str) -> str | None:
+    """Return the digits of the date at the end of a normalised name, YYYYMMDD or MMDD; None if it has none."""
+    found = DATE.search(name)
+    return None if found is None else found[0].replace("-", "")
+
+
 def spellings(name: str) -> list[tuple[str | None, str]]:
     """List what a name may mean, the most literal reading first.
 
     Args:
         name: Name in an application: `openai:gpt-5-mini`, `openrouter/anthropic/claude-sonnet-4.5`,
-            `us.anthropic.claude-sonnet-4-5-20250929-v1:0`, `publishers/google/models/gemini-2.5-flash@001`.
+            `us.anthropic.claude-sonnet-4-5-20250929-v1:0`, `publishers/google/models/gemini-2.5-flash@001`,
+            `deepseek/deepseek-chat:free`.
 
     Returns:
-        Pairs of provider, None where the name does not say, and normalised name.
+        Pairs of provider, None where the name does not say, and normalised name, with its date if it has one.
     """
-    found: list[tuple[str | None, str]] = []
-    for provider, written in _readings(name):
-        short = normalised(written)
-        for form in (short, undated(short)):
-            if form and (provider, form) not in found:
-                found.append((provider, form))
-    return found
+    routed = ROUTE.sub("", name.strip())
+    readings = [*_readings(name), *(_readings(routed) if routed != name.strip() else ())]
+    return list(dict.fromkeys((provider, form) for provider, written in readings if (form := normalised(written))))
 
 
 def find_id(name: str, candidates: Iterable[Candidate]) -> str | None:
@@ -124,6 +129,9 @@ def _readings(name: str) -> list[tuple[str | None, str]]:
         *makers, bare = bare.split("/")
         provider = makers[-1].lower()
         found.append((provider, bare))
+        if (inner := _unwrapped(bare)) != bare:  # litellm puts `bedrock/` before what Bedrock wraps
+            bare = inner
+            found.append((provider, bare))
     return [*found, (provider, re.sub(r"@(?:\d+|default|latest)$", "", bare)), (None, bare)]
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from cit_core.catalogue.aliases import normalised, undated
 from cit_core.catalogue.facts import AmbiguousModel, Model, find_model
+from cit_core.catalogue.hosts import day, going_price, hosted_entry, hosted_facts, plain_name, rounded, whole
 from cit_core.catalogue.link import Link, Observations, fit_link, interval_scale
 from cit_core.catalogue.linked import Linked, linked_capability
 from cit_core.catalogue.profiles import core_suite
@@ -35,7 +36,7 @@ NOT_CHAT = re.compile(
     r"(^|[-/:])(embed|embedding|moderation|rerank|tts|asr|ocr|whisper|transcribe|realtime|live|image|video|audio|"
     r"livetranslate|captioner|omni|robotics|lyria|veo|sam|computer-use|deep-research|research|fim|mt|container|ft|"
     r"davinci|babbage|sora|imagine|multi-agent|preset|learnlm|search-api|search|cyber|rosalind|"
-    r"legal|law|character|translate|native|lightning)([-/:.0-9]|$)"
+    r"legal|law|character|translate|native|lightning|guard)([-/:.0-9]|$)"
 )
 """Words in the names of models that are no public chat models."""
 RESELLERS = frozenset({"perplexity", "cursor"})
@@ -65,26 +66,60 @@ def read_facts_table(folder: Path) -> list[dict[str, Any]]:
 
 
 def build_facts(rows: Iterable[Mapping[str, Any]], as_of: str) -> dict[str, Any]:
-    """Merge the rows of each chat model on its maker's own API into one entry.
+    """Merge the rows of each chat model on its maker's own API into one entry, and those of open models of other hosts.
 
     Args:
         rows: Rows of (model, provider), from `read_facts_table`.
         as_of: Day on which the sources were read, YYYY-MM-DD.
 
     Returns:
-        `{"as_of": day, "models": [entry, ...]}`, sorted by provider and id.
+        `{"as_of": day, "sources": [...], "urls": [...], "models": [entry, ...]}`, sorted by provider and id; an entry
+        gives the places of its source and its page in the lists, and leaves out what is the default of `Model`.
     """
     spelled: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    hosted: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         if row["makers_own_price"] and _is_chat(row):
             provider = PROVIDER.get(row["provider"], row["provider"])
             spelled.setdefault((provider, normalised(row["model"])), []).append(row)
+        elif _is_chat(row):
+            hosted.setdefault(plain_name(row["model"]), []).append(row)
     entries: dict[tuple[str, str], dict[str, Any]] = {}
-    for (provider, name), group in sorted(spelled.items()):
-        entry = _entry(provider, group)
-        if entry is not None:
+    known: set[tuple[str, str]] = set()
+    for (provider, name), group in sorted(spelled.items(), key=lambda named: (_window(named[1]) is None, named[0])):
+        entry = _entry(provider, group, hosted.get(plain_name(name), ()))
+        if entry is not None and (_window(group) is not None or (provider, plain_name(name)) not in known):
             entries[provider, name] = entry
-    return {"as_of": as_of, "models": _with_snapshots(entries)}
+            known |= {(provider, plain) for plain in _plain_names(entry)}
+    makers = {provider for provider, _ in spelled} - RESELLERS
+    found = (hosted_entry(group, makers) for group in hosted.values())
+    models = _with_snapshots(entries)
+    models += [entry for entry in found if entry and (entry["provider"], plain_name(entry["id"])) not in known]
+    return {"as_of": as_of, **_packed(sorted(models, key=lambda entry: (entry["provider"], normalised(entry["id"]))))}
+
+
+def _packed(models: list[dict[str, Any]]) -> dict[str, Any]:
+    """Leave out defaults, and write a source or a page that models share once: the file ships and is read at start."""
+    shared = {name: sorted({entry[name] for entry in models if name in entry}) for name in ("source", "url")}
+    for entry in models:
+        for name in shared.keys() & entry.keys():
+            entry[name] = shared[name].index(entry[name])
+        for name, default in (("agree", True), ("modalities", ["text"])):
+            if entry[name] == default:
+                del entry[name]
+    return {"sources": shared["source"], "urls": shared["url"], "models": models}
+
+
+def _window(group: Iterable[Mapping[str, Any]]) -> int | None:
+    """Return the window that a list of its maker's models has; None if none has any."""
+    columns = ("context_window", "max_input", "gp_context")
+    return next((int(row[column]) for column in columns for row in group if row[column]), None)
+
+
+def _plain_names(entry: Mapping[str, Any]) -> set[str]:
+    """Return what hosts may call a model that its maker sells."""
+    names = {normalised(name) for name in (entry["id"], *entry.get("aliases", ()))}
+    return {plain_name(form) for name in names for form in (name, undated(name), name.removesuffix("-preview"))}
 
 
 def _is_chat(row: Mapping[str, Any]) -> bool:
@@ -95,8 +130,12 @@ def _is_chat(row: Mapping[str, Any]) -> bool:
     return "text" in reads & writes and not {"audio", "video"} & writes and not NOT_CHAT.search(name)
 
 
-def _entry(provider: str, group: list[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Merge the spellings of one model: for each fact, the row with the most sources wins."""
+def _entry(provider: str, group: list[Mapping[str, Any]], hosts: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Merge the spellings of one model: for each fact, the row with the most sources wins.
+
+    Hosts count in two cases: the maker's lists have nothing but a price, or a single one of them has it at 0, which is
+    a free tier of the maker and not what answers cost elsewhere.
+    """
     best_first = sorted(group, key=lambda row: (-row["n_price_sources"], row["released"] is None, row["model"]))
 
     def first(*columns: str) -> Any:
@@ -104,7 +143,14 @@ def _entry(provider: str, group: list[Mapping[str, Any]]) -> dict[str, Any] | No
         return next(found, None)
 
     price_in, price_out = first("price_in", "mp_in", "gp_in"), first("price_out", "mp_out", "gp_out")
-    window = first("context_window", "max_input", "gp_context")
+    window, source = first("context_window", "max_input", "gp_context"), first("source") or "model-prices"
+    agree = bool(best_first[0]["price_in_agree"])
+    if price_in == price_out == 0 and best_first[0]["n_price_sources"] < 2 and (price := going_price(hosts)):
+        price_in, price_out, number = price
+        source, agree = f"median of {number} hosts, {source}", False
+    limits = hosted_facts(hosts) if window is None and price_in else {}
+    if limits:
+        window, source = limits["context_window"], f"{source}, limits as most hosts have them"
     if price_in is None or price_out is None or window is None or price_in < 0 or price_out < 0:
         return None
     successor = first("successor")
@@ -112,22 +158,23 @@ def _entry(provider: str, group: list[Mapping[str, Any]]) -> dict[str, Any] | No
         "id": best_first[0]["model"],
         "provider": provider,
         "context_window": int(window),
-        "max_output": _whole(first("max_output")),
-        "price_in": _price(price_in),
-        "price_out": _price(price_out),
-        "price_cached": _price(first("price_cache_read")),
+        "max_output": whole(first("max_output")),
+        "price_in": rounded(price_in),
+        "price_out": rounded(price_out),
+        "price_cached": rounded(first("price_cache_read")),
         "modalities": (first("modalities_in") or "text").split(","),
         "tools": first("tools"),
         "structured_output": first("structured_output"),
         "reasoning": first("reasoning"),
-        "released": _day(first("released")),
-        "deprecated": _day(first("deprecated")),
+        "released": day(first("released")),
+        "deprecated": day(first("deprecated")),
         "successor": successor and successor.rsplit("/", 1)[-1],
         "open": first("open_weights"),
-        "agree": bool(best_first[0]["price_in_agree"]),
-        "source": first("source") or "model-prices",
+        "agree": agree,
+        "source": source,
         "url": first("source_url"),
         "aliases": sorted({row["model"] for row in group} - {best_first[0]["model"]}),
+        **limits,
     }
     return {name: value for name, value in facts.items() if value not in (None, [], "")}
 
@@ -151,20 +198,6 @@ def _terms(entry: Mapping[str, Any]) -> tuple[Any, ...]:
     return entry["price_in"], entry["price_out"]
 
 
-def _price(usd: float | None) -> float | None:
-    return None if usd is None else round(float(usd), 6)
-
-
-def _whole(number: float | None) -> int | None:
-    return None if not number else int(number)
-
-
-def _day(written: str | None) -> str | None:
-    """Return a day; of a month or a year its first."""
-    found = re.match(r"(\d{4})(?:-(\d{2}))?(?:-(\d{2}))?", written or "")
-    return None if found is None else f"{found[1]}-{found[2] or '01'}-{found[3] or '01'}"
-
-
 def build_links(scores: Sequence[Score], as_of: str) -> dict[str, Any]:
     """Fit the link and keep what profiles are computed from.
 
@@ -174,7 +207,8 @@ def build_links(scores: Sequence[Score], as_of: str) -> dict[str, Any]:
 
     Returns:
         `tasks`: slope, offset and noise of each core task over ability; `models`: for each current model and effort
-        with scores in two or more sources, its ability, the standard deviation of that, and those sources.
+        with scores in two or more sources, its ability, the standard deviation of that, and those sources' places in
+        `sources`.
     """
     observed, link = _fitted(scores)
     tasks = {
@@ -187,11 +221,14 @@ def build_links(scores: Sequence[Score], as_of: str) -> dict[str, Any]:
         raise InvalidInput(
             f"the outcomes lack core tasks: {', '.join(missing)}; they come from outcomes-mmlu-pro.parquet"
         )
+    models = _linked(observed, link)
+    publishers = sorted({source for entry in models for source in entry[-1]})
     return {
         "as_of": as_of,
         "interval_scale": round(interval_scale(observed), 3),
         "tasks": {task.id: tasks[task.id] for task in core_suite().tasks},
-        "models": _linked(observed, link),
+        "sources": publishers,
+        "models": [[*entry[:-1], [publishers.index(source) for source in entry[-1]]] for entry in models],
     }
 
 

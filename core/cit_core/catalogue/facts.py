@@ -1,4 +1,4 @@
-"""Facts of the models that are served today on their makers' own APIs: limits, prices, abilities, names.
+"""Facts of the models that are served today by their makers, and of open ones by others: limits, prices, names.
 
 `facts.json` is read when a model is first looked for; `cit_core.catalogue.build` makes it.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 import platformdirs
 
-from cit_core.catalogue.aliases import AmbiguousModel, effort_of, normalised, spellings, undated
+from cit_core.catalogue.aliases import AmbiguousModel, date_of, effort_of, normalised, spellings, undated
 
 __all__ = [
     "AmbiguousModel",
@@ -56,7 +56,15 @@ PROVIDERS = {
 }
 """Names that frameworks and resellers give to a maker."""
 TAILS = re.compile(r"(-\d{4})?-preview$|(-instruct|-it)?(-fp8)?$")
-CLAUDE = re.compile(r"^claude-(\d(?:-\d)?)-(haiku|sonnet|opus)$")
+QUANTIZED = re.compile(r"-fp8$")
+SIZED = re.compile(r"-\d+b-\d+e(-instruct)?(-fp8)?$")
+"""Size and number of experts after a name that has none besides."""
+INSTRUCT = re.compile(r"-(instruct|it)(?=-\d{4}$)")
+"""What some hosts leave out before the month of a release: `qwen3-235b-a22b-2507`."""
+CLAUDE = re.compile(r"^claude-(?=.*[a-z])(?=.*\d)(\d(?:-\d)?|[a-z]+)-([a-z]+|\d(?:-\d)?)$")
+"""Family and number: old names have the number first, newer ones the family; users write both."""
+GROK = re.compile(r"^grok-[4-9].*-fast$")
+"""xAI's fast models from 4 on come in two kinds, and the plain name means the one that reasons."""
 
 
 @dataclass(frozen=True)
@@ -222,10 +230,16 @@ def _texts(value: object) -> tuple[str, ...]:
 @cache
 def shipped_models() -> tuple[Model, ...]:
     """Return every model with facts, by provider and id."""
-    return tuple(
-        Model(**{**entry, "aliases": tuple(entry.get("aliases", ())), "modalities": tuple(entry["modalities"])})
-        for entry in _read()["models"]
-    )
+    read = _read()
+    sources, urls = read["sources"], read["urls"]
+
+    def model(entry: dict[str, Any]) -> Model:
+        facts: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in entry.items()}
+        facts["source"] = sources[entry["source"]]
+        facts["url"] = urls[entry["url"]] if "url" in entry else None
+        return Model(**facts)
+
+    return tuple(model(entry) for entry in read["models"])
 
 
 def facts_as_of() -> str:
@@ -246,9 +260,10 @@ def find_model(name: str) -> Model | None:
     Raises:
         AmbiguousModel: If several makers serve different models under it and the name gives no maker.
     """
-    index = _index()
-    for provider, form in spellings(effort_of(name)[0]):
-        found = index.get(form, ())
+    index, readings = _index(), spellings(effort_of(name)[0])
+    literal = [(provider, index.get(form, ())) for provider, form in readings]
+    snapshots = [(provider, _with_snapshot(form)) for provider, form in readings]
+    for provider, found in (*literal, *snapshots):
         maker = PROVIDERS.get(provider or "", provider)
         of_maker = [model for model in found if model.provider == maker]
         candidates = of_maker or list(found)
@@ -261,6 +276,24 @@ def find_model(name: str) -> Model | None:
             choices = ", ".join(sorted(f"{model.provider}:{model.id}" for model in candidates))
             raise AmbiguousModel(f"{name!r} may be one of {choices}; write the one that is meant")
     return None
+
+
+def _with_snapshot(form: str) -> tuple[Model, ...]:
+    """Return the models of the undated name that a dated name without facts may be a snapshot of.
+
+    A whole date marks a snapshot of the model that has the undated name itself, not of its other snapshots. A month and
+    a day mark a release that may have other weights: `deepseek-r1-0528` is not `deepseek-r1`. Either may be the day on
+    which the model was released.
+    """
+    bare, date = undated(form), date_of(form)
+    if date is None:
+        return _index().get(bare, ()) if bare != form else ()
+    return tuple(
+        model
+        for model in _index().get(bare, ())
+        if (model.released or "").replace("-", "").endswith(date)
+        or (len(date) > len("MMDD") and bare in _own_name(model) | _other_names(model))
+    )
 
 
 def maker_of(provider: str) -> str:
@@ -329,9 +362,13 @@ def _undated_names(model: Model) -> set[str]:
 
 
 def _short_names(model: Model) -> set[str]:
-    """Return names without the tails of open models, and Claude's name with family and number in the other order."""
-    bare = {TAILS.sub("", undated(normalised(name))) for name in (model.id, *model.aliases)}
-    return {CLAUDE.sub(r"claude-\2-\1", name) for name in bare} | bare
+    """Return names without the tails of open models, and other orders and kinds that makers' names come in."""
+    whole = {normalised(name) for name in (model.id, *model.aliases)}
+    bare = {TAILS.sub("", undated(name)) for name in whole} | {name.removesuffix("-preview") for name in whole}
+    bare |= {part.sub("", name) for part in (QUANTIZED, SIZED, INSTRUCT) for name in whole}
+    turned = {f"claude-{found[2]}-{found[1]}" for name in bare if (found := CLAUDE.match(name))}
+    reasoning = {f"{name}-reasoning" for name in bare if GROK.match(name)}
+    return bare | turned | reasoning
 
 
 def _newest_of_each(models: list[Model]) -> tuple[Model, ...]:

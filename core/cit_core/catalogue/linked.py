@@ -144,8 +144,9 @@ def _read() -> dict[str, Any]:
 @cache
 def _arms() -> dict[str, dict[str, tuple[float, float, list[str]]]]:
     arms: dict[str, dict[str, tuple[float, float, list[str]]]] = {}
+    publishers = _read()["sources"]
     for model, effort, ability, deviation, sources in _read()["models"]:
-        arms.setdefault(model, {})[effort] = (ability, deviation, sources)
+        arms.setdefault(model, {})[effort] = (ability, deviation, [publishers[source] for source in sources])
     return arms
 
 

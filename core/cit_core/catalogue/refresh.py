@@ -108,10 +108,13 @@ def _valid(stated: Facts) -> Facts:
 
 
 def _differences(model: Model, stated: list[Facts]) -> Facts:
-    """Return the facts that the sources state otherwise than the shipped ones, the first source's where they differ."""
+    """Return the facts that the sources state otherwise than the shipped ones, the first source's where they differ.
+
+    A price of 0 is a free tier or a gap in a list, so it replaces none.
+    """
     differs = {}
     for name in ("price_in", "price_out", "price_cached", "max_output", "deprecated", "successor"):
-        values = [facts[name] for facts in stated if name in facts]
+        values = [facts[name] for facts in stated if name in facts and facts[name] != 0]
         if values and getattr(model, name) not in values:
             differs[name] = values[0]
     return differs

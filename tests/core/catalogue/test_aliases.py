@@ -28,6 +28,7 @@ def among(*ids: str) -> list[Candidate]:
         ("gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash@001"),
         ("mistral-large-latest", "mistralai:mistral-large"),
         ("ours", "vllm:ours"),
+        ("bedrock/jp.anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic:claude-sonnet-4-5"),
     ],
 )
 def test_a_name_finds_the_stored_model_and_the_reverse(name: str, stored: str) -> None:
@@ -44,6 +45,7 @@ def test_a_name_finds_the_stored_model_and_the_reverse(name: str, stored: str) -
         ("gpt-4-1106", "gpt-4-0613"),
         ("gpt-4o-2024-05-13", "openai:gpt-4o-2024-08-06"),
         ("mistral-small-2506", "mistral-small-2603"),
+        ("deepseek/deepseek-chat:free", "deepseek/deepseek-chat"),
     ],
 )
 def test_another_model_effort_or_snapshot_is_not_found(name: str, stored: str) -> None:

@@ -50,6 +50,34 @@ def test_a_snapshot_of_the_same_price_is_an_alias_and_another_price_is_another_m
     assert entries[0]["released"] == "2025-01-02"
 
 
+def test_a_model_of_which_only_the_price_is_known_has_the_limits_that_most_hosts_state() -> None:
+    known = {"makers_own_price": False, "context_window": 2000, "modalities_in": "text,image", "released": "2025-07-09"}
+    hosted = [row("x/some", f"host {n}", **known, price_in=9.0) for n in range(2)]
+    hosted.append(row("some", "another", makers_own_price=False, context_window=10))
+    built = build_facts([row("some", context_window=None, released="2024-07-09"), *hosted], "2026-01-01")
+    (entry,) = built["models"]
+    assert (entry["price_in"], entry["context_window"], entry["released"]) == (1.0, 2000, "2025-07-09")
+    assert entry["modalities"] == ["text", "image"]
+    assert built["sources"][entry["source"]] == "model-prices, limits as most hosts have them"
+    two_of_one_mind = build_facts([row("some", context_window=None), hosted[0], hosted[2]], "2026-01-01")
+    assert two_of_one_mind["models"] == [], "each host says another"
+
+
+def test_a_price_alone_is_no_second_model_beside_its_preview() -> None:
+    hosted = [row("some", f"host {n}", makers_own_price=False) for n in range(2)]
+    entries = build_facts([row("some-preview"), row("some", context_window=None), *hosted], "2026-01-01")["models"]
+    assert [entry["id"] for entry in entries] == ["some-preview"]
+
+
+def test_a_free_tier_in_one_list_is_no_price_and_two_lists_are_believed() -> None:
+    hosted = [row("some", f"host {n}", makers_own_price=False, price_in=1.0 + n, price_out=2.0 + n) for n in range(5)]
+    free = {"price_in": 0.0, "price_out": 0.0}
+    (entry,) = build_facts([row("some", **free), *hosted], "2026-01-01")["models"]
+    assert (entry["price_in"], entry["price_out"], entry["agree"]) == (3.0, 4.0, False)
+    (entry,) = build_facts([row("some", **free, n_price_sources=2), *hosted], "2026-01-01")["models"]
+    assert (entry["price_in"], entry["price_out"]) == (0.0, 0.0)
+
+
 @pytest.mark.parametrize(
     "left_out",
     [

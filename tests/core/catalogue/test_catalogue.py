@@ -44,6 +44,12 @@ def table() -> Any:
     return read_outcomes(DATA, "mmlu-pro")
 
 
+def test_the_data_that_ships_stays_small() -> None:
+    """Every install downloads it: 1.5 MB are enough for facts, profiles and evidence of what is served today."""
+    data = [file for file in files(catalogue).iterdir() if file.name.endswith((".json", ".npy"))]
+    assert sum(len(file.read_bytes()) for file in data) < 1_500_000
+
+
 # -- models -----------------------------------------------------------------------------------------------------------
 
 

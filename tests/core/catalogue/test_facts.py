@@ -61,12 +61,99 @@ from cit_core.catalogue.model_lists import public_models
         ("Qwen/Qwen3-32B", "qwen3-32b"),
         ("meta-llama/Llama-3.3-70B-Instruct", "llama-3.3-70b-instruct"),
         ("glm-5.2", "glm-5.2"),
+        ("bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
+        ("bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
+        ("bedrock/converse/eu.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5"),
+        ("bedrock/us-east-1/anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
+        ("bedrock_converse:jp.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
+        ("au.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5"),
+        ("openai.gpt-oss-120b-1:0", "gpt-oss-120b"),
+        ("openrouter/deepseek/deepseek-chat:free", "deepseek-chat"),
+        ("anthropic/claude-sonnet-4.5:beta", "claude-sonnet-4-5"),
+        ("openai/gpt-5:online", "gpt-5"),
+        ("openai/gpt-5:nitro", "gpt-5"),
+        ("openai/gpt-5:floor", "gpt-5"),
+        ("gpt-5:extended", "gpt-5"),
+        ("anthropic/claude-3.7-sonnet:thinking", "claude-3-7-sonnet-20250219"),
+        ("claude-3.5-sonnet", "claude-3-5-sonnet-20241022"),
+        ("claude-sonnet-3.5", "claude-3-5-sonnet-20241022"),
+        ("claude-4.5-sonnet", "claude-sonnet-4-5"),
+        ("claude-4-5-sonnet", "claude-sonnet-4-5"),
+        ("claude-4-sonnet", "claude-sonnet-4-20250514"),
+        ("xai:grok-4", "grok-4"),
+        ("xai:grok-4-0709", "grok-4"),
+        ("grok-4.1-fast-reasoning", "grok-4-1-fast"),
+        ("grok-4-1-fast-non-reasoning", "grok-4-1-fast-non-reasoning"),
+        ("DeepSeek-V3.1", "deepseek-v3.1"),
+        ("deepseek-ai/DeepSeek-R1-0528", "deepseek-r1-0528"),
+        ("deepseek-r1", "deepseek-r1"),
+        ("Qwen/Qwen3-235B-A22B-Instruct-2507", "qwen3-235b-a22b-instruct-2507"),
+        ("qwen/qwen3-235b-a22b-2507:free", "qwen3-235b-a22b-instruct-2507"),
+        ("qwen/qwen3-235b-a22b-thinking-2507", "qwen3-235b-a22b-thinking-2507"),
+        ("moonshotai/Kimi-K2-Instruct", "kimi-k2"),
+        ("kimi-k2-0905", "kimi-k2-0905-preview"),
+        ("kimi-k2-0711", "kimi-k2-0711-preview"),
+        ("gpt-oss-20b", "gpt-oss-20b"),
+        ("groq:openai/gpt-oss-120b", "gpt-oss-120b"),
+        ("llama-4-maverick", "llama-4-maverick-17b-128e-instruct-fp8"),
+        ("meta-llama/llama-4-scout", "llama-4-scout-17b-16e-instruct-fp8"),
+        ("meta-llama/Llama-4-Scout-17B-16E-Instruct", "llama-4-scout-17b-16e-instruct-fp8"),
+        ("bedrock/us-west-2/deepseek.v3.2", "deepseek-v3.2"),
     ],
 )
 def test_a_name_leads_to_its_model(name: str, model: str) -> None:
     found = find_model(name)
     assert found is not None
     assert found.id == model
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "deepseek-r1-0101",
+        "gpt-4-0314",
+        "qwen3.8-max-0902",
+        "grok-2-2024-08-13",
+        "claude-3-5-sonnet-20250101",
+        "deepseek-v3.1-terminus",
+        "phi-4-reasoning",
+        "grok-3-fast-reasoning",
+        "claude-5-3",
+        "gpt-oss-safeguard-20b",
+        "gpt-5:latest",
+        "thinking",
+        "openai:free",
+        "meta-llama/Meta-Llama-3-8B",
+    ],
+)
+def test_a_name_close_to_that_of_a_model_is_not_that_model(name: str) -> None:
+    assert find_model(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("gpt-5.5-2026-04-24", "gpt-5.5"),
+        ("gpt-4o-0513", "gpt-4o"),
+        ("claude-3-5-sonnet-2024-10-22", "claude-3-5-sonnet-20241022"),
+    ],
+)
+def test_a_snapshot_without_facts_is_its_model_if_the_date_says_so(name: str, model: str) -> None:
+    found = find_model(name)
+    assert found is not None
+    assert found.id == model
+
+
+def test_an_open_model_that_its_maker_does_not_sell_costs_what_its_hosts_take() -> None:
+    found = find_model("gpt-oss-120b")
+    assert found is not None
+    assert found.open
+    assert not found.agree
+    assert found.source.startswith("median of ")
+    assert 0.0 < found.price_in < found.price_out < 1.0
+    llama = find_model("llama-4-maverick")
+    assert llama is not None
+    assert llama.price_out > 0.0, "its maker's free tier is no price"
 
 
 def test_a_model_served_by_others_too_is_its_makers() -> None:

@@ -48,8 +48,9 @@ def test_fewer_scores_are_believed_less() -> None:
     def questions(model: str) -> float:
         return float(np.mean([result.count for result in profile(model).results]))
 
-    average = linked_capability(Candidate(id="unknown"), average_for_price(1.0))
-    assert np.mean([result.count for result in average.results]) < 0.5 * questions("openai:gpt-4o")
+    for price in (0.3, 1.0, 3.0, 15.0, None):
+        average = linked_capability(Candidate(id="unknown"), average_for_price(price))
+        assert np.mean([result.count for result in average.results]) < 0.6 * questions("openai:gpt-4o"), price
 
 
 def test_an_unknown_model_is_as_good_as_others_of_its_price() -> None:

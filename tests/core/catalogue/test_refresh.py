@@ -56,6 +56,12 @@ def test_newer_facts_go_before_the_shipped_ones_and_ones_own_before_both(tmp_pat
     assert public_candidate("gpt-5-mini").source == "litellm 9.0.0, 2030-01-31"
 
 
+def test_a_price_of_0_replaces_none(tmp_path, monkeypatch):
+    free = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
+    install(tmp_path, monkeypatch, {"gpt-5-mini": ROW | free, "gpt-5-nano": ROW})
+    assert list(refresh.refresh_facts(LATER).models) == ["openai:gpt-5-nano"]
+
+
 def test_what_is_older_than_the_shipped_facts_or_cannot_be_read_changes_nothing(tmp_path, monkeypatch):
     shipped = find_model("gpt-5-mini")
     install(tmp_path, monkeypatch, {"gpt-5-mini": ROW})

@@ -116,11 +116,11 @@ def test_a_name_that_is_empty_or_stands_twice_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "price"),
     [
-        ("google_genai:gemma-4-31b-it", 0.0),
-        ("google:gemma-4-31b-it", 0.0),
-        ("openrouter/google/gemma-4-31b-it", None),
-        ("together:meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8", None),
-        ("gemma-4-31b-it", None),
+        ("google_genai:gemma-3-27b-it", 0.0),
+        ("google:gemma-3-27b-it", 0.0),
+        ("openrouter/google/gemma-3-27b-it", None),
+        ("together:google/gemma-3-27b-it", None),
+        ("gemma-3-27b-it", None),
         ("openrouter/openai/gpt-5-mini", 0.25),
     ],
 )

@@ -106,6 +106,23 @@ def test_an_unknown_model_takes_part_with_a_warning_and_is_refused_where_asked()
         Router.from_models(["my-finetune"], strict=True)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "groq:openai/gpt-oss-120b",
+        "xai:grok-4",
+        "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "DeepSeek-V3.1",
+        "Qwen3-235B-A22B-Instruct-2507",
+        "openrouter/meta-llama/llama-4-scout:free",
+    ],
+)
+def test_names_as_others_spell_them_are_linked_and_priced(name: str) -> None:
+    router = Router.from_models([name], strict=True)
+    assert router.basis[name].basis == "linked"
+    assert router.candidates[0].price_out
+
+
 def test_ones_own_price_goes_before_the_public_one() -> None:
     router = Router.from_models([Candidate(id="openai:gpt-5-mini", price_in=7.0), "openai:gpt-5"])
     mini = router.candidates[0]
