@@ -206,9 +206,9 @@ def build_links(scores: Sequence[Score], as_of: str) -> dict[str, Any]:
         as_of: Day on which the sources were read, YYYY-MM-DD.
 
     Returns:
-        `tasks`: slope, offset and noise of each core task over ability; `models`: for each current model and effort
-        with scores in two or more sources, its ability, the standard deviation of that, and those sources' places in
-        `sources`.
+        `tasks`: slope, offset and noise of each core task over ability; `models`: for each effort of a current model
+        with scores in two or more sources, its ability, the standard deviation of that, and the places in `sources` of
+        those that scored this effort; of all that scored the model, where no effort is named.
     """
     observed, link = _fitted(scores)
     tasks = {
@@ -262,17 +262,19 @@ def profiles_in_tables(folder: Path) -> dict[str, dict[str, Capability]]:
 
 
 def _linked(observed: Observations, link: Link) -> list[list[Any]]:
-    sources: dict[str, set[str]] = {}
+    sources: dict[tuple[str, str], set[str]] = {}
     for arm, column in zip(observed.arm_O, observed.column_O, strict=True):
-        sources.setdefault(observed.arms[arm][0], set()).add(observed.columns[column][0])
+        name, effort = observed.arms[arm]
+        for of in {"", effort}:  # what was scored at an effort is a score of the model, too
+            sources.setdefault((name, of), set()).add(observed.columns[column][0])
     found: dict[tuple[str, str], list[Any]] = {}
     for arm, (name, effort) in enumerate(observed.arms):
         model = _current(name)
-        if model is not None and len(sources[name]) >= FEWEST_SOURCES:
+        if model is not None and len(sources[name, ""]) >= FEWEST_SOURCES:
             place = (f"{model.provider}:{model.id}", effort)
             ability, deviation = float(link.ability_M[arm]), float(np.sqrt(link.variance_M[arm]))
             if place not in found or deviation < found[place][3]:  # two spellings: the one with more scores
-                found[place] = [*place, round(ability, 3), round(deviation, 3), sorted(sources[name])]
+                found[place] = [*place, round(ability, 3), round(deviation, 3), sorted(sources[name, effort])]
     return [found[place] for place in sorted(found)]
 
 

@@ -38,7 +38,7 @@ class Linked:
     Attributes:
         ability: On the link's scale, where models have mean about 0 and standard deviation about 1.
         deviation: Standard deviation of the ability.
-        sources: Publishers of its scores; empty for an average.
+        sources: Publishers of its scores, at this effort where one is asked for; empty for an average.
         exact: True if this effort itself was scored; otherwise the model in general was, and the mean distance of the
             effort from it was added.
     """

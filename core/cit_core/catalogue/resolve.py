@@ -299,8 +299,13 @@ def of_public_model(name: str, model: Model) -> Resolved:
 
 
 def _because(model: Model, effort: str | None, found: Linked) -> str:
-    general = "" if found.exact or effort is None else f", moved by what effort {effort} does to models"
-    return f"scores of {model.id} by {', '.join(found.sources)} ({facts_as_of()}){general}"
+    general = linked(f"{model.provider}:{model.id}") or found
+    scores = f"scores of {model.id} by {', '.join(general.sources)} ({facts_as_of()})"
+    if effort is None:
+        return scores
+    if found.exact:
+        return f"{scores}, at effort {effort} by {', '.join(found.sources)}"
+    return f"{scores}, moved by what effort {effort} does to models"
 
 
 def candidate_of(name: str, model: Model) -> Candidate:

@@ -134,3 +134,9 @@ def test_an_effort_that_is_none_is_refused_and_does_not_make_an_average_model() 
         resolve_models(["gpt-5@hihg"])
     [found] = resolve_models(["my-own@hihg"])
     assert found.basis == "average"
+
+
+def test_an_effort_names_those_that_scored_it_beside_those_that_scored_the_model() -> None:
+    plain, arm, moved = (one.because for one in resolve_models(["gpt-5", "gpt-5@minimal", "claude-haiku-4-5@max"]))
+    assert arm == f"{plain}, at effort minimal by lechmazur, livebench"
+    assert moved.endswith(", moved by what effort max does to models")
