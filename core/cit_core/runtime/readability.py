@@ -19,6 +19,10 @@ FUNCTION_WORDS = 0.04
 languages, above which it is not, if they are more."""
 SIGNS = 0.12
 """Share of signs of code and mathematics from which on a text is no prose."""
+OTHER_SCRIPT = 0.4
+"""Share of pieces within words in a script that is not Latin, from which on a text is not read: a Greek letter in a
+formula stands alone."""
+LAST_LATIN = "\u024f"
 SHORTEST = 6
 """Words below which nothing is said."""
 FREQUENT = (
@@ -45,7 +49,8 @@ def is_readable(tokens: Sequence[str]) -> bool:
     own = _without_labels([token for token in tokens if token not in ("[CLS]", "[SEP]", "[PAD]")])
     alphabetic = [token for token in own if token.removeprefix("##").isalpha()]
     words = [token for token in alphabetic if not token.startswith("##")]
-    if own.count("[UNK]") > UNKNOWN * len(own):
+    in_other_script = sum(token.startswith("##") and token[2:3] > LAST_LATIN for token in own)
+    if own.count("[UNK]") > UNKNOWN * len(own) or in_other_script > OTHER_SCRIPT * len(own):
         return False
     if len(words) < SHORTEST:
         return not words or len(alphabetic) < 4 * len(words)

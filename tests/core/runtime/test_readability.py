@@ -35,6 +35,14 @@ FOREIGN = {
     "he": "לחקלאי יש שתים עשרה תרנגולות והוא מוכר מחצית מהביצים בשוק.",
     "th": "ชาวนามีแม่ไก่สิบสองตัวและขายไข่ครึ่งหนึ่งที่ตลาด",
 }
+SHORT = (
+    "पुर्तगाल की राजधानी क्या है?",
+    "পর্তুগালের রাজধানী কী?",
+    "Яка столиця Португалії?",
+    "Ποια είναι η πρωτεύουσα της Πορτογαλίας;",
+    "پایتخت پرتغال کجاست؟",
+    "ポルトガルの首都は?",
+)
 OPTIONS = (
     "\n(A) 4\n(B) 6\n(C) 8\n(D) 10\n(E) 12",
     "\nA) 1912\nB) 1931\nC) 1945",
@@ -59,6 +67,9 @@ READ = (
     "A 49-year-old with dysphagia and regurgitation: is achalasia or a pharyngoesophageal diverticulum likelier?",
     "Translate 'Wie viel Geld verdient er?' for me, and explain how the verb is conjugated.",
     "Which statement about mitral stenosis is likely to be false?\n(A) Orthopnoea\n(B) Haemoptysis\n(C) Bradycardia",
+    "Let α + β = γ with Δx ≥ 0 and θ(λ) = μ",
+    "α ∧ β → ¬γ",
+    "##",
     "Solve \\int_0^1 x^2 \\sqrt{1 - x^2} dx by substitution",
 )
 
@@ -71,6 +82,11 @@ def scorer() -> OnnxScorer:
 @pytest.mark.parametrize("language", FOREIGN)
 def test_other_languages_are_known_as_such(scorer: OnnxScorer, language: str) -> None:
     assert not scorer.reads(FOREIGN[language])
+
+
+@pytest.mark.parametrize("text", SHORT)
+def test_another_script_is_enough_in_a_short_text(scorer: OnnxScorer, text: str) -> None:
+    assert not scorer.reads(text)
 
 
 @pytest.mark.parametrize("text", MISLEADING)
