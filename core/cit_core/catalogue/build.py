@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from cit_core.catalogue.aliases import normalised, undated
+from cit_core.catalogue.aliases import date_of, normalised, undated
 from cit_core.catalogue.facts import AmbiguousModel, Model, find_model
 from cit_core.catalogue.hosts import day, going_price, hosted_entry, hosted_facts, plain_name, rounded, whole
 from cit_core.catalogue.link import Link, Observations, fit_link, interval_scale
@@ -183,8 +183,10 @@ def _with_snapshots(entries: Mapping[tuple[str, str], dict[str, Any]]) -> list[d
     """Make a dated snapshot an alias of the undated model where both cost the same."""
     kept: list[dict[str, Any]] = []
     for (provider, name), entry in sorted(entries.items()):
-        model = entries.get((provider, undated(name)))
-        if model is None or model is entry or _terms(model) != _terms(entry):
+        tails = ("", "-latest", "-0") if date_of(name) else ("",)
+        others = (entries.get((provider, undated(name) + tail)) for tail in tails)
+        model = next((other for other in others if other is not None and other is not entry), None)
+        if model is None or _terms(model) != _terms(entry):
             kept.append(entry)
             continue
         model["aliases"] = sorted({*model.get("aliases", []), entry["id"], *entry.get("aliases", [])})
