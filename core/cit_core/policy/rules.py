@@ -58,6 +58,7 @@ class Scored:
         cost: Expected cost [USD], None if unknown.
         latency_s: Expected time of its answer [s], None if unknown.
         deviation: Standard deviation of P(correct), from how well the candidate's level is known.
+        basis: What the probability rests on, in words; None if nothing is said.
     """
 
     candidate: Candidate
@@ -65,6 +66,7 @@ class Scored:
     cost: float | None = None
     latency_s: float | None = None
     deviation: float = 0.0
+    basis: str | None = None
 
 
 @runtime_checkable
@@ -330,6 +332,7 @@ def rank(scored: Sequence[Scored], policy: Policy, excluded: Mapping[str, str]) 
             expected_cost_usd=entry.cost,
             expected_latency_s=entry.latency_s,
             utility=utility[0],
+            basis=entry.basis,
         )
         for utility, entry in keyed
     ], reasons

@@ -153,6 +153,10 @@ class Engine:
         return {c.candidate.id: c.usage.latency_s for c in self.capabilities if c.usage.latency_s is not None}
 
     @cached_property
+    def _rests_on(self) -> dict[str, str]:
+        return {id_: found.in_short for id_, found in self.basis.items()}
+
+    @cached_property
     def _deviations(self) -> dict[str, float]:
         """Standard deviation of each candidate's level [log-odds]."""
         linked = {id_ for id_, found in self.basis.items() if found.basis != "measured"}
@@ -312,6 +316,7 @@ class Engine:
                 c.expected_cost(*tokens, float(length), cached.get(c.candidate.id, 0)),
                 c.usage.latency_s,
                 float(score * (1.0 - score)) * self._deviations[c.candidate.id],
+                self._rests_on.get(c.candidate.id),
             )
             for c, score, length in zip(taking_part, scores_K, lengths_K, strict=True)
             if c.candidate.id not in asked.excluded
@@ -352,9 +357,6 @@ class Engine:
         self, asked: Asked, ranking: Sequence[Ranked], chosen_by: str, excluded: Mapping[str, str], **facts: Any
     ) -> Decision:
         """Return the decision for the first of a ranking; in a conversation, for the candidate that it keeps."""
-        if self.basis:
-            rests_on = {id_: found.in_short for id_, found in self.basis.items()}
-            ranking = [one.model_copy(update={"basis": rests_on.get(one.model)}) for one in ranking]
         decision = Decision(
             model=ranking[0].model,
             probability=ranking[0].probability,
