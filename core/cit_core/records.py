@@ -12,7 +12,7 @@ import math
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timezone
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,9 +21,6 @@ from cit_core.errors import InvalidInput, by_reason
 from cit_core.lazy import cached_property
 from cit_core.messages import shown
 from cit_core.validation import Amount, Count, Identifier, Positive, Probability, Record
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 __all__ = [
     "Candidate",
@@ -63,11 +60,6 @@ def content_digest(instruction: str | None, options: Iterable[str] = (), answer:
 LENGTHS = {"none": 0.3, "minimal": 0.4, "low": 0.53, "medium": 1.0, "high": 1.8, "xhigh": 2.5, "max": 3.0}
 """Length of an answer by effort, as a share of that at medium effort: of GPT-5 and o3 on Aider's benchmark for low to
 high, of six models that do not reason for none; the others lie between or beyond (docs/lab-notes.md)."""
-_FACTS = frozenset({
-    "context_window", "price_in", "price_out", "price_cached", "modalities", "tools", "structured_output", "released",
-    "params_b", "license", "reasoning", "deprecated", "successor",
-})  # fmt: skip
-"""What a source states of a model."""
 
 
 class Candidate(Record):
@@ -105,15 +97,9 @@ class Candidate(Record):
     successor: Identifier | None = None
     """Model that its maker recommends in its place."""
     source: str | None = None
-    """Source of these facts, and their date, where all are public: newer public ones go before them. None for one's own
-    facts, which stay as they are."""
+    """Source of these facts, and their date; of public ones the name that they were found by, too, and a digest."""
     notes: str = ""
     """Free text about the model, part of its capability text, which the shipped `mini` does not read."""
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy as pydantic does; with another price or limit, facts are no longer those of their source."""
-        own = {} if not update or "source" in update or not update.keys() & _FACTS else {"source": None}
-        return super().model_copy(update={**update, **own} if update else None, deep=deep)
 
     @cached_property
     def length_share(self) -> float:

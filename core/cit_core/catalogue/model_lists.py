@@ -67,7 +67,7 @@ def list_model(model: Model, effort: str | None = None) -> Listed:
 
 def list_stored(capability: Capability) -> Listed:
     """List a model of a store, with its maker if its name says which."""
-    capability = with_newer_facts(capability)
+    capability = capability.model_copy(update={"candidate": with_newer_facts(capability.candidate)})
     try:
         model = find_model(capability.candidate.id)
     except AmbiguousModel:

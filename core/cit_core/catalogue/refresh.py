@@ -75,7 +75,7 @@ def refresh_facts(today: date | None = None) -> Refreshed:
         stated = [(name, facts) for name, look in found if (facts := _valid(look(model)))]
         if any(is_newer(name) for name, _ in stated):
             checked.append(id_)
-        differs = _differences(model, [facts for _, facts in stated])
+        differs = _differences(model, [(is_newer(name), facts) for name, facts in stated])
         if differs:
             source = " + ".join(name for name, _ in stated)
             models[id_] = {**differs, "source": source, "as_of": day.isoformat()}
@@ -107,16 +107,19 @@ def _valid(stated: Facts) -> Facts:
     return {name: value for name, value in stated.items() if value is not None and is_fact(name, value)}
 
 
-def _differences(model: Model, stated: list[Facts]) -> Facts:
-    """Return the facts that the sources state otherwise than the shipped ones, the first source's where they differ.
+def _differences(model: Model, stated: list[tuple[bool, Facts]]) -> Facts:
+    """Return the facts that sources state otherwise than the shipped ones: what the first newer one says.
 
-    A price of 0 is a free tier or a gap in a list, so it replaces none.
+    A source that is no newer disagrees for other reasons than time, so it can only confirm. A price of 0 is a free tier
+    or a gap in a list and replaces none, and no single price replaces what most hosts ask.
     """
     differs = {}
+    by_hosts = model.source.startswith("median of")
     for name in ("price_in", "price_out", "price_cached", "max_output", "deprecated", "successor"):
-        values = [facts[name] for facts in stated if name in facts and facts[name] != 0]
-        if values and getattr(model, name) not in values:
-            differs[name] = values[0]
+        values = [(newer, facts[name]) for newer, facts in stated if name in facts and facts[name] != 0]
+        new = [value for newer, value in values if newer]
+        if new and getattr(model, name) not in [value for _, value in values] and not (by_hosts and "price" in name):
+            differs[name] = new[0]
     return differs
 
 

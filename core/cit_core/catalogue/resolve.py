@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from cit_core.arms import EFFORTS, Arm, samples_of
 from cit_core.capability import SURE_ANSWERS
@@ -38,8 +40,11 @@ __all__ = [
     "resolve_models",
     "with_answers",
     "with_newer_facts",
+    "with_own_facts",
 ]
 
+MARK = re.compile(r"\((.+)#([0-9a-f]{8})\)$")
+"""End of the source of public facts: the name that they were found by, and a digest."""
 CORE_TEST = "the core test, by TIGER-AI-Lab/MMLU-Pro"
 Basis = Literal["measured", "linked", "average"]
 
@@ -56,6 +61,7 @@ class Resolved:
         stored: Id under which the store knows it; None if it does not.
         answers: Number of its own or its model's answers in the store, whether the profile counts them in or not: those
             to questions of no task are evidence on similar questions alone.
+        moved: True if the profile is that of the model's answers, moved by an effort.
     """
 
     capability: Capability
@@ -63,10 +69,13 @@ class Resolved:
     because: str
     stored: str | None = None
     answers: int = 0
+    moved: bool = False
 
     @property
     def in_short(self) -> str:
         """What its probability rests on, in a few words."""
+        if self.moved:
+            return _told(self.answers, " of its model")
         answers = _told(self.answers) if self.answers else ""
         if self.basis == "measured":
             return answers or "the core test"
@@ -201,7 +210,7 @@ def _moved(name: str, own: Mapping[str, Capability]) -> Resolved | None:
         share = candidate.samples * candidate.length_share / own[id_].candidate.length_share
         moved = moved.model_copy(update={"usage": Usage(completion_tokens=written * share)})
     because = f"{found.because}, moved by what effort {arm.effort} does to models"
-    return Resolved(moved, "linked", because, answers=found.answers)
+    return Resolved(moved, "linked", because, answers=found.answers, moved=True)
 
 
 def _stored(name: str, own: Capability) -> Resolved:
@@ -212,9 +221,7 @@ def _stored(name: str, own: Capability) -> Resolved:
         found = replace(found, capability=profile)
     else:
         found = _public(name, strict=False)
-    if own.candidate.source is None or found.capability.candidate.source is None:  # else public ones, newer here
-        found = _with_facts(found, own.candidate)
-    return replace(found, stored=own.candidate.id)
+    return replace(_with_facts(found, with_newer_facts(own.candidate)), stored=own.candidate.id)
 
 
 def _measured_here(name: str, own: Capability, of: str = "") -> Resolved:
@@ -244,21 +251,33 @@ def _together(known: Capability, own: Capability) -> Capability:
     return own.model_copy(update={"results": (*lines, *mine.values())})
 
 
-def with_newer_facts(capability: Capability) -> Capability:
-    """Return a stored model with today's public facts where those that it is stored with were public, too."""
-    candidate = capability.candidate
-    newer = None if candidate.source is None else public_candidate(candidate.id)
-    if newer is None or newer.source is None:
-        return capability
-    return capability.model_copy(update={"candidate": newer.model_copy(update={"notes": candidate.notes})})
+def with_newer_facts(candidate: Candidate) -> Candidate:
+    """Return a stored model with today's public facts where all that it is stored with are public; else as it is."""
+    found = MARK.search(candidate.source or "")
+    if found is None or found[2] != _digest(candidate):
+        return candidate
+    newer = public_candidate(found[1])
+    return candidate if newer is None else newer.model_copy(update={"id": candidate.id, "notes": candidate.notes})
+
+
+def with_own_facts(public: Candidate, own: Mapping[str, Any]) -> Candidate:
+    """Let facts of one's own go before others; what is cached costs the same share of one's own price."""
+    price_in, share = own.get("price_in"), None
+    if price_in is not None and own.get("price_cached") is None and public.price_in and public.price_cached:
+        share = {"price_cached": public.price_cached * price_in / public.price_in}
+    return public.model_copy(update={**own, **(share or {})})
+
+
+def _digest(candidate: Candidate) -> str:
+    """Return a digest of facts, which tells whether one of them is no longer as it was found."""
+    facts = candidate.model_dump_json(exclude={"id", "notes", "source"})
+    return hashlib.sha256(facts.encode()).hexdigest()[:8]
 
 
 def _with_facts(found: Resolved, given: Candidate) -> Resolved:
     """Let the facts that were given go before others."""
-    public, facts = found.capability.candidate, given.model_dump(include=given.model_fields_set, exclude_defaults=True)
-    if public.price_in and public.price_cached and given.price_in is not None and given.price_cached is None:
-        facts["price_cached"] = public.price_cached * given.price_in / public.price_in  # the same share of the price
-    candidate = public.model_copy(update=facts)
+    facts = given.model_dump(include=given.model_fields_set, exclude_defaults=True)
+    candidate = with_own_facts(found.capability.candidate, facts)
     return replace(found, capability=found.capability.model_copy(update={"candidate": candidate}))
 
 
@@ -270,15 +289,12 @@ def _public(name: str, strict: bool) -> Resolved:
     model = find_model(name)
     if model is None:
         before, mark, after = name.rpartition("@")
-        if mark and find_model(before) is not None:
-            raise InvalidInput(
-                f"{shown(name)} has no effort of a model; {shown(after)} is none of {', '.join(EFFORTS)}"
-            )
+        no_effort = f"; {shown(after)} is none of {', '.join(EFFORTS)}" if mark and find_model(before) else ""
         if strict:
             close = ", ".join(map(repr, similar_names(name)))
             hint = f"; closest: {close}" if close else ""
-            raise InvalidInput(f"no model {shown(name)} is known{hint}; `cit models list` shows all")
-        found, because = average_for_price(None), "nothing is known of it: an average model"
+            raise InvalidInput(f"no model {shown(name)} is known{no_effort or hint}; `cit models list` shows all")
+        found, because = average_for_price(None), f"nothing is known of it: an average model{no_effort}"
         return Resolved(linked_capability(_run(Candidate(id=name)), found), "average", because)
     return of_public_model(name, model)
 
@@ -310,7 +326,9 @@ def _because(model: Model, effort: str | None, found: Linked) -> str:
 
 def candidate_of(name: str, model: Model) -> Candidate:
     """Return the facts of a model under the name that was given, with the effort and the limit that this says."""
-    return _run(_facts(name, model))
+    candidate = _run(_facts(name, model))
+    source = f"{model.source}, {model.as_of or facts_as_of()} ({name}#{_digest(candidate)})"
+    return candidate.model_copy(update={"source": source})
 
 
 def _run(candidate: Candidate) -> Candidate:
@@ -339,7 +357,6 @@ def _facts(name: str, model: Model) -> Candidate:
         reasoning=model.reasoning,
         deprecated=_day(model.deprecated),
         successor=model.successor,
-        source=f"{model.source}, {model.as_of or facts_as_of()}",
     )
 
 

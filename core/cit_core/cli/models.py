@@ -70,7 +70,8 @@ def list_(
     elif not fits:
         makers = ", ".join(sorted({one.provider for one in found if one.provider}))
         _output.note(f"no model fits; makers: {makers or 'not known'}")
-    undated = 0 if day is None else sum(one.capability.candidate.released is None for one in found)
+    others = [] if day is None else [one for one in found if _fits(one, provider, None, max_price, open_=open_)]
+    undated = sum(one.capability.candidate.released is None for one in others)
     if undated:
         _output.note(f"{undated} more whose day of release is not known")
 
@@ -286,17 +287,17 @@ def _save(
 ) -> tuple[str, Candidate, int]:
     """Save everything in one transaction; return what was done, the candidate, and the number of new outcomes."""
     from cit_core.aptitude.importers.catalogue_answers import copy_profile
-    from cit_core.catalogue.resolve import public_candidate
+    from cit_core.catalogue.resolve import public_candidate, with_newer_facts, with_own_facts
     from cit_core.records import Candidate
 
     with store.transaction() as writer:
         there = next((candidate for candidate in writer.candidates() if candidate.id == id_), None)
         [begin] = [there] if there is not None and replace else [public_candidate(id_)]
-        own = {"source": None} if facts else {}
-        candidate = Candidate(**{"id": id_, **(begin.model_dump() if begin else {}), **own, **facts})
-        public = there is not None and there.source is not None and candidate.source is not None  # newer here
-        if there is not None and there != candidate and not replace and not public:
+        own = Candidate(id=id_, **facts)
+        candidate = with_own_facts(begin or own, own.model_dump(include=own.model_fields_set))
+        newer = there is not None and with_newer_facts(there) == candidate  # public facts that have changed
+        if there is not None and there != candidate and not replace and not newer:
             raise InvalidInput(f"{id_!r} is in {store.url} with other facts; --replace changes the facts that you give")
-        writer.add_candidates([candidate], replace=replace or public)
+        writer.add_candidates([candidate], replace=replace or newer)
         outcomes = copy_profile(writer, id_) if from_catalogue else 0
     return "added" if there is None else "unchanged" if there == candidate else "changed", candidate, outcomes

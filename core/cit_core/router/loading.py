@@ -212,7 +212,8 @@ def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | Non
         opened = Opened(scorer, snapshot.capabilities, f"store:{snapshot.version}", scorer, unmeasured)
     else:
         opened = _corrected(store, scorer, suite)
-    return opened._replace(capabilities=list(map(with_newer_facts, opened.capabilities)))
+    newer = [c.model_copy(update={"candidate": with_newer_facts(c.candidate)}) for c in opened.capabilities]
+    return opened._replace(capabilities=newer)
 
 
 def _corrected(store: CapabilityStore, scorer: Network, suite: Suite | None) -> Opened:

@@ -50,7 +50,8 @@ def is_readable(tokens: Sequence[str]) -> bool:
     alphabetic = [token for token in own if token.removeprefix("##").isalpha()]
     words = [token for token in alphabetic if not token.startswith("##")]
     in_other_script = sum(token.startswith("##") and token[2:3] > LAST_LATIN for token in own)
-    if own.count("[UNK]") > UNKNOWN * len(own) or in_other_script > OTHER_SCRIPT * len(own):
+    is_in_other_script = in_other_script > OTHER_SCRIPT * len(own) and ENGLISH.isdisjoint(own)
+    if own.count("[UNK]") > UNKNOWN * len(own) or is_in_other_script:
         return False
     if len(words) < SHORTEST:
         return not words or len(alphabetic) < 4 * len(words)

@@ -129,11 +129,13 @@ def test_a_makers_free_tier_is_no_price_of_others(name: str, price: float | None
     assert (found.basis, found.capability.candidate.price_in) == ("linked", price)
 
 
-def test_an_effort_that_is_none_is_refused_and_does_not_make_an_average_model() -> None:
-    with pytest.raises(InvalidInput, match="'hihg' is none of none, minimal, low, medium, high, xhigh, max"):
-        resolve_models(["gpt-5@hihg"])
-    [found] = resolve_models(["my-own@hihg"])
-    assert found.basis == "average"
+def test_an_effort_that_is_none_is_told() -> None:
+    told = "; 'hihg' is none of none, minimal, low, medium, high, xhigh, max"
+    with pytest.raises(InvalidInput, match=f"no model 'gpt-5@hihg' is known{told}"):
+        resolve_models(["gpt-5@hihg"], strict=True)
+    [mistyped, own] = resolve_models(["gpt-5@hihg", "my-own@hihg"])
+    assert (mistyped.basis, own.basis) == ("average", "average")
+    assert (mistyped.because.endswith(told), told in own.because) == (True, False)
 
 
 def test_an_effort_names_those_that_scored_it_beside_those_that_scored_the_model() -> None:

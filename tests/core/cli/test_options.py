@@ -50,7 +50,7 @@ def test_the_settings_say_the_store_the_models_and_the_policy(cit, tmp_path: Pat
     chosen = cit("route", "Hello?", "--store", "sqlite:///option.db", "--policy", "threshold:0.1", open_router=None)
     assert chosen.stdout.startswith("option: ")
     assert "policy threshold:0.1" in chosen.stdout
-    assert "variable.db: 1 models" in cit("doctor").stdout.replace("\n", "")
+    assert "variable.db:1models" in "".join(cit("doctor").stdout.split()), "however it is folded"
     assert "holds no outcome" in cit("bench").stderr + cit("calibrate").stderr
     refused = cit("models", "add", "x", "--store", "catalogue")
     assert refused.exit_code == 2

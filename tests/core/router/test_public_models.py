@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from cit_core import Candidate, Capability, CapabilityStore, Decision, Item, Outcome, Router, Task
 from cit_core.catalogue import catalogue_candidates
 from cit_core.catalogue.facts import refreshed_file, reread
-from cit_core.catalogue.resolve import ordered_by_level, public_candidate
+from cit_core.catalogue.resolve import ordered_by_level
 from cit_core.errors import InvalidInput
 from cit_core.policy import Constraints
 from cit_core.router import Query
@@ -128,7 +129,6 @@ def test_ones_own_price_goes_before_the_public_one() -> None:
     mini = router.candidates[0]
     assert (mini.price_in, mini.price_out) == (7.0, 2.0)
     assert mini.price_cached == pytest.approx(7.0 * 0.025 / 0.25), "the same share of the price, never more than it"
-    assert mini.source is None
 
 
 def test_a_decision_says_what_each_number_rests_on(sqlite_url: str) -> None:
@@ -175,22 +175,50 @@ def newer_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
     reread()
 
 
-def test_public_facts_in_a_store_give_way_to_newer_ones_and_ones_own_stay(
-    sqlite_url: str, newer_facts: Callable[[], None]
-) -> None:
-    public = public_candidate(MODELS[0])
-    assert public is not None
-    own = public.model_copy(update={"price_in": 0.2})
-    assert (public.source is None, own.source) == (False, None)
+def test_public_facts_in_a_store_give_way_to_newer_ones(sqlite_url: str, newer_facts: Callable[[], None]) -> None:
+    names, known_as = [MODELS[0], "fast"], {"fast": MODELS[0]}
     with CapabilityStore(sqlite_url) as store:
-        router = Router.from_models(MODELS[:2], store=store)
-        router.feedback(router.route("Hello there"), MODELS[0], 1.0)  # it comes into the store with public facts
+        router = Router.from_models(names, store=store, known_as=known_as)
+        for name in names:  # with feedback they come into the store, with public facts
+            router.feedback(router.route("Hello there"), name, 1.0)
+        store.add_candidates([store.candidate(MODELS[0]).model_copy(update={"notes": "ours"})], replace=True)
         newer_facts()
-        opened = [Router.from_models(MODELS[:2], store=store), Router.from_store(store)]
-        assert [router.candidates[0].price_in for router in opened] == [9.0, 9.0]
-        store.add_candidates([own], replace=True)
-        opened = [Router.from_models(MODELS[:2], store=store), Router.from_store(store)]
-        assert [router.candidates[0].price_in for router in opened] == [0.2, 0.2]
+        for again in (Router.from_models(names, store=store, known_as=known_as), Router.from_store(store)):
+            assert {one.id: one.price_in for one in again.candidates} == {MODELS[0]: 9.0, "fast": 9.0}
+            assert {one.id: one.notes for one in again.candidates} == {MODELS[0]: "ours", "fast": ""}
+
+
+@pytest.mark.parametrize(
+    "own",
+    [{"price_in": 0.2}, {"max_output": 500}, {"aliases": ("cheap",)}, {"tools": False}, {"context_window": 9_000}],
+)
+def test_facts_with_one_of_ones_own_stay_as_they_are(
+    sqlite_url: str, newer_facts: Callable[[], None], own: dict[str, Any]
+) -> None:
+    with CapabilityStore(sqlite_url) as store:
+        given = Candidate(id=MODELS[0], notes="hello", **own)
+        router = Router.from_models([given, MODELS[1]], store=store)
+        router.feedback(router.route("Hello there"), MODELS[0], 1.0)
+        newer_facts()
+        for again in (Router.from_models([MODELS[0]], store=store), Router.from_store(store)):
+            [found] = again.candidates
+            assert {name: getattr(found, name) for name in own} == own
+            assert (found.notes, found.price_in) == ("hello", own.get("price_in", 0.25))
+
+
+def test_an_arm_of_a_measured_model_rests_on_the_answers_of_its_model(sqlite_url: str) -> None:
+    with CapabilityStore(sqlite_url) as store:
+        store.add_candidates([Candidate(id="openai:gpt-5")])
+        store.add_tasks([Task(id="law", keywords=("law",))])
+        store.add_items([Item(id=f"q{n}", task="law") for n in range(120)])
+        store.add_outcomes(Outcome(candidate="openai:gpt-5", item=f"q{n}", correct=1.0, source="m") for n in range(120))
+        router = Router.from_models(["gpt-5@low", "gpt-5", "gpt-5@hihg"], store=store)
+    told = {id_: found.in_short for id_, found in router.basis.items()}
+    assert told == {
+        "gpt-5@low": "120 answers of its model in the store",
+        "gpt-5": "120 answers in the store",
+        "gpt-5@hihg": "models in general",
+    }
 
 
 def test_what_a_store_has_measured_goes_before_public_scores(sqlite_url: str) -> None:

@@ -79,9 +79,11 @@ def test_one_probability_for_every_query_and_candidate(
 
 def test_a_probability_is_the_calibrated_log_odds(scorer: OnnxScorer, zoo: Zoo, queries: tuple[str, ...]) -> None:
     calibration = Calibration(**scorer.checkpoint.json("calibration.json"))
-    odds = scorer.log_odds(queries, zoo).astype(np.float64)
+    read = [query for query in queries if scorer.reads(query)]
+    odds = scorer.log_odds(read, zoo).astype(np.float64)
     expected = 1.0 / (1.0 + np.exp(-calibration.slope * odds - calibration.intercept))
-    np.testing.assert_allclose(scorer.score(queries, zoo), expected, atol=1e-12)
+    np.testing.assert_allclose(scorer.score(read, zoo), expected, atol=1e-12)
+    assert len(read) >= 6
 
 
 def test_queries_and_profiles_both_make_a_difference(scorer: OnnxScorer, zoo: Zoo, queries: tuple[str, ...]) -> None:

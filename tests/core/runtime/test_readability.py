@@ -67,6 +67,7 @@ READ = (
     "A 49-year-old with dysphagia and regurgitation: is achalasia or a pharyngoesophageal diverticulum likelier?",
     "Translate 'Wie viel Geld verdient er?' for me, and explain how the verb is conjugated.",
     "Which statement about mitral stenosis is likely to be false?\n(A) Orthopnoea\n(B) Haemoptysis\n(C) Bradycardia",
+    "What does привет mean?",
     "Let α + β = γ with Δx ≥ 0 and θ(λ) = μ",
     "α ∧ β → ¬γ",
     "##",

@@ -13,7 +13,7 @@ from shlex import quote
 from typing import Any
 
 from cit_core.aptitude.runner.plan import AptitudeTest, Question
-from cit_core.catalogue.resolve import public_candidate
+from cit_core.catalogue.resolve import public_candidate, with_newer_facts, with_own_facts
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Usage
 from cit_core.store import CapabilityStore, Writer, estimate_of
@@ -213,10 +213,9 @@ def settled_candidate(given: str | Candidate, stored: Iterable[Candidate]) -> Ca
     facts = given if isinstance(given, Candidate) else Candidate(id=given)
     there = _by_id(stored, facts.id)
     stated = {name: getattr(facts, name) for name in facts.model_dump(exclude_defaults=True)}
-    if there is None or there.source is not None:  # public facts, which may be newer now
-        known = public_candidate(facts.id) or there or Candidate(id=facts.id)
-        return known.model_copy(update=stated)
-    nothing = Candidate(id=facts.id)
+    if there is None:
+        return with_own_facts(public_candidate(facts.id) or Candidate(id=facts.id), stated)
+    there, nothing = with_newer_facts(there), Candidate(id=facts.id)
     for name, value in stated.items():
         before = getattr(there, name)
         if before not in (value, getattr(nothing, name)):
@@ -224,7 +223,7 @@ def settled_candidate(given: str | Candidate, stored: Iterable[Candidate]) -> Ca
                 f"{facts.id!r} has {name} {before!r} in the store and {value!r} came; "
                 f"`cit models add {quote(facts.id)} --replace` with the fact changes what is stored"
             )
-    return there.model_copy(update=stated)
+    return with_own_facts(there, stated)
 
 
 def _by_id(candidates: Iterable[Candidate], id_: str) -> Candidate | None:
