@@ -61,8 +61,8 @@ SIZED = re.compile(r"-\d+b-\d+e(-instruct)?(-fp8)?$")
 """Size and number of experts after a name that has none besides."""
 INSTRUCT = re.compile(r"-(instruct|it)(?=-\d{4}$)")
 """What some hosts leave out before the month of a release: `qwen3-235b-a22b-2507`."""
-CLAUDE = re.compile(r"^claude-(?=.*[a-z])(?=.*\d)(\d(?:-\d)?|[a-z]+)-([a-z]+|\d(?:-\d)?)$")
-"""Family and number: old names have the number first, newer ones the family; users write both."""
+CLAUDE = re.compile(r"^claude-(?=.*[a-z])(?=.*\d)(\d(?:-\d)?|[a-z]+)-([a-z]+|\d(?:-\d)?)(-\d{8}|)$")
+"""Family, number and a date: old names have the number first, newer ones the family; users write both."""
 GROK = re.compile(r"^grok-[4-9].*-fast$")
 """xAI's fast models from 4 on come in two kinds, and the plain name means the one that reasons."""
 
@@ -366,7 +366,7 @@ def _short_names(model: Model) -> set[str]:
     whole = {normalised(name) for name in (model.id, *model.aliases)}
     bare = {TAILS.sub("", undated(name)) for name in whole} | {name.removesuffix("-preview") for name in whole}
     bare |= {part.sub("", name) for part in (QUANTIZED, SIZED, INSTRUCT) for name in whole}
-    turned = {f"claude-{found[2]}-{found[1]}" for name in bare if (found := CLAUDE.match(name))}
+    turned = {f"claude-{found[2]}-{found[1]}{found[3]}" for name in bare | whole if (found := CLAUDE.match(name))}
     reasoning = {f"{name}-reasoning" for name in bare if GROK.match(name)}
     return bare | turned | reasoning
 

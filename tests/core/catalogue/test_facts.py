@@ -80,6 +80,8 @@ from cit_core.catalogue.model_lists import public_models
         ("claude-4.5-sonnet", "claude-sonnet-4-5"),
         ("claude-4-5-sonnet", "claude-sonnet-4-5"),
         ("claude-4-sonnet", "claude-sonnet-4-0"),
+        ("claude-4-opus-20250514", "claude-opus-4-0"),
+        ("claude-4.5-sonnet-20250929", "claude-sonnet-4-5"),
         ("xai:grok-4", "grok-4"),
         ("xai:grok-4-0709", "grok-4"),
         ("grok-4.1-fast-reasoning", "grok-4-1-fast"),
