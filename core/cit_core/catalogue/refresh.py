@@ -1,8 +1,9 @@
 """Refresh the facts from data that is installed, litellm's table and genai-prices: no network of our own.
 
 What differs from the shipped facts is kept in this user's data directory and read above them; the facts of a later
-release go before it. A shipped value that one of the sources still states is kept, and data that is older than the
-shipped facts is not used. Of a price that changes with the time of day the highest is kept: no discount counts.
+release go before it. A shipped value that one of the sources still states is kept, and data that is no newer than the
+shipped facts can only confirm them. Of a price that changes with the time of day the highest is kept: no discount
+counts.
 """
 
 from __future__ import annotations
