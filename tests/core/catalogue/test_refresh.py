@@ -77,16 +77,24 @@ def test_what_is_older_than_the_shipped_facts_or_cannot_be_read_changes_nothing(
 
 @pytest.fixture
 def genai_prices(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Gives the installed package back, which the other tests hide."""
+    """Gives the installed package back, which the other tests hide, as a release newer than the shipped facts."""
     monkeypatch.delitem(sys.modules, "genai_prices")
+    monkeypatch.setattr(refresh, "_version", lambda _: "9.0.0")
     module: ModuleType = pytest.importorskip("genai_prices", reason="the extra `prices`")
     return module
 
 
-def test_genai_prices_is_asked_as_it_is(genai_prices):
-    done = refresh.refresh_facts(LATER)
-    assert len(done.models) < 100, "it agrees with most shipped prices"
-    assert done.sources[0].startswith("genai-prices ")
+def test_genai_prices_is_asked_as_it_is(genai_prices, monkeypatch):
+    day = date(2026, 11, 20)
+    done = refresh.refresh_facts(day)
+    assert 0 < len(done.models) < 100, "it agrees with most shipped prices"
+    assert done.sources == ("genai-prices 9.0.0",)
+    by_hosts = {f"{m.provider}:{m.id}" for m in current_models() if m.source.startswith("median of")}
+    assert by_hosts.isdisjoint(done.models), "one price replaces none that most hosts ask"
+    monkeypatch.setattr(refresh, "_version", lambda _: "0.2.3")
+    assert not refresh.refresh_facts(day).models, (
+        "the shipped facts are of this release: it disagrees for other reasons"
+    )
 
 
 def test_prices_are_those_outside_discounts_whatever_the_hour(genai_prices, monkeypatch):
@@ -104,6 +112,7 @@ def test_prices_are_those_outside_discounts_whatever_the_hour(genai_prices, monk
         return dict(refresh.refresh_facts(date(2026, 11, 20)).models)
 
     found = [at(*clock) for clock in ((0, 52), (1, 2), (5, 0), (9, 59), (16, 45), (23, 0))]
+    assert found[0]
     assert all(one == found[0] for one in found)
     pro = find_model("deepseek-v4-pro")
     assert pro is not None
