@@ -157,7 +157,7 @@ class CITLLM(Templates):
             policy: What to maximise.
             constraints: Limits on which candidates may be chosen.
             store: Outcomes of your own, which go before public scores; a store or its address.
-            strict: Refuse a model of which nothing is known; otherwise it counts as an average one of its price.
+            strict: Refuse a model of which nothing is known; otherwise it counts as one of its price and age.
             options: Options of a CITLLM.
 
         Raises:

@@ -10,7 +10,7 @@ from cit_core.arms import Arm, samples_of
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
 
-__all__ = ["AmbiguousModel", "date_of", "effort_of", "find_id", "normalised", "spellings", "undated"]
+__all__ = ["AmbiguousModel", "date_of", "effort_of", "find_id", "normalised", "spellings", "undated", "version_of"]
 
 PREFIXES = re.compile(
     r"^(?:models/|publishers/[^/]+/models/|projects/[^/]+/locations/[^/]+/publishers/[^/]+/models/|"
@@ -23,6 +23,11 @@ BEDROCK_VERSION = re.compile(r"-v\d+(?::\d+)?$|(?:(?<=\db)-\d)?:\d+$")
 ROUTE = re.compile(r":(?:free|beta|online|nitro|floor|extended|thinking)$", re.IGNORECASE)
 """How OpenRouter is to serve a model: the facts are the model's, but `find_id` keeps such candidates apart."""
 DATE = re.compile(r"-(?:20\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])|(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))$")
+
+
+SIZE = re.compile(r"-\d+[bk](?:-a\d+b)?(?=-|$)|-\d{4}(?=-|$)")
+"""Sizes, windows and months in a name, which are no version."""
+VERSION = re.compile(r"(?:(?<=[a-z-])|^)(\d{1,2})(?:-(\d{1,2}))?(?=[-a-z@]|$)")
 
 
 class AmbiguousModel(InvalidInput):
@@ -51,6 +56,16 @@ def date_of(name: str) -> str | None:
     """Return the digits of the date at the end of a normalised name, YYYYMMDD or MMDD; None if it has none."""
     found = DATE.search(name)
     return None if found is None else found[0].replace("-", "")
+
+
+def version_of(name: str) -> tuple[str, float] | None:
+    """Return the first word of a normalised name and the version in it: claude and 4.5 of `claude-opus-4-5`.
+
+    None where it has none. Minor versions are decimals: grok-4.20 came before grok-4.3.
+    """
+    word, plain = re.match("[a-z]+", name), SIZE.sub("", undated(name))
+    found = VERSION.search(plain)
+    return (word[0], float(f"{found[1]}.{found[2] or 0}")) if word and found else None
 
 
 def spellings(name: str) -> list[tuple[str | None, str]]:

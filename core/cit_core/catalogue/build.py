@@ -9,20 +9,20 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cit_core.arms import EFFORTS
 from cit_core.catalogue.aliases import date_of, normalised, undated
-from cit_core.catalogue.facts import AmbiguousModel, Model, find_model
+from cit_core.catalogue.expectation import FACTS
 from cit_core.catalogue.hosts import day, going_price, hosted_entry, hosted_facts, plain_name, rounded, whole
-from cit_core.catalogue.link import Link, Observations, fit_link, interval_scale
+from cit_core.catalogue.link import EFFORT_VARIANCE, Link, Observations, fit_link, interval_scale
 from cit_core.catalogue.linked import Linked, linked_capability
 from cit_core.catalogue.profiles import core_suite
-from cit_core.catalogue.score_tables import CORE, Score, observations, read_names, read_scores
+from cit_core.catalogue.score_tables import CORE, Score, observations, read_names, read_scores, served_today
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.records import Candidate, Capability
 
@@ -208,11 +208,16 @@ def build_links(scores: Sequence[Score], as_of: str) -> dict[str, Any]:
         as_of: Day on which the sources were read, YYYY-MM-DD.
 
     Returns:
-        `tasks`: slope, offset and noise of each core task over ability; `models`: for each effort of a current model
-        with scores in two or more sources, its ability, the standard deviation of that, and the places in `sources` of
-        those that scored this effort; of all that scored the model, where no effort is named.
+        `tasks`: slope, offset and noise of each core task over ability; `efforts`: what an effort adds to ability, and
+        `effort_deviation`, by how much that differs; `expected`: ability by facts; `models`: for each effort of a
+        current model with scores in two or more sources, its ability, the standard deviation of that, and the places in
+        `sources` of those that scored this effort; of all that scored the model, where no effort is named.
     """
-    observed, link = _fitted(scores)
+    observed = observations(scores)
+    link = fit_link(observed)
+    expected = link.expectation
+    efforts = [effort for effort in EFFORTS if effort in link.effort]
+    added_E = _in_order([(link.effort[effort], 1.0) for effort in efforts])
     tasks = {
         task: [round(float(value[column]), 4) for value in (link.slope_C, link.offset_C, link.noise_C)]
         for column, (source, _, task) in enumerate(observed.columns)
@@ -228,19 +233,20 @@ def build_links(scores: Sequence[Score], as_of: str) -> dict[str, Any]:
     return {
         "as_of": as_of,
         "interval_scale": round(interval_scale(observed), 3),
+        "efforts": {effort: round(added, 3) for effort, added in zip(efforts, added_E, strict=True)},
+        "effort_deviation": round(EFFORT_VARIANCE**0.5, 3),
+        "expected": {
+            "facts": FACTS,
+            "center": expected.center_F.round(4).tolist(),
+            "covariance": expected.covariance_FF.round(4).tolist(),
+            "weights": expected.weight_F.round(4).tolist(),
+            "level": round(expected.level, 4),
+            "variance": round(expected.variance + EFFORT_VARIANCE, 4),
+        },
         "tasks": {task.id: tasks[task.id] for task in core_suite().tasks},
         "sources": publishers,
         "models": [[*entry[:-1], [publishers.index(source) for source in entry[-1]]] for entry in models],
     }
-
-
-def _fitted(scores: Sequence[Score]) -> tuple[Observations, Link]:
-    """Fit the link, with an ability of each model as its maker sets it beside those at efforts."""
-    observed = observations(scores)
-    models = sorted({model for model, _ in observed.arms})
-    arms = (*observed.arms, *((model, "") for model in models if (model, "") not in {*observed.arms}))
-    observed = replace(observed, arms=arms)
-    return observed, fit_link(observed)
 
 
 def profiles_in_tables(folder: Path) -> dict[str, dict[str, Capability]]:
@@ -251,7 +257,8 @@ def profiles_in_tables(folder: Path) -> dict[str, dict[str, Capability]]:
     Args:
         folder: Folder of the scores and of `model-names.parquet`.
     """
-    observed, link = _fitted(read_scores(folder))
+    observed = observations(read_scores(folder))
+    link = fit_link(observed)
     place = {arm: number for number, arm in enumerate(observed.arms)}
     found: dict[str, dict[str, Capability]] = {}
     for (source, name), (model, effort) in read_names(folder).items():
@@ -271,20 +278,29 @@ def _linked(observed: Observations, link: Link) -> list[list[Any]]:
             sources.setdefault((name, of), set()).add(observed.columns[column][0])
     found: dict[tuple[str, str], list[Any]] = {}
     for arm, (name, effort) in enumerate(observed.arms):
-        model = _current(name)
+        model = served_today(name)
         if model is not None and len(sources[name, ""]) >= FEWEST_SOURCES:
             place = (f"{model.provider}:{model.id}", effort)
             ability, deviation = float(link.ability_M[arm]), float(np.sqrt(link.variance_M[arm]))
             if place not in found or deviation < found[place][3]:  # two spellings: the one with more scores
-                found[place] = [*place, round(ability, 3), round(deviation, 3), sorted(sources[name, effort])]
-    return [found[place] for place in sorted(found)]
+                found[place] = [*place, ability, deviation, sorted(sources[name, effort])]
+    for scored in {scored for scored, _ in found}:
+        entries = [found[scored, effort] for effort in EFFORTS if (scored, effort) in found]
+        for entry, ability in zip(entries, _in_order([(entry[2], entry[3]) for entry in entries]), strict=True):
+            entry[2] = ability
+    rounded_ = ([*entry[:2], round(entry[2], 3), round(entry[3], 3), entry[4]] for entry in found.values())
+    return sorted(rounded_, key=lambda entry: entry[:2])
 
 
-def _current(name: str) -> Model | None:
-    try:
-        return find_model(name)
-    except AmbiguousModel:
-        return None
+def _in_order(abilities: Sequence[tuple[float, float]]) -> list[float]:
+    """Let more effort be no less able: means that chance has turned around become one, weighted by their deviations."""
+    from scipy.optimize import isotonic_regression
+
+    if not abilities:
+        return []
+    mean_E, deviation_E = np.array(abilities).T
+    in_order: list[float] = isotonic_regression(mean_E, weights=1.0 / deviation_E**2).x.tolist()
+    return in_order
 
 
 def _write(name: str, built: Mapping[str, Any]) -> None:

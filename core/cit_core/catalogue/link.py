@@ -2,11 +2,12 @@
 
     logit(accuracy of arm m on column c) = b_c + a_c theta_m + u_{m, benchmark of c} + e_mc
 
-An arm is a model at one effort: theta_m = theta of the model + v_m. The columns of one benchmark share the residual u,
-so that 25 columns of one leaderboard do not count as 25 independent witnesses. Fitted by expectation maximisation:
-abilities have Gaussian posteriors, columns are weighted regressions on them.
+An arm is a model at one effort: theta_m = theta of the model + d of the effort + v_m, and a model is expected to be as
+able as its facts say (`cit_core.catalogue.expectation`). The columns of one benchmark share the residual u, so that 25
+columns of one leaderboard do not count as 25 independent witnesses. Fitted by expectation maximisation: abilities have
+Gaussian posteriors; columns, efforts and facts are regressions on them.
 
-Axes: M arms, C columns, O observations.
+Axes: M arms, N models, E efforts, F facts, C columns, O observations.
 """
 
 from __future__ import annotations
@@ -18,14 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cit_core.calibration import sigmoid
+from cit_core.catalogue.expectation import FACTS, Expectation
 
-__all__ = ["Link", "Observations", "fit_link", "held_out_blocks", "interval_scale", "left_out_deviations"]
+__all__ = [
+    "Link",
+    "Observations",
+    "deviations_from",
+    "fit_link",
+    "held_out_blocks",
+    "interval_scale",
+    "left_out_deviations",
+]
 
 Array = NDArray[np.floating]
 
 ROUNDS = 40
-EFFORT_VARIANCE = 0.15
+EFFORT_VARIANCE = 0.05
 """Variance of v, the difference between an effort and its model [squared units of ability]."""
+EFFORT_WEIGHT = 2.0
+"""Number of arms that the prior of d is worth, which is 0."""
 BENCHMARK_VARIANCE = 0.055
 """Variance of u [squared units of ability: it is scaled by the slope]."""
 SLOPE_PRIOR, SLOPE_WEIGHT = 1.0, 4.0
@@ -48,6 +60,7 @@ class Observations:
         column_O: Column of each observation.
         logit_O: Accuracy [logits].
         variance_O: Sampling variance, from the number of items [squared logits].
+        facts_MF: Facts of each arm's model, as `facts_of` gives them; nothing is known of any if None.
     """
 
     arms: tuple[tuple[str, str], ...]
@@ -56,6 +69,7 @@ class Observations:
     column_O: NDArray[np.intp]
     logit_O: Array
     variance_O: Array
+    facts_MF: Array | None = None
 
     def only(self, kept_O: NDArray[np.bool_]) -> Observations:
         """Keep some observations; arms and columns stay numbered as they are."""
@@ -70,13 +84,20 @@ class Observations:
 
 @dataclass(frozen=True)
 class Link:
-    """Abilities with their uncertainty, and columns as lines over ability."""
+    """Abilities with their uncertainty, and columns as lines over ability.
+
+    Attributes:
+        effort: Mean of d for each effort but the one that makers set, which is 0.
+        expectation: Ability by facts.
+    """
 
     ability_M: Array
     variance_M: Array
     slope_C: Array
     offset_C: Array
     noise_C: Array
+    effort: dict[str, float]
+    expectation: Expectation
 
 
 def fit_link(observed: Observations) -> Link:
@@ -86,7 +107,8 @@ def fit_link(observed: Observations) -> Link:
         observed: At least one observation for each column that is to mean anything.
 
     Returns:
-        Abilities have mean about 0 and variance about 1 over models; an arm without observations has its model's.
+        Abilities have mean about 0 and variance about 1 over models; an arm without observations has its model's, moved
+        by its effort.
     """
     columns, column_O = len(observed.columns), observed.column_O
     slope_C: Array = np.ones(columns)
@@ -99,7 +121,8 @@ def fit_link(observed: Observations) -> Link:
         mean_M, variance_M = posterior.abilities(slope_C, offset_C, noise_C, variance_O)
         slope_C, offset_C, noise_C = _columns(observed, mean_M, variance_M, noise_C, variance_O)
     mean_M, variance_M = posterior.abilities(slope_C, offset_C, noise_C, variance_O)
-    return Link(mean_M, variance_M, slope_C, offset_C, noise_C)
+    effort = dict(zip(posterior.efforts, posterior.effort_E.tolist(), strict=True))
+    return Link(mean_M, variance_M, slope_C, offset_C, noise_C, effort, posterior.expectation)
 
 
 def _sampling_variance(observed: Observations, expected_O: Array) -> Array:
@@ -114,7 +137,7 @@ def _sampling_variance(observed: Observations, expected_O: Array) -> Array:
 
 
 class _Posterior:
-    """Posterior of the abilities, given the columns."""
+    """Posterior of the abilities, given the columns; each time, efforts and facts learn from it."""
 
     def __init__(self, observed: Observations) -> None:
         self._observed = observed
@@ -122,7 +145,16 @@ class _Posterior:
         group_O = observed.arm_O * (benchmarks.max(initial=0) + 1) + benchmarks[observed.column_O]
         groups, self._group_O = np.unique(group_O, return_inverse=True)
         self._arm_G = groups // (benchmarks.max(initial=0) + 1)
-        self._model_M = _codes([model for model, _ in observed.arms])
+        self._seen_M = np.isin(np.arange(len(observed.arms)), observed.arm_O)
+        _, first_N, self._model_M = np.unique([model for model, _ in observed.arms], True, True)
+        self.efforts = sorted({effort for _, effort in observed.arms if effort})
+        self._effort_M = np.array([self.efforts.index(effort) if effort else -1 for _, effort in observed.arms])
+        self.effort_E: Array = np.zeros(len(self.efforts))
+        facts_MF = np.full((len(observed.arms), len(FACTS)), np.nan) if observed.facts_MF is None else observed.facts_MF
+        self._facts_NF = facts_MF[first_N]
+        self._known_N = ~np.isnan(self._facts_NF).all(axis=1)
+        self._seen_N = np.bincount(self._model_M, self._seen_M) > 0
+        self.expectation = Expectation.of_facts(self._facts_NF[self._seen_N])
 
     def abilities(self, slope_C: Array, offset_C: Array, noise_C: Array, variance_O: Array) -> tuple[Array, Array]:
         seen, arms = self._observed, len(self._observed.arms)
@@ -133,14 +165,28 @@ class _Posterior:
         shared_G = 1.0 / (1.0 + precision_G * BENCHMARK_VARIANCE)
         precision_M = np.bincount(self._arm_G, precision_G * shared_G, arms)
         pull_M = np.bincount(self._arm_G, pull_G * shared_G, arms)
-        # Of the model itself (prior variance 1): each arm speaks of it through its own difference v.
+        # Of the model itself: each arm speaks of it through its own effort d and difference v.
+        effort_M = np.where(self._effort_M < 0, 0.0, np.append(self.effort_E, 0.0)[self._effort_M])
         about_M = 1.0 / (1.0 + precision_M * EFFORT_VARIANCE)
-        model_variance = 1.0 / (1.0 + np.bincount(self._model_M, precision_M * about_M))
-        model_mean = model_variance * np.bincount(self._model_M, pull_M * about_M)
+        expected_N, doubt_N = self.expectation.of(self._facts_NF)
+        # Of models without any fact, most are old: not as able as those that are served today.
+        expected_N, doubt_N = np.where(self._known_N, (expected_N, doubt_N), ([0.0], [1.0]))
+        model_variance = 1.0 / (1.0 / doubt_N + np.bincount(self._model_M, precision_M * about_M))
+        told_N = np.bincount(self._model_M, (pull_M - precision_M * effort_M) * about_M)
+        model_mean = model_variance * (expected_N / doubt_N + told_N)
         own_M = 1.0 / (precision_M + 1.0 / EFFORT_VARIANCE)
-        mean_M = own_M * (pull_M + model_mean[self._model_M] / EFFORT_VARIANCE)
+        mean_M = own_M * (pull_M + (model_mean[self._model_M] + effort_M) / EFFORT_VARIANCE)
         variance_M = own_M + (own_M / EFFORT_VARIANCE) ** 2 * model_variance[self._model_M]
+        self._learn(mean_M, model_mean, model_variance)
         return mean_M, variance_M
+
+    def _learn(self, mean_M: Array, model_mean: Array, model_variance: Array) -> None:
+        told_M = self._seen_M & (self._effort_M >= 0)
+        place, apart = self._effort_M[told_M], (mean_M - model_mean[self._model_M])[told_M]
+        number_E = np.bincount(place, minlength=len(self.efforts)) + EFFORT_WEIGHT
+        self.effort_E = np.bincount(place, apart, len(self.efforts)) / number_E
+        seen_N = self._seen_N
+        self.expectation = self.expectation.fitted(self._facts_NF[seen_N], model_mean[seen_N], model_variance[seen_N])
 
 
 def _columns(
@@ -205,10 +251,13 @@ def held_out_blocks(observed: Observations, folds: int = 5, seed: int = 0) -> li
 def left_out_deviations(observed: Observations, held_O: NDArray[np.bool_]) -> Array:
     """Return residuals of left-out observations in units of their predicted standard deviation."""
     kept = observed.only(~held_O)
-    link = fit_link(kept)
     model_M = _codes([model for model, _ in observed.arms])
     judged_O = held_O & np.isin(model_M[observed.arm_O], model_M[kept.arm_O])
-    judged_O &= np.isin(observed.column_O, kept.column_O)
+    return deviations_from(fit_link(kept), observed, judged_O & np.isin(observed.column_O, kept.column_O))
+
+
+def deviations_from(link: Link, observed: Observations, judged_O: NDArray[np.bool_]) -> Array:
+    """Return residuals of some observations from a link, in units of their predicted standard deviation."""
     arm, column = observed.arm_O[judged_O], observed.column_O[judged_O]
     expected_O = link.offset_C[observed.column_O] + link.slope_C[observed.column_O] * link.ability_M[observed.arm_O]
     left = (observed.logit_O - expected_O)[judged_O]

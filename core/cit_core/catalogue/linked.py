@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,19 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cit_core.arms import EFFORTS
 from cit_core.calibration import sigmoid
 from cit_core.capability import capability_from_results
+from cit_core.catalogue.aliases import normalised, version_of
+from cit_core.catalogue.expectation import Expectation, facts_of
+from cit_core.catalogue.facts import Model, current_models, facts_as_of
 from cit_core.catalogue.profiles import core_suite
 from cit_core.records import Candidate, Capability, Task, TaskResult
 
-__all__ = ["Linked", "average_for_price", "effort_offset", "linked", "linked_capability", "with_effort"]
-
-LEAST_PAIRS = 5
-"""Models scored both at an effort and in general, from which its offset is taken."""
-NEIGHBOURS = 12
-"""Number of models with the nearest prices that an unknown model is the average of."""
-UNKNOWN_DEVIATION = 1.0
-"""Standard deviation of the ability of a model without scores: that of models in general."""
+__all__ = ["Linked", "effort_offset", "expected", "expected_release", "linked", "linked_capability", "with_effort"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Linked:
     Attributes:
         ability: On the link's scale, where models have mean about 0 and standard deviation about 1.
         deviation: Standard deviation of the ability.
-        sources: Publishers of its scores, at this effort where one is asked for; empty for an average.
+        sources: Publishers of its scores, at this effort where one is asked for; empty where facts alone are known.
         exact: True if this effort itself was scored; otherwise the model in general was, and the mean distance of the
             effort from it was added.
     """
@@ -53,13 +51,13 @@ def linked(model: str, effort: str | None = None) -> Linked | None:
     """Look up what published scores say of a model.
 
     Args:
-        model: `provider:id`, as `find_model` gives them.
+        model: `provider:id`, as `find_model` gives them; one that another maker serves has its own maker's scores.
         effort: One of `cit_core.arms.EFFORTS`; the model as it runs by default if not given.
 
     Returns:
         None if fewer than two sources have scored it.
     """
-    arms = _arms().get(model)
+    arms = _arms().get(model) or _arms().get(_elsewhere().get(_plain(model), ""))
     if arms is None:
         return None
     if (effort or "") in arms:
@@ -67,20 +65,22 @@ def linked(model: str, effort: str | None = None) -> Linked | None:
         return Linked(ability, deviation, tuple(sources))
     ability, deviation, sources = arms[""]
     offset, spread = effort_offset(effort)
-    return Linked(ability + offset, math.hypot(deviation, spread), tuple(sources), exact=False)
+    moved = ability + offset
+    if effort in EFFORTS:  # more effort is never less able
+        place = EFFORTS.index(effort)
+        least = max((arms[lower][0] for lower in EFFORTS[:place] if lower in arms), default=moved)
+        moved = min([max(moved, least), *(arms[higher][0] for higher in EFFORTS[place + 1 :] if higher in arms)])
+    return Linked(moved, math.hypot(deviation, spread), tuple(sources), exact=False)
 
 
-@cache
 def effort_offset(effort: str | None) -> tuple[float, float]:
     """Return how far models at an effort are from the same models in general, and how much that differs.
 
     Args:
-        effort: One of `cit_core.arms.EFFORTS`; 0 for none, and for one at which too few models were scored.
+        effort: One of `cit_core.arms.EFFORTS`; 0 for none, and for one at which no model was scored.
     """
-    apart = [arms[effort][0] - arms[""][0] for arms in _arms().values() if effort and effort in arms and "" in arms]
-    if len(apart) < LEAST_PAIRS:
-        return 0.0, 0.0
-    return float(np.mean(apart)), float(np.std(apart))
+    added: float | None = _read()["efforts"].get(effort)
+    return (0.0, 0.0) if added is None else (added, _read()["effort_deviation"])
 
 
 def with_effort(capability: Capability, candidate: Candidate, effort: str) -> Capability:
@@ -103,17 +103,41 @@ def with_effort(capability: Capability, candidate: Candidate, effort: str) -> Ca
     return Capability(candidate=candidate, results=tuple(results))
 
 
-def average_for_price(price_out: float | None) -> Linked:
-    """Average the models of about the same output price: the assumption for a model without scores.
+def expected(candidate: Candidate, released: date | None = None) -> Linked:
+    """Expect the ability of a model without scores from its facts: what models of its price and age usually reach.
 
     Args:
-        price_out: USD per 1M completion tokens; without it, all models are averaged.
+        candidate: Its facts, and the effort that it is run at.
+        released: Day of its release where the candidate says none: `expected_release`.
     """
-    prices, abilities = _priced()
-    if price_out is None:
-        return Linked(float(abilities.mean()), UNKNOWN_DEVIATION)
-    near = np.argsort(np.abs(np.log(prices) - np.log(max(price_out, 0.01))), kind="stable")[:NEIGHBOURS]
-    return Linked(float(abilities[near].mean()), float(max(abilities[near].std(), 0.5)))
+    offset, spread = effort_offset(candidate.effort)
+    (ability,), (variance,) = _expectation().of(facts_of(candidate, released)[None])
+    return Linked(float(ability) + offset, math.hypot(math.sqrt(variance), spread))
+
+
+@cache
+def expected_release(model: Model) -> date | None:
+    """Return the day of a model's release; where no source says it, that of its maker's models of this version.
+
+    Where there are none, halfway between the newest of lower versions and the oldest of higher ones, or the day of the
+    facts; the oldest of higher ones where it is the lowest. None if its name has no version, or its maker no other.
+    """
+    if model.released:
+        return date.fromisoformat(model.released)
+    version = version_of(normalised(model.id))
+    dated = [
+        (its[1], date.fromisoformat(other.released).toordinal())
+        for other in current_models()
+        if version and other.provider == model.provider and other.released
+        and (its := version_of(normalised(other.id))) and its[0] == version[0]
+    ]  # fmt: skip
+    if version is None or not dated:
+        return None
+    same = [day for its, day in dated if its == version[1]]
+    lower, higher = [day for its, day in dated if its < version[1]], [day for its, day in dated if its > version[1]]
+    until = min(higher, default=date.fromisoformat(facts_as_of()).toordinal())
+    around = [max(lower), until] if lower else [until]
+    return date.fromordinal(round(float(np.median(same or around))))
 
 
 def linked_capability(candidate: Candidate, found: Linked) -> Capability:
@@ -151,6 +175,19 @@ def _arms() -> dict[str, dict[str, tuple[float, float, list[str]]]]:
 
 
 @cache
+def _elsewhere() -> dict[str, str]:
+    """Return what a scored model is called by its maker, by its name without one; not where two makers share a name."""
+    named: dict[str, list[str]] = {}
+    for model in _arms():
+        named.setdefault(_plain(model), []).append(model)
+    return {name: models[0] for name, models in named.items() if len(models) == 1}
+
+
+def _plain(model: str) -> str:
+    return normalised(model.partition(":")[2])
+
+
+@cache
 def _tasks() -> tuple[tuple[Task, ...], NDArray[np.float64]]:
     """Return the core tasks, and slope, offset and noise of each, (3, T)."""
     suite, lines = core_suite(), _read()["tasks"]
@@ -158,14 +195,7 @@ def _tasks() -> tuple[tuple[Task, ...], NDArray[np.float64]]:
 
 
 @cache
-def _priced() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return price of an answer and ability of every model that has both."""
-    from cit_core.catalogue.facts import current_models
-
-    pairs = [
-        (model.price_out, arms[""][0])
-        for model in current_models()
-        if (arms := _arms().get(f"{model.provider}:{model.id}")) and model.price_out > 0.0
-    ]
-    prices, abilities = np.array(sorted(pairs)).T
-    return prices, abilities
+def _expectation() -> Expectation:
+    fitted = _read()["expected"]
+    center_F, covariance_FF, weight_F = (np.array(fitted[name]) for name in ("center", "covariance", "weights"))
+    return Expectation(center_F, covariance_FF, weight_F, fitted["level"], fitted["variance"])

@@ -57,7 +57,9 @@ def list_model(model: Model, effort: str | None = None) -> Listed:
     """List a model that is served today, or one of its arms, by the name `provider:id`."""
     name = f"{model.provider}:{model.id}" + (f"@{effort}" if effort else "")
     if linked(f"{model.provider}:{model.id}", effort) is None:
-        because = f"fewer than two sources have scored it: routed as an average model of its price ({facts_as_of()})"
+        because = (
+            f"fewer than two sources have scored it: routed as an average model of its price and age ({facts_as_of()})"
+        )
         return Listed(
             Capability(candidate=candidate_of(name, model)), "none", model.provider, model.open, because, model.url
         )

@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
+import numpy as np
+
 from cit_core.arms import EFFORTS, Arm, samples_of
 from cit_core.capability import SURE_ANSWERS
 from cit_core.catalogue.aliases import find_id
 from cit_core.catalogue.default_zoo import DEFAULT_ZOO
+from cit_core.catalogue.expectation import facts_of
 from cit_core.catalogue.facts import (
     AmbiguousModel,
     Model,
@@ -22,7 +25,7 @@ from cit_core.catalogue.facts import (
     maker_of,
     similar_names,
 )
-from cit_core.catalogue.linked import Linked, average_for_price, linked, linked_capability, with_effort
+from cit_core.catalogue.linked import Linked, expected, expected_release, linked, linked_capability, with_effort
 from cit_core.catalogue.profiles import catalogue_candidates, catalogue_profiles
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import shown
@@ -56,12 +59,13 @@ class Resolved:
     Attributes:
         capability: Facts and profile; the candidate's id is the name that was given.
         basis: `measured` by questions that it answered, `linked` from published scores, or the `average` of models of
-            its price.
+            its price and age.
         because: Source of the profile, in words.
         stored: Id under which the store knows it; None if it does not.
         answers: Number of its own or its model's answers in the store, whether the profile counts them in or not: those
             to questions of no task are evidence on similar questions alone.
         moved: True if the profile is that of the model's answers, moved by an effort.
+        released: Day of its release that is expected by its version, where facts are all that is known of it.
     """
 
     capability: Capability
@@ -70,6 +74,7 @@ class Resolved:
     stored: str | None = None
     answers: int = 0
     moved: bool = False
+    released: date | None = None
 
     @property
     def in_short(self) -> str:
@@ -79,7 +84,8 @@ class Resolved:
         answers = _told(self.answers) if self.answers else ""
         if self.basis == "measured":
             return answers or "the core test"
-        average = "models in general" if self.capability.candidate.price_out is None else "models of its price"
+        nothing = np.isnan(facts_of(self.capability.candidate)).all()
+        average = "models in general" if nothing else "models of its price and age"
         public = "published scores" if self.basis == "linked" else average
         return f"{answers} and {public}" if answers else public
 
@@ -105,7 +111,7 @@ def public_profiles(names: Iterable[str]) -> list[Resolved]:
 def ordered_by_level(models: Iterable[Resolved]) -> frozenset[str]:
     """Return the ids of the models that a router keeps in the order of their levels at every query.
 
-    These are all models without answers in the store, if one of them is known by published scores or its price alone;
+    These are all models without answers in the store, if one of them is known by published scores or its facts alone;
     models that all sat the core test are told apart by their profiles.
     """
     public = [found for found in models if not found.answers]
@@ -145,7 +151,7 @@ def resolve_models(
         stored: Profiles and facts of one's own, under these ids or other names of the same models; they go before
             anything that is publicly known.
         known_as: For ids of one's own making, the name of the model: `{"fast": "gpt-5-mini"}`.
-        strict: Refuse a model that is not known at all; otherwise it counts as an average model of its price.
+        strict: Refuse a model that is not known at all; otherwise it counts as an average model of its price and age.
 
     Returns:
         In order, one for each name.
@@ -278,6 +284,8 @@ def _with_facts(found: Resolved, given: Candidate) -> Resolved:
     """Let the facts that were given go before others."""
     facts = given.model_dump(include=given.model_fields_set, exclude_defaults=True)
     candidate = with_own_facts(found.capability.candidate, facts)
+    if found.basis == "average":  # facts are all that is known of it
+        return replace(found, capability=linked_capability(candidate, expected(candidate, found.released)))
     return replace(found, capability=found.capability.model_copy(update={"candidate": candidate}))
 
 
@@ -294,8 +302,9 @@ def _public(name: str, strict: bool) -> Resolved:
             close = ", ".join(map(repr, similar_names(name)))
             hint = f"; closest: {close}" if close else ""
             raise InvalidInput(f"no model {shown(name)} is known{no_effort or hint}; `cit models list` shows all")
-        found, because = average_for_price(None), f"nothing is known of it: an average model{no_effort}"
-        return Resolved(linked_capability(_run(Candidate(id=name)), found), "average", because)
+        candidate = _run(Candidate(id=name))
+        because = f"no scores of it are known: an average model{no_effort}"
+        return Resolved(linked_capability(candidate, expected(candidate)), "average", because)
     return of_public_model(name, model)
 
 
@@ -309,8 +318,10 @@ def of_public_model(name: str, model: Model) -> Resolved:
     found_scores = linked(f"{model.provider}:{model.id}", effort)
     candidate = candidate_of(name, model)
     if found_scores is None:
-        because = f"fewer than two sources have scored {model.id}: an average model of its price"
-        return Resolved(linked_capability(candidate, average_for_price(model.price_out)), "average", because)
+        because = f"fewer than two sources have scored {model.id}: an average model of its price and age"
+        released = expected_release(model)
+        profile = linked_capability(candidate, expected(candidate, released))
+        return Resolved(profile, "average", because, released=released)
     return Resolved(linked_capability(candidate, found_scores), "linked", _because(model, effort, found_scores))
 
 

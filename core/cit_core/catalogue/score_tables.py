@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cit_core.catalogue.expectation import FACTS, facts_of
+from cit_core.catalogue.facts import AmbiguousModel, Model, find_model
 from cit_core.catalogue.link import Observations
+from cit_core.catalogue.linked import expected_release
 from cit_core.catalogue.profiles import core_suite
+from cit_core.catalogue.resolve import candidate_of
 from cit_core.errors import InvalidInput, MissingExtra
 
-__all__ = ["CORE", "Score", "observations", "read_names", "read_scores"]
+__all__ = ["CORE", "Score", "observations", "read_names", "read_scores", "served_today"]
 
 CORE = "mmlu-pro"
 """Source of the columns that profiles are made of: the tasks of the core set."""
@@ -98,7 +103,10 @@ def read_scores(folder: Path) -> list[Score]:
 
 
 def observations(scores: Iterable[Score]) -> Observations:
-    """Turn scores into logits with their sampling variance; repeated scores of one cell are averaged."""
+    """Turn scores into logits with their sampling variance; repeated scores of one cell are averaged.
+
+    Every model has an arm as its maker sets it, with observations or without.
+    """
     cells: dict[tuple[tuple[str, str], tuple[str, str, str]], list[Score]] = {}
     for score in scores:
         cells.setdefault((score.arm, score.column), []).append(score)
@@ -106,7 +114,8 @@ def observations(scores: Iterable[Score]) -> Observations:
     for _, column in cells:
         arms_of[column] = arms_of.get(column, 0) + 1
     cells = {cell: found for cell, found in sorted(cells.items()) if arms_of[cell[1]] >= FEWEST_ARMS}
-    arms, columns = sorted({arm for arm, _ in cells}), sorted({column for _, column in cells})
+    arms = sorted({arm for (model, effort), _ in cells for arm in ((model, effort), (model, ""))})
+    columns = sorted({column for _, column in cells})
     arm_of, column_of = ({name: n for n, name in enumerate(names)} for names in (arms, columns))
     items_O = np.array([max(score.items for score in found) for found in cells.values()], float)
     mean_O = np.array([np.mean([score.accuracy for score in found]) for found in cells.values()], float)
@@ -118,7 +127,23 @@ def observations(scores: Iterable[Score]) -> Observations:
         column_O=np.array([column_of[column] for _, column in cells], np.intp),
         logit_O=np.log(share_O) - np.log1p(-share_O),
         variance_O=1.0 / (items_O * share_O * (1.0 - share_O)),
+        facts_MF=np.array([_facts(model) for model, _ in arms]).reshape(len(arms), len(FACTS)),
     )
+
+
+def _facts(name: str) -> NDArray[np.floating]:
+    model = served_today(name)
+    return (
+        np.full(len(FACTS), np.nan) if model is None else facts_of(candidate_of(name, model), expected_release(model))
+    )
+
+
+def served_today(name: str) -> Model | None:
+    """Return the model of the catalogue that a canonical name means; None if there is none, or several."""
+    try:
+        return find_model(name)
+    except AmbiguousModel:
+        return None
 
 
 def _published(folder: Path, source: str, names: Mapping[tuple[str, str], tuple[str, str]]) -> Iterator[Score]:

@@ -144,7 +144,8 @@ class Router(Decider):
         """Open a router among the models that you call, with what is publicly known of them: offline, without a key.
 
         Profiles come from the store where a model was measured, else from published scores; a model of which nothing is
-        known counts as an average one of its price, and decisions for it carry a warning. `router.basis` says which.
+        known counts as an average one of its price and age, and decisions for it carry a warning. `router.basis` says
+        which.
 
         Args:
             models: Names as you call them (`openai:gpt-5-mini`, `anthropic:claude-sonnet-4-5@high`, a Bedrock ARN ...),

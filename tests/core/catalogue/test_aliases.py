@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cit_core.catalogue.aliases import AmbiguousModel, find_id
+from cit_core.catalogue.aliases import AmbiguousModel, find_id, version_of
 from cit_core.records import Candidate
 
 
@@ -69,3 +69,29 @@ def test_other_names_and_the_effort_of_a_candidate_count() -> None:
 @given(st.text(min_size=1, max_size=40).filter(str.strip))
 def test_any_text_finds_itself_alone(name: str) -> None:
     assert find_id(name, among("gpt-5-mini", "another")) in (None, "gpt-5-mini", "another")
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("claude-opus-4-5", ("claude", 4.5)),
+        ("claude-3-5-sonnet-20241022", ("claude", 3.5)),
+        ("gpt-4o-2024-08-06", ("gpt", 4.0)),
+        ("gpt-4-1-mini", ("gpt", 4.1)),
+        ("o3-mini", ("o", 3.0)),
+        ("qwen3-235b-a22b-instruct-2507", ("qwen", 3.0)),
+        ("qwen2-5-72b-instruct", ("qwen", 2.5)),
+        ("deepseek-r1-0528", ("deepseek", 1.0)),
+        ("kimi-k2-5", ("kimi", 2.5)),
+        ("gemma-3-27b-it", ("gemma", 3.0)),
+        ("mistral-large-2411", None),
+        ("moonshot-128k", None),
+        ("chat-latest", None),
+    ],
+)
+def test_versions_are_read_and_sizes_and_dates_are_none(name: str, version: tuple[str, float] | None) -> None:
+    assert version_of(name) == version
+
+
+def test_minor_versions_are_decimals() -> None:
+    assert version_of("grok-4-20") == ("grok", 4.2) < version_of("grok-4-3")  # type: ignore[operator]

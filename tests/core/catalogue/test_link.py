@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,43 @@ def test_many_columns_of_one_benchmark_weigh_less_than_many_benchmarks() -> None
     observed = Observations(arms, columns, arm_O, column_O, np.where(arm_O == 2, 0.0, 1.0), np.full(80, 0.01))
     found = fit_link(observed)
     assert found.variance_M[1] > 1.5 * found.variance_M[0]
+
+
+def with_efforts(added: float) -> Observations:
+    """Scores of 60 models, the last 30 of which are the first 30 at effort `high`, where all are more able."""
+    observed, _ = planted(3)
+    arms = tuple((f"m{m % 30}", "" if m < 30 else "high") for m in range(MODELS))
+    alike_O = observed.arm_O < 30
+    arm_O = np.concatenate([observed.arm_O[alike_O], observed.arm_O[alike_O] + 30])
+    logit_O = np.concatenate([observed.logit_O[alike_O], observed.logit_O[alike_O] + added])
+    column_O = np.tile(observed.column_O[alike_O], 2)
+    return Observations(arms, observed.columns, arm_O, column_O, logit_O, np.full(len(arm_O), 0.01))
+
+
+def test_an_effort_adds_what_it_adds_to_other_models() -> None:
+    observed = with_efforts(0.5)
+    unscored = observed.only(observed.arm_O != 59)  # m29 at effort high
+    found = fit_link(unscored)
+    slope = np.median(found.slope_C)
+    assert found.effort["high"] * slope == pytest.approx(0.5, abs=0.15)
+    assert found.ability_M[59] - found.ability_M[29] == pytest.approx(found.effort["high"], abs=0.05)
+    assert fit_link(with_efforts(0.0)).effort["high"] == pytest.approx(0.0, abs=0.05)
+
+
+def test_models_without_scores_are_expected_to_be_what_their_facts_say() -> None:
+    observed, ability_M = planted(4)
+    facts_MF = np.random.default_rng(0).normal(size=(MODELS, 4))
+    facts_MF[:, 0] = ability_M
+    told = replace(observed, facts_MF=facts_MF)
+    unscored_O = np.isin(told.arm_O, np.arange(10))
+    found = fit_link(told.only(~unscored_O))
+    assert np.corrcoef(found.ability_M[:10], ability_M[:10])[0, 1] > 0.95
+    assert (found.variance_M[:10] < 0.5).all()
+    blind = fit_link(observed.only(~unscored_O))
+    np.testing.assert_allclose(blind.ability_M[:10], 0.0)
+    unknown = facts_MF.copy()
+    unknown[0] = np.nan
+    assert fit_link(replace(told, facts_MF=unknown).only(~unscored_O)).ability_M[0] == 0.0
 
 
 def test_an_effort_without_scores_has_its_models_ability_and_more_doubt() -> None:
