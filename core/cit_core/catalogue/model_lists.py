@@ -9,7 +9,7 @@ from typing import Literal
 from cit_core.catalogue.facts import AmbiguousModel, Model, current_models, facts_as_of, find_model
 from cit_core.catalogue.linked import linked
 from cit_core.catalogue.profiles import catalogue_capabilities
-from cit_core.catalogue.resolve import CORE_TEST, candidate_of, of_public_model, with_newer_facts
+from cit_core.catalogue.resolve import CORE_TEST, candidate_of, of_public_model, with_public_facts
 from cit_core.records import Capability
 
 __all__ = ["Listed", "by_accuracy", "list_model", "list_stored", "public_models"]
@@ -69,7 +69,7 @@ def list_model(model: Model, effort: str | None = None) -> Listed:
 
 def list_stored(capability: Capability) -> Listed:
     """List a model of a store, with its maker if its name says which."""
-    capability = capability.model_copy(update={"candidate": with_newer_facts(capability.candidate)})
+    capability = capability.model_copy(update={"candidate": with_public_facts(capability.candidate)})
     try:
         model = find_model(capability.candidate.id)
     except AmbiguousModel:

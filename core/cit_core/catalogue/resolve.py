@@ -44,6 +44,7 @@ __all__ = [
     "with_answers",
     "with_newer_facts",
     "with_own_facts",
+    "with_public_facts",
 ]
 
 MARK = re.compile(r"\((.+)#([0-9a-f]{8})\)$")
@@ -264,6 +265,15 @@ def with_newer_facts(candidate: Candidate) -> Candidate:
         return candidate
     newer = public_candidate(found[1])
     return candidate if newer is None else newer.model_copy(update={"id": candidate.id, "notes": candidate.notes})
+
+
+def with_public_facts(candidate: Candidate) -> Candidate:
+    """Return a stored model with today's public facts, and with those that it lacks, if its id is a public name."""
+    newer = with_newer_facts(candidate)
+    public = public_candidate(candidate.id) if newer is candidate else None
+    if public is None:
+        return newer
+    return with_own_facts(public, candidate.model_dump(include=candidate.model_fields_set, exclude_defaults=True))
 
 
 def with_own_facts(public: Candidate, own: Mapping[str, Any]) -> Candidate:

@@ -16,12 +16,12 @@ import typer
 from cit_core.cli import _output
 from cit_core.cli._lock import lock
 from cit_core.cli._options import CheckpointOption, JsonOption, StoreOption, open_router, settings, split_ids
-from cit_core.errors import InvalidInput, UnknownCandidate
+from cit_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from cit_core.cli._decision_file import Tally
     from cit_core.policy import Constraints
-    from cit_core.router import Router
+from cit_core.router import Router
 
 __all__ = ["route"]
 
@@ -91,6 +91,7 @@ def route(
     """Choose the LLM for a query, or for every query in a file, among the catalogue or the candidates of a store."""
     from cit_core.cli._query_file import require_text
     from cit_core.policy import parse_policy
+    from cit_core.router.choice import limits_among
 
     if (text is None) == (source is None):
         raise InvalidInput("give either one TEXT or --input FILE; try: cit route 'What is 7 times 8?'")
@@ -102,7 +103,8 @@ def route(
         require_text(text, "the query")
     router = (ctx.obj or open_router)(checkpoint, store, split_ids(models), parse_policy(policy or settings().policy))
     limits = {"max_price_in": max_price_in, "max_price_out": max_price_out, "max_latency_s": max_latency}
-    router.constraints = _narrowed(router.constraints, limits, needs or [], _ids(router, deny))
+    router.constraints = _narrowed(router.constraints, limits, needs or [], frozenset(split_ids(deny, "--deny") or []))
+    router.constraints = limits_among(router.constraints, router.candidates)
     if text is not None:
         with _warned_below():
             decision = router.route(text)
@@ -152,16 +154,6 @@ def _narrowed(
     given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
     given |= {name: True for name in ABILITIES if name in kinds}
     return replace(own, **given, deny=own.deny | denied, modalities=own.modalities | (kinds & {*KINDS}))
-
-
-def _ids(router: Router, text: str | None) -> frozenset[str]:
-    """Return the ids of `--deny`, which must be candidates: a typing error would deny nobody."""
-    known = [candidate.id for candidate in router.candidates]
-    ids = split_ids(text, "--deny") or []
-    for id_ in ids:
-        if id_ not in known:
-            raise UnknownCandidate(id_, known, "the router")
-    return frozenset(ids)
 
 
 def _route_file(router: Router, source: Path, target: Path) -> Tally:

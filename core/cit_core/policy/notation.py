@@ -58,7 +58,12 @@ def parse_policy(text: str, *, files: bool = True) -> Policy:
         return KINDS[kind](rest, {name: float(value) for name, value in options.items()})
     except InvalidInput:
         raise
-    except (ValueError, KeyError, TypeError):
+    except TypeError:
+        raise InvalidInput(
+            f"no policy {shown(text)}: {kind} has no option {', '.join(options)}; risk goes with best, cost:, budget:, "
+            "share: and latency:, time with a cost, cost with share: and latency:"
+        ) from None
+    except (ValueError, KeyError):
         raise InvalidInput(f"no policy {shown(text)}; use {HELP}") from None
 
 

@@ -1,19 +1,57 @@
-"""The choice among scored candidates: a policy, perhaps at the moment of a limit, perhaps with exploration."""
+"""The choice among scored candidates: a policy, perhaps at the moment of a limit, perhaps with exploration.
+
+And who is meant by the names in limits and policies.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.policy import BudgetPacer, Policy, Scored, rank
+from cit_core.errors import UnknownCandidate
+from cit_core.policy import BudgetPacer, Constraints, Policy, Scored, Share, rank
 from cit_core.policy.exploration import Exploration, choice_probabilities
-from cit_core.records import Ranked
+from cit_core.records import Candidate, Ranked
 
-__all__ = ["Choice", "choose"]
+__all__ = ["Choice", "choose", "known_id", "limits_among", "policy_among"]
+
+
+def known_id(name: str, candidates: Sequence[Candidate], where: str) -> str:
+    """Return the id of the candidate that a name means: a typing error would limit nobody.
+
+    Raises:
+        UnknownCandidate: If there is none; the message names the closest.
+        AmbiguousModel: If it may be several.
+    """
+    from cit_core.catalogue.aliases import find_id
+
+    ids = [candidate.id for candidate in candidates]
+    found = name if name in ids else find_id(name, candidates)
+    if found is None:
+        raise UnknownCandidate(name, ids, where)
+    return found
+
+
+def limits_among(limits: Constraints, candidates: Sequence[Candidate]) -> Constraints:
+    """Return constraints with the ids of the candidates that are meant; errors are those of `known_id`."""
+    if not limits.deny and limits.allow is None:
+        return limits
+    deny = frozenset(known_id(name, candidates, "the router (in deny=)") for name in limits.deny)
+    if limits.allow is None:
+        return replace(limits, deny=deny)
+    allow = frozenset(known_id(name, candidates, "the router (in allow=)") for name in limits.allow)
+    return replace(limits, deny=deny, allow=allow)
+
+
+def policy_among(policy: Policy, candidates: Sequence[Candidate]) -> Policy:
+    """Return a policy with the id of the candidate that is meant, if it names one; errors are those of `known_id`."""
+    if not isinstance(policy, Share):
+        return policy
+    return replace(policy, model=known_id(policy.model, candidates, "the router (in share:)"))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from cit_core.policy import Constraints, Goal, Policy, QueryFacts, as_constraint
 from cit_core.policy.exploration import Exploration, as_exploration
 from cit_core.records import Candidate, Capability, Decision
 from cit_core.router.batching import Batcher, Batching, as_batching
+from cit_core.router.choice import limits_among, policy_among
 from cit_core.router.concurrency import aside
 from cit_core.router.decision_log import DecisionLog, as_log
 from cit_core.router.engine import Engine
@@ -181,9 +183,9 @@ class Decider(Engine):
         """
         changed = copy.copy(self)
         if policy is not None:
-            changed.policy = as_policy(policy)
+            changed.policy = policy_among(as_policy(policy), self.candidates)
         if constraints is not None:
-            changed.constraints = as_constraints(constraints)
+            changed.constraints = limits_among(as_constraints(constraints), self.candidates)
         if log is not None:
             changed.log = as_log(log, None if self._feedback is None else self._feedback.store)
         if explore is not None:
@@ -237,22 +239,22 @@ class Decider(Engine):
             self._feedback.remember_bill(decision.id, model or decision.model, bill)
         if self.log is not None and not (cost_usd is None and latency_s is None):
             self.log.usage(decision.id, model or decision.model, cost_usd, latency_s, again=again)
-        goal = _goal_of(decision)
-        if goal is None or (again and not goal.needs_prices):
-            return
         ranked = {one.model: one for one in decision.ranking}
         planned = decision.chosen_by == "cascade" and len(decision.ranking) > 1
         chosen = decision.ranking[1 if planned else 0]  # a cascade is planned after the policy's choice is counted
         answered = ranked.get(model or decision.model, chosen)
         cost = answered.expected_cost_usd if cost_usd is None else cost_usd
         took = answered.expected_latency_s if latency_s is None else latency_s
-        expected = goal.amount(chosen.model, chosen.expected_cost_usd, chosen.expected_latency_s)
-        expected = 0.0 if again else expected
-        self.pacer(goal).settle(expected, goal.amount(answered.model, cost, took), decision.tenant)
+        for goal in _goals_of(decision):
+            if again and not goal.needs_prices:
+                continue
+            expected = goal.amount(chosen.model, chosen.expected_cost_usd, chosen.expected_latency_s)
+            actual = goal.amount(answered.model, cost, took)
+            self.pacer(goal).settle(0.0 if again else expected, actual, decision.tenant)
 
     def settles(self, decision: Decision) -> bool:
         """Return whether `settle` changes anything for a decision: there is a log, a store or a limit."""
-        return self.log is not None or self._feedback is not None or _goal_of(decision) is not None
+        return self.log is not None or self._feedback is not None or bool(decision.limits)
 
     def decide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
         """Decide as `decide_many` does: its earlier name."""
@@ -263,13 +265,13 @@ class Decider(Engine):
         return await self.adecide_many(queries)
 
 
-def _goal_of(decision: Decision) -> Goal | None:
-    """Return the limit under which a decision was made, if there was one."""
-    try:
-        policy = parse_policy(decision.policy, files=False)
-    except InvalidInput:  # of the user's own making
-        return None
-    return policy if isinstance(policy, Goal) else None
+def _goals_of(decision: Decision) -> Iterator[Goal]:
+    """Yield the limits in which a decision is counted, but those of the user's own making."""
+    for name in decision.limits:
+        with suppress(InvalidInput):
+            goal = parse_policy(name, files=False)
+            assert isinstance(goal, Goal)
+            yield goal
 
 
 def or_raise(outcome: Decision | CITError) -> Decision:

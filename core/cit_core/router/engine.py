@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Strict, TypeAdapter
+from pydantic import Strict, TypeAdapter
 
 from cit_core.capability import assumed_tokens, level_deviation
 from cit_core.errors import CITError, InvalidInput, NoCandidate, UnknownCandidate
@@ -16,19 +17,19 @@ from cit_core.lazy import cached_property
 from cit_core.pictures import with_pictures
 from cit_core.policy import Best, BudgetPacer, Constraints, Goal, Policy, Scored, as_constraints, as_policy, pacer_of
 from cit_core.policy.exploration import Exploration, as_exploration
-from cit_core.records import Candidate, Capability, Decision, Ranked, require_unique
+from cit_core.records import Candidate, Capability, Decision, Ranked
 from cit_core.router.asked import TOLD_ONCE, Asked
-from cit_core.router.choice import choose
+from cit_core.router.choice import choose, limits_among, policy_among
 from cit_core.router.decision_log import DecisionLog, as_log
 from cit_core.router.default_route import DefaultRoute, because
 from cit_core.router.feedback import Feedback
 from cit_core.router.query import Query, check_text, checked_queries, whole_characters
 from cit_core.router.question import MAX_CHARACTERS, characters_read, find_question
-from cit_core.router.scorer import Scorer, in_level_order, scorer_name, scores_of
+from cit_core.router.scorer import Scorer, checked_zoo, in_level_order, scorer_name, scores_of
 from cit_core.router.telemetry import Caller, tell_unpriced
 from cit_core.runtime.picture_reader import Pictures, as_pictures_reader
 from cit_core.shutdown import uninterrupted
-from cit_core.validation import AtLeast0, each, validated
+from cit_core.validation import AtLeast0, validated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,17 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["MAX_CHARACTERS", "Engine"]
 
 
-def _as_capability(given: object) -> object:
-    if isinstance(given, Capability):
-        return given
-    if isinstance(given, Candidate):
-        return Capability(candidate=given)
-    raise ValueError("must be a Candidate or a Capability")
-
-
-_ZOO: TypeAdapter[tuple[Capability, ...]] = TypeAdapter(
-    Annotated[tuple[Annotated[Capability, BeforeValidator(_as_capability)], ...], BeforeValidator(each)]
-)
 _TOKENS: TypeAdapter[float] = TypeAdapter(AtLeast0)
 _STRICT: TypeAdapter[bool] = TypeAdapter(Annotated[bool, Strict()])
 _REASONS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
@@ -97,14 +87,13 @@ class Engine:
         explore: Exploration | str | None = None,
         pictures: Pictures | Mapping[str, Any] | None = None,
     ) -> None:
-        self.capabilities = validated(_ZOO, candidates, "candidates")
-        if not self.capabilities:
-            raise NoCandidate
+        self.capabilities = checked_zoo(candidates)
         if not isinstance(scorer, Scorer) or isinstance(scorer, type):
             raise InvalidInput(f"scorer is {type(scorer).__name__}; it must have score(instructions, capabilities)")
         self.scorer = scorer
-        self.policy = Best() if policy is None else as_policy(policy)
-        self.constraints = Constraints() if constraints is None else as_constraints(constraints)
+        self.policy = policy_among(Best() if policy is None else as_policy(policy), self.candidates)
+        given = Constraints() if constraints is None else as_constraints(constraints)
+        self.constraints = limits_among(given, self.candidates)
         self.store_version = store_version
         assumed = assumed_tokens(self.capabilities) if completion_tokens is None else completion_tokens
         self.completion_tokens = validated(_TOKENS, assumed, "completion_tokens")
@@ -118,7 +107,6 @@ class Engine:
         """Lengths of answers to a query, as a store's outcomes tell them; the mean of each candidate if None."""
         self.excluded = validated(_REASONS, {} if excluded is None else excluded, "excluded")
         self._feedback = feedback
-        require_unique((c.candidate.id for c in self.capabilities), "candidate ids")
         self.default = self._known(default, "the router (in default=)")
         self.strict = validated(_STRICT, strict, "strict")
         self.explore = as_exploration(explore)
@@ -204,10 +192,10 @@ class Engine:
         try:
             self._known(query.model, "the router")
             self._known(query.default, "the router (in default=)")
+            policy = self.policy if query.policy is None else policy_among(query.policy, self.candidates)
+            limits = self.constraints if query.constraints is None else limits_among(query.constraints, self.candidates)
         except CITError as error:
             return error
-        policy = query.policy if query.policy is not None else self.policy
-        limits = query.constraints if query.constraints is not None else self.constraints
         out = {**self.excluded, **query.excluded}
         if query.model is not None:
             # one that was not measured is out of guesses, not of what a caller asks for; among one no price is needed
@@ -322,13 +310,13 @@ class Engine:
             if c.candidate.id not in asked.excluded
         ]
         self._tell_unpriced(asked.policy, scored)
-        pacer, is_free = self._pacer_for(asked), asked.chosen_by == "policy"
+        is_free = asked.chosen_by == "policy"
         try:
             choice = choose(
                 scored,
                 asked.policy,
                 asked.excluded,
-                pacer=pacer if is_free else None,
+                pacer=self.pacer(asked.policy) if isinstance(asked.policy, Goal) else None,
                 tenant=asked.query.tenant,
                 exploration=self.explore if is_free and asked.query.conversation is None else None,
             )
@@ -340,23 +328,20 @@ class Engine:
             "exploration" if choice.explored else asked.chosen_by,
             choice.excluded,
             propensity=choice.propensity,
-            tenant=asked.query.tenant,
             latency_ms=latency_ms,
             query=None
             if self._feedback is None
             else self._feedback.refer(with_pictures(asked.text, asked.pictures), vector_D),
         )
-        if pacer is not None:
-            taken = decision.ranking[0]
-            pacer.charge(taken.model, taken.expected_cost_usd, taken.expected_latency_s, asked.query.tenant)
         chosen = next(candidate for candidate in self.candidates if candidate.id == decision.model)
         warnings = (*self._standing(decision.model), *asked.warnings(chosen, self.scorer, self.scorer_name))
-        return decision.model_copy(update={"warnings": warnings}) if warnings else decision
+        return decision.model_copy(update={"warnings": warnings})
 
     def _decision(
         self, asked: Asked, ranking: Sequence[Ranked], chosen_by: str, excluded: Mapping[str, str], **facts: Any
     ) -> Decision:
         """Return the decision for the first of a ranking; in a conversation, for the candidate that it keeps."""
+        goals = {goal.name: goal for goal in (asked.policy, self.policy) if isinstance(goal, Goal)}
         decision = Decision(
             model=ranking[0].model,
             probability=ranking[0].probability,
@@ -364,17 +349,19 @@ class Engine:
             chosen_by=chosen_by,
             excluded=excluded,
             policy=asked.policy.name,
+            limits=tuple(goals),
+            tenant=asked.query.tenant,
             scorer=self.scorer_name,
             store_version=self.store_version,
             **facts,
         )
         conversation = asked.query.conversation
-        return decision if conversation is None else conversation.memory.settle(conversation.key, decision)
-
-    def _pacer_for(self, asked: Asked) -> BudgetPacer | None:
-        """Return what keeps the limit of a query; what a call names is counted too, for it is paid for."""
-        goal = asked.policy if asked.chosen_by == "policy" else self.policy
-        return self.pacer(goal) if isinstance(goal, Goal) else None
+        if conversation is not None:
+            decision = conversation.memory.settle(conversation.key, decision)
+        taken = decision.ranking[0]
+        for goal in goals.values():
+            self.pacer(goal).charge(taken.model, taken.expected_cost_usd, taken.expected_latency_s, decision.tenant)
+        return decision
 
     def pacer(self, goal: Goal | None = None) -> BudgetPacer:
         """Return what keeps a limit, by default the router's own: how much of it is spent, and what was paid in truth.
@@ -399,4 +386,4 @@ class Engine:
         basis = self.basis.get(model)
         if basis is None or basis.basis != "average":
             return self.notes
-        return (*self.notes, f"{model}: {basis.because}; `cit aptitude run` measures it")
+        return (*self.notes, f"{model}: {basis.because}; `cit aptitude run {shlex.quote(model)}` measures it")

@@ -117,6 +117,7 @@ class Feedback:
 
     def add(self, about: Decision | str | Item, candidate: str, correct: float, key: str | None = None) -> Outcome:
         """Add an outcome in one transaction; see `Router.feedback`."""
+        from cit_core.catalogue.aliases import find_id
         from cit_core.store import UNASSIGNED
 
         item, vector, name = self._item(about)
@@ -126,8 +127,11 @@ class Feedback:
         outcome = Outcome(candidate=known, item=item.id, correct=correct, source=source, **bill)
         newcomer = self._newcomers.get(candidate)
         with self._store.transaction() as writer:
-            if newcomer is not None and all(one.id != candidate for one in writer.candidates()):
-                writer.add_candidates([newcomer])
+            if newcomer is not None:
+                there = find_id(candidate, writer.candidates())  # another process may know it by another name
+                if there is None:
+                    writer.add_candidates([newcomer])
+                outcome = outcome.model_copy(update={"candidate": there or candidate})
             if item.task == UNASSIGNED:
                 writer.add_tasks([Task(id=UNASSIGNED, keywords=(UNASSIGNED,))])
             writer.add_items([item])

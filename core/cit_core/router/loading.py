@@ -200,7 +200,7 @@ def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | Non
         suite: Compute capabilities over its items alone.
         evidence: Correct a scorer that makes vectors.
     """
-    from cit_core.catalogue.resolve import with_newer_facts
+    from cit_core.catalogue.resolve import with_public_facts
 
     if scorer is None:
         from cit_core.runtime import load_scorer
@@ -212,7 +212,7 @@ def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | Non
         opened = Opened(scorer, snapshot.capabilities, f"store:{snapshot.version}", scorer, unmeasured)
     else:
         opened = _corrected(store, scorer, suite)
-    newer = [c.model_copy(update={"candidate": with_newer_facts(c.candidate)}) for c in opened.capabilities]
+    newer = [c.model_copy(update={"candidate": with_public_facts(c.candidate)}) for c in opened.capabilities]
     return opened._replace(capabilities=newer)
 
 

@@ -336,7 +336,9 @@ class Router(Decider):
         elif self.log is not None and isinstance(name, str):
             outcome = Outcome(candidate=candidate, item=f"decision:{name}", correct=correct, source="feedback:log")
         else:
-            raise InvalidInput("this router is of no store that could keep feedback; make it with Router.from_store")
+            raise InvalidInput(
+                "this router is of no store that could keep feedback; make it with Router.from_models(..., store=...)"
+            )
         if self.log is not None and isinstance(name, str):
             self.log.feedback(name, candidate, outcome.correct)
         return outcome

@@ -1,19 +1,21 @@
-"""Scorers: the protocol, and the fake that tests and examples use."""
+"""Scorers: the protocol, what they score, and the fake that tests and examples use."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator, TypeAdapter
 
-from cit_core.errors import InvalidInput, UnknownCandidate
+from cit_core.errors import InvalidInput, NoCandidate, UnknownCandidate
 from cit_core.messages import shown
 from cit_core.pictures import Picture
-from cit_core.records import Capability
+from cit_core.records import Candidate, Capability, require_unique
+from cit_core.validation import each, validated
 
-__all__ = ["FakeScorer", "Scorer", "checked_scores", "in_level_order", "scorer_name", "scores_of"]
+__all__ = ["FakeScorer", "Scorer", "checked_scores", "checked_zoo", "in_level_order", "scorer_name", "scores_of"]
 
 
 @runtime_checkable
@@ -39,6 +41,33 @@ class Scorer(Protocol):
             (N, K) probabilities.
         """
         ...
+
+
+def _as_capability(given: object) -> object:
+    if isinstance(given, Capability):
+        return given
+    if isinstance(given, Candidate):
+        return Capability(candidate=given)
+    raise ValueError("must be a Candidate or a Capability")
+
+
+_ZOO: TypeAdapter[tuple[Capability, ...]] = TypeAdapter(
+    Annotated[tuple[Annotated[Capability, BeforeValidator(_as_capability)], ...], BeforeValidator(each)]
+)
+
+
+def checked_zoo(given: object) -> tuple[Capability, ...]:
+    """Return candidates and capabilities as capabilities.
+
+    Raises:
+        NoCandidate: If there is none.
+        InvalidInput: If one is something else, or two have the same id.
+    """
+    zoo = validated(_ZOO, given, "candidates")
+    if not zoo:
+        raise NoCandidate
+    require_unique((capability.candidate.id for capability in zoo), "candidate ids")
+    return zoo
 
 
 def scorer_name(scorer: Scorer) -> str:

@@ -122,6 +122,10 @@ class Settlement:
         if self._router.log is not None:
             self._router.signal(self._decision, "aborted")
 
+    def failed(self) -> None:
+        """Count an answer that no candidate could give: nothing was paid."""
+        self._settle(self._decision.model, Bill(0.0))
+
     def billed(self, model: str, bill: Bill, *, again: bool = False) -> None:
         """Count an answer that an agent's model has given; `again` where the decision had one before."""
         self._settle(model, bill, latency_s=time.perf_counter() - self._began, again=again)

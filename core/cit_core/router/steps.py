@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing, closing
 from typing import Any, Protocol
 
+from cit_core.errors import Transient
 from cit_core.records import Decision
 from cit_core.router.cascade import Cascade
 from cit_core.router.fallback import Attempts, Fallback
@@ -97,6 +98,7 @@ class Steps:
                 given = ask(attempts)
             except Exception as error:
                 if not self._rescued(error):
+                    self._failed(error)
                     raise
                 return self._accepted()
             if self._run is None:
@@ -123,6 +125,7 @@ class Steps:
                 given = await ask(attempts)
             except Exception as error:
                 if not self._rescued(error):
+                    self._failed(error)
                     raise
                 return self._accepted()
             if self._run is None:
@@ -167,6 +170,8 @@ class Steps:
                     held = list(pieces)
             except Exception as error:
                 if attempts.has_begun or not self._rescued(error):
+                    if not attempts.has_begun:
+                        self._failed(error)
                     raise
                 break
             assert self._run is not None
@@ -199,6 +204,8 @@ class Steps:
                     held = [piece async for piece in pieces]
             except Exception as error:
                 if attempts.has_begun or not self._rescued(error):
+                    if not attempts.has_begun:
+                        self._failed(error)
                     raise
                 break
             assert self._run is not None
@@ -240,6 +247,11 @@ class Steps:
         if self._run is not None and live:
             self._run.billed(self._adapter.bill(given, model).cost_usd)
         self._settlement.answered(self._adapter, given, model, None if self._run is None else self._run.report())
+
+    def _failed(self, error: Exception) -> None:
+        """Count a call that all candidates have failed; not where an empty answer or a cascade's steps were paid."""
+        if self._settlement is not None and self._run is None and not isinstance(error, Transient):
+            self._settlement.failed()
 
     def _aborted(self, came: list[Any], attempts: Attempts) -> None:
         if self._settlement is not None:

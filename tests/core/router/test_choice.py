@@ -11,17 +11,61 @@ import numpy as np
 import pytest
 from logs import LARGE, SMALL, TRUTH, ZOO, router
 
-from cit_core.errors import InvalidInput
+from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.evaluate.log_records import read_logged
 from cit_core.evaluate.replay import replay
-from cit_core.policy import Best, Scored, as_policy
+from cit_core.policy import Best, Constraints, Scored, as_constraints, as_policy
 from cit_core.policy.exploration import Epsilon, Thompson
 from cit_core.policy.goals import Budget
 from cit_core.policy.pacer import BudgetPacer
+from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Query, Router, Sticky
 from cit_core.router.choice import choose
 from cit_core.router.decision_log import DecisionLog, read_log
 from cit_core.router.serialization import router_from_config, router_to_config
+
+PUBLIC = [Candidate(id="openai:gpt-5", price_out=10.0), Candidate(id="openai:gpt-5-nano", price_out=0.4)]
+
+
+def public(**options: object) -> Router:
+    return Router(FakeScorer({"openai:gpt-5": 0.9, "openai:gpt-5-nano": 0.5}), PUBLIC, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["openai:gpt-5", "gpt-5", "azure_openai:gpt-5-2025-08-07"])
+def test_a_limit_reaches_a_candidate_by_any_name_of_its_model(name: str) -> None:
+    deny = Constraints(deny=frozenset({name}))
+    for decision in (
+        public(constraints=deny).route("q"),
+        public().route("q", constraints=deny),
+        public().with_options(constraints=deny).route("q"),
+    ):
+        assert decision.excluded == {"openai:gpt-5": "denied"}
+    assert public(constraints={"allow": [name]}).route("q").model == "openai:gpt-5"
+    share = f"share:{name}=20%"
+    assert (
+        public(policy=share).policy == public().with_options(policy=share).policy == as_policy("share:openai:gpt-5=20%")
+    )
+    assert public().route("q", policy=share).policy == "share:openai:gpt-5=20%"
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"constraints": {"deny": ["gpt-6"]}}, "in deny="),
+        ({"constraints": {"allow": ["gpt-6", "gpt-5"]}}, "in allow="),
+        ({"policy": "share:gpt-6=20%"}, "in share:"),
+    ],
+)
+def test_a_limit_on_nobody_is_an_error(options: dict[str, object], where: str) -> None:
+    """A typing error would deny nobody, and nobody would know."""
+    told = f"no candidate 'gpt-6' among the 2 in the router .{where}.; closest: 'openai:gpt-5'"
+    with pytest.raises(UnknownCandidate, match=told):
+        public(**options)
+    with pytest.raises(UnknownCandidate, match=told):
+        public().with_options(**options)  # type: ignore[arg-type]
+    call = {name: as_constraints(given) if name == "constraints" else given for name, given in options.items()}
+    with pytest.raises(UnknownCandidate, match=told):
+        public().route("q", **call)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("with_limit", [False, True])

@@ -233,6 +233,20 @@ def test_feedback_about_nothing_is_an_error_of_ours(zoo: CapabilityStore, about:
         router.feedback(about, "small", 1.0)
 
 
+def test_a_newcomer_whom_the_store_has_learnt_of_meanwhile_keeps_the_name_it_has_there(sqlite_url: str) -> None:
+    """Two processes open routers on one new model by two names of it; two candidates would be ambiguous later."""
+    with CapabilityStore(sqlite_url) as store:
+        routers = [Router.from_models([name], store=store) for name in ("gpt-5-mini", "openai:gpt-5-mini")]
+        for number, router in enumerate(routers):
+            decision = router.route(f"question {number}")
+            router.feedback(decision, decision.model, 1.0)
+        assert [candidate.id for candidate in store.candidates()] == ["gpt-5-mini"]
+        assert {outcome.candidate for outcome in store.outcomes()} == {"gpt-5-mini"}
+        assert (
+            Router.from_models(["azure_openai:gpt-5-mini"], store=store).basis["azure_openai:gpt-5-mini"].answers == 2
+        )
+
+
 def test_what_an_answer_took_is_in_its_outcome(zoo: CapabilityStore) -> None:
     router = Router.from_store(zoo, FakeTrunk())
     decision, odd = router.route("algebra"), router.route("zoology")

@@ -112,6 +112,18 @@ def test_who_was_not_measured_does_not_win_against_who_was(scorer: FakeScorer, s
         assert Router.from_store(store, scorer).route("q").model == "large"
 
 
+def test_facts_that_a_store_lacks_are_the_public_ones(scorer: FakeScorer, sqlite_url: str) -> None:
+    """An import knows names and answers alone; one's own facts stay."""
+    own = Candidate(id="openai:gpt-5-mini", price_out=7.0, notes="ours")
+    with CapabilityStore(sqlite_url) as store:
+        store.add_candidates([Candidate(id="openai:gpt-5"), own, Candidate(id="ours")])
+        any_scorer = FakeScorer(lambda _, id_: 0.5)
+        dear, cheap, unknown = Router.from_store(store, any_scorer).candidates
+    assert (dear.price_in, dear.price_out, dear.context_window) == (1.25, 10.0, 400_000)
+    assert (cheap.price_in, cheap.price_out, cheap.notes) == (0.25, 7.0, "ours")
+    assert unknown == Candidate(id="ours")
+
+
 def test_a_store_that_is_not_there_is_refused_and_not_made(scorer: FakeScorer, store_url: str, tmp_path: Path) -> None:
     """A mistyped address must not become an empty store, in a file or in a database."""
     with pytest.raises(StoreError, match=r"no store at .*, and none was made; `cit import`, "):

@@ -101,7 +101,7 @@ def test_an_unknown_model_takes_part_with_a_warning_and_is_refused_where_asked()
     router = Router.from_models(["my-finetune"])
     decision = router.route("What is 2 + 2?")
     assert decision.warnings == (
-        "my-finetune: no scores of it are known: an average model; `cit aptitude run` measures it",
+        "my-finetune: no scores of it are known: an average model; `cit aptitude run my-finetune` measures it",
     )
     with pytest.raises(InvalidInput, match="no model 'my-finetune' is known"):
         Router.from_models(["my-finetune"], strict=True)

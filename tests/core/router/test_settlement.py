@@ -1,11 +1,13 @@
 """Whatever way an answer is given, its bill is in the log, in the limit and in the outcome, and a shadow may see it."""
 
 import asyncio
+from itertools import count
 
 import pytest
 
+from cit_core.policy import as_policy
 from cit_core.records import Candidate
-from cit_core.router import Answer, Cascade, FakeScorer, Fallback, Rates, Router
+from cit_core.router import Answer, Cascade, FakeScorer, Fallback, Query, Rates, Router
 from cit_core.router.decision_log import DecisionLog, read_log
 from cit_core.router.settlement import UNKNOWN, Bill, Settlement, bill_of
 from cit_core.router.shadow import Shadow
@@ -15,6 +17,9 @@ ZOO = [
     Candidate(id="small", price_in=1.0, price_out=10.0, price_cached=0.1),
     Candidate(id="large", price_in=10.0, price_out=100.0),
 ]
+
+
+NUMBERS = count()
 
 
 class Texts:
@@ -128,6 +133,73 @@ def test_a_budget_counts_what_was_paid_in_place_of_the_policy_s_choice(log):
     steps.answer(lambda attempts: attempts.model)
     assert router.pacer().spent() == pytest.approx(0.006)
     assert expected != pytest.approx(0.006)
+
+
+@pytest.fixture
+def budget():
+    """A budget that no other router of this process shares."""
+    return f"budget:{1_000 + next(NUMBERS)}/day"
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"model": "small"}, {"policy": "best"}, {"policy": "share:large=10%"}, {"text": ""}]
+)
+def test_whatever_a_call_asks_for_is_paid_out_of_the_router_s_budget(given, budget):
+    """A caller who names a model or a policy of its own, or gives nothing to decide on, is no way around it."""
+    router = Router(FakeScorer(lambda _, model: 0.9 if model == "large" else 0.8), ZOO, policy=budget)
+    decision = router.decide(Query(**{"text": "What?", **given}))
+    assert budget in decision.limits
+    router.settle(decision, cost_usd=3.0)
+    assert router.pacer().spent() == pytest.approx(3.0)
+
+
+def test_a_call_s_own_limit_is_kept_beside_the_router_s(budget):
+    router = Router(FakeScorer({"small": 0.5, "large": 0.9}), ZOO, policy=budget)
+    share = as_policy(f"share:large={next(NUMBERS) / 10 + 10:g}%")
+    decisions = [router.decide(Query("What?", policy=share)) for _ in range(20)]
+    assert {decision.limits for decision in decisions} == {(share.name, budget)}
+    assert router.pacer(share).spent() == sum(decision.model == "large" for decision in decisions)
+    assert router.pacer().spent() == pytest.approx(sum(decision.expected_cost_usd for decision in decisions))
+
+
+def failing(attempts):
+    raise ConnectionError
+
+
+async def afailing(attempts):
+    raise ConnectionError
+
+
+def broken(attempts):
+    raise ConnectionError
+    yield
+
+
+async def abroken(attempts):
+    raise ConnectionError
+    yield
+
+
+async def all_of(stream):
+    return [piece async for piece in stream]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda steps: steps.answer(failing),
+        lambda steps: asyncio.run(steps.aanswer(afailing)),
+        lambda steps: list(steps.stream(broken)),
+        lambda steps: asyncio.run(all_of(steps.astream(abroken))),
+    ],
+)
+def test_a_call_that_everybody_failed_costs_nothing(call, budget):
+    """An outage must not eat the day's budget."""
+    router, steps = steps_of(None, policy=budget)
+    assert router.pacer().spent() > 0.0
+    with pytest.raises(ConnectionError):
+        call(steps)
+    assert router.pacer().spent() == pytest.approx(0.0)
 
 
 def test_nothing_is_kept_where_nobody_keeps_it():
