@@ -61,7 +61,7 @@ import atexit, multiprocessing, threading, time
 from cit_core import Router
 def work():
     time.sleep(0.2)
-    router = Router.from_models(["openai:gpt-5-mini", "openai:gpt-5"])
+    router = Router.from_models(["openai:gpt-5.6-luna", "openai:gpt-5.6-sol"])  # nobody has announced their end
     found = router.route_many([f"What is {n} times 7?" for n in range(8)])
     print(len(found), router.route("hi").warnings, flush=True)
 def in_a_thread():
