@@ -70,10 +70,11 @@ def _outlook(router: Router, source: Path) -> Outlook:
     from cit_core.evaluate.frontier import outlook_of
 
     decisions, labels = [], []
+    unlimited = router.with_options(policy="best")  # nobody is asked
     try:
         with source.open("rb") as lines, _output.counting() as progress:
             for chunk in in_chunks(read_queries(lines, str(source)), CHUNK):
-                decisions += router.route_many([query.instruction for query in chunk], policy="best")
+                decisions += unlimited.route_many([query.instruction for query in chunk])
                 labels += [query.correct for query in chunk]
                 progress("queries", len(decisions))
     except OSError as error:

@@ -68,10 +68,11 @@ def _anew(router: Router, logged: Sequence[Logged]) -> dict[str, Decision]:
             "the log holds no texts, so it cannot be routed anew; log with DecisionLog(..., texts=True), or leave out "
             "--models and --store to replay another policy among the logged candidates"
         )
+    unlimited = router.with_options(policy="best")  # no limit pays for what is replayed
     found: dict[str, Decision] = {}
     for start in range(0, len(texts), CHUNK):
         part = texts[start : start + CHUNK]
-        decided = router.route_many([one.text for one in part], policy="best")  # no limit pays for what is replayed
+        decided = unlimited.route_many([one.text for one in part])
         found |= {one.id: decision for one, decision in zip(part, decided, strict=True)}
     return found
 

@@ -81,6 +81,11 @@ def _paid(one: Logged) -> float:
     return one.cost_usd if one.cost_usd is not None else float(expected or 0.0)
 
 
+def _comparable(one: Logged) -> float:
+    """Return what an answer was expected to cost, as others are compared with it; of a cascade, what its steps did."""
+    return _paid(one) if one.steps else float(one.chosen.cost or 0.0)
+
+
 def _top(one: Logged) -> tuple[float, float]:
     """Return P(correct) and expected cost of the most likely candidate, the cheaper of equals."""
     best = max(one.scored, key=lambda scored: (scored.probability, -float(scored.cost or 0.0)))
@@ -89,7 +94,7 @@ def _top(one: Logged) -> tuple[float, float]:
 
 def _spend(priced: Sequence[Logged]) -> dict[str, Interval | float]:
     """Compare spend with always the best and with the cheapest mixture of single models of the same quality."""
-    paid_N = np.array([_paid(one) if one.steps else float(one.chosen.cost or 0.0) for one in priced])
+    routed_N = np.array([_comparable(one) for one in priced])
     best_N = np.array([_top(one)[1] for one in priced])
     chance_N = np.array([one.promised for one in priced])
     ids = sorted(set.intersection(*({scored.candidate.id for scored in one.scored} for one in priced)))
@@ -100,21 +105,22 @@ def _spend(priced: Sequence[Logged]) -> dict[str, Interval | float]:
     def of_mixture(rows_N: NDArray[np.intp]) -> float:
         singles = Curve(cost_NK[rows_N].mean(axis=0), chance_NK[rows_N].mean(axis=0))
         reached = min(float(chance_N[rows_N].mean()), float(singles.quality_P.max()))
-        return float(paid_N[rows_N].mean()) / max(cost_at_quality(singles, reached), 1e-300)
+        return float(routed_N[rows_N].mean()) / max(cost_at_quality(singles, reached), 1e-300)
 
     actual = [one for one in priced if one.cost_usd is not None and one.giver == one.model and not one.steps]
     found: dict[str, Interval | float] = {
         "usd_per_query": mean_interval(np.array([_paid(one) for one in priced])),
         "total_usd": float(sum(_paid(one) for one in priced)),
+        "expected_usd_per_query": mean_interval(routed_N),
         "best_usd_per_query": mean_interval(best_N),
-        "relative_to_best": ratio_interval(paid_N, best_N),
-        "saved_usd": float((best_N - paid_N).sum()),
+        "relative_to_best": ratio_interval(routed_N, best_N),
+        "saved_usd": float((best_N - routed_N).sum()),
         "mean_probability": mean_interval(chance_N),
         "best_mean_probability": mean_interval(np.array([_top(one)[0] for one in priced])),
     }
     if ids:
         single_N = cost_NK[:, int(chance_NK.mean(axis=0).argmax())]
-        found["relative_to_single"] = ratio_interval(paid_N, single_N)
+        found["relative_to_single"] = ratio_interval(routed_N, single_N)
         found["relative_to_mixture"] = bootstrap(of_mixture, len(priced))
     if actual:
         expected_N = np.array([float(one.chosen.cost or 0.0) for one in actual])
@@ -259,16 +265,20 @@ def _spend_table(spend: dict[str, Interval | float]) -> list[Table]:
     if not spend:
         return []
     names = {
-        "usd_per_query": ("a query", "usd"),
-        "best_usd_per_query": ("a query, always the best", "usd"),
-        "total_usd": ("in all", "usd"),
+        "usd_per_query": ("a query, as paid", "usd"),
+        "total_usd": ("in all, as paid", "usd"),
+        "expected_usd_per_query": ("a query, as expected", "usd"),
+        "best_usd_per_query": ("a query, always the best, as expected", "usd"),
         "saved_usd": ("saved beside always the best", "usd"),
         "relative_to_best": ("relative to always the best", "ratio"),
         "relative_to_single": ("relative to the best single model for all queries", "ratio"),
         "relative_to_mixture": ("relative to single models mixed to the same quality", "ratio"),
         "actual_to_expected": ("bills relative to what was expected", "ratio"),
     }
-    note = "Expected cost, and what was paid where that is logged. Intervals are 95 %, by a bootstrap over queries."
+    note = (
+        "Paid is what was billed, where that is logged. Comparisons are of expected costs, for what others would have "
+        "billed is not known. Intervals are 95 %, by a bootstrap over queries."
+    )
     rows = tuple((label, _written(spend[name], kind)) for name, (label, kind) in names.items() if name in spend)
     return [Table("Spend", (Column("what"), Column("USD")), rows, note)]
 
@@ -313,7 +323,7 @@ def _figures(ordered: Sequence[Logged], priced: Sequence[Logged]) -> list[Figure
         thinned = np.unique(np.linspace(0, len(priced) - 1, 200).astype(int))
         hours = np.array([(one.when_s - start) / 3600.0 for one in priced])
         lines = {
-            "routed": (np.cumsum([_paid(one) for one in priced]), True),
+            "routed": (np.cumsum([_comparable(one) for one in priced]), True),
             "always the best": (np.cumsum([_top(one)[1] for one in priced]), False),
         }
         series = tuple(

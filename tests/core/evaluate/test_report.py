@@ -43,7 +43,11 @@ def test_numbers_are_those_of_the_log(logged: list[Logged]) -> None:
     assert isinstance(quality, dict)
     assert spend["actual_to_expected"][0] == pytest.approx(2.0)
     assert spend["total_usd"] == pytest.approx(sum(one.cost_usd or 0.0 for one in logged))
-    assert spend["relative_to_best"][0] < 1.0
+    expected, always = spend["expected_usd_per_query"][0], spend["best_usd_per_query"][0]
+    assert spend["usd_per_query"][0] == pytest.approx(2.0 * expected), "bills of this log are twice what is expected"
+    assert spend["relative_to_best"][0] == pytest.approx(expected / always)
+    assert expected < always
+    assert spend["saved_usd"] == pytest.approx(400 * (always - expected))
     assert spend["relative_to_mixture"][2] < 1.0, "routing is cheaper than a blind mixture of the same quality"
     low, high = quality["feedback"][1:]
     assert low < quality["promised"][0] < high, "the fake's probabilities are the truth"
