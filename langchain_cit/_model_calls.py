@@ -44,9 +44,9 @@ def generate(
     Raises:
         EmptyStream: If there is none in its response.
     """
-    model, options = bound(model, kwargs)
+    model, options = _bound(model, stop, kwargs)
     run = watched(run_manager, attempts, model, tools=bool(options.get("tools")))
-    ask = partial(model._generate_with_cache, messages, stop=stop, run_manager=run, **options)
+    ask = partial(model._generate_with_cache, messages, run_manager=run, **options)
     return _answered(call_within(attempts.seconds_left, ask), attempts)
 
 
@@ -59,9 +59,9 @@ async def agenerate(
     kwargs: Mapping[str, Any],
 ) -> ChatResult:
     """Generate asynchronously; see `generate`."""
-    model, options = bound(model, kwargs)
+    model, options = _bound(model, stop, kwargs)
     run = watched(run_manager, attempts, model, tools=bool(options.get("tools")))
-    answer = model._agenerate_with_cache(messages, stop=stop, run_manager=run, **options)
+    answer = model._agenerate_with_cache(messages, run_manager=run, **options)
     return _answered(await acall_within(attempts.seconds_left, answer), attempts)
 
 
@@ -73,14 +73,14 @@ def stream(
     kwargs: Mapping[str, Any],
 ) -> Iterator[ChatGenerationChunk]:
     """Yield a candidate's answer in pieces; in one where it has no stream."""
-    model, options = bound(model, kwargs)
+    model, options = _bound(model, stop, kwargs)
     if not model._should_stream(async_api=False, **{**options, "stream": True}):
-        yield whole(model._generate_with_cache(messages, stop=stop, run_manager=run_manager, **options))
+        yield whole(model._generate_with_cache(messages, run_manager=run_manager, **options))
         return
     if model.rate_limiter is not None:
         model.rate_limiter.acquire(blocking=True)
-    run = {} if run_manager is None else {"run_manager": run_manager}
-    yield from model._stream(messages, stop=stop, **run, **options)
+    run: dict[str, Any] = {} if run_manager is None else {"run_manager": run_manager}
+    yield from model._stream(messages, **run, **options)
 
 
 async def astream(
@@ -91,16 +91,24 @@ async def astream(
     kwargs: Mapping[str, Any],
 ) -> AsyncIterator[ChatGenerationChunk]:
     """Stream asynchronously; see `stream`."""
-    model, options = bound(model, kwargs)
+    model, options = _bound(model, stop, kwargs)
     if not model._should_stream(async_api=True, **{**options, "stream": True}):
-        yield whole(await model._agenerate_with_cache(messages, stop=stop, run_manager=run_manager, **options))
+        yield whole(await model._agenerate_with_cache(messages, run_manager=run_manager, **options))
         return
     if model.rate_limiter is not None:
         await model.rate_limiter.aacquire(blocking=True)
-    run = {} if run_manager is None else {"run_manager": run_manager}
-    async with closing(model._astream(messages, stop=stop, **run, **options)) as chunks:
+    run: dict[str, Any] = {} if run_manager is None else {"run_manager": run_manager}
+    async with closing(model._astream(messages, **run, **options)) as chunks:
         async for chunk in chunks:
             yield chunk
+
+
+def _bound(
+    model: BaseChatModel, stop: list[str] | None, kwargs: Mapping[str, Any]
+) -> tuple[BaseChatModel, dict[str, Any]]:
+    """Return a model and its options, the stop words of the call or else those that are bound among them."""
+    model, options = bound(model, kwargs)
+    return model, {**options, "stop": options.get("stop") if stop is None else stop}
 
 
 def _answered(result: ChatResult, attempts: Attempts) -> ChatResult:

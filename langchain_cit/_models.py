@@ -15,20 +15,22 @@ from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
 from cit_core.records import Candidate
 from cit_core.router import Router
-from cit_core.router.options import (
+from cit_core.router.arm_options import (
     arm_options,
     gemini_thinking,
     limited,
-    named_models,
     reasoning_budget,
+    told_effort,
     with_reasoning_effort,
 )
+from cit_core.router.options import behind_names, named_models
+from langchain_cit._wrapper import unwrapped
 from langchain_cit.sampled import SampledChatModel
 
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
 
-__all__ = ["Models", "model_name", "open_models", "router_among"]
+__all__ = ["Models", "model_name", "open_model", "open_models", "router_among"]
 
 Route = Runnable[Any, Any] | Callable[[Any], Any]
 Models = Iterable[str | Arm | BaseChatModel] | Mapping[str, str | Arm | Route]
@@ -91,8 +93,8 @@ def open_models(
         MissingExtra: If a string is given and langchain is not installed.
     """
     named = named_models(models, model_name)
-    routes = {name: _opened(model) if isinstance(model, str) else model for name, model in named.items()}
-    return routes, router_among(routes, policy, constraints, store, strict=strict)
+    routes = {name: open_model(model) if isinstance(model, str) else model for name, model in named.items()}
+    return routes, router_among(named, policy, constraints, store, strict=strict, opened=routes)
 
 
 def router_among(
@@ -102,34 +104,39 @@ def router_among(
     store: CapabilityStore | str | None,
     *,
     strict: bool,
+    opened: Mapping[str, Any] | None = None,
 ) -> Router:
-    """Return a router among models by name, none of which is opened; the other args as for `open_models`."""
-    candidates = [_candidate(name, model) for name, model in named.items()]
-    return Router.from_models(candidates, store=store, strict=strict, policy=policy, constraints=constraints)
+    """Return a router among models by name; the chat models of names tell their facts where they are opened."""
+    candidates = [_candidate(name, model) for name, model in (opened or named).items()]
+    behind, options = behind_names(named, model_name), {"policy": policy, "constraints": constraints}
+    return Router.from_models(candidates, store=store, known_as=behind, strict=strict, **options)  # type: ignore[arg-type]
 
 
 def model_name(model: object) -> str:
-    """Return `provider:model` as a chat model tells it.
+    """Return `provider:model` as a chat model tells it, with the effort that it is set to.
 
     Raises:
         InvalidInput: If it is none, or does not tell.
     """
-    if not isinstance(model, BaseChatModel):
+    inside, wrapper = unwrapped(model)  # type: ignore[arg-type]  # anything else is as it is
+    if not isinstance(inside, BaseChatModel):
         raise InvalidInput(
             f"a model is {shown(model)}; it must be a 'provider:model' string or a chat model, or have a name: "
             "{'openai:gpt-5-mini': chain}"
         )
-    told = model._get_ls_params()
+    told = inside._get_ls_params()
     provider, name = told.get("ls_provider"), told.get("ls_model_name")
     if not name:
         raise InvalidInput(
-            f"{type(model).__name__} does not tell the name of its model; pass {{'provider:model': it}} instead"
+            f"{type(inside).__name__} does not tell the name of its model; pass {{'provider:model': it}} instead"
         )
     name = f"{provider}:{name}" if provider else name
-    return f"{name}@samples={model.samples}" if isinstance(model, SampledChatModel) else name
+    samples = inside.samples if isinstance(inside, SampledChatModel) else None
+    asked = inside.model if isinstance(inside, SampledChatModel) else inside
+    return Arm(name, told_effort(wrapper.kwargs) or told_effort(asked), samples=samples).name
 
 
-def _opened(model: str) -> BaseChatModel:
+def open_model(model: str) -> BaseChatModel:
     """Open a model by its name; its key is read from the environment by the provider's own class."""
     try:
         from langchain.chat_models import init_chat_model

@@ -10,8 +10,10 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from cit_core.aptitude.clients import Answer, checked_answer
 from cit_core.aptitude.clients.blocking import BlockingCalls
+from cit_core.arms import Arm
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.provider_errors import answering, from_library
+from cit_core.router.arm_options import told_effort
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,11 +137,11 @@ async def aaptitude_test(model: BaseChatModel, *, store: CapabilityStore | str, 
 
 
 def _name(model: BaseChatModel) -> str:
-    """Return the model's name, which providers' classes call `model_name` or `model`."""
+    """Return the model's name, which providers' classes call `model_name` or `model`, with its effort."""
     for field in ("model_name", "model"):
         name = getattr(model, field, None)
         if isinstance(name, str) and name:
-            return name
+            return Arm(name, told_effort(model)).name
     return type(model).__name__
 
 

@@ -63,8 +63,10 @@ if TYPE_CHECKING:
 __all__ = ["ChatCIT"]
 
 NAME = "cit-router"
-STANDARD = {"api_key", "base_url", "max_retries", "max_tokens", "model", "stop", "streaming", "temperature", "timeout"}
-"""Options that LangChain passes to chat models of any kind; here each candidate has its own."""
+CALL_OPTIONS = ("temperature", "max_tokens", "stop")
+"""Options of chat models that every candidate can be called with."""
+OWN = {"api_key", "base_url", "max_retries", "model", "timeout"}
+"""Options of chat models that each candidate has for itself."""
 METHODS = ("function_calling", "json_mode", "json_schema")
 """Ways to a structured output, as LangChain's chat models name them."""
 
@@ -98,7 +100,8 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         log: Where decisions and bills are logged, in place of the router's log.
         explore: Way to try other candidates now and then, in place of the router's.
         annotate: Whether messages carry the metadata above; if not, they are as the candidate made them.
-        options: Options of any chat model: `callbacks`, `tags`, `metadata`, `disable_streaming` and the rest.
+        options: Options of any chat model: `callbacks`, `tags`, `metadata`, `disable_streaming` and the rest;
+            `temperature`, `max_tokens` and `stop` are bound to every candidate.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.
@@ -142,10 +145,18 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         annotate: bool = True,
         **options: Any,
     ) -> None:
-        check_options(options, type(self), STANDARD)
+        if own := sorted(OWN & options.keys()):
+            raise InvalidInput(
+                f"ChatCIT takes no {', '.join(own)}: each candidate has its own; make the candidates yourself, "
+                "{'openai:gpt-4o': init_chat_model('openai:gpt-4o', base_url=...)}; time limits and retries are in "
+                "fallback=Fallback(attempt_timeout_s=60, sdk_retries=2)"
+            )
+        asked = {name: options.pop(name) for name in CALL_OPTIONS if name in options}
+        asked = {name: value for name, value in asked.items() if value not in (None, [])}
+        check_options(options, type(self), {"streaming"})  # LangChain's name for what it does in any case
         router = as_router(router, policy, constraints, log=log, explore=explore)
         after = as_fallback(failover if fallback is None else fallback)
-        given = as_routes(routes, router)
+        given = {id_: route.bind(**asked) if asked else route for id_, route in as_routes(routes, router).items()}
         inside = {id_: unwrapped(route) for id_, route in given.items()}
         models = with_sdk_retries(as_chat_models({id_: route for id_, (route, _) in inside.items()}), after)
         formats = {model.output_version for model in models.values()}

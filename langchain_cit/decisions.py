@@ -17,6 +17,7 @@ from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
 from cit_core.records import Candidate, Decision
 from cit_core.router import Query, Router
+from cit_core.router.arm_options import told_effort
 from cit_core.router.loading import listed_models
 from cit_core.router.options import as_router, named_models
 from langchain_cit._content import texts_of
@@ -190,6 +191,7 @@ def _candidate(label: str, given: Any, candidates: Sequence[Candidate]) -> str:
     model = _meant(given)
     names = [model] if isinstance(model, str) else [getattr(model, name, None) for name in ("model_name", "model")]
     texts = [name for name in names if isinstance(name, str) and name]
+    texts = [f"{text}@{effort}" for text in texts if (effort := told_effort(model))] + texts
     found = next((id_ for text in texts if (id_ := find_id(text, candidates))), None)
     if found is None:
         known = [candidate.id for candidate in candidates]

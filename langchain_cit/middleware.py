@@ -37,6 +37,7 @@ from langchain_cit._cascade import message_bill
 from langchain_cit._configurable import thread_of
 from langchain_cit._first_token import EmptyStream, held_one, require_answer
 from langchain_cit._inputs import Asking
+from langchain_cit._models import open_model
 from langchain_cit._retries import with_sdk_retries
 from langchain_cit._routes import as_chat_models, as_routes, without_tools
 from langchain_cit._trace import CIT_FALLBACK, CIT_MODEL, CIT_ROUTE, as_route, atell, fallback_event, route_event, tell
@@ -64,7 +65,6 @@ try:
     )
     from langchain.agents.middleware.types import ModelCallResult, PrivateStateAttr
     from langchain.agents.structured_output import ToolStrategy
-    from langchain.chat_models import init_chat_model
     from langgraph.types import Command
 except ImportError as error:
     raise MissingExtra("langchain", "agents") from error
@@ -102,7 +102,7 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
         super().__init__()
         self.router = as_router(router, policy, constraints, log=log, explore=explore)
         given = check_ids(routes, self.router, kind="chat model, or the name of one")
-        made = {id_: init_chat_model(route) if isinstance(route, str) else route for id_, route in given.items()}
+        made = {id_: open_model(route) if isinstance(route, str) else route for id_, route in given.items()}
         self.fallback = as_fallback(failover if fallback is None else fallback)
         self.routes = with_sdk_retries(as_chat_models(as_routes(made, self.router)), self.fallback)
         self.context = as_context(context)
@@ -227,7 +227,7 @@ class CITCallMiddleware(_Routing):
     further out as well as further in.
 
     Args:
-        routes: Chat model of each candidate, by id, or the name of one as `init_chat_model` takes it.
+        routes: Chat model of each candidate, by id, or the name of one or of an arm, as `ChatCIT.from_models` takes it.
         router: The router, or the address of a store.
         policy: What to maximise, in place of the router's policy.
         constraints: Limits on which candidates may be chosen, in place of the router's.
@@ -275,7 +275,7 @@ class CITRunMiddleware(_Routing):
     that can answers it.
 
     Args:
-        routes: Chat model of each candidate, by id, or the name of one as `init_chat_model` takes it.
+        routes: Chat model of each candidate, by id, or the name of one or of an arm, as `ChatCIT.from_models` takes it.
         router: The router, or the address of a store.
         policy: What to maximise, in place of the router's policy.
         constraints: Limits on which candidates may be chosen, in place of the router's.

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from llama_index.core.llms import LLM
+from llama_index.core.llms import LLM, LLMMetadata
 
 from cit_core.arms import Arm, samples_of
 from cit_core.errors import InvalidInput
@@ -14,14 +14,16 @@ from cit_core.messages import shown
 from cit_core.policy import Constraints, Policy
 from cit_core.records import Candidate
 from cit_core.router import Router
-from cit_core.router.options import (
+from cit_core.router.arm_options import (
     arm_options,
     gemini_thinking,
     limited,
-    named_models,
     reasoning_budget,
+    told_effort,
     with_reasoning_effort,
 )
+from cit_core.router.options import behind_names, named_models
+from llamaindex_cit._windows import own_window
 from llamaindex_cit.sampled import SampledLLM
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ def open_models(
     """
     named = named_models(models, _name)
     llms = {name: _opened(model) if isinstance(model, str) else model for name, model in named.items()}
-    return llms, router_among(llms, policy, constraints, store, strict=strict)
+    return llms, router_among(named, policy, constraints, store, strict=strict, opened=llms)
 
 
 def router_among(
@@ -109,10 +111,13 @@ def router_among(
     store: CapabilityStore | str | None,
     *,
     strict: bool,
+    opened: Mapping[str, LLM] | None = None,
 ) -> Router:
-    """Return a router among models, none of which is opened; args and errors as for `open_models`."""
-    candidates = [_candidate(name, llm) for name, llm in named_models(models, _name).items()]
-    return Router.from_models(candidates, store=store, strict=strict, policy=policy, constraints=constraints)
+    """Return a router among models; the LLMs of names tell their facts where they are opened; else as `open_models`."""
+    named = named_models(models, _name)
+    candidates = [_candidate(name, llm) for name, llm in (opened or named).items()]
+    behind, options = behind_names(named, _name), {"policy": policy, "constraints": constraints}
+    return Router.from_models(candidates, store=store, known_as=behind, strict=strict, **options)  # type: ignore[arg-type]
 
 
 def _name(model: object) -> str:
@@ -121,8 +126,24 @@ def _name(model: object) -> str:
             f"a model is {shown(model)}; it must be a 'provider:model' string or a LlamaIndex LLM, or have a name: "
             "{'openai:gpt-5-mini': llm}"
         )
-    name = model.metadata.model_name
-    return f"{name}@samples={model.samples}" if isinstance(model, SampledLLM) else name
+    samples = model.samples if isinstance(model, SampledLLM) else None
+    return Arm(_metadata(model).model_name, told_effort(getattr(model, "llm", model)), samples=samples).name
+
+
+def _metadata(llm: LLM) -> LLMMetadata:
+    """Return what an LLM says of itself.
+
+    Raises:
+        InvalidInput: If its class does not know its model: no call would work either.
+    """
+    try:
+        return llm.metadata
+    except ValueError as error:  # of OpenAI's class, with all names that it knows
+        name = getattr(llm, "model", None)
+        raise InvalidInput(
+            f"LlamaIndex's {type(llm).__name__} does not know the model {shown(name)}; update its package, or use "
+            "OpenAILike(model=..., is_chat_model=True) of llama-index-llms-openai-like, which knows no list"
+        ) from error
 
 
 def _opened(model: str) -> LLM:
@@ -151,5 +172,5 @@ def _candidate(name: str, llm: object) -> Candidate:
     """Give the router what the LLM says of itself."""
     if not isinstance(llm, LLM):
         return Candidate(id=name)
-    tools = True if llm.metadata.is_function_calling_model else None
-    return Candidate(id=name, context_window=max(1, llm.metadata.context_window), tools=tools)
+    tools = True if _metadata(llm).is_function_calling_model else None
+    return Candidate(id=name, context_window=own_window(llm), tools=tools)

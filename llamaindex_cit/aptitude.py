@@ -11,9 +11,11 @@ from llama_index.core.llms import LLM
 
 from cit_core.aptitude.clients import Answer, checked_answer, load_object
 from cit_core.aptitude.clients.blocking import BlockingCalls
+from cit_core.arms import Arm
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.provider_errors import answering, from_library
+from cit_core.router.arm_options import told_effort
 from llamaindex_cit._response_metadata import field_of, tokens_of
 
 if TYPE_CHECKING:
@@ -126,7 +128,7 @@ async def aaptitude_test(llm: LLM, *, store: CapabilityStore | str, **options: A
 
 def _name(llm: LLM) -> str:
     name = llm.metadata.model_name
-    return type(llm).__name__ if name in ("", UNNAMED) else name
+    return type(llm).__name__ if name in ("", UNNAMED) else Arm(name, told_effort(llm)).name
 
 
 def _finish_reason(raw: object) -> object:

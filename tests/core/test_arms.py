@@ -11,7 +11,8 @@ from cit_core.catalogue.linked import effort_offset, linked
 from cit_core.catalogue.resolve import resolve_models
 from cit_core.errors import InvalidInput
 from cit_core.records import Capability, Task, TaskResult, Usage
-from cit_core.router.options import named_models, reasoning_budget
+from cit_core.router.arm_options import reasoning_budget
+from cit_core.router.options import named_models
 
 
 def test_a_name_says_how_a_model_is_run():

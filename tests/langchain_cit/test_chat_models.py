@@ -168,6 +168,25 @@ def test_arguments_reach_the_candidate(chat) -> None:
     assert chat.routes["small"].heard == [{"temperature": 0, "seed": 1}]
 
 
+class Stopping(Scripted):
+    """Hears its stop words, too."""
+
+    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
+        return super()._generate(messages, None, run_manager, **kwargs, heard_stop=stop)
+
+
+async def test_what_every_candidate_can_be_called_with_is_bound_and_the_rest_is_refused(router) -> None:
+    models = {"small": Stopping(model_name="s", disable_streaming=True), "large": Scripted(model_name="l")}
+    chat = ChatCIT(models, router, temperature=0, max_tokens=7, stop=["x"])
+    chat.invoke("easy")
+    await chat.ainvoke("easy", stop=["y"])
+    assert list(chat.stream("easy", max_tokens=9))
+    usual = {"temperature": 0, "max_tokens": 7, "heard_stop": ["x"]}
+    assert models["small"].heard == [usual, {**usual, "heard_stop": ["y"]}, {**usual, "max_tokens": 9}]
+    with pytest.raises(InvalidInput, match="ChatCIT takes no timeout: each candidate has its own; make the candidates"):
+        ChatCIT(models, router, timeout=3)
+
+
 @pytest.mark.parametrize(
     ("routes", "error", "says"),
     [

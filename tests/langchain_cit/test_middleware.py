@@ -407,8 +407,12 @@ def test_what_cannot_be_a_route_is_refused(kind, routes, error, says, router) ->
 
 def test_a_route_may_be_the_name_of_a_model(router, monkeypatch) -> None:
     made = Scripted(model_name="made")
-    monkeypatch.setattr("langchain_cit.middleware.init_chat_model", {"provider:name": made}.__getitem__)
-    assert CITCallMiddleware({"small": "provider:name"}, router).routes == {"small": made}
+    opened = []
+    monkeypatch.setattr(
+        "langchain.chat_models.init_chat_model", lambda *name, **run: opened.append((name, run)) or made
+    )
+    assert CITCallMiddleware({"small": "openai:gpt-5@low"}, router).routes == {"small": made}
+    assert opened == [(("openai:gpt-5",), {"reasoning_effort": "low"})]
 
 
 @BOTH

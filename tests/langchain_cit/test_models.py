@@ -21,6 +21,7 @@ class Named(GenericFakeChatModel):
 
     called: str
     maker: str = "openai"
+    reasoning_effort: str | None = None
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         return LangSmithParams(ls_provider=self.maker, ls_model_name=self.called, ls_model_type="chat")
@@ -35,6 +36,30 @@ def test_chat_models_are_known_by_what_they_tell() -> None:
     assert set(router.routes) == {"openai:gpt-5-mini", "anthropic:claude-sonnet-4-5"}
     assert {one.basis for one in router.router.basis.values()} == {"linked"}
     assert router.invoke("Prove that the square root of 2 is irrational.").content.startswith("by ")
+
+
+@pytest.mark.parametrize("opens", [RunnableRouter, ChatCIT])
+def test_the_model_behind_a_name_of_ones_own_is_known(opens: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("langchain.chat_models.init_chat_model", lambda name, **_: chat(name.partition(":")[2]))
+    named = {
+        "fast": "openai:gpt-5-nano",
+        "bound": chat("gpt-5-mini").bind(reasoning_effort="low"),
+        "deep": chat("gpt-5"),
+    }
+    router = opens.from_models({**named, "openai:gpt-4o": chat("my-deployment")}, policy="cost:0.02")
+    decision = router.router.route("What is 2 + 2?")
+    assert {id_: one.basis for id_, one in router.router.basis.items()} == dict.fromkeys(router.routes, "linked")
+    assert (decision.excluded, router.router.candidates[1].effort) == ({}, "low")
+
+
+def test_an_object_is_the_arm_that_it_is_set_to() -> None:
+    objects = [chat("gpt-5", reasoning_effort="low"), chat("gpt-5", reasoning_effort="high"), chat("gpt-5")]
+    router = RunnableRouter.from_models(objects).router
+    assert [c.id for c in router.candidates] == ["openai:gpt-5@low", "openai:gpt-5@high", "openai:gpt-5"]
+    assert [c.effort for c in router.candidates] == ["low", "high", None]
+    with pytest.raises(InvalidInput, match=r"'openai:gpt-5'; give each model a name of its own: \{'first': model"):
+        RunnableRouter.from_models([chat("gpt-5"), chat("gpt-5")])
+    assert len(RunnableRouter.from_models({"first": chat("gpt-5"), "second": chat("gpt-5")}).routes) == 2
 
 
 def test_chains_are_named_by_a_mapping() -> None:

@@ -36,6 +36,10 @@ class _OverTwo:
         return {"routes": routes, "router": Router(FakeScorer({"small": 0.4, "large": 0.9}), zoo())}
 
     @property
+    def standard_chat_model_params(self) -> dict[str, Any]:
+        return {"temperature": 0, "max_tokens": 100, "stop": []}  # the rest is the candidates' own
+
+    @property
     def model_override_value(self) -> str:
         return "small"
 

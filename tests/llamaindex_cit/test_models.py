@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 from llama_index.core.llms import CompletionResponse, CompletionResponseGen, CustomLLM, LLMMetadata, MockLLM
 from llama_index.core.tools.types import ToolMetadata
 
@@ -40,6 +41,30 @@ def test_llms_are_known_by_what_they_tell() -> None:
     assert {one.basis for one in llm.router.basis.values()} == {"linked"}
     assert llm.router.candidates[0].context_window == 9000
     assert llm.complete("What is 2 + 2?").text == "by gpt-5-mini"
+
+
+@pytest.mark.parametrize("opens", [CITLLM, CITSingleSelector, CITMultiSelector])
+def test_the_model_behind_a_name_of_ones_own_is_known_with_its_effort(opens: Any) -> None:
+    deep = Named(model="gpt-5", reasoning_effort="high")
+    opened = opens.from_models({"fast": Named(model="gpt-5-mini"), "deep": deep})
+    router = opened.router if opens is CITLLM else opened._router
+    assert [(c.price_in, c.effort) for c in router.candidates] == [(0.25, None), (1.25, "high")]
+    assert [c.id for c in CITLLM.from_models([deep]).router.candidates] == ["gpt-5@high"]
+
+
+def test_the_window_that_llamaindex_assumes_of_every_model_is_no_fact() -> None:
+    llm = CITLLM.from_models([Named(model="gpt-oss-120b", window=DEFAULT_CONTEXT_WINDOW)])
+    assert llm.router.candidates[0].context_window == 131_072
+
+
+def test_a_model_that_the_class_does_not_know_is_refused_with_what_helps() -> None:
+    openai = pytest.importorskip("llama_index.llms.openai", reason="pip install llama-index-llms-openai")
+    llm = openai.OpenAI(model="gpt-99", api_key="sk-secret")
+    for models in ([llm], {"openai:gpt-99": llm}):
+        with pytest.raises(
+            InvalidInput, match="LlamaIndex's OpenAI does not know the model 'gpt-99'; update its package"
+        ):
+            CITLLM.from_models(models)
 
 
 def test_strings_are_opened_by_llamaindexs_class(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,4 +123,4 @@ def test_an_arm_is_opened_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
         assert llm.complete("hi").text == "5"
         assert [asked.body["reasoning_effort"] for asked in server.requests] == ["low"] * 4
     (made,) = llm.models.values()
-    assert set(CITLLM.from_models([made]).models) == {"gpt-5-mini@samples=4"}
+    assert set(CITLLM.from_models([made]).models) == {"gpt-5-mini@low,samples=4"}

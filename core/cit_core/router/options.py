@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Container, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +9,6 @@ from cit_core.arms import Arm
 from cit_core.errors import InvalidInput, UnknownCandidate
 from cit_core.messages import closest, shown
 from cit_core.policy import as_constraints, as_policy
-from cit_core.records import require_unique
 from cit_core.router.batching import as_batching
 from cit_core.router.cascade import Cascade
 from cit_core.router.fallback import Fallback
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 __all__ = [
-    "arm_options",
     "as_batching",
     "as_cascade",
     "as_constraints",
@@ -35,30 +32,12 @@ __all__ = [
     "as_shadow",
     "as_sticky",
     "as_strict",
+    "behind_names",
     "check_ids",
     "check_options",
-    "gemini_thinking",
-    "limited",
     "named_models",
     "pick_default",
-    "reasoning_budget",
-    "with_reasoning_effort",
 ]
-
-LEAST_BUDGET, ANSWER_TOKENS = 1_024, 4_096
-"""Smallest budget of reasoning that providers take, and the tokens of an answer beside it [tokens]."""
-GEMINI = re.compile(r"gemini-(?:[3-9]|\d\d)")
-"""Gemini models that take a level of thinking by its name; those before take a budget of tokens."""
-BUDGETS = {
-    "none": 0,
-    "minimal": 1_024,
-    "low": 2_048,
-    "medium": 8_192,
-    "high": 16_384,
-    "xhigh": 32_000,
-    "max": 32_000,
-}
-"""Budget of hidden reasoning for an effort, where a provider takes tokens and no names [tokens]."""
 
 
 def as_router(
@@ -261,80 +240,45 @@ def named_models(given: Any, name: Callable[[Any], str]) -> dict[str, Any]:
         name: Returns the name that a model tells of itself; called for what is no name.
 
     Raises:
-        InvalidInput: If there is none, or it is no list.
+        InvalidInput: If there is none, it is no list, or two models have one name.
     """
     models = listed_models(given.items() if isinstance(given, Mapping) else given)
     if isinstance(given, Mapping):
         return {id_: _plain(model) for id_, model in models}
     models = [_plain(model) for model in models]
     names = [model if isinstance(model, str) else name(model) for model in models]
-    require_unique(names, "models")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidInput(
+            f"duplicate models: {', '.join(map(shown, repeated[:10]))}; give each model a name of its own: "
+            "{'first': model, 'second': model}"
+        )
     return dict(zip(names, models, strict=True))
+
+
+def behind_names(named: Mapping[str, Any], name: Callable[[Any], str]) -> dict[str, str]:
+    """Return the model behind each name of the user's own making: `known_as` of `Router.from_models`.
+
+    Args:
+        named: What `named_models` returned; a name that is a model's goes before what is behind it.
+        name: Returns the name that a model tells of itself.
+    """
+    from cit_core.catalogue.resolve import public_candidate
+
+    found = {}
+    for id_, model in named.items():
+        if model == id_ or public_candidate(id_) is not None:
+            continue
+        if isinstance(model, str):
+            found[id_] = model
+            continue
+        try:
+            told = name(model)
+        except InvalidInput:  # a chain, or a model without a name
+            continue
+        if public_candidate(told) is not None:
+            found[id_] = told
+    return found
 
 
 def _plain(model: Any) -> Any:
     return model.name if isinstance(model, Arm) else model
-
-
-def arm_options(
-    model: str, setters: Mapping[str, Callable[[Arm], dict[str, Any]]], kind: str
-) -> tuple[str, dict[str, Any]]:
-    """Split `openai:gpt-5-mini@low` into what a framework opens and the options that run it so.
-
-    Args:
-        model: Name of a model, or of an arm.
-        setters: Provider to the options of its class for an arm.
-        kind: What the framework calls a model, for the message.
-
-    Raises:
-        InvalidInput: If there is an effort, and how it is set is not known of the provider.
-    """
-    arm = Arm.of(model)
-    provider = arm.model.partition(":")[0]
-    if provider in setters:
-        return arm.model, setters[provider](arm)
-    if arm.effort is not None:
-        raise InvalidInput(
-            f"how an effort is set is not known of {shown(provider)}; make the {kind} yourself and pass "
-            f"{{{shown(model)}: it}}"
-        )
-    return arm.model, limited(arm)
-
-
-def limited(arm: Arm) -> dict[str, Any]:
-    """Return the limit of an arm by the name that most classes take."""
-    return {} if arm.max_tokens is None else {"max_tokens": arm.max_tokens}
-
-
-def with_reasoning_effort(arm: Arm) -> dict[str, Any]:
-    """Return the options of classes that take an effort by its name."""
-    return limited(arm) if arm.effort is None else {"reasoning_effort": arm.effort, **limited(arm)}
-
-
-def gemini_thinking(arm: Arm) -> tuple[dict[str, Any], int | None]:
-    """Return how a Gemini model is told an effort, and the limit on the whole answer [tokens]; {} without an effort."""
-    if arm.effort is None:
-        return {}, arm.max_tokens
-    if not GEMINI.search(arm.model):
-        budget, limit = reasoning_budget(arm)
-        return {"thinking_budget": budget}, limit
-    level = {"none": "minimal", "xhigh": "high", "max": "high"}.get(arm.effort, arm.effort)
-    if "gemini-3-pro" in arm.model:  # knows two
-        level = {"minimal": "low", "medium": "high"}.get(level, level)
-    return {"thinking_level": level}, arm.max_tokens
-
-
-def reasoning_budget(arm: Arm) -> tuple[int, int]:
-    """Return the budget of hidden reasoning for an effort, and the limit on the whole answer [tokens].
-
-    Raises:
-        InvalidInput: If the limit of the arm leaves no room for reasoning.
-    """
-    budget = BUDGETS[arm.effort or "none"]
-    if arm.max_tokens is None:
-        return budget, budget + ANSWER_TOKENS
-    if budget and arm.max_tokens <= LEAST_BUDGET:
-        raise InvalidInput(
-            f"{shown(arm.name)} has no room to reason; max_tokens counts the reasoning and must be above {LEAST_BUDGET}"
-        )
-    return min(budget, max(LEAST_BUDGET, arm.max_tokens // 2)) if budget else 0, arm.max_tokens

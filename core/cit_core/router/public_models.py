@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("cit_core.router")
 
-__all__ = ["PublicModels", "named_candidates", "open_public"]
+__all__ = ["PublicModels", "named_candidates", "names_behind", "open_public"]
 
 
 class PublicModels(NamedTuple):
@@ -89,6 +89,22 @@ def _tell_ended(models: Iterable[Resolved]) -> None:
             since = f"its maker no longer serves it since {candidate.deprecated}"
             instead = f" and recommends {candidate.successor}" if candidate.successor else ""
             logger.warning("%s: %s%s", shown(candidate.id), since, instead)
+
+
+def names_behind(models: Mapping[str, object]) -> dict[str, str]:
+    """Return the name of the model of each id of a mapping.
+
+    Raises:
+        InvalidInput: If one is neither a name nor an arm.
+    """
+    names = {id_: model.name if isinstance(model, Arm) else model for id_, model in models.items()}
+    for id_, name in names.items():
+        if not isinstance(name, str):
+            raise InvalidInput(
+                f"the model of {shown(id_)} is {shown(name)}; it must be a name such as 'openai:gpt-5-mini'. "
+                "RunnableRouter, ChatCIT and CITLLM take models of their frameworks"
+            )
+    return names  # type: ignore[return-value]  # checked
 
 
 def named_candidates(given: object) -> list[str | Candidate]:

@@ -30,7 +30,7 @@ from cit_core.router.loading import (
     pick_candidates,
     settled_store,
 )
-from cit_core.router.public_models import open_public
+from cit_core.router.public_models import names_behind, open_public
 from cit_core.router.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ class Router(Decider):
 
         Args:
             models: Names as you call them (`openai:gpt-5-mini`, `anthropic:claude-sonnet-4-5@high`, a Bedrock ARN ...),
-                arms, or candidates; their own prices and limits go before public ones.
+                arms, or candidates; their own prices and limits go before public ones. Or a mapping from ids of your
+                own making to names or arms: `{"fast": "openai:gpt-5-mini"}`.
             store: Outcomes of your own, and where feedback goes; a store or its address, where one is made if need be.
             checkpoint: Name of a shipped checkpoint, or a folder.
             known_as: For ids of your own making, the name of the model: `{"fast": "gpt-5-mini"}`.
@@ -166,6 +167,8 @@ class Router(Decider):
             NoCandidate: If no model is given.
             CheckpointError: If the checkpoint is missing or damaged.
         """
+        if isinstance(models, Mapping):
+            known_as = {**names_behind(models), **(known_as or {})}
         opened = open_public(models, store, checkpoint, known_as, strict=strict)
         router = cls(
             opened.scorer,

@@ -199,6 +199,7 @@ async def test_every_door_takes_a_policy_and_a_store_as_the_command_line_writes_
         ("openai:gpt-5", "pass a list of models"),
         (3, "models is 3; pass a list"),
         ([], "at least one model"),
+        ({"fast": 3}, "the model of 'fast' is 3; it must be a name such as 'openai:gpt-5-mini'"),
         ([3], "a model is 3; it must be a name such as 'openai:gpt-5-mini', or a Candidate"),
     ],
 )

@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cit_core import Candidate, Capability, CapabilityStore, Decision, Item, Outcome, Router, Task
+from cit_core.arms import Arm
 from cit_core.catalogue import catalogue_candidates
 from cit_core.catalogue.facts import refreshed_file, reread
 from cit_core.catalogue.resolve import ordered_by_level
@@ -39,6 +40,14 @@ def test_names_are_enough_and_are_the_ids_of_the_candidates(router: Router) -> N
     assert all(ranked.expected_cost_usd is not None for ranked in decision.ranking)
     assert decision.warnings == ()
     assert {one.basis for one in router.basis.values()} == {"linked"}
+
+
+def test_a_mapping_gives_models_names_of_ones_own() -> None:
+    named = Router.from_models({"fast": "openai:gpt-5-mini", "deep": Arm("openai:gpt-5", effort="high")})
+    assert {id_: one.basis for id_, one in named.basis.items()} == {"fast": "linked", "deep": "linked"}
+    assert named.candidates[1].effort == "high"
+    again = router_from_config(router_to_config(named))
+    assert [c.price_in for c in again.candidates] == [c.price_in for c in named.candidates] == [0.25, 1.25]
 
 
 class Contrary:
