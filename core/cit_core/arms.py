@@ -88,7 +88,7 @@ def _run_of(name: str) -> dict[str, Any] | None:
     """Return what a name ends with: effort, limit and samples; None where it ends with none of them."""
     model, at, run = name.rpartition("@")
     said: dict[str, Any] = {}
-    for part in run.lower().split(",") if at and model else ():
+    for part in map(str.strip, run.lower().split(",")) if at and model else ():
         found = NUMBER.fullmatch(part)
         what, value = ("effort", part) if found is None else (found[1], int(found[2]))
         if what in said or (found is None and part not in EFFORTS):

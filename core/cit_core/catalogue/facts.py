@@ -302,9 +302,9 @@ def maker_of(provider: str) -> str:
     return PROVIDERS.get(name, name)
 
 
-def similar_names(name: str, number: int = 3) -> list[str]:
-    """List known names close to one that is not known, the closest first."""
-    close = get_close_matches(normalised(effort_of(name)[0].rpartition(":")[2]), _index(), number, cutoff=0.6)
+def similar_names(name: str, number: int = 3, cutoff: float = 0.6) -> list[str]:
+    """List known names close to one that is not known, the closest first; a cutoff of 1 is the name itself."""
+    close = get_close_matches(normalised(effort_of(name)[0].rpartition(":")[2]), _index(), number, cutoff)
     return list(dict.fromkeys(model.id for form in close for model in _index()[form]))[:number]
 
 

@@ -49,6 +49,8 @@ __all__ = [
 
 MARK = re.compile(r"\((.+)#([0-9a-f]{8})\)$")
 """End of the source of public facts: the name that they were found by, and a digest."""
+MISTYPED = 0.85
+"""Likeness from which on an unknown name may be a known one with a typing error."""
 CORE_TEST = "the core test, by TIGER-AI-Lab/MMLU-Pro"
 Basis = Literal["measured", "linked", "average"]
 
@@ -158,8 +160,8 @@ def resolve_models(
         In order, one for each name.
 
     Raises:
-        InvalidInput: If a name is empty, given twice, ambiguous or, with `strict`, unknown, or `known_as` has an arm
-            of several samples under an id that does not say so.
+        InvalidInput: If a name is empty, given twice, ambiguous, that of a known model at no effort that there is or,
+            with `strict`, unknown, or `known_as` has an arm of several samples under an id that does not say so.
     """
     names_ = (model.name if isinstance(model, Arm) else model for model in models)
     given = [Candidate(id=model) if isinstance(model, str) else model for model in names_]
@@ -176,8 +178,10 @@ def resolve_models(
         id_ = candidate.id if candidate.id in own else None
         if id_ is None and Arm.of(name).max_tokens is None:  # with a limit, it is not what was measured
             id_ = find_id(name, (one.candidate for one in own.values()))
+        if id_ is None:
+            _refuse_mistyped(name)
         known = _moved(name, own) or _public(name, strict) if id_ is None else _stored(name, own[id_])
-        found.append(_of_samples(_with_facts(known, candidate)))
+        found.append(_with_caveats(_with_facts(known, candidate), Arm.of(name)))
     return found
 
 
@@ -193,12 +197,30 @@ def with_answers(found: Resolved, answers: int) -> Resolved:
     return replace(found, answers=answers, because=found.because if found.answers else because)
 
 
-def _of_samples(found: Resolved) -> Resolved:
-    """Say that the profile of an arm with samples is that of one answer, unless the arm itself was measured."""
-    samples = found.capability.candidate.samples
-    if samples == 1 or (found.stored is not None and found.basis == "measured"):
+def _with_caveats(found: Resolved, arm: Arm) -> Resolved:
+    """Say what the profile of an arm leaves out, unless the arm itself was measured."""
+    if found.stored is not None and found.basis == "measured":
         return found
-    return replace(found, because=f"{found.because}; of one answer: what {samples} samples add was not measured")
+    told = found.because
+    if arm.effort is not None and found.capability.candidate.effort is None:
+        told += f"; it does not reason: effort {arm.effort} changes nothing"
+    if arm.max_tokens is not None:
+        told += (
+            f"; of answers without a limit: what {arm.max_tokens} tokens cut off, reasoning included, was not measured"
+        )
+    if arm.samples is not None:
+        told += f"; of one answer: what {arm.samples} samples add was not measured"
+    return replace(found, because=told)
+
+
+def _refuse_mistyped(name: str) -> None:
+    """Refuse a known model at an effort that there is not, as `gpt-5@minmal`: it would count as a model of its own."""
+    model, mark, run = name.rpartition("@")
+    if mark and Arm.parse(name) is None and find_model(name) is None and find_model(model) is not None:
+        raise InvalidInput(
+            f"no model {shown(name)} is known; {shown(run)} is none of {', '.join(EFFORTS)}, and no max_tokens=500 or "
+            "samples=5; a model of your own needs a name without @"
+        )
 
 
 def _moved(name: str, own: Mapping[str, Capability]) -> Resolved | None:
@@ -209,14 +231,14 @@ def _moved(name: str, own: Mapping[str, Capability]) -> Resolved | None:
         return None
     found = _measured_here(arm.model, own[id_], f" of {arm.model}")
     candidate = public_candidate(name) or _run(Candidate(id=name))
-    if arm.effort is None:
+    if candidate.effort is None:
         profile = found.capability.model_copy(update={"candidate": candidate, "usage": Usage()})
         return replace(found, capability=profile)
-    moved = with_effort(found.capability, candidate, arm.effort)
+    moved = with_effort(found.capability, candidate, candidate.effort)
     if (written := own[id_].usage.completion_tokens) is not None:
         share = candidate.samples * candidate.length_share / own[id_].candidate.length_share
         moved = moved.model_copy(update={"usage": Usage(completion_tokens=written * share)})
-    because = f"{found.because}, moved by what effort {arm.effort} does to models"
+    because = f"{found.because}, moved by what effort {candidate.effort} does to models"
     return Resolved(moved, "linked", because, answers=found.answers, moved=True)
 
 
@@ -306,14 +328,12 @@ def _public(name: str, strict: bool) -> Resolved:
         return _measured(*catalogue_profiles([name]))
     model = find_model(name)
     if model is None:
-        before, mark, after = name.rpartition("@")
-        no_effort = f"; {shown(after)} is none of {', '.join(EFFORTS)}" if mark and find_model(before) else ""
+        close = ", ".join(map(repr, similar_names(name, cutoff=0.6 if strict else MISTYPED)))
+        hint = f"; closest: {close}" if close else ""
         if strict:
-            close = ", ".join(map(repr, similar_names(name)))
-            hint = f"; closest: {close}" if close else ""
-            raise InvalidInput(f"no model {shown(name)} is known{no_effort or hint}; `cit models list` shows all")
+            raise InvalidInput(f"no model {shown(name)} is known{hint}; `cit models list` shows all")
         candidate = _run(Candidate(id=name))
-        because = f"no scores of it are known: an average model{no_effort}"
+        because = f"no scores of it are known: an average model{hint}"
         return Resolved(linked_capability(candidate, expected(candidate)), "average", because)
     return of_public_model(name, model)
 
@@ -324,9 +344,9 @@ def _measured(capability: Capability) -> Resolved:
 
 def of_public_model(name: str, model: Model) -> Resolved:
     """Return a model that is served today under the name that was given, by published scores or as an average one."""
-    effort = Arm.of(name).effort
-    found_scores = linked(f"{model.provider}:{model.id}", effort)
     candidate = candidate_of(name, model)
+    effort = candidate.effort
+    found_scores = linked(f"{model.provider}:{model.id}", effort)
     if found_scores is None:
         because = f"fewer than two sources have scored {model.id}: an average model of its price and age"
         released = expected_release(model)
@@ -353,10 +373,11 @@ def candidate_of(name: str, model: Model) -> Candidate:
 
 
 def _run(candidate: Candidate) -> Candidate:
-    """Return a candidate with the effort and the limit that its name says."""
+    """Return a candidate with the effort and the limit that its name says; what does not reason has no effort."""
     arm = Arm.of(candidate.id)
+    effort = None if candidate.reasoning is False else arm.effort
     limit = min(filter(None, (candidate.max_output, arm.max_tokens)), default=None)
-    return candidate.model_copy(update={"effort": arm.effort, "max_output": limit})
+    return candidate.model_copy(update={"effort": effort, "max_output": limit})
 
 
 def _facts(name: str, model: Model) -> Candidate:

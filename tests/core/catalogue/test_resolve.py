@@ -129,13 +129,39 @@ def test_a_makers_free_tier_is_no_price_of_others(name: str, price: float | None
     assert (found.basis, found.capability.candidate.price_in) == ("linked", price)
 
 
-def test_an_effort_that_is_none_is_told() -> None:
-    told = "; 'hihg' is none of none, minimal, low, medium, high, xhigh, max"
-    with pytest.raises(InvalidInput, match=f"no model 'gpt-5@hihg' is known{told}"):
-        resolve_models(["gpt-5@hihg"], strict=True)
-    [mistyped, own] = resolve_models(["gpt-5@hihg", "my-own@hihg"])
-    assert (mistyped.basis, own.basis) == ("average", "average")
-    assert (mistyped.because.endswith(told), told in own.because) == (True, False)
+@pytest.mark.parametrize("run", ["hihg", "minmal", "low,max_tokens=0", "reasoning_effort=low"])
+def test_a_known_model_at_no_effort_is_refused_and_one_of_ones_own_is_not(run: str) -> None:
+    told = f"no model 'openai:gpt-5@{run}' is known; '{run}' is none of none, minimal, low, medium, high, xhigh, max"
+    with pytest.raises(InvalidInput, match=told):
+        resolve_models([f"openai:gpt-5@{run}"])
+    names = [f"my-own@{run}", "claude-sonnet-4-5@20250929", "jamba-1.5-large@001", "workers-ai/@cf/meta/llama-9"]
+    stored = [Capability(candidate=Candidate(id=f"gpt-5@{run}"))]
+    found = resolve_models([*names, f"gpt-5@{run}"], stored=stored)
+    assert [one.basis for one in found] == ["average", "linked", "average", "average", "average"]
+
+
+def test_the_names_that_an_unknown_one_may_mean_are_told() -> None:
+    mistyped, own = resolve_models(["openai:gpt-5-mni", "my-finetune"])
+    assert mistyped.because.startswith("no scores of it are known: an average model; closest: 'gpt-5-mini'")
+    assert own.because == "no scores of it are known: an average model"
+
+
+def test_what_does_not_reason_has_no_effort() -> None:
+    plain, arm = resolve_models(["openai:gpt-4o", "openai:gpt-4o@high"])
+    assert arm.capability.results == plain.capability.results
+    assert arm.capability.expected_cost(100, 256) == plain.capability.expected_cost(100, 256)
+    assert arm.because == f"{plain.because}; it does not reason: effort high changes nothing"
+    law = TaskResult(task=Task(id="law", keywords=("law",)), accuracy=0.5, count=200)
+    own = Capability(candidate=Candidate(id="openai:gpt-4o"), results=(law,))
+    (moved,) = resolve_models(["openai:gpt-4o@high"], stored=[own])
+    assert moved.capability.results == own.results
+
+
+def test_an_arm_with_a_limit_says_that_its_profile_knows_none() -> None:
+    told = "of answers without a limit: what 50 tokens cut off, reasoning included, was not measured"
+    plain, short = resolve_models(["gpt-5@low", "gpt-5@low, max_tokens=50"])
+    assert short.because == f"{plain.because}; {told}"
+    assert short.capability.candidate.max_output == 50
 
 
 def test_an_effort_names_those_that_scored_it_beside_those_that_scored_the_model() -> None:

@@ -221,12 +221,12 @@ def test_an_arm_of_a_measured_model_rests_on_the_answers_of_its_model(sqlite_url
         store.add_tasks([Task(id="law", keywords=("law",))])
         store.add_items([Item(id=f"q{n}", task="law") for n in range(120)])
         store.add_outcomes(Outcome(candidate="openai:gpt-5", item=f"q{n}", correct=1.0, source="m") for n in range(120))
-        router = Router.from_models(["gpt-5@low", "gpt-5", "gpt-5@hihg"], store=store)
+        router = Router.from_models(["gpt-5@low", "gpt-5", "ours@hihg"], store=store)
     told = {id_: found.in_short for id_, found in router.basis.items()}
     assert told == {
         "gpt-5@low": "120 answers of its model in the store",
         "gpt-5": "120 answers in the store",
-        "gpt-5@hihg": "models in general",
+        "ours@hihg": "models in general",
     }
 
 
