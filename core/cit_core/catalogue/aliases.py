@@ -10,7 +10,17 @@ from cit_core.arms import Arm, samples_of
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate
 
-__all__ = ["AmbiguousModel", "date_of", "effort_of", "find_id", "normalised", "spellings", "undated", "version_of"]
+__all__ = [
+    "DEFAULT_TAG",
+    "AmbiguousModel",
+    "date_of",
+    "effort_of",
+    "find_id",
+    "normalised",
+    "spellings",
+    "undated",
+    "version_of",
+]
 
 PREFIXES = re.compile(
     r"^(?:models/|publishers/[^/]+/models/|projects/[^/]+/locations/[^/]+/publishers/[^/]+/models/|"
@@ -25,6 +35,23 @@ ROUTE = re.compile(r":(?:free|beta|online|nitro|floor|extended|thinking)$", re.I
 DATE = re.compile(r"-(?:20\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])|(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))$")
 
 
+RESPELLED = (
+    (re.compile(r"(?<=\d)p(?=\d)"), "-"),  # Fireworks: deepseek-v3p1
+    (re.compile(r"^llama-v(?=\d)"), "llama-"),
+    (re.compile(r"^meta-(?=llama)"), ""),
+    (re.compile(r"^(gemma|gpt|llama)(?=\d)"), r"\1-"),  # Bedrock and Ollama: llama3-3
+    (re.compile(r"^qwen-(?=\d)"), "qwen"),  # Cerebras
+    (re.compile(r"^gpt-35(?=-|$)"), "gpt-3-5"),  # Azure, whose deployments had no dots
+    (re.compile(r"^(?:[a-z]{2}-|global-|apac-)?(deepseek-r\d)-v\d+:\d+$"), r"\1"),  # Bedrock: the maker is in the name
+    (re.compile(r":(\d+(?:-\d+)?b(?:-a\d+b)?)(-instruct|-it)?(?:-q\d\S*|-fp16|-cloud)?$"), r"-\1\2"),  # Ollama's tags
+    (re.compile(r":cloud$"), ""),
+    (re.compile(r"(?<=\db)-(?:versatile|instant)$|(?<=-instruct)-turbo$|-tput$"), ""),  # Groq and Together: how fast
+    (re.compile(r"-chat(?=-v\d)"), ""),
+    (re.compile(r"-instruct(?=-\d{4}$)"), ""),
+)
+"""How hosts spell the names of models that others make, in their normalised form, and what the makers write."""
+DEFAULT_TAG = re.compile(r"^ollama(?:_chat)?[:/](?!.*(?:\d[bt]\b|cloud$))")
+"""A name without a size at Ollama means a size of its choice: `deepseek-r1` is a distilled model of 8 B there."""
 SIZE = re.compile(r"-\d+[bk](?:-a\d+b)?(?=-|$)|-\d{4}(?=-|$)")
 """Sizes, windows and months in a name, which are no version."""
 VERSION = re.compile(r"(?:(?<=[a-z-])|^)(\d{1,2})(?:-(\d{1,2}))?(?=[-a-z@]|$)")
@@ -81,7 +108,15 @@ def spellings(name: str) -> list[tuple[str | None, str]]:
     """
     routed = ROUTE.sub("", name.strip())
     readings = [*_readings(name), *(_readings(routed) if routed != name.strip() else ())]
-    return list(dict.fromkeys((provider, form) for provider, written in readings if (form := normalised(written))))
+    forms = [(provider, form) for provider, written in readings if (form := normalised(written))]
+    return list(dict.fromkeys([*forms, *((provider, _respelled(form)) for provider, form in forms)]))
+
+
+def _respelled(form: str) -> str:
+    """Return a normalised name as makers write it."""
+    for spelled, written in RESPELLED:
+        form = spelled.sub(written, form)
+    return form
 
 
 def find_id(name: str, candidates: Iterable[Candidate]) -> str | None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import platformdirs
 
-from cit_core.catalogue.aliases import AmbiguousModel, date_of, effort_of, normalised, spellings, undated
+from cit_core.catalogue.aliases import DEFAULT_TAG, AmbiguousModel, date_of, effort_of, normalised, spellings, undated
 
 __all__ = [
     "AmbiguousModel",
@@ -59,6 +59,8 @@ TAILS = re.compile(r"(-\d{4})?-preview$|(-instruct|-it)?(-fp8)?$")
 QUANTIZED = re.compile(r"-fp8$")
 SIZED = re.compile(r"-\d+b-\d+e(-instruct)?(-fp8)?$")
 """Size and number of experts after a name that has none besides."""
+EXPERTS = re.compile(r"(?<=\db)-\d+e(?=-)|-fp8$")
+"""Number of experts, which Bedrock leaves out."""
 INSTRUCT = re.compile(r"-(instruct|it)(?=-\d{4}$)")
 """What some hosts leave out before the month of a release: `qwen3-235b-a22b-2507`."""
 CLAUDE = re.compile(r"^claude-(?=.*[a-z])(?=.*\d)(\d(?:-\d)?|[a-z]+)-([a-z]+|\d(?:-\d)?)(-\d{8}|)$")
@@ -260,7 +262,8 @@ def find_model(name: str) -> Model | None:
     Raises:
         AmbiguousModel: If several makers serve different models under it and the name gives no maker.
     """
-    index, readings = _index(), spellings(effort_of(name)[0])
+    index, bare = _index(), effort_of(name)[0]
+    readings = [] if DEFAULT_TAG.match(bare.strip().lower()) else spellings(bare)
     literal = [(provider, index.get(form, ())) for provider, form in readings]
     snapshots = [(provider, _with_snapshot(form)) for provider, form in readings]
     for provider, found in (*literal, *snapshots):
@@ -365,7 +368,7 @@ def _short_names(model: Model) -> set[str]:
     """Return names without the tails of open models, and other orders and kinds that makers' names come in."""
     whole = {normalised(name) for name in (model.id, *model.aliases)}
     bare = {TAILS.sub("", undated(name)) for name in whole} | {name.removesuffix("-preview") for name in whole}
-    bare |= {part.sub("", name) for part in (QUANTIZED, SIZED, INSTRUCT) for name in whole}
+    bare |= {part.sub("", name) for part in (QUANTIZED, SIZED, EXPERTS, INSTRUCT) for name in whole}
     turned = {f"claude-{found[2]}-{found[1]}{found[3]}" for name in bare | whole if (found := CLAUDE.match(name))}
     reasoning = {f"{name}-reasoning" for name in bare if GROK.match(name)}
     return bare | turned | reasoning

@@ -49,6 +49,8 @@ __all__ = [
 
 MARK = re.compile(r"\((.+)#([0-9a-f]{8})\)$")
 """End of the source of public facts: the name that they were found by, and a digest."""
+OWN_MACHINE = re.compile(r"(?:ollama|ollama_chat|vllm|hosted_vllm|llama[._]?cpp|lm_?studio)[:/]", re.IGNORECASE)
+"""Beginning of the name of a model on one's own machine, where nobody asks a price."""
 MISTYPED = 0.85
 """Likeness from which on an unknown name may be a known one with a typing error."""
 CORE_TEST = "the core test, by TIGER-AI-Lab/MMLU-Pro"
@@ -381,9 +383,10 @@ def _run(candidate: Candidate) -> Candidate:
 
 
 def _facts(name: str, model: Model) -> Candidate:
-    # A maker's free tier is no price of others who serve the model, nor of one's own machine.
+    # A maker's free tier is no price of others who serve the model, and no price is one of one's own machine.
     maker, colon, _ = name.partition(":")
     priced = bool(model.price_in or model.price_out) or (bool(colon) and maker_of(maker) == model.provider)
+    priced = priced and not OWN_MACHINE.match(name)
     return Candidate(
         id=name,
         context_window=model.context_window,
@@ -395,7 +398,7 @@ def _facts(name: str, model: Model) -> Candidate:
         released=_day(model.released),
         aliases=model.aliases,
         max_output=model.max_output,
-        price_cached=model.price_cached,
+        price_cached=model.price_cached if priced else None,
         reasoning=model.reasoning,
         deprecated=_day(model.deprecated),
         successor=model.successor,

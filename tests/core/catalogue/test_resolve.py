@@ -122,9 +122,16 @@ def test_a_name_that_is_empty_or_stands_twice_is_refused() -> None:
         ("together:google/gemma-3-27b-it", None),
         ("gemma-3-27b-it", None),
         ("openrouter/openai/gpt-5-mini", 0.25),
+        ("ollama:gpt-oss:20b", None),
+        ("vllm:openai/gpt-oss-20b", None),
+        ("hosted_vllm/openai/gpt-oss-20b", None),
+        ("lmstudio:gpt-oss-20b", None),
+        ("llamacpp:gpt-oss-20b", None),
     ],
 )
-def test_a_makers_free_tier_is_no_price_of_others(name: str, price: float | None) -> None:
+def test_a_makers_free_tier_is_no_price_of_others_and_no_price_is_one_of_ones_own_machine(
+    name: str, price: float | None
+) -> None:
     [found] = resolve_models([name])
     assert (found.basis, found.capability.candidate.price_in) == ("linked", price)
 
