@@ -105,7 +105,7 @@ def _packed(models: list[dict[str, Any]]) -> dict[str, Any]:
         for name in shared.keys() & entry.keys():
             entry[name] = shared[name].index(entry[name])
         for name, default in (("agree", True), ("modalities", ["text"])):
-            if entry[name] == default:
+            if entry.get(name) == default:
                 del entry[name]
     return {"sources": shared["source"], "urls": shared["url"], "models": models}
 
@@ -153,7 +153,7 @@ def _entry(provider: str, group: list[Mapping[str, Any]], hosts: Sequence[Mappin
         window, source = limits["context_window"], f"{source}, limits as most hosts have them"
     if price_in is None or price_out is None or window is None or price_in < 0 or price_out < 0:
         return None
-    successor = first("successor")
+    successor, read = first("successor"), first("modalities_in")
     facts = {
         "id": best_first[0]["model"],
         "provider": provider,
@@ -162,12 +162,13 @@ def _entry(provider: str, group: list[Mapping[str, Any]], hosts: Sequence[Mappin
         "price_in": rounded(price_in),
         "price_out": rounded(price_out),
         "price_cached": rounded(first("price_cache_read")),
-        "modalities": (first("modalities_in") or "text").split(","),
+        "modalities": read and read.split(","),
         "tools": first("tools"),
         "structured_output": first("structured_output"),
         "reasoning": first("reasoning"),
         "released": day(first("released")),
         "deprecated": day(first("deprecated")),
+        "retired": first("status") == "deprecated" or None,
         "successor": successor and successor.rsplit("/", 1)[-1],
         "open": first("open_weights"),
         "agree": agree,
@@ -180,7 +181,10 @@ def _entry(provider: str, group: list[Mapping[str, Any]], hosts: Sequence[Mappin
 
 
 def _with_snapshots(entries: Mapping[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Make a dated snapshot an alias of the undated model where both cost the same."""
+    """Make a dated snapshot an alias of the undated model where both cost the same, and let it fill what this lacks.
+
+    A snapshot that is retired retires the undated name only where no list says more of this than a price.
+    """
     kept: list[dict[str, Any]] = []
     for (provider, name), entry in sorted(entries.items()):
         tails = ("", "-latest", "-0") if date_of(name) else ("",)
@@ -190,9 +194,8 @@ def _with_snapshots(entries: Mapping[tuple[str, str], dict[str, Any]]) -> list[d
             kept.append(entry)
             continue
         model["aliases"] = sorted({*model.get("aliases", []), entry["id"], *entry.get("aliases", [])})
-        for fact in ("released", "deprecated", "successor", "url"):
-            if fact in entry:
-                model.setdefault(fact, entry[fact])
+        filled = {name: value for name, value in entry.items() if name != "retired" or "modalities" not in model}
+        model.update({**filled, **model})
     return kept
 
 

@@ -88,6 +88,7 @@ class Model:
         reasoning: True if it reasons before it answers.
         released: Day of its release, YYYY-MM-DD.
         deprecated: Day from which it is no longer served, YYYY-MM-DD.
+        retired: True if a source says that its maker has retired it, whether it says the day or not.
         successor: The model that its maker recommends in its place.
         open: True if its weights are published.
         agree: True if the sources agree on its price.
@@ -109,6 +110,7 @@ class Model:
     reasoning: bool | None = None
     released: str | None = None
     deprecated: str | None = None
+    retired: bool = False
     successor: str | None = None
     open: bool | None = None
     agree: bool = True
@@ -116,6 +118,11 @@ class Model:
     url: str | None = None
     as_of: str = ""
     """Day on which the source was read, YYYY-MM-DD; that of the shipped facts if empty."""
+
+    @property
+    def ends(self) -> str | None:
+        """Return `deprecated`, or for a model that is retired without a day the day on which this was read."""
+        return self.deprecated or (facts_as_of() if self.retired else None)
 
 
 REFRESHED = {

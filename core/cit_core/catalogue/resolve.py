@@ -400,7 +400,7 @@ def _facts(name: str, model: Model) -> Candidate:
         max_output=model.max_output,
         price_cached=model.price_cached if priced else None,
         reasoning=model.reasoning,
-        deprecated=_day(model.deprecated),
+        deprecated=_day(model.ends),
         successor=model.successor,
     )
 

@@ -141,8 +141,8 @@ def _facts(store: str | None, today: date) -> Iterator[Check]:
         yield Check("facts file", f"{refreshed_file()}: ignored: {_some(ignored)}", "`cit models update`")
     in_use = _in_use(store)
     for id_, model in sorted(in_use.items()):
-        if model is not None and model.deprecated is not None and model.deprecated <= today.isoformat():
-            said = f"{id_}: no longer served since {model.deprecated}"
+        if model is not None and model.ends is not None and model.ends <= today.isoformat():
+            said = f"{id_}: no longer served since {model.ends}"
             remedy = (
                 f"its maker recommends {model.successor}" if model.successor else "choose another: `cit models list`"
             )

@@ -17,7 +17,7 @@ EMPTY = dict.fromkeys(
     [
         *("modalities_in", "modalities_out", "released", "price_in", "mp_in", "gp_in", "price_out", "mp_out", "gp_out"),
         *("context_window", "max_input", "gp_context", "max_output", "price_cache_read", "tools", "structured_output"),
-        *("reasoning", "deprecated", "successor", "open_weights", "source", "source_url"),
+        *("reasoning", "deprecated", "successor", "open_weights", "source", "source_url", "status"),
     ]
 )
 
@@ -48,6 +48,22 @@ def test_a_snapshot_of_the_same_price_is_an_alias_and_another_price_is_another_m
     assert [entry["id"] for entry in entries] == ["a", "a-2024-01-02"]
     assert entries[0]["aliases"] == ["a-2025-01-02"]
     assert entries[0]["released"] == "2025-01-02"
+
+
+def test_a_snapshot_fills_what_the_undated_name_lacks() -> None:
+    told = {"modalities_in": "text,image", "max_output": 64, "tools": True, "status": "deprecated"}
+    (bare,) = build_facts([row("a-latest"), row("a-2025-01-02", **told)], "2026-01-01")["models"]
+    assert (bare["id"], bare["modalities"], bare["max_output"], bare["tools"]) == (
+        "a-latest",
+        ["text", "image"],
+        64,
+        True,
+    )
+    assert bare["retired"] is True
+    known, dated = row("a", modalities_in="text", tools=False), row("a-2025-01-02", **told)
+    (entry,) = build_facts([known, dated], "2026-01-01")["models"]
+    assert (entry.get("modalities"), entry["tools"], entry["max_output"]) == (None, False, 64)
+    assert "retired" not in entry, "the name is of a newer snapshot now"
 
 
 def test_a_model_of_which_only_the_price_is_known_has_the_limits_that_most_hosts_state() -> None:

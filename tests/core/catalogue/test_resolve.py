@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from cit_core.catalogue.resolve import resolve_models
@@ -169,6 +171,14 @@ def test_an_arm_with_a_limit_says_that_its_profile_knows_none() -> None:
     plain, short = resolve_models(["gpt-5@low", "gpt-5@low, max_tokens=50"])
     assert short.because == f"{plain.because}; {told}"
     assert short.capability.candidate.max_output == 50
+
+
+def test_a_model_that_a_source_calls_retired_has_ended_whether_it_says_the_day_or_not() -> None:
+    [dayless, served] = resolve_models(["anthropic:claude-3-7-sonnet-20250219", "anthropic:claude-sonnet-4-5"])
+    candidate = dayless.capability.candidate
+    assert candidate.has_ended(date(2026, 11, 1))
+    assert not served.capability.candidate.has_ended(date(2026, 11, 1))
+    assert (candidate.modalities, candidate.reasoning) == (("text", "image", "pdf"), True)
 
 
 def test_an_effort_names_those_that_scored_it_beside_those_that_scored_the_model() -> None:
