@@ -124,6 +124,12 @@ class Model:
         """Return `deprecated`, or for a model that is retired without a day the day on which this was read."""
         return self.deprecated or (facts_as_of() if self.retired else None)
 
+    def source_for(self, name: str) -> str:
+        """Return the source, and whose price it is where a name says another host than the maker."""
+        host = re.split("[:/]", name)[0]
+        elsewhere = host != name and maker_of(host) != self.provider and " hosts" not in self.source
+        return f"{self.source}, at the price of {self.provider}" if elsewhere else self.source
+
 
 REFRESHED = {
     "price_in": "price",

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from cit_core.catalogue.candidates import candidate_of, with_public_facts
 from cit_core.catalogue.facts import AmbiguousModel, Model, current_models, facts_as_of, find_model
 from cit_core.catalogue.linked import linked
 from cit_core.catalogue.profiles import catalogue_capabilities
-from cit_core.catalogue.resolve import CORE_TEST, candidate_of, of_public_model, with_public_facts
+from cit_core.catalogue.resolve import CORE_TEST, of_public_model
 from cit_core.records import Capability
 
 __all__ = ["Listed", "by_accuracy", "list_model", "list_stored", "public_models"]

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from cit_core.arms import EFFORTS, Arm, samples_of
 from cit_core.capability import SURE_ANSWERS
 from cit_core.catalogue.aliases import find_id
+from cit_core.catalogue.candidates import as_run, candidate_of, public_candidate, with_newer_facts, with_own_facts
 from cit_core.catalogue.default_zoo import DEFAULT_ZOO
 from cit_core.catalogue.expectation import facts_of
 from cit_core.catalogue.facts import (
-    AmbiguousModel,
     Model,
     current_models,
     facts_as_of,
     find_model,
-    maker_of,
     similar_names,
 )
 from cit_core.catalogue.linked import Linked, expected, expected_release, linked, linked_capability, with_effort
@@ -34,23 +31,14 @@ from cit_core.records import Candidate, Capability, TaskResult, Usage, require_u
 __all__ = [
     "CORE_TEST",
     "Resolved",
-    "candidate_of",
     "of_public_model",
     "ordered_by_level",
-    "public_candidate",
     "public_names",
     "public_profiles",
     "resolve_models",
     "with_answers",
-    "with_newer_facts",
-    "with_own_facts",
-    "with_public_facts",
 ]
 
-MARK = re.compile(r"\((.+)#([0-9a-f]{8})\)$")
-"""End of the source of public facts: the name that they were found by, and a digest."""
-OWN_MACHINE = re.compile(r"(?:ollama|ollama_chat|vllm|hosted_vllm|llama[._]?cpp|lm_?studio)[:/]", re.IGNORECASE)
-"""Beginning of the name of a model on one's own machine, where nobody asks a price."""
 MISTYPED = 0.85
 """Likeness from which on an unknown name may be a known one with a typing error."""
 CORE_TEST = "the core test, by TIGER-AI-Lab/MMLU-Pro"
@@ -93,18 +81,6 @@ class Resolved:
         average = "models in general" if nothing else "models of its price and age"
         public = "published scores" if self.basis == "linked" else average
         return f"{answers} and {public}" if answers else public
-
-
-def public_candidate(name: str) -> Candidate | None:
-    """Return what is publicly known of a model under the id that was given; None if it is not known, or ambiguous."""
-    old = next((candidate for candidate in catalogue_candidates() if candidate.id == name), None)
-    if old is not None:
-        return old
-    try:
-        model = find_model(name)
-    except AmbiguousModel:
-        return None
-    return None if model is None else candidate_of(name, model)
 
 
 def public_profiles(names: Iterable[str]) -> list[Resolved]:
@@ -232,7 +208,7 @@ def _moved(name: str, own: Mapping[str, Capability]) -> Resolved | None:
     if arm is None or id_ is None or not own[id_].results:
         return None
     found = _measured_here(arm.model, own[id_], f" of {arm.model}")
-    candidate = public_candidate(name) or _run(Candidate(id=name))
+    candidate = public_candidate(name) or as_run(Candidate(id=name))
     if candidate.effort is None:
         profile = found.capability.model_copy(update={"candidate": candidate, "usage": Usage()})
         return replace(found, capability=profile)
@@ -282,38 +258,6 @@ def _together(known: Capability, own: Capability) -> Capability:
     return own.model_copy(update={"results": (*lines, *mine.values())})
 
 
-def with_newer_facts(candidate: Candidate) -> Candidate:
-    """Return a stored model with today's public facts where all that it is stored with are public; else as it is."""
-    found = MARK.search(candidate.source or "")
-    if found is None or found[2] != _digest(candidate):
-        return candidate
-    newer = public_candidate(found[1])
-    return candidate if newer is None else newer.model_copy(update={"id": candidate.id, "notes": candidate.notes})
-
-
-def with_public_facts(candidate: Candidate) -> Candidate:
-    """Return a stored model with today's public facts, and with those that it lacks, if its id is a public name."""
-    newer = with_newer_facts(candidate)
-    public = public_candidate(candidate.id) if newer is candidate else None
-    if public is None:
-        return newer
-    return with_own_facts(public, candidate.model_dump(include=candidate.model_fields_set, exclude_defaults=True))
-
-
-def with_own_facts(public: Candidate, own: Mapping[str, Any]) -> Candidate:
-    """Let facts of one's own go before others; what is cached costs the same share of one's own price."""
-    price_in, share = own.get("price_in"), None
-    if price_in is not None and own.get("price_cached") is None and public.price_in and public.price_cached:
-        share = {"price_cached": public.price_cached * price_in / public.price_in}
-    return public.model_copy(update={**own, **(share or {})})
-
-
-def _digest(candidate: Candidate) -> str:
-    """Return a digest of facts, which tells whether one of them is no longer as it was found."""
-    facts = candidate.model_dump_json(exclude={"id", "notes", "source"})
-    return hashlib.sha256(facts.encode()).hexdigest()[:8]
-
-
 def _with_facts(found: Resolved, given: Candidate) -> Resolved:
     """Let the facts that were given go before others."""
     facts = given.model_dump(include=given.model_fields_set, exclude_defaults=True)
@@ -334,7 +278,7 @@ def _public(name: str, strict: bool) -> Resolved:
         hint = f"; closest: {close}" if close else ""
         if strict:
             raise InvalidInput(f"no model {shown(name)} is known{hint}; `cit models list` shows all")
-        candidate = _run(Candidate(id=name))
+        candidate = as_run(Candidate(id=name))
         because = f"no scores of it are known: an average model{hint}"
         return Resolved(linked_capability(candidate, expected(candidate)), "average", because)
     return of_public_model(name, model)
@@ -365,45 +309,3 @@ def _because(model: Model, effort: str | None, found: Linked) -> str:
     if found.exact:
         return f"{scores}, at effort {effort} by {', '.join(found.sources)}"
     return f"{scores}, moved by what effort {effort} does to models"
-
-
-def candidate_of(name: str, model: Model) -> Candidate:
-    """Return the facts of a model under the name that was given, with the effort and the limit that this says."""
-    candidate = _run(_facts(name, model))
-    source = f"{model.source}, {model.as_of or facts_as_of()} ({name}#{_digest(candidate)})"
-    return candidate.model_copy(update={"source": source})
-
-
-def _run(candidate: Candidate) -> Candidate:
-    """Return a candidate with the effort and the limit that its name says; what does not reason has no effort."""
-    arm = Arm.of(candidate.id)
-    effort = None if candidate.reasoning is False else arm.effort
-    limit = min(filter(None, (candidate.max_output, arm.max_tokens)), default=None)
-    return candidate.model_copy(update={"effort": effort, "max_output": limit})
-
-
-def _facts(name: str, model: Model) -> Candidate:
-    # A maker's free tier is no price of others who serve the model, and no price is one of one's own machine.
-    maker, colon, _ = name.partition(":")
-    priced = bool(model.price_in or model.price_out) or (bool(colon) and maker_of(maker) == model.provider)
-    priced = priced and not OWN_MACHINE.match(name)
-    return Candidate(
-        id=name,
-        context_window=model.context_window,
-        price_in=model.price_in if priced else None,
-        price_out=model.price_out if priced else None,
-        modalities=model.modalities,
-        tools=model.tools,
-        structured_output=model.structured_output,
-        released=_day(model.released),
-        aliases=model.aliases,
-        max_output=model.max_output,
-        price_cached=model.price_cached if priced else None,
-        reasoning=model.reasoning,
-        deprecated=_day(model.ends),
-        successor=model.successor,
-    )
-
-
-def _day(written: str | None) -> date | None:
-    return None if written is None else date.fromisoformat(written)

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cit_core.catalogue.candidates import candidate_of
 from cit_core.catalogue.expectation import FACTS, facts_of
 from cit_core.catalogue.facts import AmbiguousModel, Model, find_model
 from cit_core.catalogue.link import Observations
 from cit_core.catalogue.linked import expected_release
 from cit_core.catalogue.profiles import core_suite
-from cit_core.catalogue.resolve import candidate_of
 from cit_core.errors import InvalidInput, MissingExtra
 
 __all__ = ["CORE", "Score", "observations", "read_names", "read_scores", "served_today"]

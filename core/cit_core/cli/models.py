@@ -287,7 +287,7 @@ def _save(
 ) -> tuple[str, Candidate, int]:
     """Save everything in one transaction; return what was done, the candidate, and the number of new outcomes."""
     from cit_core.aptitude.importers.catalogue_answers import copy_profile
-    from cit_core.catalogue.resolve import public_candidate, with_newer_facts, with_own_facts
+    from cit_core.catalogue.candidates import public_candidate, with_newer_facts, with_own_facts
     from cit_core.records import Candidate
 
     with store.transaction() as writer:

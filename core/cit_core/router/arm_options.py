@@ -54,7 +54,7 @@ def arm_options(
         InvalidInput: If there is an effort, and the model does not reason, or how it is set is not known of the
             provider.
     """
-    from cit_core.catalogue.resolve import public_candidate
+    from cit_core.catalogue.candidates import public_candidate
 
     arm = Arm.of(model)
     known = None if arm.effort is None else public_candidate(arm.model)

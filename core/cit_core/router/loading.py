@@ -200,7 +200,7 @@ def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | Non
         suite: Compute capabilities over its items alone.
         evidence: Correct a scorer that makes vectors.
     """
-    from cit_core.catalogue.resolve import with_public_facts
+    from cit_core.catalogue.candidates import with_public_facts
 
     if scorer is None:
         from cit_core.runtime import load_scorer

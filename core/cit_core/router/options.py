@@ -262,7 +262,7 @@ def behind_names(named: Mapping[str, Any], name: Callable[[Any], str]) -> dict[s
         named: What `named_models` returned; a name that is a model's goes before what is behind it.
         name: Returns the name that a model tells of itself.
     """
-    from cit_core.catalogue.resolve import public_candidate
+    from cit_core.catalogue.candidates import public_candidate
 
     found = {}
     for id_, model in named.items():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import pytest
 
 from cit_core.catalogue.resolve import resolve_models
@@ -115,29 +113,6 @@ def test_a_name_that_is_empty_or_stands_twice_is_refused() -> None:
         resolve_models(["gpt-5", "gpt-5"])
 
 
-@pytest.mark.parametrize(
-    ("name", "price"),
-    [
-        ("google_genai:gemma-3-27b-it", 0.0),
-        ("google:gemma-3-27b-it", 0.0),
-        ("openrouter/google/gemma-3-27b-it", None),
-        ("together:google/gemma-3-27b-it", None),
-        ("gemma-3-27b-it", None),
-        ("openrouter/openai/gpt-5-mini", 0.25),
-        ("ollama:gpt-oss:20b", None),
-        ("vllm:openai/gpt-oss-20b", None),
-        ("hosted_vllm/openai/gpt-oss-20b", None),
-        ("lmstudio:gpt-oss-20b", None),
-        ("llamacpp:gpt-oss-20b", None),
-    ],
-)
-def test_a_makers_free_tier_is_no_price_of_others_and_no_price_is_one_of_ones_own_machine(
-    name: str, price: float | None
-) -> None:
-    [found] = resolve_models([name])
-    assert (found.basis, found.capability.candidate.price_in) == ("linked", price)
-
-
 @pytest.mark.parametrize("run", ["hihg", "minmal", "low,max_tokens=0", "reasoning_effort=low"])
 def test_a_known_model_at_no_effort_is_refused_and_one_of_ones_own_is_not(run: str) -> None:
     told = f"no model 'openai:gpt-5@{run}' is known; '{run}' is none of none, minimal, low, medium, high, xhigh, max"
@@ -171,14 +146,6 @@ def test_an_arm_with_a_limit_says_that_its_profile_knows_none() -> None:
     plain, short = resolve_models(["gpt-5@low", "gpt-5@low, max_tokens=50"])
     assert short.because == f"{plain.because}; {told}"
     assert short.capability.candidate.max_output == 50
-
-
-def test_a_model_that_a_source_calls_retired_has_ended_whether_it_says_the_day_or_not() -> None:
-    [dayless, served] = resolve_models(["anthropic:claude-3-7-sonnet-20250219", "anthropic:claude-sonnet-4-5"])
-    candidate = dayless.capability.candidate
-    assert candidate.has_ended(date(2026, 11, 1))
-    assert not served.capability.candidate.has_ended(date(2026, 11, 1))
-    assert (candidate.modalities, candidate.reasoning) == (("text", "image", "pdf"), True)
 
 
 def test_an_effort_names_those_that_scored_it_beside_those_that_scored_the_model() -> None:

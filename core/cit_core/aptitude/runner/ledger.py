@@ -13,7 +13,7 @@ from shlex import quote
 from typing import Any
 
 from cit_core.aptitude.runner.plan import AptitudeTest, Question
-from cit_core.catalogue.resolve import public_candidate, with_newer_facts, with_own_facts
+from cit_core.catalogue.candidates import public_candidate, with_newer_facts, with_own_facts
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Usage
 from cit_core.store import CapabilityStore, Writer, estimate_of

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.catalogue.resolve import public_candidate
+from cit_core.catalogue.candidates import public_candidate
 from cit_core.evaluate.experiments.few import Halved, evidence_scores
 from cit_core.evaluate.experiments.ways import BEST, BLIND, ROUTING, Zoo, ways_of
 from cit_core.evaluate.metrics import Interval

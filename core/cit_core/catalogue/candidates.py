@@ -1,0 +1,108 @@
+"""What is publicly known of a model as a candidate, under the name that an application gives it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from cit_core.arms import Arm
+from cit_core.catalogue.facts import AmbiguousModel, Model, facts_as_of, find_model, maker_of
+from cit_core.catalogue.profiles import catalogue_candidates
+from cit_core.records import Candidate
+
+__all__ = ["as_run", "candidate_of", "public_candidate", "with_newer_facts", "with_own_facts", "with_public_facts"]
+
+MARK = re.compile(r"\((.+)#([0-9a-f]{8})\)$")
+"""End of the source of public facts: the name that they were found by, and a digest."""
+OWN_MACHINE = re.compile(r"(?:ollama|ollama_chat|vllm|hosted_vllm|llama[._]?cpp|lm_?studio)[:/]", re.IGNORECASE)
+"""Beginning of the name of a model on one's own machine, where nobody asks a price."""
+
+
+def public_candidate(name: str) -> Candidate | None:
+    """Return what is publicly known of a model under the id that was given; None if it is not known, or ambiguous."""
+    old = next((candidate for candidate in catalogue_candidates() if candidate.id == name), None)
+    if old is not None:
+        return old
+    try:
+        model = find_model(name)
+    except AmbiguousModel:
+        return None
+    return None if model is None else candidate_of(name, model)
+
+
+def candidate_of(name: str, model: Model) -> Candidate:
+    """Return the facts of a model under the name that was given, with the effort and the limit that this says."""
+    candidate = as_run(_facts(name, model))
+    told = model.source if candidate.price_in is None else model.source_for(name)
+    source = f"{told}, {model.as_of or facts_as_of()} ({name}#{_digest(candidate)})"
+    return candidate.model_copy(update={"source": source})
+
+
+def as_run(candidate: Candidate) -> Candidate:
+    """Return a candidate with the effort and the limit that its name says; what does not reason has no effort."""
+    arm = Arm.of(candidate.id)
+    effort = None if candidate.reasoning is False else arm.effort
+    limit = min(filter(None, (candidate.max_output, arm.max_tokens)), default=None)
+    return candidate.model_copy(update={"effort": effort, "max_output": limit})
+
+
+def _facts(name: str, model: Model) -> Candidate:
+    # A maker's free tier is no price of others who serve the model, and no price is one of one's own machine.
+    maker, colon, _ = name.partition(":")
+    priced = bool(model.price_in or model.price_out) or (bool(colon) and maker_of(maker) == model.provider)
+    priced = priced and not OWN_MACHINE.match(name)
+    return Candidate(
+        id=name,
+        context_window=model.context_window,
+        price_in=model.price_in if priced else None,
+        price_out=model.price_out if priced else None,
+        modalities=model.modalities,
+        tools=model.tools,
+        structured_output=model.structured_output,
+        released=_day(model.released),
+        aliases=model.aliases,
+        max_output=model.max_output,
+        price_cached=model.price_cached if priced else None,
+        reasoning=model.reasoning,
+        deprecated=_day(model.ends),
+        successor=model.successor,
+    )
+
+
+def _day(written: str | None) -> date | None:
+    return None if written is None else date.fromisoformat(written)
+
+
+def with_newer_facts(candidate: Candidate) -> Candidate:
+    """Return a stored model with today's public facts where all that it is stored with are public; else as it is."""
+    found = MARK.search(candidate.source or "")
+    if found is None or found[2] != _digest(candidate):
+        return candidate
+    newer = public_candidate(found[1])
+    return candidate if newer is None else newer.model_copy(update={"id": candidate.id, "notes": candidate.notes})
+
+
+def with_public_facts(candidate: Candidate) -> Candidate:
+    """Return a stored model with today's public facts, and with those that it lacks, if its id is a public name."""
+    newer = with_newer_facts(candidate)
+    public = public_candidate(candidate.id) if newer is candidate else None
+    if public is None:
+        return newer
+    return with_own_facts(public, candidate.model_dump(include=candidate.model_fields_set, exclude_defaults=True))
+
+
+def with_own_facts(public: Candidate, own: Mapping[str, Any]) -> Candidate:
+    """Let facts of one's own go before others; what is cached costs the same share of one's own price."""
+    price_in, share = own.get("price_in"), None
+    if price_in is not None and own.get("price_cached") is None and public.price_in and public.price_cached:
+        share = {"price_cached": public.price_cached * price_in / public.price_in}
+    return public.model_copy(update={**own, **(share or {})})
+
+
+def _digest(candidate: Candidate) -> str:
+    """Return a digest of facts, which tells whether one of them is no longer as it was found."""
+    facts = candidate.model_dump_json(exclude={"id", "notes", "source"})
+    return hashlib.sha256(facts.encode()).hexdigest()[:8]
