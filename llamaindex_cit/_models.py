@@ -127,7 +127,11 @@ def _name(model: object) -> str:
             "{'openai:gpt-5-mini': llm}"
         )
     samples = model.samples if isinstance(model, SampledLLM) else None
-    return Arm(_metadata(model).model_name, told_effort(getattr(model, "llm", model)), samples=samples).name
+    if not (name := _metadata(model).model_name):
+        raise InvalidInput(
+            f"{type(model).__name__} does not tell the name of its model; pass {{'provider:model': it}} instead"
+        )
+    return Arm(name, told_effort(getattr(model, "llm", model)), samples=samples).name
 
 
 def _metadata(llm: LLM) -> LLMMetadata:

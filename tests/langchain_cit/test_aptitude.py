@@ -61,6 +61,7 @@ class Named(Scripted):
 
     model_name: str = ""
     model: str = ""
+    reasoning_effort: str | None = None
 
 
 class RateLimited(ModelRateLimitError):
@@ -110,6 +111,7 @@ async def test_an_answer_that_was_cut_before_its_text_is_not_paid_again(
 def test_it_is_called_as_its_provider_calls_it() -> None:
     assert ChatModelClient(Named(gives=None, model_name="gpt-4o-mini")).name == "gpt-4o-mini"
     assert ChatModelClient(Named(gives=None, model="claude")).name == "claude"
+    assert ChatModelClient(Named(gives=None, model="gpt-5", reasoning_effort="low")).name == "gpt-5@low"
     assert ChatModelClient(FakeListChatModel(responses=["A"])).name == "FakeListChatModel"
     assert ChatModelClient(Named(gives=None, model="claude"), name="mine").name == "mine"
 

@@ -30,6 +30,7 @@ class Scripted(CustomLLM):
 
     gives: Any = None
     called: str = "scripted-7b"
+    reasoning_effort: str | None = None
     asked: list[Any] = []  # noqa: RUF012  # pydantic copies it
 
     @property
@@ -88,6 +89,7 @@ async def test_a_real_llm_is_asked_the_prompt_and_a_system_message_may_go_before
 
 def test_it_is_called_as_its_provider_calls_it() -> None:
     assert LLMClient(Scripted()).name == "scripted-7b"
+    assert LLMClient(Scripted(reasoning_effort="low")).name == "scripted-7b@low"
     assert LLMClient(Scripted(), name="mine").name == "mine"
     assert LLMClient(MockLLM()).name == "MockLLM"
 

@@ -67,6 +67,11 @@ def test_a_model_that_the_class_does_not_know_is_refused_with_what_helps() -> No
             CITLLM.from_models(models)
 
 
+def test_an_llm_without_a_name_needs_one() -> None:
+    with pytest.raises(InvalidInput, match="Named does not tell the name of its model; pass"):
+        CITLLM.from_models([Named(model="")])
+
+
 def test_strings_are_opened_by_llamaindexs_class(monkeypatch: pytest.MonkeyPatch) -> None:
     package = ModuleType("llama_index.llms.openai")
     package.OpenAI = Named  # type: ignore[attr-defined]
