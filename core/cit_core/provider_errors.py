@@ -72,6 +72,8 @@ _WITHOUT_TEXT = {
     **dict.fromkeys(("content_filter", "refusal"), "the provider kept it back"),
 }
 """Finish reasons, as providers call them, that come again if the question does."""
+_BROKEN_OFF = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
+"""Finish reasons of an answer that a server did not write to its end: OpenRouter, vLLM, Zhipu, DeepSeek."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,10 @@ def require_text(text: object, finish_reason: object = None) -> str:
 
     Raises:
         Refused: If the provider ended the answer before its text began.
-        Transient: If there is no text.
+        Transient: If there is no text, or the provider broke off within it.
     """
+    if isinstance(finish_reason, str) and finish_reason.lower() in _BROKEN_OFF:
+        raise Transient("the provider broke off its answer")
     if not text and isinstance(finish_reason, str) and finish_reason in _WITHOUT_TEXT:
         raise Refused(f"the answer has no text: {_WITHOUT_TEXT[finish_reason]}")
     if not isinstance(text, str):

@@ -108,6 +108,8 @@ def _read(completion: Any) -> Answer:
         text, declined, reason = _text(choice.message.content), choice.message.refusal, choice.finish_reason
     except (AttributeError, IndexError, KeyError, TypeError):
         raise Transient("the server's answer is not a chat completion") from None
+    if getattr(choice, "error", None):  # OpenRouter, of its upstream
+        reason = "error"
     usage = getattr(completion, "usage", None)
     return checked_answer(
         declined if text is None else text,  # a refusal in words is an answer, too

@@ -141,7 +141,7 @@ def checked_answer(
 
     Raises:
         Refused: If the provider ended the answer before its text began. The tokens were paid and count.
-        Transient: If there is no text.
+        Transient: If there is no text, or the provider broke off within it.
     """
     tokens = token_count(prompt_tokens), token_count(completion_tokens)
     try:

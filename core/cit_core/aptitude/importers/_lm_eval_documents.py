@@ -6,12 +6,16 @@ the prompt holds too: they are the document's own, so an example of the prompt n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from cit_core.aptitude.grading import with_options
 from cit_core.aptitude.grading.answers import LETTERS
 from cit_core.aptitude.importers.fields import Fields, spelt_list
+from cit_core.aptitude.importers.json_stream import parse_json
+from cit_core.aptitude.importers.limits import DEFAULT_LIMITS
+from cit_core.errors import InvalidInput
 
 __all__ = ["instruction_of"]
 
@@ -29,6 +33,12 @@ CONTEXTS = (
 """Fields of a document to which a question may refer."""
 OPTION_LISTS = ("choices", "options", "endings", "answers", "answer_options")
 """Fields that hold the options, in a list or in an object with a list of texts."""
+GOLD = "answers"
+"""The one of them that most data sets fill with the right answers to an open question."""
+MARKS_OF_A_CHOICE = frozenset(
+    ("label", "ra", "gold", "correct", "cop", "answerkey", "answer_index", "answer_idx", "answer_id", "correct_index")
+)
+"""Fields that say which of the options is right; without one of them, `answers` are no options."""
 OPTION_FIELDS = (
     *(("option1", "option2", "option3", "option4"), ("sol1", "sol2"), ("choice1", "choice2", "choice3", "choice4")),
     *(("opa", "opb", "opc", "opd", "ope"), ("option_a", "option_b", "option_c", "option_d", "option_e")),
@@ -38,6 +48,15 @@ OPTION_FIELDS = (
 )
 """Fields that hold one option each."""
 TEXTS_OF_OPTIONS = ("text", "answer_str", "atext")
+USER = re.compile(
+    r"<\|im_start\|>user\n|<\|(?:start_header_id|header_start)\|>user<\|(?:end_header_id|header_end)\|>"
+    r"|<start_of_turn>user\n|<\|start\|>user<\|message\|>|<[|｜]user[|｜]>|<\|USER_TOKEN\|>"
+    r"|<\|start_of_role\|>user<\|end_of_role\|>|\[INST\](?:\s*<<SYS>>.*?<</SYS>>)?",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Marks of chat templates before what a user says."""
+TURN_END = re.compile(r"<[|｜][^<>|｜\n]{1,40}[|｜]>|<(?:start|end)_of_turn>|\[/INST\]|</s>")
+"""Marks that end a turn or begin the next one."""
 TELLING = 15
 """Characters from which a text of an unknown field is taken for part of the question."""
 BETWEEN_EXAMPLES = "\n\n"
@@ -61,7 +80,7 @@ def instruction_of(fields: Fields) -> str | None:
 
 def _options(document: Mapping[str, Any]) -> list[str]:
     for name in OPTION_LISTS:
-        listed = _listed(document.get(name))
+        listed = _listed(document.get(name)) if name != GOLD or _is_choice(document) else []
         if 2 <= len(listed) <= len(LETTERS):  # a single one is the answer to an open question
             return listed
     for names in OPTION_FIELDS:
@@ -69,6 +88,13 @@ def _options(document: Mapping[str, Any]) -> list[str]:
         if len(listed) >= 2 and names[0] in document:
             return listed
     return []
+
+
+def _is_choice(document: Mapping[str, Any]) -> bool:
+    """Return whether the `answers` of a document are numbered, or something beside them says which one is right."""
+    answers = document.get(GOLD)
+    numbered = isinstance(answers, list) and all(isinstance(one, Mapping) and "aid" in one for one in answers)
+    return numbered or not MARKS_OF_A_CHOICE.isdisjoint(document)
 
 
 def _listed(choices: Any) -> list[str]:
@@ -94,12 +120,35 @@ def _from_prompt(document: Any, prompt: str | None) -> str | None:
     """Return the texts of a document that its prompt holds, in that order; else the prompt after its examples."""
     if prompt is None:
         return None
+    turns = _user_turns(prompt)
+    said = turns[-1] if turns else prompt
     values = document.values() if isinstance(document, Mapping) else ()
     own = {value.strip() for value in values if isinstance(value, str) and len(value.strip()) >= TELLING}
-    found = sorted((prompt.rfind(text), text) for text in own if text in prompt)
+    found = sorted((said.rfind(text), text) for text in own if text in said)
     if found:
         return "\n".join(text for _, text in found)
-    return prompt.rstrip().rpartition(BETWEEN_EXAMPLES)[2]
+    return said if len(turns) > 1 else said.rstrip().rpartition(BETWEEN_EXAMPLES)[2]
+
+
+def _user_turns(prompt: str) -> list[str]:
+    """Return what the user says in a chat that was logged as JSON or in a model's template; nothing of other texts."""
+    turns = [TURN_END.split(part, maxsplit=1)[0] for part in USER.split(prompt)[1:]]
+    if prompt.lstrip().startswith("["):
+        try:
+            messages = parse_json(prompt, DEFAULT_LIMITS)
+        except InvalidInput:
+            messages = []
+        told = messages if isinstance(messages, list) else []
+        users = (one.get("content") for one in told if isinstance(one, Mapping) and one.get("role") == "user")
+        turns = [_said(content) for content in users] or turns
+    return [turn.strip() for turn in turns if turn.strip()]
+
+
+def _said(content: Any) -> str:
+    """Return the text of a message, which may come in parts."""
+    parts = content if isinstance(content, list) else [content]
+    texts = (part.get("text") if isinstance(part, Mapping) else part for part in parts)
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _sent_prompt(fields: Fields) -> str | None:
@@ -107,4 +156,6 @@ def _sent_prompt(fields: Fields) -> str | None:
     for _ in range(2):  # {"gen_args_0": {"arg_0": prompt}}, or in older files [[prompt, ...]]
         parts = list(first.values()) if isinstance(first, Mapping) else first
         first = parts[0] if isinstance(parts, list) and parts else None
+    if isinstance(first, list) and len(first) == 1 and str(first[0]).startswith("["):
+        first = first[0]  # a chat, as JSON in a tuple of its own
     return first if isinstance(first, str) and first.strip() else None

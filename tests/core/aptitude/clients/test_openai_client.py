@@ -206,6 +206,18 @@ async def test_content_in_parts_is_read_without_its_thoughts(content: Any, text:
         assert await ask(llm) == Answer(text, prompt_tokens=9, completion_tokens=50)
 
 
+@pytest.mark.parametrize("content", ["", "The answer is"])
+@pytest.mark.parametrize(
+    "ended", [{"finish_reason": "error"}, {"error": {"code": 502, "message": "x"}}, {"finish_reason": "abort"}]
+)
+async def test_an_answer_that_the_provider_broke_off_is_asked_again(content: str, ended: dict[str, Any]) -> None:
+    choice = {"message": {"role": "assistant", "content": content}, "finish_reason": "stop", **ended}
+    usage = {"prompt_tokens": 9, "completion_tokens": 5}
+    error = await trouble_with(body(json.dumps({"choices": [choice], "usage": usage})))
+    assert isinstance(error, Transient)
+    assert (error.prompt_tokens, error.completion_tokens) == (9, 5)
+
+
 @pytest.mark.parametrize("content", [None, "", [THOUGHT]])
 async def test_a_thought_that_was_cut_off_says_what_it_was_billed(content: Any) -> None:
     with ScriptedLLM(shout, troubles={0: _completion(content, "length")}) as llm:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -33,6 +34,13 @@ AB = "\n(A) x\n(B) y"
         ({"context": "It is.", "question": "Why?", "answerA": "x", "answerB": "y"}, f"It is.\nWhy?{AB}"),
         ({"flores_passage": "It is.", "question": "Why?", "mc_answer1": "x", "mc_answer2": "y"}, f"It is.\nWhy?{AB}"),
         ({"qtext": "Why?", "answers": [{"aid": 1, "atext": "x"}, {"aid": 2, "atext": "y"}]}, f"Why?{AB}"),
+        ({"question": "Who?", "answers": ["x", "y"]}, "Who?"),
+        ({"question": "Who?", "answers": "['x', 'y']"}, "Who?"),
+        (
+            {"context": "It is.", "question": "Who?", "answers": {"text": ["x", "y"], "answer_start": [1, 2]}},
+            "It is.\nWho?",
+        ),
+        ({"question": "Who?", "answers": ["x", "y"], "label": 1}, f"Who?{AB}"),
         ({"body": "It is.", "question": "Why?"}, "It is.\nWhy?"),
         ({"Question": "Why?", "options": [1, 2]}, "Why?\n(A) 1\n(B) 2"),
         ({"question": "Why?", "choices": [str(number) for number in range(30)]}, "Why?"),
@@ -55,3 +63,41 @@ def test_where_there_is_no_document_the_prompt_counts_without_its_examples() -> 
     assert instruction_of({"doc": {}, "arguments": [[f"{SHOTS}Why?\nAnswer:", {}]]}) == "Why?\nAnswer:"
     for arguments in (None, [], {}, [5], [[5]], "x", {"a": {"b": ["x"]}}):
         assert instruction_of({"doc": {}, "arguments": arguments}) is None
+
+
+ASKED, EARLIER = "What is the capital of Peru?", "What is the capital of Chile?"
+CHAT = [
+    {"role": "system", "content": "You are helpful."},
+    *({"role": "user", "content": EARLIER}, {"role": "assistant", "content": "Santiago"}),
+]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        json.dumps([*CHAT, {"role": "user", "content": ASKED}]),
+        [json.dumps([*CHAT, {"role": "user", "content": ASKED}])],
+        json.dumps([{"role": "user", "content": [{"type": "text", "text": ASKED}]}]),
+        json.dumps([{"role": "user", "content": f"{SHOTS}{ASKED}"}, {"role": "assistant", "content": "It is"}]),
+        "<|im_start|>user\n{0}<|im_end|>\n<|im_start|>assistant\nSantiago<|im_end|>\n<|im_start|>user\n{1}<|im_end|>\n"
+        "<|im_start|>assistant\n",
+        "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n{1}<|eot_id|><|start_header_id|>assistant"
+        "<|end_header_id|>\n\n",
+        "<bos><start_of_turn>user\n{1}<end_of_turn>\n<start_of_turn>model\n",
+        "<s>[INST] <<SYS>>\nBe helpful.\n<</SYS>>\n\n{0} [/INST] Santiago </s><s>[INST] {1} [/INST]",
+        "<｜begin▁of▁sentence｜>You are helpful.<｜User｜>{1}<｜Assistant｜>",
+        "<|system|>\nBe helpful.<|end|>\n<|user|>\n{1}<|end|>\n<|assistant|>\n",
+        "<|start|>system<|message|>Be helpful.<|end|><|start|>user<|message|>{1}<|end|><|start|>assistant",
+    ],
+)
+def test_of_a_chat_the_last_question_counts(prompt: Any) -> None:
+    sent = prompt.replace("{0}", EARLIER).replace("{1}", ASKED) if isinstance(prompt, str) else prompt
+    assert (
+        instruction_of({"doc": {"country_id": 3}, "arguments": {"gen_args_0": {"arg_0": sent, "arg_1": {}}}}) == ASKED
+    )
+
+
+def test_a_question_of_several_paragraphs_is_whole_where_examples_are_turns() -> None:
+    asked = {"role": "user", "content": f"Peru is a country.\n\n{ASKED}"}
+    arguments = [[json.dumps([*CHAT, asked]), {}]]
+    assert instruction_of({"doc": {}, "arguments": arguments}) == asked["content"]
