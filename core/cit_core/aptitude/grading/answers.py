@@ -67,7 +67,8 @@ def last_line(text: str) -> str:
 def normal(text: str) -> str:
     """Normalise for comparison: case, runs of spaces, markup, quotes, a full stop and "Answer:" do not matter."""
     plain = re.sub(r"^\W*answer\s*:", "", _readable(text), flags=re.IGNORECASE)
-    return " ".join(plain.casefold().split()).strip("' ").rstrip(". '") or text
+    folded = plain.casefold().replace("i\u0307", "i")  # of the Turkish capital İ
+    return " ".join(folded.split()).strip("' ").rstrip(". '") or text
 
 
 def _readable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Characters that mean the same: full-width letters, digits of any script, thin spaces, and how numbers are grouped."""
+"""Characters that mean the same: accents, full-width letters, digits of any script, thin spaces, groups of digits."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def plain_characters(text: str) -> str:
     """Return a text with the plain form of every character that has one, and numbers written 1234567.5."""
     text = GROUPS[0][0].sub("", text)  # before its spaces become plain ones
     if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
         text = text.translate(FULL_WIDTH).translate(PUNCTUATION)
         text = OTHER_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0], match[0])), text)
     for pattern, replacement in GROUPS[1:]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 
 from cit_core.aptitude.grading.answers import (
@@ -140,9 +141,10 @@ def _exact(item: Item, text: str) -> bool:
 
 def _regex(item: Item, text: str) -> bool:
     try:
-        pattern = re.compile(_answer(item))
+        pattern = re.compile(unicodedata.normalize("NFC", _answer(item)))
     except (re.error, OverflowError, RecursionError) as error:
         raise InvalidInput(f"item {item.id!r} has an answer that is not a regular expression: {error}") from None
+    text = unicodedata.normalize("NFC", text)
     return any(pattern.fullmatch(reading) for reading in (text.strip(), last_line(text)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from cit_core.aptitude.grading import grade
@@ -40,3 +42,19 @@ def test_plain_characters(text: str, plain: str) -> None:
 )
 def test_a_number_in_any_dress(text: str) -> None:
     assert grade(Item(id="n", task="t", instruction="q", answer="1234567", grader="number"), text) == 1.0
+
+
+@pytest.mark.parametrize("answer", ["Café", "서울", "Zürich", "İstanbul"])
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_composed_or_not(answer: str, forms: tuple[str, str]) -> None:
+    """Some tokenizers and file systems take accented letters and Korean syllables apart."""
+    right, said = (unicodedata.normalize(form, answer) for form in forms)
+    options = (unicodedata.normalize(forms[0], "Köln"), right)
+    assert grade(Item(id="e", task="t", instruction="q", answer=right), f"Answer: {said}") == 1.0
+    assert grade(Item(id="r", task="t", instruction="q", answer=f"{right}!*", grader="regex"), said) == 1.0
+    choice = Item(id="c", task="t", instruction="q", answer="B", options=options)
+    assert [grade(choice, text) for text in (said, f"Answer: {said}", unicodedata.normalize(forms[1], "Köln"))] == [
+        1,
+        1,
+        0,
+    ]
