@@ -27,7 +27,7 @@ _GROUPS: tuple[tuple[str, Replacement], ...] = (
     (r"(?<=\d)[\u2009\u202f\u00a0\u2007\u2008\u2006'’](?=\d{3}(?!\d))", ""),  # 1 234 567, 1'234'567
     (r"(?<![\d.,])(\d{1,3})((?:\.\d{3})+),(\d+)(?![\d.,]*\d)", lambda m: f"{m[1]}{m[2].replace('.', '')}.{m[3]}"),
     (r"(?<![\d.,])(\d{1,3})((?:\.\d{3}){2,})(?![\d.,]*\d)", lambda m: m[1] + m[2].replace(".", "")),
-    (r"(?<![\d.,])(\d+),(\d{1,2})(?![\d.,]*\d)", r"\1.\2"),  # a decimal comma
+    (r"(?<![\d.,])(?<!\((?=\d+,\d+(?:\\right)?\)))(\d+),(\d{1,2})(?![\d.,]*\d)", r"\1.\2"),  # 3,5 but not (3,5)
 )
 GROUPS = [(re.compile(pattern), replacement) for pattern, replacement in _GROUPS]
 """Ways in which numbers are grouped, and what they are turned into."""

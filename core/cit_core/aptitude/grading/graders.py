@@ -1,6 +1,7 @@
 """Write the prompt of an item, and grade an answer by a program, without a judge.
 
-Four graders: `choice` of an option, `number`, `exact` text, `regex`. What an LLM's free text says is read in `reading`.
+Four graders: `choice` of an option, `number`, `exact` text, `regex`. What an LLM's free text says is read in `answers`
+and `numerals`.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ from cit_core.aptitude.grading.answers import (
     chosen_options,
     last_line,
     normal,
-    numbers,
-    stated_number,
     statements,
 )
+from cit_core.aptitude.grading.numerals import stated_number
 from cit_core.aptitude.grading.thoughts import without_thoughts
 from cit_core.errors import InvalidInput
 from cit_core.records import Item
@@ -127,7 +127,7 @@ def _choice(item: Item, text: str) -> bool:
 
 
 def _number(item: Item, text: str) -> bool:
-    right = next(iter(numbers(_answer(item))), None)
+    right = stated_number(f"Answer: {_answer(item)}")
     if right is None or not math.isfinite(right.value):
         wrong = f"item {item.id!r} is graded as a number and its answer is {item.answer!r}"
         raise InvalidInput(f"{wrong}; it needs one like 18, -3.5 or 3/4")

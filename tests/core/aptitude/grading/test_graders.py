@@ -433,6 +433,17 @@ def test_any_text_is_right_or_wrong(asked: Item, text: str) -> None:
         "(A) ",
         "`",
         "not ",
+        "\\boxed{",
+        "\\frac{{}",
+        "^{",
+        "_a",
+        "1 or ",
+        "5 million ",
+        "- ",
+        "isn't ",
+        "A is ",
+        "wait, ",
+        "<|a",
     ],
 )
 @pytest.mark.parametrize("asked", ALL, ids=lambda asked: asked.grader)

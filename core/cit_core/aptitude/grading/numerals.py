@@ -1,0 +1,186 @@
+"""Read the number that an LLM's free text gives: 1,234.5, 6.02 × 10^23, 2^10, 1 3/4, 15 %, 1.5 million.
+
+A number counts as read only if all of it is: not where an operator, a root or an unknown scale word belongs to it, nor
+where it is one of two alternatives. Better no number than a part of one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import NamedTuple
+
+from cit_core.aptitude.grading.answers import statements
+from cit_core.aptitude.grading.markup import readable
+
+__all__ = ["Number", "numbers", "stated_number"]
+
+SCALES = (
+    dict.fromkeys(("million", "millones", "millón", "millionen", "milhões", "milioni"), 1e6)
+    | {"dozen": 12.0, "hundred": 1e2, "thousand": 1e3, "billion": 1e9, "trillion": 1e12, "lakh": 1e5, "crore": 1e7}
+    | {**dict.fromkeys("万萬만", 1e4), **dict.fromkeys("億亿억", 1e8)}
+)
+"""Scale words that mean one number only, and it."""
+SCALE = rf"\s*(?i:{'|'.join(SCALES)})s?(?![a-z])"
+NUMBER = re.compile(
+    rf"""(?<![A-Za-zÀ-ɏΑ-ωА-я0-9_.,])
+        (?P<sign>[-+][ ]?|(?i:minus|negative|menos|moins|meno|минус)\s+|[负負]|マイナス|마이너스[ ]?)? [€£¥₹₩₽₺฿₫]?[ ]?
+        (?:(?P<whole>\d+)\s+(?=\d+\s*/\s*\d))?
+        (?P<digits>
+            (?:\d{{1,3}}(?:,\d{{3}})+|\d{{1,2}}(?:,\d{{2}})+,\d{{3}}|\d{{1,3}}(?:[ ]\d{{3}})+(?!\d)|\d+)(?:\.\d+)?|\.\d+
+        )
+        (?:[eE](?P<power>[-+]?\d+) | \s*[×x*·]\s*10\s*\^\s*[({{]?(?P<ten>[-+]?\d+)[)}}]?
+            | \s*\^\s*[({{]?(?P<exponent>[-+]?\d+)[)}}]? | \s*/\s*(?P<under>\d+(?:\.\d+)?))?
+        (?!\d|[.,]\d) (?P<percent>\s*(?:\\?%|percent\b))? (?P<scale>{SCALE})?""",
+    re.VERBOSE,
+)
+UNREAD_AFTER = re.compile(
+    r"""[)\]]*\s* (?: [×÷*^√±π∙·_] | \+/- | /\s*(?:[\d(\\]|[xyzn]\b) | [-+](?:\s*[\d.(√\\]|\s*[A-Za-z](?![A-Za-z])) 
+            | [xX]\s*\d | (?:pi|sqrt)\b | !\s*= | (?:to|bis)\s+\d
+            | \\(?!(?:circ|degree|q?quad|l?dots|approx|Omega|mu|hspace|right|end)(?![A-Za-z]))[A-Za-z]+ )
+        | :\d | [iyzkKMB](?![A-Za-z])
+        | [A-Za-z]\s* (?: [+×*=] | -\s*[\d(] | \^(?<![mM]\^) | /\s*\d )
+        | \s*[A-Za-z/]{1,12}\s* (?: [+×*÷] | -\s+\d )
+        | \s*(?i:mil|mille|mila|tausend|тысяч\w*|млн|млрд|миллион\w*|миллиард\w*|mill?iard\w*|billion\w+
+            |billones|bn|mn|mio|mrd|score)(?![A-Za-z]) | \s*(?:[百十兆조천백십]|千(?![克米瓦卡焦帕赫伏]))
+        | \s*(?:hours?|hrs?|h|minutes?|mins?|min|m|feet|foot|ft|pounds?|lbs?|years?|months?|weeks?|days?|dollars?|euros?
+            |km|kg|degrees?|°|')\s*(?:and\s+)?\d
+    """,
+    re.VERBOSE,
+)
+"""Text behind a number which changes it, and is not read: 5π, 3 × 4, 3 apples + 4, 18k, 2 hours 30 minutes, 5:30."""
+AFTER_SCALE = re.compile(rf"\s*(?:and\s+)?\d|{SCALE}")
+OF_A_NUMBER = re.compile(r"\s+of\s+\S?\d")
+UNREAD_BEFORE = re.compile(
+    r"(?:[-+×*·/÷^√±∛<≤≥≠]|(?<![-=])>)(?:\s*[({\[])*\s*$|\d:$|\w\(\s*$|[万萬億亿만억千百천백]\s*$"
+    r"|\b(?:sqrt|sin|cos|tan|log|ln|exp)\s*[({]?\s*$"
+    r"|\\(?!(?:approx|q?quad|to|[Rr]ightarrow|implies|hspace|left)(?![A-Za-z]))[A-Za-z]+(?:\[\d*\]|_\{?\w+\}?)?[\s({]*$"
+)
+"""Text before a number which changes it: an operator, a root, a function, an inequality."""
+SUBTRACTED = re.compile(r"[\d)]\s*$")
+"""Text before a minus sign that is an operator."""
+RULED_OUT = re.compile(r"(?:\b(?:not|never|nor|than)|n't)\s+(?:(?:be|exactly|just)\s+)?\(?$", re.IGNORECASE)
+"""Text before a number that is not the answer."""
+JOINT = re.compile(
+    r"\s*(?:[^\W\d_]{1,12}\s*)?(?:[;&或和]|\b(?:or|and|oder|und|ou|et|o|y|e|или|и)\b)\s*(?:[A-Za-z]\s*=\s*)?[(]?"
+)
+"""Text between two numbers of which both are given."""
+COMMA = re.compile(r"\s*,\s*(?:[A-Za-z]\s*=\s*)?")
+"""The same in a statement, where a number is not expected within a sentence."""
+RESULT = re.compile(r"(?:[=≈:~]|\\approx|\b(?:is|are|was|equals|about|approximately))\s*\(?$")
+CLAUSE = re.compile(r"[,;]|\b(?:with|where|when|if|for|since|because|as)\b")
+"""Sign that a new thought begins: its numbers are no result of what was before."""
+NEAR = 40
+"""Characters before a number that are looked at."""
+
+
+class Number(NamedTuple):
+    """A number in a text."""
+
+    value: float
+    digits: str | None
+    """Sign and digits of a whole number that is written out: these must agree to the last one."""
+    percent: bool
+    start: int
+    end: int
+    """Its position in the text without markup."""
+    clear: bool
+    """Whether nothing around it changes it."""
+
+    def equals(self, other: Number) -> bool:
+        """Compare up to a relative 1e-6; 15 % is 15 where a percentage is asked for, and 0.15 where a share is."""
+        if self.digits and other.digits and not self.percent and not other.percent:
+            return self.digits == other.digits
+        pairs = ((mine, its) for mine in self._readings() for its in other._readings())
+        return any(math.isclose(mine, its, rel_tol=1e-6, abs_tol=1e-12) for mine, its in pairs)
+
+    def _readings(self) -> list[float]:
+        return [self.value, self.value / 100] if self.percent else [self.value]
+
+
+def numbers(text: str) -> list[Number]:
+    """Return all numbers of a text: 1,234.5, -3, 6.02e23 or 6.02 × 10^23, 3/4, 1 3/4, 15 %; clear ones or not."""
+    return _numbers(readable(text))
+
+
+def stated_number(text: str) -> Number | None:
+    """Return the result in the last statement that has a number; else in the last line that has one.
+
+    A result is the first clear number (7 in "3 + 4 = 7"); in a line that states nothing, what follows "=" or "is".
+    """
+    text = readable(text)
+    for statement in reversed(statements(text)):
+        if found := _numbers(statement):
+            return _result(statement, _alone(statement, found, (JOINT, COMMA)))
+    for line in reversed(text.splitlines()):
+        if found := _numbers(line):
+            return _conclusion(line, _alone(line, found, (JOINT,)))
+    return None
+
+
+def _numbers(plain: str) -> list[Number]:
+    return [_number(match) for match in NUMBER.finditer(plain)]
+
+
+def _number(match: re.Match[str]) -> Number:
+    value, text = _value(match), match.string
+    before, after = text[max(0, match.start() - NEAR) : match.start()], text[match.end() : match.end() + NEAR]
+    unread = any(
+        (
+            UNREAD_AFTER.match(after),
+            UNREAD_BEFORE.search(before),
+            match["sign"] and SUBTRACTED.search(before),
+            match["scale"] and AFTER_SCALE.match(after),
+            match["percent"] and OF_A_NUMBER.match(after),
+        )
+    )
+    digits = match["digits"].replace(",", "").replace(" ", "")
+    written_out = digits.isdigit() and not any(match[part] for part in ("power", "ten", "exponent", "under", "scale"))
+    whole = ("-" if value < 0 else "") + digits.lstrip("0") if written_out else None
+    clear = not unread and not math.isnan(value)
+    return Number(value, whole, bool(match["percent"]), match.start(), match.end(), clear)
+
+
+def _value(match: re.Match[str]) -> float:
+    """Return the value of a number; NaN if it has none, or its sign and its power could be read in two ways."""
+    digits, under = match["digits"].replace(",", "").replace(" ", ""), float(match["under"] or 1)
+    negative = bool(match["sign"]) and not match["sign"].startswith("+")
+    try:
+        size = float(match["whole"] or 0) + float(f"{digits}e{match['power'] or match['ten'] or 0}") / under
+        size *= SCALES[match["scale"].strip().lower().removesuffix("s")] if match["scale"] else 1.0
+        if match["exponent"]:
+            size = math.nan if negative else size ** float(match["exponent"])
+    except (OverflowError, ZeroDivisionError):
+        return math.nan
+    return -size if negative else size
+
+
+def _alone(plain: str, found: list[Number], joints: tuple[re.Pattern[str], ...]) -> list[Number]:
+    """Return the numbers, of which those beside another one, as "5 or 6", are not clear."""
+    for place in range(len(found) - 1):
+        one, other = found[place : place + 2]
+        between = plain[one.end : other.start]
+        if any(joint.fullmatch(between) for joint in joints) and not one.equals(other):
+            found[place : place + 2] = one._replace(clear=False), other._replace(clear=False)
+    return found
+
+
+def _result(statement: str, found: list[Number]) -> Number | None:
+    """Return the first clear number, if nothing or only what it is the result of is before it."""
+    unread: Number | None = None
+    for number in found:
+        if RULED_OUT.search(statement[max(0, number.start - NEAR) : number.start]):
+            continue
+        if number.clear:
+            between = "" if unread is None else statement[unread.end : number.start]
+            return number if unread is None or (RESULT.search(between) and not CLAUSE.search(between)) else None
+        unread = number
+    return None
+
+
+def _conclusion(line: str, found: list[Number]) -> Number | None:
+    """Return the last clear number after "=", "is" or the like, else the last number if it is clear."""
+    before = {number: line[max(0, number.start - NEAR) : number.start] for number in found}
+    results = [number for number in found if number.clear and RESULT.search(before[number])]
+    last = found[-1] if found[-1].clear and not RULED_OUT.search(before[found[-1]]) else None
+    return results[-1] if results else last
