@@ -10,7 +10,7 @@ import math
 import re
 from typing import NamedTuple
 
-from cit_core.aptitude.grading.answers import statements
+from cit_core.aptitude.grading.answers import NEAR, NEGATION, OPINION, statements
 from cit_core.aptitude.grading.markup import readable
 
 __all__ = ["Number", "numbers", "stated_number"]
@@ -35,7 +35,7 @@ NUMBER = re.compile(
     re.VERBOSE,
 )
 UNREAD_AFTER = re.compile(
-    r"""[)\]]*\s* (?: [×÷*^√±π∙·_] | \+/- | /\s*(?:[\d(\\]|[xyzn]\b) | [-+](?:\s*[\d.(√\\]|\s*[A-Za-z](?![A-Za-z])) 
+    r"""[)\]]*\s* (?: [×÷*^√±π∙·_] | \+/- | /\s*(?:[\d(\\]|[xyzn]\b) | [-+](?:\s*[\d.(√\\]|\s*[A-Za-z](?![A-Za-z]))
             | [xX]\s*\d | (?:pi|sqrt)\b | !\s*= | (?:to|bis)\s+\d
             | \\(?!(?:circ|degree|q?quad|l?dots|approx|Omega|mu|hspace|right|end)(?![A-Za-z]))[A-Za-z]+ )
         | :\d | [iyzkKMB](?![A-Za-z])
@@ -59,7 +59,7 @@ UNREAD_BEFORE = re.compile(
 """Text before a number which changes it: an operator, a root, a function, an inequality."""
 SUBTRACTED = re.compile(r"[\d)]\s*$")
 """Text before a minus sign that is an operator."""
-RULED_OUT = re.compile(r"(?:\b(?:not|never|nor|than)|n't)\s+(?:(?:be|exactly|just)\s+)?\(?$", re.IGNORECASE)
+RULED_OUT = re.compile(rf"(?:\bthan|{NEGATION})\s+(?:(?:be|exactly|just)\s+)?\(?$|{NEGATION}{OPINION}$", re.IGNORECASE)
 """Text before a number that is not the answer."""
 JOINT = re.compile(
     r"\s*(?:[^\W\d_]{1,12}\s*)?(?:[;&或和]|\b(?:or|and|oder|und|ou|et|o|y|e|или|и)\b)\s*(?:[A-Za-z]\s*=\s*)?[(]?"
@@ -70,8 +70,6 @@ COMMA = re.compile(r"\s*,\s*(?:[A-Za-z]\s*=\s*)?")
 RESULT = re.compile(r"(?:[=≈:~]|\\approx|\b(?:is|are|was|equals|about|approximately))\s*\(?$")
 CLAUSE = re.compile(r"[,;]|\b(?:with|where|when|if|for|since|because|as)\b")
 """Sign that a new thought begins: its numbers are no result of what was before."""
-NEAR = 40
-"""Characters before a number that are looked at."""
 
 
 class Number(NamedTuple):
@@ -181,6 +179,6 @@ def _result(statement: str, found: list[Number]) -> Number | None:
 def _conclusion(line: str, found: list[Number]) -> Number | None:
     """Return the last clear number after "=", "is" or the like, else the last number if it is clear."""
     before = {number: line[max(0, number.start - NEAR) : number.start] for number in found}
-    results = [number for number in found if number.clear and RESULT.search(before[number])]
-    last = found[-1] if found[-1].clear and not RULED_OUT.search(before[found[-1]]) else None
-    return results[-1] if results else last
+    usable = [number for number in found if number.clear and not RULED_OUT.search(before[number])]
+    results = [number for number in usable if RESULT.search(before[number])]
+    return results[-1] if results else found[-1] if found[-1] in usable else None

@@ -18,6 +18,9 @@ OPTIONS = ("red", "green", "blue")
         ("#### 9", ["9"]),
         ("答案是C。", ["C. ."]),
         ("nothing", []),
+        ("The answer can't be 5.", []),
+        ("I do not think that the answer is 5.", []),
+        ("I could not say. The answer may be 5.", ["5."]),
     ],
 )
 def test_statements(text: str, stated: list[str]) -> None:

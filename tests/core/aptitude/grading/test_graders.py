@@ -71,6 +71,20 @@ SAYS_LETTER = [
     "(A) would be nice, and (B) too. The answer is ({L}).",
     "The answer is B. No, wait: the answer is {L}.",
     "(A) no\n(B) no\n(C) no\nSo it must be one of them:\n({L})",
+    "{L} - {text}",
+    "{L} {text}",
+    "{L}\t{text}",
+    "_Answer: {L}_",
+    "Answer: {{{L}}}",
+    "Answer: <{L}>",
+    "{{'answer': '{L}'}}",
+    '{{"answer": "{L}"}}',
+    "Choice {L}",
+    "Letter: {L}",
+    "My choice: {L}",
+    "Thus, {L}",
+    "It's {L}.",
+    "The answer is {L}, since the others are incorrect.",
 ]
 """A letter L, or l in lower case, of an option with this text."""
 
@@ -119,6 +133,73 @@ def test_any_number_of_options_up_to_the_alphabet(number: int, said: str, data: 
 )
 def test_prose_several_letters_and_silence_are_no_choice(text: str) -> None:
     assert [grade(choice(letter), text) for letter in "ABCD"] == [0, 0, 0, 0]
+
+
+RULES_OUT = [
+    "({L}) is incorrect.",
+    "{L} is wrong",
+    "({L}) {text} is clearly wrong.",
+    "{L}: incorrect",
+    "I would not choose {L}",
+    "I wouldn't go with option {L}.",
+    "The answer can't be {L}.",
+    "The answer isn't {L}.",
+    "The answer is definitely not ({L}).",
+    "The answer is not {text}.",
+    "The answer can't be {text}.",
+    "I do not think that the answer is {L}.",
+    "I'd rule out ({L}).",
+    "Neither ({L}) nor the others.",
+    "It cannot be ({L}) {text}.",
+]
+"""A letter L, or the text of an option, that is said to be wrong."""
+
+
+@given(st.sampled_from(RULES_OUT), st.sampled_from("ABCD"))
+def test_an_option_that_is_ruled_out_is_not_chosen(said: str, letter: str) -> None:
+    text = said.format(L=letter, text=CITIES["ABCD".index(letter)])
+    assert chosen_options(text, CITIES) == set()
+
+
+@given(st.sampled_from(SAYS_LETTER[9:20]), st.lists(st.sampled_from(RULES_OUT), max_size=4), st.permutations("ABCD"))
+def test_what_is_ruled_out_before_or_after_changes_no_statement(said: str, out: list[str], letters: list[str]) -> None:
+    right, *others = letters
+    lines = [frame.format(L=other, text=CITIES["ABCD".index(other)]) for frame, other in zip(out, others, strict=False)]
+    stated = said.format(L=right, l=right.lower(), text=CITIES["ABCD".index(right)])
+    assert chosen_options("\n".join([*lines, stated]), CITIES) == {"ABCD".index(right)}
+    assert chosen_options("\n".join([stated, "", *lines]), CITIES) == {"ABCD".index(right)}
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("The answer is not A, it is C.", {2}),
+        ("The answer isn't Paris but Rome.", {2}),
+        ("A is wrong. B is wrong. D is wrong. So C.", {2}),
+        ("(A) is incorrect.\n(B) is incorrect.\n(C) is correct.\n(D) is incorrect.", {2}),
+        ("The answer is A. No wait, B.", {1}),
+        ("The answer is A. Wait, I am not sure.", {0, 1, 2, 3}),
+        ("The answer is A? No, C.", {2}),
+        ("The answer is Rome or Paris", {0, 2}),
+        ("The answer is Rome, of course", {2}),
+        ("Answer: C) London", {1, 2}),
+        ("Choose C, not D.", {2}),
+    ],
+)
+def test_what_is_taken_back_or_left_open(text: str, right: set[int]) -> None:
+    assert chosen_options(text, CITIES) == right
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "right"),
+    [
+        (("guilty", "not guilty"), "The answer is not guilty.", 1),
+        (("true", "false"), "B: false", 1),
+        (("It is not so", "It is so"), "Answer: (A) It is not so", 0),
+    ],
+)
+def test_options_that_deny_something(options: tuple[str, ...], text: str, right: int) -> None:
+    assert chosen_options(text, options) == {right}
 
 
 def test_the_last_statement_wins() -> None:

@@ -32,6 +32,18 @@ def choice(letter: str) -> Item:
         *("答えは{}です。", "正解は{}です", "答え：{}", "正解は「{}」です"),
         *("정답은 {}입니다.", "정답: {}", "답은 ({})"),
         *("Het juiste antwoord is {}.", "Poprawna odpowiedź to {}.", "Doğru cevap: {}", "Jawaban yang benar adalah {}"),
+        *("คำตอบคือ {}", "คำตอบที่ถูกต้องคือ {}", "คำตอบคือข้อ {}", "सही उत्तर {} है।", "सही उत्तर: {}"),
+        *("Respuesta correcta: {}", "La bonne réponse est la réponse {}.", "La réponse est donc {}.", "Lösung: {}"),
+        *("A alternativa correta é a {}.", "الإجابة الصحيحة: {}", "الإجابة الصحيحة هي الخيار {}"),
+        *(
+            "Η σωστή απάντηση είναι η {}.",
+            "{}が正解です。",
+            "{}가 정답입니다.",
+            "【答案】{}",
+            "【解析】B错误。【答案】{}",
+            "{}是正确的。",
+        ),
+        *("Doğru cevap {}'dir.", "Doğru cevap {} seçeneğidir."),
         *("Đáp án đúng là {}", "الإجابة الصحيحة هي {}", "Svaret är {}.", "Răspunsul corect este {}"),
     ],
 )
@@ -59,6 +71,24 @@ def test_a_number(text: str) -> None:
 )
 def test_a_text(text: str) -> None:
     assert grade(Item(id="e", task="t", instruction="q", answer="Paris"), text) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"), [("Правильный ответ: В", "B"), ("Ответ: С", "C"), ("Ответ: А.", "A"), ("Απάντηση: Β", "B")]
+)
+def test_letters_that_look_like_latin_ones(text: str, letter: str) -> None:
+    assert [grade(choice(one), text) for one in "ABCD"] == [float(one == letter) for one in "ABCD"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("А, Б и Г неверны. Ответ: В", "В этом случае ответа нет.", "С другой стороны, это так."),
+        *("Bが正解ではありません。", "B가 정답이 아닙니다.", "B不正确。"),
+    ],
+)
+def test_what_may_be_another_letter_or_none_is_no_choice(text: str) -> None:
+    assert [grade(choice(letter), text) for letter in "ABCD"] == [0.0] * 4
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,8 @@ def test_a_number_in_any_notation(answer: str, text: str) -> None:
         ("-4", "Answer: -2^2"),
         ("9", "Answer: 9^999999999"),
         ("17", "It is 17 or 18"),
+        ("17", "The answer can't be 17."),
+        ("17", "I don't think that the answer is 17."),
         ("3.4", r"\boxed{(3,4)}"),
         ("8", r"\boxed{\log_2 8}"),
         ("101", r"\boxed{101_2}"),
