@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 __all__ = [
+    "BROKEN_OFF",
     "EXACT_CLASSES",
+    "GRPC_WORDS",
+    "HINTS",
     "IN_A_STREAM",
     "KIND_OF_CLASS",
     "KIND_OF_STATUS",
@@ -21,7 +24,10 @@ __all__ = [
     "LIBRARY_TEXTS",
     "MISREAD",
     "NO_ROUTE",
+    "SHOWN",
+    "TRY_AGAIN",
     "UNREADABLE",
+    "WITHOUT_TEXT",
     "FaultKind",
 ]
 
@@ -98,6 +104,12 @@ LIBRARIES = (
     "llama_index.llms",
 )
 """Modules that read responses: a missing key or entry that is raised there means a body that is not as promised."""
+GRPC_WORDS = {
+    **dict.fromkeys(("UNKNOWN", "CANCELLED", "DATA_LOSS"), "UNAVAILABLE"),
+    "UNIMPLEMENTED": "NOT_FOUND",
+    "OUT_OF_RANGE": "INVALID_ARGUMENT",
+}
+"""Status of gRPC to another one that means the same to a caller; the others are words of `KIND_OF_WORD`."""
 NO_ROUTE = frozenset(
     getattr(errno, name)
     for name in ("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETRESET", "ENETUNREACH", "ENOTCONN", "ETIMEDOUT")
@@ -130,10 +142,12 @@ KIND_OF_TEXT: Sequence[tuple[FaultKind, re.Pattern[str]]] = [
     (
         "context_length",
         re.compile(
-            r"context[ _-]?(length|window|size|limit)|maximum (context|prompt|input)|"
-            r"(prompt|input|request|messages?) (is|are) too long|prompt contains \d+ tokens|"
-            r"input token count|too many (input )?tokens|tokens exceed|exceeds? the (model'?s )?max|reduce the length|"
-            r"request (is )?too large"
+            r"context[ _-]?(length|window|size|limit)|maximum (context|prompt|input|model length)|"
+            r"(prompt|input|request|messages?) (is|are) too long|prompt (contains|has) \d+ tokens|"
+            r"(input|prompt) token count|too many (input )?tokens|tokens exceed|exceeds? (the )?(model'?s )?max|"
+            r"reduce the length|request (is )?too large|exceed(s|ed)? (the )?(model )?token limit|"
+            r"tokens? (is |are )?too long|"
+            r"range of input length|`inputs` (tokens|must have)"
         ),
     ),
     (
@@ -157,3 +171,31 @@ KIND_OF_TEXT: Sequence[tuple[FaultKind, re.Pattern[str]]] = [
     ),
 ]
 """Kind of fault by the text of a 400 without a telling code; the first match counts."""
+TRY_AGAIN = frozenset({408, 409, 425, 429})
+"""The 4xx statuses that another attempt may change."""
+WITHOUT_TEXT = {
+    **dict.fromkeys(("length", "max_tokens"), "max_tokens was used up before it began"),
+    **dict.fromkeys(("content_filter", "refusal"), "the provider kept it back"),
+}
+"""Finish reasons, as providers call them, that come again if the question does."""
+BROKEN_OFF = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
+"""Finish reasons of an answer that a server did not write to its end: OpenRouter, vLLM, Zhipu, DeepSeek."""
+HINTS: Mapping[FaultKind, str] = {
+    "authentication": "is the key right?",
+    "quota": "the account has no money left",
+    "permission": "may this key use this model?",
+    "not_found": "are the model's name and the server's address right?",
+}
+"""Question that helps with a kind of fault."""
+SHOWN: Mapping[FaultKind, str] = {
+    "unavailable": "no answer",
+    "rate_limit": "rate limit",
+    "quota": "no money left",
+    "authentication": "key refused",
+    "permission": "permission denied",
+    "not_found": "no such model",
+    "context_length": "prompt too long",
+    "content_filter": "content filter",
+    "invalid_request": "invalid request",
+}
+"""Kind of fault as messages name it."""

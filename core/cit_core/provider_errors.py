@@ -18,7 +18,10 @@ from http.client import responses
 from typing import Any
 
 from cit_core._provider_words import (
+    BROKEN_OFF,
     EXACT_CLASSES,
+    GRPC_WORDS,
+    HINTS,
     IN_A_STREAM,
     KIND_OF_CLASS,
     KIND_OF_STATUS,
@@ -28,7 +31,10 @@ from cit_core._provider_words import (
     LIBRARY_TEXTS,
     MISREAD,
     NO_ROUTE,
+    SHOWN,
+    TRY_AGAIN,
     UNREADABLE,
+    WITHOUT_TEXT,
     FaultKind,
 )
 from cit_core.errors import AnswerError, CITError, Refused, Transient
@@ -45,35 +51,8 @@ __all__ = [
     "unavailable",
 ]
 
-TRY_AGAIN = frozenset({408, 409, 425, 429})
-"""The 4xx statuses that another attempt may change."""
 LONGEST_WAIT_S = 24 * 3600.0
 """A server that asks for more is taken to ask for this."""
-
-_HINTS: Mapping[FaultKind, str] = {
-    "authentication": "is the key right?",
-    "quota": "the account has no money left",
-    "permission": "may this key use this model?",
-    "not_found": "are the model's name and the server's address right?",
-}
-_SHOWN: Mapping[FaultKind, str] = {
-    "unavailable": "no answer",
-    "rate_limit": "rate limit",
-    "quota": "no money left",
-    "authentication": "key refused",
-    "permission": "permission denied",
-    "not_found": "no such model",
-    "context_length": "prompt too long",
-    "content_filter": "content filter",
-    "invalid_request": "invalid request",
-}
-_WITHOUT_TEXT = {
-    **dict.fromkeys(("length", "max_tokens"), "max_tokens was used up before it began"),
-    **dict.fromkeys(("content_filter", "refusal"), "the provider kept it back"),
-}
-"""Finish reasons, as providers call them, that come again if the question does."""
-_BROKEN_OFF = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
-"""Finish reasons of an answer that a server did not write to its end: OpenRouter, vLLM, Zhipu, DeepSeek."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +72,7 @@ class Fault:
     retry_after_s: float | None = None
 
     def __str__(self) -> str:
-        return _SHOWN[self.kind] if self.status is None else f"{_SHOWN[self.kind]}, HTTP {self.status}"
+        return SHOWN[self.kind] if self.status is None else f"{SHOWN[self.kind]}, HTTP {self.status}"
 
 
 def classify(error: BaseException) -> Fault | None:
@@ -175,10 +154,10 @@ def require_text(text: object, finish_reason: object = None) -> str:
         Refused: If the provider ended the answer before its text began.
         Transient: If there is no text, or the provider broke off within it.
     """
-    if isinstance(finish_reason, str) and finish_reason.lower() in _BROKEN_OFF:
+    if isinstance(finish_reason, str) and finish_reason.lower() in BROKEN_OFF:
         raise Transient("the provider broke off its answer")
-    if not text and isinstance(finish_reason, str) and finish_reason in _WITHOUT_TEXT:
-        raise Refused(f"the answer has no text: {_WITHOUT_TEXT[finish_reason]}")
+    if not text and isinstance(finish_reason, str) and finish_reason in WITHOUT_TEXT:
+        raise Refused(f"the answer has no text: {WITHOUT_TEXT[finish_reason]}")
     if not isinstance(text, str):
         raise Transient("the answer has no text")
     return text
@@ -274,6 +253,9 @@ def _raised_in(error: BaseException) -> str:
 
 def _reports(error: BaseException) -> Iterator[object]:
     """Yield all that may hold a provider's words for what went wrong."""
+    if _is_called(error, {"RpcError"}):
+        yield from _grpc_report(error)
+        return
     if any(hasattr(error, name) for name in ("body", "response", "details")):
         yield error
     said = error.args[0] if error.args else None
@@ -285,6 +267,14 @@ def _reports(error: BaseException) -> Iterator[object]:
             yield from (inner for name in ("error", "Error") if isinstance(inner := first.get(name), Mapping))
         elif first is said and isinstance(getattr(said, "code", None), str) and hasattr(said, "message"):
             yield said  # an object of the OpenAI SDK, in a ValueError of langchain-openai
+
+
+def _grpc_report(error: BaseException) -> Iterator[Mapping[str, object]]:
+    """Yield the status of a gRPC error, a member of an enum, and its text."""
+    code, details = (getattr(error, name, None) for name in ("code", "details"))
+    status = getattr(code() if callable(code) else code, "name", None)
+    if isinstance(status, str):
+        yield {"code": GRPC_WORDS.get(status, status), "message": details() if callable(details) else None}
 
 
 def _field(report: object, name: str) -> object:
@@ -332,7 +322,7 @@ def _answer_error(fault: Fault, name: str) -> Transient | Refused:
     """Translate a fault; where there is an HTTP status it decides whether another attempt may help."""
     status = fault.status if fault.status is not None and fault.status >= 300 else None
     if status is None:
-        again, fatal = fault.kind in ("unavailable", "rate_limit"), fault.kind in _HINTS
+        again, fatal = fault.kind in ("unavailable", "rate_limit"), fault.kind in HINTS
         unread = fault.status is not None and fault.kind == "unavailable"
         what = "no usable response" if fault.kind == "unavailable" else str(fault)
         message = f"HTTP {fault.status}, and a body that cannot be read" if unread else f"{what} ({name})"
@@ -342,7 +332,7 @@ def _answer_error(fault: Fault, name: str) -> Transient | Refused:
         message = " ".join(filter(None, (f"HTTP {status}", responses.get(status), fault.code and f"({fault.code})")))
     if again:
         return Transient(message, status=fault.status, retry_after_s=fault.retry_after_s)
-    hint = f": {_HINTS[fault.kind]}" if fatal and fault.kind in _HINTS else ""
+    hint = f": {HINTS[fault.kind]}" if fatal and fault.kind in HINTS else ""
     return Refused(f"{message}{hint}", status=fault.status, fatal=fatal)
 
 

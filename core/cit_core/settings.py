@@ -261,7 +261,7 @@ def _file(path: str | Path | None, variables: Mapping[str, str]) -> Path | None:
 
 def _table(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # Notepad and PowerShell write a byte order mark
     except OSError as error:
         raise InvalidInput(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

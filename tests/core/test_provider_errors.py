@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -65,6 +66,15 @@ def raised_from(cause: Exception) -> Exception:
     return error
 
 
+def grpc(status: str, details: str = "SECRET") -> Exception:
+    """Make an error as gRPC's, whose code is a method that returns a member of an enum."""
+    member = SimpleNamespace(name=status, value=(0, status.lower()))
+    kind = type("_InactiveRpcError", (type("RpcError", (Exception,), {}),), {})
+    error = kind()
+    error.code, error.details = (lambda: member), (lambda: details)
+    return error
+
+
 FAULTS = {
     # no connection, or half of one
     "unavailable": [
@@ -107,6 +117,7 @@ FAULTS = {
         boto("modelStreamErrorException"),
         boto("serviceUnavailableException", status=503),
         google(503, "UNAVAILABLE"),
+        *map(grpc, ("UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "ABORTED")),
         # nothing at all, and what is no answer
         ValueError("No generation chunks were returned"),
         ValueError("No generations found in stream."),
@@ -122,6 +133,7 @@ FAULTS = {
         boto("ThrottlingException", status=400),
         boto("throttlingException"),
         google(429, "RESOURCE_EXHAUSTED"),
+        grpc("RESOURCE_EXHAUSTED"),
         Transient("slower", status=429),
         named("ModelRateLimitError", is_retryable=True),
     ],
@@ -137,9 +149,10 @@ FAULTS = {
         google(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
         boto("ExpiredTokenException", status=400),
         named("NoCredentialsError"),
+        grpc("UNAUTHENTICATED"),
         Refused("is the key right?", status=401),
     ],
-    "permission": [status_error(403), boto("AccessDeniedException", status=400)],
+    "permission": [status_error(403), grpc("PERMISSION_DENIED"), boto("AccessDeniedException", status=400)],
     "not_found": [
         status_error(404),
         status_error(410),
@@ -147,6 +160,7 @@ FAULTS = {
         boto("ValidationException", "The provided model identifier is invalid.", 400),
         boto("ResourceNotFoundException", "This model version has reached the end of its life.", 404),
         named("ModelNotFoundError"),
+        grpc("NOT_FOUND"),
     ],
     "context_length": [
         status_error(400, {"code": "context_length_exceeded", "type": "invalid_request_error"}),
@@ -157,6 +171,20 @@ FAULTS = {
         boto("ValidationException", "Input is too long for requested model.", 400),
         google(400, "INVALID_ARGUMENT", "The input token count (12) exceeds the maximum number of tokens allowed (9)."),
         named("ContextOverflowError", status_code=400),
+        grpc("INVALID_ARGUMENT", "prompt is too long"),
+        *(
+            status_error(400, {"message": said, "code": 400})
+            for said in (
+                "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+                "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000",
+                "Input validation error: `inputs` must have less than 4095 tokens. Given: 5000",
+                "Invalid request: Your request exceeded model token limit: 8192",
+                "Range of input length should be [1, 30720]",
+                "Prompt has 260000 tokens, but the maximum is 256000",
+                "prompt token count of 70000 exceeds the limit of 64000",
+                "Prompt exceeds max length",
+            )
+        ),
     ],
     "content_filter": [
         status_error(400, {"code": "content_filter", "message": "x"}),
@@ -167,6 +195,8 @@ FAULTS = {
     "invalid_request": [
         status_error(400),
         status_error(422),
+        status_error(400, {"message": "max_tokens is too large: this model supports at most 4096", "code": 400}),
+        grpc("INVALID_ARGUMENT"),
         status_error(400, {"message": "Invalid value for 'temperature'", "type": "invalid_request_error"}),
         in_stream({"type": "invalid_request_error", "message": "tools[0] is not valid"}),
         anthropic("invalid_request_error", "messages: roles must alternate"),

@@ -66,6 +66,12 @@ def test_the_environment_goes_before_the_file() -> None:
     assert [(model.id, model.price_in) for model in found.models] == [("mine", 0.1), ("gpt-5", None)]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path: Path) -> None:
+    """Notepad and PowerShell write one."""
+    (tmp_path / "cit.toml").write_bytes(b'\xef\xbb\xbf[router]\r\npolicy = "cost:0.02"\r\n')
+    assert read_settings(tmp_path / "cit.toml", {}).policy == "cost:0.02"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
