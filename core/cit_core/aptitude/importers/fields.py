@@ -5,12 +5,24 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from cit_core.aptitude.importers.text_stream import undecodable
 from cit_core.errors import InvalidInput
 
-__all__ = ["Fields", "checked", "identifier", "is_absent", "listed_texts", "number", "shown", "spelt_list", "text"]
+__all__ = [
+    "Fields",
+    "checked",
+    "identifier",
+    "is_absent",
+    "is_missing",
+    "listed_texts",
+    "number",
+    "shown",
+    "spelt_list",
+    "text",
+]
 
 Fields = Mapping[str, Any]
 
@@ -20,6 +32,8 @@ STRING = re.compile(r"""'([^'\\]*(?:\\.[^'\\]*)*)'|"([^"\\]*(?:\\.[^"\\]*)*)\"""
 WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
 DECIMAL = re.compile(r"[-+]?(?:[0-9]{1,300}\.?[0-9]{0,300}|\.[0-9]{1,300})(?:[eE][-+]?[0-9]{1,3})?|[-+]?(?i:nan|inf)")
 """Numbers as texts spell them."""
+MISSING = frozenset(("nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "\\n"))
+"""Missing cells as pandas, R, Excel and databases spell them."""
 BETWEEN = re.compile(r"\s*,?\s*")
 ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{1,3})|(.))", re.DOTALL)
 ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\n": ""}
@@ -41,9 +55,14 @@ def checked(fields: Fields | str, required: Sequence[str]) -> Fields:
 
 def is_absent(value: object) -> bool:
     """Return whether a field is empty: None, NaN, or a text of nothing but spaces."""
-    if isinstance(value, float):
+    if isinstance(value, (float, Decimal)):
         return math.isnan(value)
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a cell of a table is empty, or holds a tool's word for an empty one."""
+    return is_absent(value) or (isinstance(value, str) and value.strip().lower() in MISSING)
 
 
 def identifier(fields: Fields, name: str) -> str:
@@ -102,9 +121,9 @@ def number(fields: Fields, name: str) -> Any:
     if isinstance(value, str):
         plain = value.strip()
         return int(plain) if WHOLE.fullmatch(plain) else float(plain) if DECIMAL.fullmatch(plain) else value
-    if not isinstance(value, (int, float)):
+    if not isinstance(value, (int, float, Decimal)):
         raise InvalidInput(f"{name} is {shown(value)}; it must be a number")
-    return value
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def spelt_list(spelt: str) -> list[str] | None:

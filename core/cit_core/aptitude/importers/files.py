@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
@@ -26,6 +27,8 @@ PACKABLE = (".csv", ".tsv", ".jsonl", ".json")
 COLUMNS_SHOWN = 20
 """Names of columns that a message lists."""
 DELIMITERS = (",", ";", "\t", "|")
+SEPARATOR = re.compile(r"sep=([,;|\t])\s*", re.IGNORECASE)
+"""First line with which Excel tells itself how the columns are separated."""
 
 Numbered = Iterator[tuple[int, Fields | str]]
 """(Line, its fields or why it cannot be read)."""
@@ -133,7 +136,7 @@ def check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -
     Raises:
         InvalidInput: Names the columns.
     """
-    present = Counter(columns)
+    present = Counter(filter(None, columns))
     missing = [name for name in required if name not in present]
     if missing:
         raise InvalidInput(f"{path}:1: no column {', '.join(missing)} among {_listed(columns)}")
@@ -184,23 +187,28 @@ def _read_csv(path: Path, asked: _Asked, *, delimiter: str | None = None) -> Num
     csv.field_size_limit(max(csv.field_size_limit(), asked.limits.record_bytes))
     with open_text(path, asked.limits, asked.encoding) as stream:
         lines = _Lines(stream, asked.limits)
-        delimiter = delimiter or _delimiter(lines.peek(), asked.required)
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        told = SEPARATOR.fullmatch(lines.peek())
+        before = 0 if told is None else len([next(lines)])
+        delimiter = told[1] if told else delimiter or _delimiter(lines.peek(), asked.required)
+        spaced = 0 < lines.peek().count(delimiter) == lines.peek().count(f"{delimiter} ")
+        reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=spaced)
         header = _header(path, reader, lines, delimiter, asked)
-        places = [place for place, name in enumerate(header) if asked.wanted is None or name in asked.wanted]
+        places = [place for place, name in enumerate(header) if name and (asked.wanted is None or name in asked.wanted)]
         names = [header[place] for place in places]
         while True:
-            begins = reader.line_num + 1
+            begins = before + reader.line_num + 1
             row = _next_row(reader, lines)
             if row is None:
                 return
             if isinstance(row, str):
                 yield begins, row
+            elif not any(cell.strip() for cell in row):
+                continue  # a spreadsheet's empty row
             elif len(row) == len(header):
                 fields = {name: row[place] for name, place in zip(names, places, strict=True)}
-                yield reader.line_num, _undecodable_field(fields) or fields
-            elif row:
-                yield reader.line_num, f"has {len(row)} fields and the header {len(header)}"
+                yield before + reader.line_num, _undecodable_field(fields) or fields
+            else:
+                yield before + reader.line_num, f"has {len(row)} fields and the header {len(header)}"
 
 
 def _header(path: Path, reader: Any, lines: _Lines, delimiter: str, asked: _Asked) -> list[str]:
@@ -246,12 +254,12 @@ def _undecodable_field(fields: Fields) -> str:
 # -- JSON -------------------------------------------------------------------------------------------------------------
 
 
-def _read_jsonl(path: Path, asked: _Asked) -> Numbered:
-    """Yield the objects of JSON lines; or of a list, which some tools write under this name too."""
+def _read_json_rows(path: Path, asked: _Asked) -> Numbered:
+    """Yield the objects of JSON lines, or of a list: tools write either under either name."""
     limits = asked.limits
     with open_text(path, limits, asked.encoding) as stream:
         first = _Start(stream)
-        if first.begins_list():
+        if first.begins_list() or (kind_of(path) == ".json" and not first.begins_lines(limits)):
             yield from ((number, _object(value)) for number, value in elements(JsonStream(first, limits), str(path)))
             return
         number = 0
@@ -265,10 +273,6 @@ def _read_jsonl(path: Path, asked: _Asked) -> Numbered:
                 yield number, _json_object(line, limits)
 
 
-def _read_json_list(path: Path, asked: _Asked) -> Numbered:
-    return ((number, _object(value)) for number, value in json_records(path, asked.limits, encoding=asked.encoding))
-
-
 class _Start:
     """Text stream that lets its beginning be read ahead."""
 
@@ -280,6 +284,12 @@ class _Start:
         """Return whether the text is a JSON list of objects, not lines of JSON."""
         start = self._start.lstrip("\ufeff \t\r\n")
         return start.startswith("[") and start[1:].lstrip(" \t\r\n")[:1] in ("{", "]", "")
+
+    def begins_lines(self, limits: Limits) -> bool:
+        """Return whether the text is lines, the first of them a JSON object of its own."""
+        line = self.readline(limits.record_bytes)
+        self._start = line + self._start
+        return line.endswith("\n") and isinstance(_json_object(line, limits), dict)
 
     def readline(self, most: int) -> str:
         """Read up to the end of the line."""
@@ -348,8 +358,8 @@ def _listed(names: Sequence[str]) -> str:
 _READERS: dict[str, Callable[[Path, _Asked], Numbered]] = {
     ".csv": _read_csv,
     ".tsv": partial(_read_csv, delimiter="\t"),
-    ".jsonl": _read_jsonl,
-    ".json": _read_json_list,
+    ".jsonl": _read_json_rows,
+    ".json": _read_json_rows,
     ".parquet": _read_parquet,
     ".xlsx": _read_xlsx,
 }

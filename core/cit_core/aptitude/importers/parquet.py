@@ -123,7 +123,15 @@ def rows_of(batch: Any) -> Iterator[Fields]:
     """Go through a batch row by row: a text in many rows is spelt out in one at a time."""
     names, columns = batch.schema.names, batch.columns
     for place in range(batch.num_rows):
-        yield {name: column[place].as_py() for name, column in zip(names, columns, strict=True)}
+        yield {name: _decoded(column[place].as_py()) for name, column in zip(names, columns, strict=True)}
+
+
+def _decoded(value: Any) -> Any:
+    """Return a value, bytes as the text that they spell: some writers leave out that a column holds texts."""
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value
 
 
 def _check_size(path: Path, metadata: Any, wanted: Collection[str] | None, limits: Limits) -> None:

@@ -26,7 +26,7 @@ from cit_core.aptitude.importers.base import (
     row_or_bad,
     source_of,
 )
-from cit_core.aptitude.importers.fields import Fields, checked, identifier, number, text
+from cit_core.aptitude.importers.fields import Fields, checked, identifier, is_missing, number, text
 from cit_core.aptitude.importers.files import TABLES, check_columns, check_files, read_rows
 from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
 from cit_core.aptitude.importers.parquet import read_batches
@@ -47,9 +47,8 @@ OF_PICTURE = ("caption", "ocr")
 COLUMNS = (*REQUIRED, *ABOUT_ITEM, *OF_PICTURE, *NUMBERS)
 TRUTH = {"true": 1.0, "false": 0.0}
 """Booleans as CSV writers spell them."""
-NOT_A_NUMBER = "nan"
-"""Missing cell as some CSV writers spell it."""
-DECIMAL_COMMA = re.compile(r"[01],\d+")
+DECIMAL_COMMA = re.compile(r"0,\d+|\d+,(?:\d{1,2}|\d{4,})")
+"""A number with a comma that cannot group thousands."""
 
 
 def import_table(
@@ -68,7 +67,7 @@ def import_table(
     """Import tables of results: all of them, or none if it raises. Importing again adds nothing.
 
     Args:
-        paths: Files that end in .csv, .tsv, .jsonl, .json (a list of objects) or .parquet; text may be packed (.gz).
+        paths: Files that end in .csv, .tsv, .jsonl, .json (a list or lines) or .parquet; text may be packed (.gz).
         store: Store of the outcomes.
         items: Table with item_id and task, instruction or both, for results that do not repeat them.
         source: Source of the outcomes; `table:<file name>` if not given.
@@ -171,7 +170,7 @@ def _item_rows(read: Callable[..., Iterator[tuple[str, Fields | str]]], path: Pa
 
 def _row(where: str, fields: Fields | str, source: str, when: datetime) -> Row:
     found = checked(fields, REQUIRED)
-    numbers = {name: None if _is_nan(found.get(name)) else number(found, name) for name in NUMBERS}
+    numbers = {name: None if is_missing(found.get(name)) else _number(found, name) for name in NUMBERS}
     outcome = Outcome(
         candidate=identifier(found, "model"),
         item=identifier(found, "item_id"),
@@ -186,7 +185,7 @@ def _row(where: str, fields: Fields | str, source: str, when: datetime) -> Row:
 def _item_row(where: str, fields: Fields | str) -> ItemRow:
     found = checked(fields, ("item_id",))
     task, instruction, caption, ocr = (
-        None if _is_nan(found.get(name)) else text(found, name) for name in (*ABOUT_ITEM, *OF_PICTURE)
+        None if is_missing(found.get(name)) else text(found, name) for name in (*ABOUT_ITEM, *OF_PICTURE)
     )
     if instruction is not None and (caption or ocr):
         instruction = with_pictures(instruction, [Picture.of(None, caption or "", ocr or "")])
@@ -195,14 +194,13 @@ def _item_row(where: str, fields: Fields | str) -> ItemRow:
 
 def _correct(fields: Fields) -> Any:
     value = fields["correct"]
-    if isinstance(value, str):
-        plain = value.strip().lower()
-        if plain in TRUTH:
-            return TRUTH[plain]
-        if DECIMAL_COMMA.fullmatch(plain):
-            return float(plain.replace(",", "."))
-    return number(fields, "correct")
+    truth = TRUTH.get(value.strip().lower()) if isinstance(value, str) else None
+    return _number(fields, "correct") if truth is None else truth
 
 
-def _is_nan(value: object) -> bool:
-    return isinstance(value, str) and value.strip().lower() == NOT_A_NUMBER
+def _number(fields: Fields, name: str) -> Any:
+    """Return a number, which may be written with a decimal comma."""
+    value = fields[name]
+    if isinstance(value, str) and DECIMAL_COMMA.fullmatch(plain := value.strip()):
+        return float(plain.replace(",", "."))
+    return number(fields, name)

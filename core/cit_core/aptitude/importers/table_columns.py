@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cit_core.aptitude.importers import base
 from cit_core.aptitude.importers.base import BadRow, Block, ItemRow, Row
-from cit_core.aptitude.importers.fields import Fields, is_absent
+from cit_core.aptitude.importers.fields import Fields, is_absent, is_missing
 from cit_core.aptitude.importers.limits import MIB
 from cit_core.aptitude.importers.parquet import pyarrow, rows_of
 from cit_core.aptitude.importers.text_stream import undecodable
@@ -32,7 +32,6 @@ IN_MEMORY = 32 * MIB
 LONGEST_ID = 512
 EXACT = 2.0**53
 """From here on, not every whole number is a float."""
-NOT_A_NUMBER = "nan"
 CORRECT = "correct"
 
 Convert = Callable[[str, Fields | str], Row | BadRow]
@@ -200,7 +199,7 @@ def _said(column: Any | None, items: _Texts) -> list[str | None]:
     found = _texts(column)
     if (found.codes != found.codes[items.first][items.codes]).any():
         raise _Odd
-    values = [None if is_absent(value) or value.strip().lower() == NOT_A_NUMBER else value for value in found.values]
+    values = [None if is_missing(value) else value for value in found.values]
     if any(value is not None and _is_odd(value) for value in values):
         raise _Odd
     return [values[code] for code in found.codes[items.first].tolist()]

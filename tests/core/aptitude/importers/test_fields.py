@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cit_core.aptitude.importers.fields import checked, identifier, is_absent, listed_texts, shown, spelt_list, text
+from cit_core.aptitude.importers.fields import (
+    checked,
+    identifier,
+    is_absent,
+    is_missing,
+    listed_texts,
+    number,
+    shown,
+    spelt_list,
+    text,
+)
 from cit_core.errors import InvalidInput
 
 
@@ -21,6 +32,23 @@ def test_absent(value: Any) -> None:
     assert listed_texts(value, "a") == ()
     with pytest.raises(InvalidInput, match="has no a, no b"):
         checked({"a": value}, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    "value", ["nan", "NA", "NULL", "null", "None", "<NA>", "N/A", "#N/A", "NaT", "\\N", " na ", None, ""]
+)
+def test_words_for_a_missing_cell(value: Any) -> None:
+    assert is_missing(value)
+
+
+@pytest.mark.parametrize("value", ["Namibia", "no", "0", 0, False, "n"])
+def test_other_words_are_none(value: Any) -> None:
+    assert not is_missing(value)
+
+
+def test_decimals_are_numbers() -> None:
+    assert number({"a": Decimal("0.5")}, "a") == 0.5
+    assert number({"a": Decimal("NaN")}, "a") is None
 
 
 @pytest.mark.parametrize("value", [0, False, "0", [], 0.0])

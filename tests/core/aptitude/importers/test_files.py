@@ -43,7 +43,27 @@ def test_tsv_keeps_commas(tmp_path: Path) -> None:
     assert read(path) == [{"item_id": "1,2;3", "model": "m", "correct": "1"}]
 
 
-@pytest.mark.parametrize("name", ["t.jsonl", "t.json", "t.jsonl.gz", "list.jsonl"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "sep=;\n" + table(";"),
+        "item_id, model, correct\n1, Café, 1\n2, 日本, 0\n",
+        'item_id, model, correct\n1, "Café", 1\n2, 日本, 0\n',
+        "item_id,model,correct,,\n1,Café,1,,\n2,日本,0,,\n",
+        "item_id;model;correct\n1;Café;1\n;;\n2;日本;0\n;;\n  ;;\n",
+    ],
+)
+def test_tables_of_spreadsheets(tmp_path: Path, content: str) -> None:
+    (path := tmp_path / "t.csv").write_text(content, encoding="utf-8")
+    assert read(path) == ROWS
+
+
+def test_lines_are_counted_from_the_first_of_the_file(tmp_path: Path) -> None:
+    (path := tmp_path / "t.csv").write_text("sep=;\nitem_id;model;correct\n1;m;1\n2;m\n")
+    assert [where.rpartition(":")[2] for where, _ in read_rows(path, required=REQUIRED)] == ["3", "4"]
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.json", "t.jsonl.gz", "list.jsonl", "lines.json"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_json(tmp_path: Path, name: str, encoding: str) -> None:
     """Early releases of lm-evaluation-harness wrote a list under the name of JSON lines."""

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,35 @@ def test_a_result_that_conflicts_with_the_store_is_refused_and_reported(store: C
     ((where, reason),) = report.refused
     assert where == f"{tmp_path / 'r.csv'}:2"
     assert "correct=0 came and 1 is stored" in reason
+
+
+@pytest.mark.parametrize("word", ["NA", "NULL", "None", "<NA>", "N/A", "\\N"])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_word_for_a_missing_cell_is_no_task(store: CapabilityStore, tmp_path: Path, kind: str, word: str) -> None:
+    texts = {"item_id": "q1", "model": "m", "correct": 1, "task": word, "instruction": word}
+    costs = {} if kind == "parquet" else {"cost_usd": word, "prompt_tokens": word}
+    import_table([WRITERS[kind](tmp_path / f"r.{kind}", [{**texts, **costs}])], store)
+    assert [(item.task, item.instruction) for item in store.items()] == [("unassigned", None)]
+    assert [outcome.cost_usd for outcome in store.outcomes()] == [None]
+
+
+def test_numbers_with_a_decimal_comma(store: CapabilityStore, tmp_path: Path) -> None:
+    head = "item_id;model;correct;cost_usd;latency_s"
+    (path := tmp_path / "r.csv").write_text(f"{head}\nq1;m;0,5;0,0021;12,5\n")
+    import_table([path], store)
+    (outcome,) = store.outcomes()
+    assert (outcome.correct, outcome.cost_usd, outcome.latency_s) == (0.5, 0.0021, 12.5)
+    path.write_text(f"{head}\nq1;m;1;1,234;1\n")
+    with pytest.raises(InvalidInput, match="cost_usd"):  # a thousand, or a little more than one?
+        import_table([path], store)
+
+
+def test_parquet_of_databases(store: CapabilityStore, tmp_path: Path) -> None:
+    """Spark and DuckDB write DECIMAL, ClickHouse and Impala texts without saying that they are."""
+    rows = [{"item_id": b"q1", "model": b"m", "correct": Decimal("1.0"), "cost_usd": Decimal("0.0123")}]
+    import_table([write_parquet(tmp_path / "r.parquet", rows)], store)
+    (outcome,) = store.outcomes()
+    assert (outcome.item, outcome.candidate, outcome.correct, outcome.cost_usd) == ("q1", "m", 1.0, 0.0123)
 
 
 BAD_LINES = [

@@ -42,7 +42,7 @@ ODD: dict[str, list[Any]] = {
     "model": [None, "\t", "m" * 513, "\0", "é", "m0"],
     "correct": [None, float("nan"), 1.5, -0.0, -1, float("inf"), 0, 1],
     "task": [None, "", " NaN", "law", "t" * 513, "\0"],
-    "instruction": [None, "", "nan", "another", "\0", "long" * 9],
+    "instruction": [None, "", "nan", "NULL", "another", "\0", "long" * 9],
     "cost_usd": [None, float("nan"), -1, float("inf"), 0],
     "latency_s": [None, float("nan"), -1, float("inf")],
     "prompt_tokens": [None, float("nan"), -1, 1.5, 2.0**60, 2**63 - 1, 2**62 + 1, 7],
