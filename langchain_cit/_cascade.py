@@ -18,7 +18,8 @@ from pydantic import BaseModel
 from cit_core.errors import InvalidInput
 from cit_core.records import Decision
 from cit_core.router import Answer, Attempts, Cascade, Router
-from cit_core.router.settlement import UNKNOWN, Bill, bill_of
+from cit_core.router.settlement import Bill, bill_of
+from cit_core.tokens import counted_tokens
 from langchain_cit._content import text_of
 from langchain_cit._inputs import Asking, read_query
 from langchain_cit._streams import END, join
@@ -92,12 +93,8 @@ class Messages:
 
 def message_bill(message: object, router: Router, model: str) -> Bill:
     """Return what a message took by its usage metadata; unknown where there is none."""
-    usage = getattr(message, "usage_metadata", None)
-    if not isinstance(usage, Mapping):
-        return UNKNOWN
     candidate = next(one for one in router.candidates if one.id == model)
-    cached = (usage.get("input_token_details") or {}).get("cache_read")
-    return bill_of(candidate, usage.get("input_tokens"), usage.get("output_tokens"), cached)
+    return bill_of(candidate, *counted_tokens(getattr(message, "usage_metadata", None)))
 
 
 def answer_of(given: Any, model: str, **again: Any) -> Answer:

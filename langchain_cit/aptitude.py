@@ -14,6 +14,7 @@ from cit_core.arms import Arm
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.provider_errors import answering, from_library
 from cit_core.router.arm_options import told_effort
+from cit_core.tokens import counted_tokens
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,12 +49,12 @@ class ChatModelClient:
         """Invoke the model once; its own retries are inside."""
         with answering(from_library):
             message = await self._calls.ask([*self._system, HumanMessage(prompt)])
-        usage: Any = message.usage_metadata or {}
+        counted = counted_tokens(message.usage_metadata)
         return checked_answer(
             str(message.text),
             _finish_reason(message),
-            prompt_tokens=usage.get("input_tokens"),
-            completion_tokens=usage.get("output_tokens"),
+            prompt_tokens=counted.prompt,
+            completion_tokens=counted.completion,
         )
 
 

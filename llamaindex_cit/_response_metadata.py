@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 
-from cit_core.aptitude.clients import token_count
 from cit_core.records import Decision
+from cit_core.tokens import Counted, counted_tokens
 
 __all__ = [
     "CIT_CASCADE",
@@ -17,10 +17,10 @@ __all__ = [
     "CIT_ROUTE",
     "CIT_SAMPLES",
     "Response",
+    "billed_tokens",
     "field_of",
     "stamped",
     "stamps",
-    "tokens_of",
     "unstamped",
 ]
 
@@ -35,8 +35,6 @@ CIT_CASCADE = "cit_cascade"
 CIT_SAMPLES = "cit_samples"
 """How many answers were asked for, how many of them agree, and the tokens of all."""
 STAMPS = (CIT_MODEL, CIT_ROUTE, CIT_INNER, CIT_CASCADE)
-TOKENS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
-"""Names that providers give to the tokens of a prompt and of an answer."""
 
 Response = TypeVar("Response", ChatResponse, CompletionResponse)
 
@@ -61,26 +59,10 @@ def unstamped(response: ChatResponse) -> ChatResponse:
     return response.model_copy(update={"additional_kwargs": {**given, **kwargs.get(CIT_INNER, {})}})
 
 
-def tokens_of(response: ChatResponse | CompletionResponse) -> tuple[int | None, int | None]:
-    """Return the tokens of the prompt and of the answer, as the provider counted them; None where it did not."""
-    for place in (_usage(response), response.additional_kwargs):
-        for names in TOKENS:
-            prompt_tokens, completion_tokens = (token_count(field_of(place, name)) for name in names)
-            if prompt_tokens is not None or completion_tokens is not None:
-                return prompt_tokens, completion_tokens
-    return None, None
-
-
-def billed_tokens(response: ChatResponse | CompletionResponse) -> tuple[int | None, int | None, int]:
-    """Return the tokens of the whole prompt, of the answer, and those of the prompt that came from a cache."""
-    prompt, completion = tokens_of(response)
-    usage = _usage(response)
-    details = field_of(usage, "prompt_tokens_details") or field_of(usage, "input_tokens_details")
-    cached = token_count(field_of(details, "cached_tokens"))
-    if cached is None and prompt is not None:  # Anthropic counts what is cached beside the prompt
-        read, made = (token_count(field_of(usage, f"cache_{how}_input_tokens")) or 0 for how in ("read", "creation"))
-        prompt, cached = prompt + read + made, read
-    return prompt, completion, cached or 0
+def billed_tokens(response: ChatResponse | CompletionResponse) -> Counted:
+    """Return the tokens of an answer, as the provider counted them."""
+    places = (_usage(response), response.additional_kwargs)
+    return next((found for found in map(counted_tokens, places) if found[:2] != (None, None)), Counted())
 
 
 def _usage(response: ChatResponse | CompletionResponse) -> Any:

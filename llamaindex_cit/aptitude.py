@@ -16,7 +16,7 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.provider_errors import answering, from_library
 from cit_core.router.arm_options import told_effort
-from llamaindex_cit._response_metadata import field_of, tokens_of
+from llamaindex_cit._response_metadata import billed_tokens, field_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,12 +57,12 @@ class LLMClient:
         """Ask the LLM once; its own retries are inside."""
         with answering(from_library):
             response = await self._calls.ask([*self._system, ChatMessage(role=MessageRole.USER, content=prompt)])
-        prompt_tokens, completion_tokens = tokens_of(response)
+        counted = billed_tokens(response)
         return checked_answer(
             response.message.content,
             _finish_reason(response.raw),
-            prompt_tokens=prompt_tokens,
-            completion_tokens=completion_tokens,
+            prompt_tokens=counted.prompt,
+            completion_tokens=counted.completion,
         )
 
 

@@ -1,4 +1,4 @@
-"""Estimate how many tokens a text has for the tokenizer of an LLM, without that tokenizer.
+"""Tokens: an estimate for a text, without the tokenizer of an LLM, and what a provider counted.
 
 Characters per token depend on the script: 4 or 5 in English prose, 1 in Chinese, less than 1 in emoji. Every character
 is weighted by its script, so the estimate is linear in the text, needs no data file, and takes some 10 ms per million
@@ -12,12 +12,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["estimate_media_tokens", "estimate_tokens"]
+__all__ = ["Counted", "counted_tokens", "estimate_media_tokens", "estimate_tokens"]
 
 LETTER, CAPITAL, DIGIT, SPACE, BREAK, PUNCTUATION = 0.25, 0.45, 1.0, 0.02, 0.8, 0.75
 """Tokens per ASCII character. Modern tokenizers join a space to the word after it; some give each digit a token."""
@@ -72,6 +74,55 @@ def estimate_tokens(text: str) -> int:
     """
     tokens = sum(_weight(text[start : start + CHUNK]) for start in range(0, len(text), CHUNK))
     return max(1, round(tokens))
+
+
+class Counted(NamedTuple):
+    """Tokens of an answer, as its provider counted them; None where it did not."""
+
+    prompt: int | None = None
+    """Of the whole prompt, what was cached included."""
+    completion: int | None = None
+    """Of the answer, hidden reasoning included."""
+    cached: int = 0
+    """Of the prompt, those that came from a cache."""
+
+
+DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
+"""Names of what says how much of a prompt was cached: in OpenAI's two protocols, and in LangChain's messages."""
+
+
+def counted_tokens(usage: object) -> Counted:
+    """Return what a provider's usage says, a mapping or an object, under the names of all protocols.
+
+    Anthropic counts what is cached beside `input_tokens`, others in it. xAI counts hidden reasoning beside
+    `completion_tokens`, others in it: the total tells.
+    """
+    whole, read, total = (_count(usage, name) for name in ("prompt_tokens", "input_tokens", "total_tokens"))
+    hits, made = (_count(usage, f"cache_{how}_input_tokens") or 0 for how in ("read", "creation"))
+    details = next((found for name in DETAILS if (found := _field(usage, name)) is not None), None)
+    if details is None and read is not None:
+        read += hits + made
+    prompt = _most(whole, read)
+    written = _most(_count(usage, "completion_tokens"), _count(usage, "output_tokens"))
+    if None not in (prompt, written, total):
+        written = _most(written, (total or 0) - (prompt or 0))
+    told = _most(
+        _count(details, "cached_tokens"), _count(details, "cache_read"), _count(usage, "prompt_cache_hit_tokens")
+    )
+    return Counted(prompt, written, min(_most(told, hits) or 0, prompt or 0))
+
+
+def _field(holder: object, name: str) -> Any:
+    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
+
+
+def _count(holder: object, name: str) -> int | None:
+    found = _field(holder, name)
+    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
+
+
+def _most(*counts: int | None) -> int | None:
+    return max((count for count in counts if count is not None), default=None)
 
 
 MEDIA = {"image": 1_600, "pdf": 3_000, "audio": 2_000, "video": 10_000}

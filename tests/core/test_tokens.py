@@ -11,7 +11,7 @@ import pytest
 import tiktoken
 from llama_index.core import utils
 
-from cit_core.tokens import estimate_media_tokens, estimate_tokens
+from cit_core.tokens import counted_tokens, estimate_media_tokens, estimate_tokens
 
 TEXTS = {
     "English": "The contract ends on the last day of March unless one of the parties asks for another year. ",
@@ -116,3 +116,29 @@ def test_media_have_a_stated_length_each() -> None:
     assert estimate_media_tokens("pdf", size=1_000_000) == estimate_media_tokens("pdf", b"%PDF-1.7" + bytes(999_992))
     assert estimate_media_tokens("pdf", "no base64") == 3_000
     assert estimate_media_tokens("pdf", b"%PDF" + b"/Type /Page " * 1_000_000) == 2_000 * 3_000
+
+
+XAI = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 140}
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}, (9, 2, 4)),
+        ({"input_tokens": 9, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 4}}, (9, 2, 4)),
+        ({"input_tokens": 9, "output_tokens": 2, "input_token_details": {"cache_read": 4}}, (9, 2, 4)),
+        (
+            {"input_tokens": 9, "output_tokens": 2, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 5},
+            (18, 2, 4),
+        ),
+        ({"prompt_tokens": 9, "completion_tokens": 2, "cache_read_input_tokens": 4}, (9, 2, 4)),
+        ({"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 4}, (9, 2, 4)),
+        (XAI, (100, 40, 0)),
+        ({**XAI, "total_tokens": 20}, (100, 10, 0)),
+        ({"prompt_tokens": -1, "completion_tokens": "x", "total_tokens": True}, (None, None, 0)),
+        ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 9}}, (3, None, 3)),
+        (None, (None, None, 0)),
+    ],
+)
+def test_what_providers_count(usage: object, counted: tuple[int | None, int | None, int]) -> None:
+    assert counted_tokens(usage) == counted

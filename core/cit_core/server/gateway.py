@@ -177,7 +177,7 @@ class Gateway:
         cost = exchange.total_usd(answer)
         if answer.report is not None and zoo.router.log is not None:
             zoo.router.log.cascade(decision.id, answer.report)
-        bill = Bill(cost, *usage) if any(usage) else Bill(cost)
+        bill = Bill(cost, usage.tokens_in, usage.tokens_out) if any(usage) else Bill(cost)
         zoo.router.settle(decision, model=candidate.id, latency_s=took_s, **bill._asdict())
         if left and zoo.router.log is not None:
             zoo.router.signal(decision, "aborted")

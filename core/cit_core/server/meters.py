@@ -18,7 +18,6 @@ __all__ = ["Meters"]
 DECISION_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 ANSWER_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 STATES = ("closed", "half-open", "open")
-MILLION = 1_000_000
 
 
 class Meters:
@@ -98,8 +97,7 @@ class Meters:
         model = candidate.id
         self._tokens.labels(model, "in").inc(usage.tokens_in)
         self._tokens.labels(model, "out").inc(usage.tokens_out)
-        prices = (candidate.price_in or 0.0, candidate.price_out or 0.0)
-        self._spend.labels(model, key).inc((usage.tokens_in * prices[0] + usage.tokens_out * prices[1]) / MILLION)
+        self._spend.labels(model, key).inc(candidate.expected_cost(*usage) or 0.0)
 
     def reloaded(self, outcome: str) -> None:
         """Count a configuration that was read again: `taken`, or `refused` where it cannot be used."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from cit_core.tokens import counted_tokens
+
 __all__ = ["CHAT", "MESSAGES", "RESPONSES", "EventReader", "Protocol", "Usage", "identity_of", "usage_in", "usage_of"]
 
 Step = Literal["nothing", "begun", "ended", "failed"]
@@ -23,10 +25,12 @@ class Usage(NamedTuple):
 
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cached: int = 0
+    """Of those that were read, the ones that came from a cache."""
 
     def or_more(self, other: Usage) -> Usage:
         """Return the larger of two counts: the events of a stream count up."""
-        return Usage(max(self.tokens_in, other.tokens_in), max(self.tokens_out, other.tokens_out))
+        return Usage(*map(max, self, other))
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,8 @@ def usage_of(fields: Mapping[str, Any]) -> Usage:
     found = [holder["usage"] for holder in holders if isinstance(holder, Mapping) and holder.get("usage")]
     total = Usage()
     for usage in (one for one in found if isinstance(one, Mapping)):
-        cached = _count(usage, "cache_read_input_tokens") + _count(usage, "cache_creation_input_tokens")
-        tokens_in = max(_count(usage, "prompt_tokens"), _count(usage, "input_tokens") + cached)
-        total = total.or_more(Usage(tokens_in, max(_count(usage, "completion_tokens"), _count(usage, "output_tokens"))))
+        counted = counted_tokens(usage)
+        total = total.or_more(Usage(counted.prompt or 0, counted.completion or 0, counted.cached))
     return total
 
 
@@ -109,11 +112,6 @@ def _fields(data: str) -> Mapping[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return fields if isinstance(fields, dict) else None
-
-
-def _count(usage: Mapping[str, Any], name: str) -> int:
-    number = usage.get(name)
-    return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else 0
 
 
 def _is_error(fields: Mapping[str, Any]) -> bool:

@@ -26,7 +26,6 @@ REMEMBERED = 1_000
 """Decisions that the curve of cost and quality is drawn from."""
 VALUES = tuple(10.0 ** (power / 4) for power in range(-24, 9))
 """Worth of a correct answer along the curve [USD]."""
-MILLION = 1_000_000
 ENOUGH = 200
 """Decisions below which nothing is said of drift."""
 
@@ -85,11 +84,11 @@ class Traffic:
         """Note a complete answer, and what every candidate would have cost for as many tokens."""
         self._seconds.setdefault(model, deque(maxlen=REMEMBERED)).append(seconds)
         for candidate in candidates:
-            self._instead[candidate.id] += _cost(candidate, usage)  # type: ignore[assignment]
+            self._instead[candidate.id] += candidate.expected_cost(*usage) or 0.0  # type: ignore[assignment]
 
     def spent(self, candidate: Candidate, usage: Usage) -> None:
         """Note what an answer cost, also one that a cascade has refused."""
-        self._spend[candidate.id] += _cost(candidate, usage)  # type: ignore[assignment]
+        self._spend[candidate.id] += candidate.expected_cost(*usage) or 0.0  # type: ignore[assignment]
 
     def summary(self) -> dict[str, Any]:
         """Return all of it as JSON."""
@@ -152,11 +151,6 @@ class Traffic:
                 }
             )
         return points
-
-
-def _cost(candidate: Candidate, usage: Usage) -> float:
-    prices = (candidate.price_in or 0.0, candidate.price_out or 0.0)
-    return (usage.tokens_in * prices[0] + usage.tokens_out * prices[1]) / MILLION
 
 
 def _middle(numbers: Sequence[float] | deque[float]) -> float | None:

@@ -65,13 +65,13 @@ def test_what_is_no_event_means_nothing() -> None:
 @pytest.mark.parametrize(
     ("fields", "usage"),
     [
-        ({"usage": {"prompt_tokens": 3, "completion_tokens": 4}}, (3, 4)),
-        ({"usage": {"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": 10}}, (13, 4)),
-        ({"message": {"usage": {"input_tokens": 3}}}, (3, 0)),
-        ({"response": {"usage": {"input_tokens": 3, "output_tokens": 4}}}, (3, 4)),
-        ({"usage": {"prompt_tokens": -1, "completion_tokens": "x"}}, (0, 0)),
-        ({"usage": None}, (0, 0)),
+        ({"usage": {"prompt_tokens": 3, "completion_tokens": 4}}, (3, 4, 0)),
+        ({"usage": {"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": 10}}, (13, 4, 10)),
+        ({"message": {"usage": {"input_tokens": 3}}}, (3, 0, 0)),
+        ({"response": {"usage": {"input_tokens": 3, "output_tokens": 4}}}, (3, 4, 0)),
+        ({"usage": {"prompt_tokens": -1, "completion_tokens": "x"}}, (0, 0, 0)),
+        ({"usage": None}, (0, 0, 0)),
     ],
 )
-def test_usage(fields: dict[str, Any], usage: tuple[int, int]) -> None:
+def test_usage(fields: dict[str, Any], usage: tuple[int, int, int]) -> None:
     assert usage_of(fields) == usage

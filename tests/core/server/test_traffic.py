@@ -38,6 +38,13 @@ def test_spend_beside_always_best_and_a_content_blind_choice() -> None:
     assert found["probability"] == pytest.approx(0.25 * 0.9 + 0.75 * 0.6)
 
 
+def test_cached_tokens_have_their_price() -> None:
+    traffic = Traffic()
+    cheaper = BIG.model_copy(update={"price_cached": 1.0})
+    traffic.spent(cheaper, Usage(1_000_000, 0, 900_000))
+    assert traffic.summary()["spend_usd"] == pytest.approx(1.0 + 0.9)
+
+
 def test_the_curve_rises_with_what_an_answer_is_worth() -> None:
     traffic = Traffic()
     answered(traffic, "best", 5)
