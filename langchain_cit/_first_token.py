@@ -67,7 +67,7 @@ class EmptyStream(Transient):
     """
 
     def __init__(self, held: Sequence[Any] = (), attempts: Attempts | None = None) -> None:
-        super().__init__("the answer is empty, and not called ended")
+        super().__init__("the answer is empty and not called ended, or called an error")
         self.held = list(held)
         self.attempts = attempts
 
@@ -166,7 +166,7 @@ async def abuffered(pieces: AsyncIterator[T], attempts: Attempts) -> AsyncIterat
 
 
 def _not_empty(held: list[T], attempts: Attempts) -> list[T]:
-    if all(map(is_blank, held)) and not _has_ended(held):
+    if _is_failed(held) or (all(map(is_blank, held)) and not _has_ended(held)):
         raise EmptyStream(held, attempts)
     return held
 
@@ -193,7 +193,7 @@ def _is_blank_content(content: Any) -> bool:
 
 
 def require_answer(value: T, attempts: Attempts, message: object = None) -> T:
-    """Return an answer in one piece, unless its message has no content and the provider does not call it ended.
+    """Return an answer in one piece, unless the provider calls it an error, or it is empty and not called ended.
 
     Args:
         value: The answer.
@@ -204,21 +204,33 @@ def require_answer(value: T, attempts: Attempts, message: object = None) -> T:
         EmptyStream: If it is; an answer in one piece may have been put together from a stream.
     """
     message = value if message is None else message
-    if isinstance(message, AIMessage) and is_blank(message) and not _has_ended([message]):
+    if isinstance(message, AIMessage) and (_is_failed([message]) or (is_blank(message) and not _has_ended([message]))):
         raise EmptyStream([value], attempts)
     return value
 
 
 def _has_ended(held: Sequence[object]) -> bool:
     """Distinguish an empty answer, which the provider calls ended, from none."""
+    if _is_failed(held):
+        return False
     for piece in held:
         message = piece.message if isinstance(piece, ChatGenerationChunk) else piece
-        said = [getattr(piece, "generation_info", None), getattr(message, "response_metadata", None)]
-        ended = any(isinstance(info, Mapping) and any(info.get(name) for name in ENDINGS) for info in said)
         usage = getattr(message, "usage_metadata", None)
-        if ended or (usage and usage.get("output_tokens")):
+        if any(_endings(piece)) or (usage and usage.get("output_tokens")):
             return True
     return False
+
+
+def _is_failed(held: Sequence[object]) -> bool:
+    """Return whether the provider calls an answer an error, as OpenRouter does in one begun with HTTP 200."""
+    return any("error" in _endings(piece) for piece in held)
+
+
+def _endings(piece: object) -> list[object]:
+    """Return what a piece says of its ending."""
+    message = piece.message if isinstance(piece, ChatGenerationChunk) else piece
+    said = [getattr(piece, "generation_info", None), getattr(message, "response_metadata", None)]
+    return [info.get(name) for info in said if isinstance(info, Mapping) for name in ENDINGS]
 
 
 class FirstToken(BaseCallbackHandler):

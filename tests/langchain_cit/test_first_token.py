@@ -98,7 +98,7 @@ async def test_an_empty_answer_that_has_ended_is_an_answer(last: Any, attempts: 
 
 
 async def test_a_stream_of_nothing_is_a_fault_that_holds_what_came(attempts: Attempts) -> None:
-    for pieces in ([], [""]):
+    for pieces in ([], [AIMessageChunk("", response_metadata={"finish_reason": "error"})], [""]):
         with pytest.raises(EmptyStream) as caught:
             list(from_first_token(iter(pieces), attempts))
         assert (caught.value.held, caught.value.attempts) == (pieces, attempts)
@@ -111,10 +111,17 @@ def test_a_message_in_one_piece_is_held_to_the_same(attempts: Attempts) -> None:
     ended = AIMessage("", response_metadata={"finish_reason": "stop"})
     for answer in ("", None, {"x": ""}, AIMessage("a"), ended):
         assert require_answer(answer, attempts) is answer
-    with pytest.raises(EmptyStream):
-        require_answer(AIMessage(""), attempts)
-    with pytest.raises(EmptyStream):
-        require_answer("a result", attempts, AIMessage(""))
+    failed = {"finish_reason": "error"}
+    used = {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10}
+    for none in (
+        AIMessage(""),
+        AIMessage("half", response_metadata=failed),
+        AIMessage("", response_metadata=failed, usage_metadata=used),
+    ):
+        with pytest.raises(EmptyStream):
+            require_answer(none, attempts)
+        with pytest.raises(EmptyStream):
+            require_answer("a result", attempts, none)
 
 
 @pytest.mark.parametrize(("token", "chunk", "begun"), [("", None, False), ("", "", False), ("a", None, True)])

@@ -25,8 +25,8 @@ def sse(*events: object, names: bool = False) -> list[bytes]:
     return lines
 
 
-def openai_chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+def openai_chunk(delta: dict[str, Any], finish_reason: str | None = None, index: int = 0) -> dict[str, Any]:
+    choice = {"index": index, "delta": delta, "finish_reason": finish_reason}
     return {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
 
 
@@ -129,6 +129,7 @@ STREAMS["response"] = (
         names=True,
     ),
 )
+STREAMS["response-cut-in-a-line"] = 200, [*STREAMS["response"][1][:2], STREAMS["response"][1][2][:60]]  # type: ignore[index]
 BOTH: dict[str, Scripted] = {
     "unauthorized": (
         401,
@@ -159,6 +160,16 @@ IN_STREAM: dict[str, list[object]] = {
     "stall-after-an-empty-chunk": [*sse(ROLE), STALL],
     "cut-after-an-empty-chunk": [*sse(ROLE), CUT],
     "cut-later": [*sse(ROLE, openai_chunk({"content": "half"})), CUT],
+    "cut-in-a-line": [*sse(ROLE, openai_chunk({"content": "half"})), b'data: {"choices": [{"delta": {"con', CUT],
+    "cut-in-one-of-two": [
+        *sse(openai_chunk({"content": "half"}, "stop"), openai_chunk({"content": "b"}, index=1)),
+        CUT,
+    ],
+    "end-with-the-last-text": sse(
+        ROLE, openai_chunk({"content": "fine "}), openai_chunk({"content": "answer"}, "stop")
+    ),
+    "end-without-a-blank-line": [*sse(ROLE, openai_chunk({"content": ANSWER})), sse(openai_chunk({}, "stop"))[0][:-2]],
+    "error-in-a-late-choice": sse(ROLE, openai_chunk({"content": "half"}), openai_chunk({}, "error"), "[DONE]"),
     "stalls-later": [*sse(ROLE, openai_chunk({"content": "half"})), STALL],
     "breaks-later": [*sse(ROLE, openai_chunk({"content": "half"})), *sse(openai_error("broken", "server_error"))],
 }
@@ -166,10 +177,17 @@ IN_BODY: dict[str, object] = {
     "error-in-200": {"error": {"message": "Provider returned error", "code": "502"}},
     "error-in-200-null-choices": {**openai_answer("x"), "choices": None, "error": {"message": "x", "code": 429}},
     "no-choices": {**openai_answer("x"), "choices": []},
+    "error-in-a-choice": {**openai_answer("x"), "choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]},
+    "no-answer": {**openai_answer("x"), "choices": [{"index": 0, "message": {"role": "assistant", "content": None}}]},
+    "no-protocol": {"code": 500, "msg": "upstream timeout"},
+    "cancelled": {**RESPONSE, "status": "cancelled"},
 }
 ANTHROPIC: dict[str, tuple[Scripted, Scripted]] = {
     "ok": ((200, anthropic_answer(ANSWER)), (200, sse(*anthropic_events(ANSWER), names=True))),
 }
+ANTHROPIC["cut-later"] = ANTHROPIC["ok"][0], (200, [*sse(*anthropic_events("half")[:3], names=True), CUT])
+ANTHROPIC["no-protocol"] = ((200, IN_BODY["no-protocol"]), ANTHROPIC["ok"][1])
+ANTHROPIC["no-answer"] = (200, {**anthropic_answer(""), "content": [], "stop_reason": None}), ANTHROPIC["ok"][1]
 for _kind, _status in (("overloaded_error", 529), ("rate_limit_error", 429), ("api_error", 500)):
     _error = {"type": "error", "error": {"type": _kind, "message": "SECRET"}}
     ANTHROPIC[_kind] = (_status, _error), (200, sse(_error, names=True))

@@ -9,6 +9,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
 from cit_core.errors import InvalidInput
+from cit_core.messages import shown
 
 __all__ = ["Body", "read_body"]
 
@@ -47,7 +48,8 @@ def read_body(raw: bytes, *, model: str | None = None) -> Body:
         model: The `model` of a body that names none; such a body is refused if not given.
 
     Raises:
-        InvalidInput: If it is not one, is nested too deeply, or has no `model`.
+        InvalidInput: If it is not one, is nested too deeply, has no `model`, or a `stream` that is neither true nor
+            false: servers do not agree on its meaning.
     """
     try:
         text = raw.decode("utf-8")
@@ -56,6 +58,8 @@ def read_body(raw: bytes, *, model: str | None = None) -> Body:
         raise InvalidInput("the body is nested too deeply") from None
     except ValueError as error:  # no UTF-8, no JSON, a number of thousands of digits
         raise InvalidInput(f"the body is no JSON object: {_place(error)}") from None
+    if (stream := body.fields.get("stream")) is not None and not isinstance(stream, bool):
+        raise InvalidInput(f'stream is {shown(stream)}; it must be true or false: {{"stream": true}}')
     if model is not None and "model" not in body.fields:
         return Body(text, {**body.fields, "model": model}, ())
     if not isinstance(body.fields.get("model"), str):

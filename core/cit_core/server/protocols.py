@@ -6,18 +6,35 @@ Answers are passed on byte for byte; what is read here only decides whether anot
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from cit_core.tokens import counted_tokens
 
-__all__ = ["CHAT", "MESSAGES", "RESPONSES", "EventReader", "Protocol", "Usage", "identity_of", "usage_in", "usage_of"]
+__all__ = [
+    "CHAT",
+    "MESSAGES",
+    "RESPONSES",
+    "EventReader",
+    "Progress",
+    "Protocol",
+    "Usage",
+    "identity_of",
+    "is_error",
+    "usage_in",
+    "usage_of",
+]
 
 Step = Literal["nothing", "begun", "ended", "failed"]
 """Meaning of an event in a stream: nothing yet, a part of the answer, its end, an error."""
-LONGEST_EVENT = 4_000_000
-"""Bytes of one event that are kept until it is complete; a longer one is passed on unread."""
+Steps = Iterable[tuple[Step, int]]
+"""What an event means, and for which of the choices that were asked for."""
+LONGEST_EVENT = 64_000_000
+"""Bytes of one event that are kept until it is complete; a longer one is passed on unread. A picture that a model has
+drawn is one event."""
+BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 
 
 class Usage(NamedTuple):
@@ -44,21 +61,60 @@ class Protocol:
         read: Returns the meaning of an event's data.
         failed: Returns True if a complete answer, begun with HTTP 200, is an error or empty.
         error: The body of an error, of a short name and a message.
+        event: The data of an error in a stream, of the same.
     """
 
     name: str
     path: str
     api: Literal["openai", "anthropic"]
-    read: Callable[[Mapping[str, Any]], Step]
+    read: Callable[[Mapping[str, Any]], Steps]
     failed: Callable[[Mapping[str, Any]], bool]
     error: Callable[[str, str], Mapping[str, Any]]
+    event: Callable[[str, str], Mapping[str, Any]]
 
-    def step(self, data: str) -> tuple[Step, Usage]:
-        """Return what an event of a stream means, and what it says of usage."""
-        if data.strip() == "[DONE]":
-            return "ended", Usage()
-        fields = _fields(data)
-        return ("nothing", Usage()) if fields is None else (self.read(fields), usage_of(fields))
+    def error_event(self, kind: str, message: str) -> bytes:
+        """Return an error as a whole event, with its name where clients of the protocol go by it."""
+        fields = self.event(kind, message)
+        name = f"event: {fields['type']}\n" if "type" in fields else ""
+        return f"{name}data: {json.dumps(fields)}\n\n".encode()
+
+
+class Progress:
+    """Which part of a streamed answer has come.
+
+    Args:
+        protocol: Of the stream.
+
+    Attributes:
+        begun: True once a part of the answer has come.
+        failed: True once an error has come in it.
+        usage: Tokens, as far as they are known.
+    """
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.begun = self.failed = False
+        self.usage = Usage()
+        self._read = protocol.read
+        self._is_done = False
+        self._seen: set[int] = set()
+        self._closed: set[int] = set()
+
+    @property
+    def ended(self) -> bool:
+        """True once the end of every choice has come: some servers send no [DONE]."""
+        return self._is_done or (bool(self._closed) and self._seen <= self._closed)
+
+    def take(self, data: str) -> None:
+        """Note an event."""
+        self._is_done = self._is_done or data.strip() == "[DONE]"
+        fields = _fields(data) or {}
+        self.usage = self.usage.or_more(usage_of(fields))
+        for step, choice in self._read(fields):
+            self._seen.add(choice)
+            self.begun = self.begun or step == "begun"
+            self.failed = self.failed or step == "failed"
+            if step == "ended":
+                self._closed.add(choice)
 
 
 def usage_of(fields: Mapping[str, Any]) -> Usage:
@@ -78,21 +134,37 @@ def usage_in(raw: bytes) -> Usage:
 
 
 class EventReader:
-    """Splits a stream of server-sent events, in pieces of any size, into the data of each event."""
+    """Splits a stream of server-sent events, in pieces of any size, into events.
+
+    Attributes:
+        rest: The beginning of an event that is not complete.
+        unread: True if an event was too long to be read.
+    """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self.rest = bytearray()
+        self.unread = False
+        self._searched = 0
+
+    def split(self, piece: bytes) -> Iterator[tuple[bytes, str | None]]:
+        """Yield every event that is complete now: its bytes, and its data if it has any."""
+        self.rest += piece
+        while (end := BLANK_LINE.search(self.rest, max(0, self._searched - 3))) is not None:
+            event = bytes(self.rest[: end.end()])
+            del self.rest[: end.end()]
+            self._searched = 0
+            lines = [line[5:].removeprefix(b" ") for line in event.splitlines() if line.startswith(b"data:")]
+            yield event, b"\n".join(lines).decode("utf-8", "replace") if lines else None
+        self._searched = len(self.rest)
+        if len(self.rest) > LONGEST_EVENT:
+            self.unread = True
+            yield bytes(self.rest), None
+            self.rest.clear()
+            self._searched = 0
 
     def feed(self, piece: bytes) -> Iterator[str]:
         """Yield the data of every event that is complete now."""
-        self._rest = (self._rest + piece).replace(b"\r\n", b"\n")
-        while (end := self._rest.find(b"\n\n")) >= 0:
-            event, self._rest = self._rest[:end], self._rest[end + 2 :]
-            lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-            if lines:
-                yield b"\n".join(lines).decode("utf-8", "replace")
-        if len(self._rest) > LONGEST_EVENT:
-            self._rest = b""
+        return (data for _, data in self.split(piece) if data is not None)
 
 
 def identity_of(held: bytes) -> tuple[str | None, str | None]:
@@ -114,65 +186,95 @@ def _fields(data: str) -> Mapping[str, Any] | None:
     return fields if isinstance(fields, dict) else None
 
 
-def _is_error(fields: Mapping[str, Any]) -> bool:
-    return bool(fields.get("error")) or fields.get("type") == "error"
+def is_error(fields: object) -> bool:
+    """Return whether a body or an event says by itself that it is an error."""
+    return isinstance(fields, Mapping) and (
+        bool(fields.get("error")) or fields.get("type") in ("error", "response.failed", "response.cancelled")
+    )
 
 
-def _read_chat(fields: Mapping[str, Any]) -> Step:
-    if _is_error(fields):
-        return "failed"
+def _read_chat(fields: Mapping[str, Any]) -> Iterator[tuple[Step, int]]:
+    if is_error(fields):
+        yield "failed", 0
+    for choice in _choices(fields):
+        place = choice.get("index")
+        index = place if isinstance(place, int) else 0
+        if _is_failed(choice):
+            yield "failed", index
+        yield "begun" if _has_content(choice.get("delta")) else "nothing", index
+        if choice.get("finish_reason"):
+            yield "ended", index
+
+
+def _chat_failed(body: Mapping[str, Any]) -> bool:
+    choices = _choices(body)
+    empty = (not one.get("finish_reason") and not _has_content(one.get("message")) for one in choices)
+    return is_error(body) or not choices or all(map(_is_failed, choices)) or all(empty)
+
+
+def _choices(fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     choices = fields.get("choices")
-    for choice in choices if isinstance(choices, list) else ():
-        delta = choice.get("delta") if isinstance(choice, Mapping) else None
-        if isinstance(delta, Mapping) and any(value for name, value in delta.items() if name != "role"):
-            return "begun"
-        if isinstance(choice, Mapping) and choice.get("finish_reason"):
-            return "ended"  # some servers send no [DONE]
-    return "nothing"
+    return [choice for choice in choices if isinstance(choice, Mapping)] if isinstance(choices, list) else []
 
 
-def _read_responses(fields: Mapping[str, Any]) -> Step:
+def _is_failed(choice: Mapping[str, Any]) -> bool:
+    """Return whether a choice is an error, as OpenRouter tells it."""
+    return choice.get("finish_reason") == "error" or bool(choice.get("error"))
+
+
+def _has_content(message: object) -> bool:
+    return isinstance(message, Mapping) and any(value for name, value in message.items() if name != "role")
+
+
+def _read_responses(fields: Mapping[str, Any]) -> Steps:
     kind = str(fields.get("type", ""))
-    if _is_error(fields) or kind == "response.failed":
-        return "failed"
+    if is_error(fields):
+        return [("failed", 0)]
     if kind in ("response.completed", "response.incomplete"):
-        return "ended"
-    return "begun" if kind.endswith(".delta") or kind == "response.output_item.done" else "nothing"
+        return [("ended", 0)]
+    return [("begun" if kind.endswith(".delta") or kind == "response.output_item.done" else "nothing", 0)]
 
 
-def _read_messages(fields: Mapping[str, Any]) -> Step:
+def _response_failed(body: Mapping[str, Any]) -> bool:
+    status = body.get("status")
+    given = isinstance(body.get("output"), list) or status in ("queued", "in_progress")
+    return is_error(body) or status in ("failed", "cancelled") or not given
+
+
+def _read_messages(fields: Mapping[str, Any]) -> Steps:
     kind = fields.get("type")
-    if _is_error(fields):
-        return "failed"
+    if is_error(fields):
+        return [("failed", 0)]
     if kind == "message_stop":
-        return "ended"
+        return [("ended", 0)]
     block = fields.get("content_block")
     calls = isinstance(block, Mapping) and block.get("type") not in ("text", "thinking")
-    return "begun" if kind == "content_block_delta" or calls else "nothing"
+    return [("begun" if kind == "content_block_delta" or calls else "nothing", 0)]
+
+
+def _message_failed(body: Mapping[str, Any]) -> bool:
+    content = body.get("content")
+    return is_error(body) or not isinstance(content, list) or not (content or body.get("stop_reason"))
 
 
 def _openai_error(kind: str, message: str) -> Mapping[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": kind}}
 
 
+def _responses_event(kind: str, message: str) -> Mapping[str, Any]:
+    """Return the event of this protocol, with what OpenAI's client raises an error for."""
+    error = _openai_error(kind, message)
+    return {**error["error"], "type": "error", **error}
+
+
 def _anthropic_error(kind: str, message: str) -> Mapping[str, Any]:
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 
-CHAT = Protocol(
-    "chat",
-    "/chat/completions",
-    "openai",
-    _read_chat,
-    lambda body: _is_error(body) or not body.get("choices"),
-    _openai_error,
-)
+CHAT = Protocol("chat", "/chat/completions", "openai", _read_chat, _chat_failed, _openai_error, _openai_error)
 RESPONSES = Protocol(
-    "responses",
-    "/responses",
-    "openai",
-    _read_responses,
-    lambda body: _is_error(body) or body.get("status") == "failed",
-    _openai_error,
+    "responses", "/responses", "openai", _read_responses, _response_failed, _openai_error, _responses_event
 )
-MESSAGES = Protocol("messages", "/messages", "anthropic", _read_messages, _is_error, _anthropic_error)
+MESSAGES = Protocol(
+    "messages", "/messages", "anthropic", _read_messages, _message_failed, _anthropic_error, _anthropic_error
+)

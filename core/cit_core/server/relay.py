@@ -6,7 +6,6 @@ caller nothing but time: the next-best is asked (`cit_core.router.fallback`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import httpx
 from cit_core.router.fallback import Attempts
 from cit_core.router.time_limits import acall_within, aiterate_within
 from cit_core.server.bodies import Body
-from cit_core.server.protocols import EventReader, Protocol, Usage, usage_of
+from cit_core.server.protocols import EventReader, Progress, Protocol, Usage, is_error, usage_of
 from cit_core.server.spans import CallSpan, RequestSpan
 from cit_core.server.upstreams import UpstreamError
 from cit_core.server.zoo import Zoo
@@ -88,18 +87,15 @@ class Answer:
 
 
 class _Stream:
-    """A streamed answer: which part of it has come."""
+    """A streamed answer, passed on in whole events: half a one would spoil the error that comes after it."""
 
     def __init__(self, protocol: Protocol, response: httpx.Response, attempts: Attempts) -> None:
-        self._protocol = protocol
         self._response = response
         self._attempts = attempts
         self._events = EventReader()
         self._pieces = response.aiter_bytes()
-        self._begun = False
         self._failure: UpstreamError | None = None
-        self.usage = Usage()
-        self.ended = False
+        self.progress = Progress(protocol)
 
     async def open(self) -> bytes:
         """Return what comes until the first part of an answer.
@@ -107,46 +103,61 @@ class _Stream:
         Raises:
             UpstreamError: If an error comes in its place, or the stream ends.
         """
-        held = b""
+        held = bytearray()
         async for piece in aiterate_within(self._seconds, self._pieces):
-            held += piece
-            self._take(piece)
-            if self._begun:
-                return held
-            if self._failure is not None:
-                raise self._failure
-        raise EmptyAnswer(200, held, self._response.headers)
+            held += self._take(piece)
+            if self.progress.begun or self._failure is not None:
+                break
+        else:
+            held += self._last()
+        if self.progress.begun:
+            return bytes(held)
+        raise self._failure or EmptyAnswer(200, bytes(held), self._response.headers)
 
     def _seconds(self) -> float | None:
-        return self._attempts.seconds_left(stream=not self._begun)
+        return self._attempts.seconds_left(stream=not self.progress.begun)
 
     async def rest(self) -> AsyncIterator[bytes]:
         """Yield what comes after the first part.
 
         Raises:
-            UpstreamError: If an error is in it, after the piece that holds it was yielded, or the stream breaks off.
+            UpstreamError: If an error is in it, after the events that hold it were yielded, or the stream breaks off.
         """
         if self._failure is None:
             async for piece in aiterate_within(self._seconds, self._pieces):
-                self._take(piece)
-                yield piece
+                if whole := self._take(piece):
+                    yield whole
                 if self._failure is not None:
                     break
+            else:
+                if last := self._last():
+                    yield last
         if self._failure is not None:
             raise self._failure
-        if not self.ended:
+        if not (self.progress.ended or self._events.unread):
             raise UpstreamError(200, b"", self._response.headers)
 
-    def _take(self, piece: bytes) -> None:
-        """Read the events that are complete with a piece, up to an error."""
-        for data in self._events.feed(piece):
-            step, usage = self._protocol.step(data)
-            self.usage = self.usage.or_more(usage)
-            self._begun = self._begun or step == "begun"
-            self.ended = self.ended or step == "ended"
-            if step == "failed":
-                self._failure = UpstreamError(200, data.encode(), self._response.headers)
-                return
+    @property
+    def is_whole(self) -> bool:
+        """True if what was passed on ends with an event."""
+        return not self._events.unread
+
+    def _take(self, piece: bytes) -> bytes:
+        """Read the events that are complete with a piece, up to an error, and return their bytes."""
+        whole = bytearray()
+        for event, data in self._events.split(piece):
+            whole += event
+            self.progress.take(data or "")
+            if self.progress.failed:
+                self._failure = UpstreamError(200, (data or "").encode(), self._response.headers)
+                break
+        return bytes(whole)
+
+    def _last(self) -> bytes:
+        """Read the last event, where no blank line came after it, and return its bytes; nothing of a half one."""
+        rest = bytes(self._events.rest)
+        self._take(b"\n\n")
+        return rest if self.progress.ended or self._failure is not None else b""
 
 
 async def ask(call: Call, attempts: Attempts, stack: AsyncExitStack, *, held: bool = False) -> Answer:
@@ -179,7 +190,7 @@ async def ask(call: Call, attempts: Attempts, stack: AsyncExitStack, *, held: bo
                     return Answer(attempts, response.headers, raw, None, partial(Usage, *usage), span)
                 stream = _Stream(call.protocol, response, attempts)
                 first = await stream.open()
-                usage_now = partial(getattr, stream, "usage")
+                usage_now = partial(getattr, stream.progress, "usage")
                 if held:
                     whole = b"".join([first, *[piece async for piece in stream.rest()]])
                     attempts.answered()
@@ -197,8 +208,8 @@ async def _rest(stream: _Stream, attempts: Attempts, protocol: Protocol, span: C
     except (UpstreamError, httpx.TransportError, TimeoutError) as error:
         attempts.failed(error)
         span.failed(error)
-        if not getattr(error, "raw", b""):  # an error of the provider's own was passed on
-            yield b"data: " + json.dumps(protocol.error("upstream_error", BROKEN)).encode() + b"\n\n"
+        if not is_error(getattr(error, "body", None)):  # else one of the provider's own was passed on
+            yield (b"" if stream.is_whole else b"\n\n") + protocol.error_event("upstream_error", BROKEN)
     except BaseException as error:  # the caller has left: nothing was learned but that it began
         attempts.failed(error)
         span.failed(error)

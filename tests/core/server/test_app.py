@@ -213,7 +213,7 @@ async def until(client: httpx.AsyncClient, url: str, line: str) -> None:
 
 
 def test_a_response_goes_on_with_the_candidate_that_began_it(tmp_path: Path) -> None:
-    with ScriptedProvider() as provider, gateway(tmp_path, provider.url, {"a": "down", "b": "ok"}) as url:
+    with ScriptedProvider() as provider, gateway(tmp_path, provider.url, {"a": "down", "b": "response"}) as url:
         first = httpx.post(f"{url}/v1/responses", json={"model": "cit", "input": "What is 7 times 8?"})
         assert (first.status_code, first.headers["x-cit-model"]) == (200, "b")
         body = {"model": "cit", "input": "And times 9?", "previous_response_id": first.json()["id"]}

@@ -111,6 +111,8 @@ def test_an_unknown_name(provider: ScriptedProvider, tmp_path: Path) -> None:
         "cut",
         "error-in-200",
         "no-choices",
+        "error-in-a-choice",
+        "no-answer",
     ],
 )
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -157,6 +159,24 @@ def test_the_next_claude_answers(provider: ScriptedProvider, tmp_path: Path, kin
     assert (answer.status_code, answer.headers["x-cit-model"]) == (200, "b")
 
 
+@pytest.mark.parametrize(
+    ("path", "behaviour", "good"),
+    [
+        ("chat/completions", "no-protocol", "ok"),
+        ("responses", "no-protocol", "response"),
+        ("responses", "cancelled", "response"),
+        ("messages", "anthropic/no-protocol", "anthropic/ok"),
+        ("messages", "anthropic/no-answer", "anthropic/ok"),
+    ],
+)
+def test_the_next_answers_where_200_holds_no_answer(
+    provider: ScriptedProvider, tmp_path: Path, path: str, behaviour: str, good: str
+) -> None:
+    body = {"model": "cit", "max_tokens": 9, "messages": ASK, "input": "What is 7 times 8?"}
+    with gateway(tmp_path, provider.url, {"a": behaviour, "b": good}) as url:
+        assert httpx.post(f"{url}/v1/{path}", json=body).headers["x-cit-model"] == "b"
+
+
 def test_a_silent_candidate_is_left(provider: ScriptedProvider, tmp_path: Path) -> None:
     more = "[server]\nfirst_token_timeout_s = 1"
     with (
@@ -167,7 +187,16 @@ def test_a_silent_candidate_is_left(provider: ScriptedProvider, tmp_path: Path) 
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == ANSWER
 
 
-@pytest.mark.parametrize(("behaviour", "told"), [("breaks-later", "broken"), ("cut-later", "broke off in the middle")])
+@pytest.mark.parametrize(
+    ("behaviour", "told"),
+    [
+        ("breaks-later", "broken"),
+        ("cut-later", "broke off in the middle"),
+        ("cut-in-a-line", "broke off in the middle"),
+        ("cut-in-one-of-two", "broke off in the middle"),
+        ("error-in-a-late-choice", "broke off in the middle"),
+    ],
+)
 def test_a_stream_that_breaks_later_ends_with_an_error_and_counts(
     provider: ScriptedProvider, tmp_path: Path, behaviour: str, told: str
 ) -> None:
@@ -178,6 +207,54 @@ def test_a_stream_that_breaks_later_ends_with_an_error_and_counts(
                 said.extend(sdk.chat.completions.create(model="cit", messages=ASK, stream=True))
         answer = httpx.post(f"{url}/v1/chat/completions", json={"model": "cit", "messages": ASK})
         assert answer.headers["x-cit-model"] == "b"  # its breaker is open
+
+
+def test_an_anthropic_stream_that_breaks_off_ends_with_an_error(provider: ScriptedProvider, tmp_path: Path) -> None:
+    with (
+        gateway(tmp_path, provider.url, {"a": "anthropic/cut-later"}) as url,
+        anthropic.Anthropic(base_url=url, api_key="unused", max_retries=0) as sdk,
+        pytest.raises(anthropic.APIError, match="broke off in the middle"),
+        sdk.messages.stream(model="cit", max_tokens=9, messages=ASK) as stream,
+    ):
+        stream.until_done()
+
+
+def test_a_stream_of_responses_that_breaks_off_ends_with_an_event_of_its_protocol(
+    provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    with gateway(tmp_path, provider.url, {"a": "response-cut-in-a-line"}) as url, client(url) as sdk:
+        body = {"model": "cit", "input": "hi", "stream": True}
+        *_, last, end = httpx.post(f"{url}/v1/responses", json=body).text.split("\n\n")
+        assert (last.splitlines()[0], end) == ("event: error", "")
+        with pytest.raises(openai.APIError, match="broke off in the middle"):
+            list(sdk.responses.create(**body))
+
+
+@pytest.mark.parametrize("behaviour", ["end-with-the-last-text", "end-without-a-blank-line"])
+def test_an_answer_that_has_ended_is_whole(provider: ScriptedProvider, tmp_path: Path, behaviour: str) -> None:
+    with gateway(tmp_path, provider.url, {"a": behaviour}) as url, client(url) as sdk:
+        chunks = list(sdk.chat.completions.create(model="cit", messages=ASK, stream=True))
+        assert "cit_failures_total{" not in httpx.get(f"{url}/metrics").text
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == ANSWER
+
+
+def test_a_long_event_holds_the_end_of_an_answer(
+    provider: ScriptedProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cit_core.server.protocols.LONGEST_EVENT", 100)
+    with gateway(tmp_path, provider.url, {"a": "response"}) as url, client(url) as sdk:
+        events = list(sdk.responses.create(model="cit", input="hi", stream=True))
+    assert events[-1].type == "response.completed"
+
+
+def test_a_stream_that_is_neither_true_nor_false_is_the_callers_fault(
+    provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    with gateway(tmp_path, provider.url, {"a": "ok"}) as url:
+        answer = httpx.post(f"{url}/v1/messages", json={"model": "cit", "messages": ASK, "stream": "true"})
+    assert (answer.status_code, answer.json()["type"]) == (400, "error")
+    assert "must be true or false" in answer.json()["error"]["message"]
+    assert not provider.hits
 
 
 def test_the_last_error_is_passed_on(provider: ScriptedProvider, tmp_path: Path) -> None:

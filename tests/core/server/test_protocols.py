@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cit_core.server.protocols import CHAT, MESSAGES, RESPONSES, EventReader, Protocol, Usage, usage_of
+from cit_core.server.protocols import CHAT, MESSAGES, RESPONSES, EventReader, Progress, Protocol, usage_of
 
 EVENTS = ["one", '{"a": "ü\\n"}', "[DONE]"]
 
@@ -36,6 +36,8 @@ def delta(**fields: Any) -> dict[str, Any]:
         (CHAT, delta(tool_calls=[{"id": "1"}]), "begun"),
         (CHAT, delta(reasoning_content="x"), "begun"),
         (CHAT, {"choices": [{"delta": {}, "finish_reason": "stop"}]}, "ended"),
+        (CHAT, {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}, "begun ended"),
+        (CHAT, {"choices": [{"delta": {}, "finish_reason": None, "error": {"code": 502}}]}, "failed"),
         (CHAT, {"choices": [], "usage": {"prompt_tokens": 1}}, "nothing"),
         (CHAT, {"error": {"message": "x", "code": 502}}, "failed"),
         (CHAT, {"choices": None, "error": None}, "nothing"),
@@ -54,12 +56,29 @@ def delta(**fields: Any) -> dict[str, Any]:
     ],
 )
 def test_steps(protocol: Protocol, event: dict[str, Any], step: str) -> None:
-    assert protocol.step(json.dumps(event))[0] == step
+    progress = Progress(protocol)
+    progress.take(json.dumps(event))
+    assert [name for name in ("begun", "ended", "failed") if getattr(progress, name)] == (
+        [] if step == "nothing" else step.split()
+    )
 
 
 def test_what_is_no_event_means_nothing() -> None:
-    assert CHAT.step("not json") == ("nothing", Usage())
-    assert CHAT.step(" [DONE] ") == ("ended", Usage())
+    progress = Progress(CHAT)
+    progress.take("not json")
+    assert not any((progress.begun, progress.ended, progress.failed, *progress.usage))
+    progress.take(" [DONE] ")
+    assert progress.ended
+
+
+def test_an_answer_of_several_choices_ends_with_the_last() -> None:
+    progress = Progress(CHAT)
+    for index, ended in ((0, False), (1, False), (0, True)):
+        choice = {"index": index, "delta": {"content": "x"}, "finish_reason": "stop" if ended else None}
+        progress.take(json.dumps({"choices": [choice]}))
+        assert not progress.ended
+    progress.take(json.dumps({"choices": [{"index": 1, "delta": {}, "finish_reason": "length"}]}))
+    assert progress.ended
 
 
 @pytest.mark.parametrize(
