@@ -1,10 +1,10 @@
-"""JSON request bodies: read once, and passed on byte for byte with another model."""
+"""JSON request bodies: read once, and passed on byte for byte but for the fields that say how a model is run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
@@ -24,20 +24,27 @@ class Body:
     Attributes:
         text: All of it.
         fields: Its content.
-        models: Start and end of the value of each top-level `model` in the text.
+        places: Start and end of each top-level value in the text, by name.
+        end: End of the last one.
     """
 
     text: str
     fields: Mapping[str, Any]
-    models: tuple[tuple[int, int], ...]
+    places: Mapping[str, Sequence[tuple[int, int]]]
+    end: int
 
-    def with_model(self, model: str) -> bytes:
-        """Return the bytes of the body with another model; every other byte is as it came."""
+    def with_fields(self, changes: Mapping[str, Any]) -> bytes:
+        """Return the bytes of the body with other values of some fields; every other byte is as it came."""
+        edits = [(start, end, json.dumps(value)) for name, value in changes.items() for start, end in self._at(name)]
+        added = [f", {json.dumps(name)}: {json.dumps(value)}" for name, value in changes.items() if not self._at(name)]
         parts, place = [], 0
-        for start, end in self.models:
-            parts += [self.text[place:start], json.dumps(model)]
+        for start, end, value in sorted([*edits, (self.end, self.end, "".join(added))]):
+            parts += [self.text[place:start], value]
             place = end
         return "".join([*parts, self.text[place:]]).encode("utf-8", "surrogatepass")
+
+    def _at(self, name: str) -> Sequence[tuple[int, int]]:
+        return self.places.get(name, ())
 
 
 def read_body(raw: bytes, *, model: str | None = None) -> Body:
@@ -61,7 +68,7 @@ def read_body(raw: bytes, *, model: str | None = None) -> Body:
     if (stream := body.fields.get("stream")) is not None and not isinstance(stream, bool):
         raise InvalidInput(f'stream is {shown(stream)}; it must be true or false: {{"stream": true}}')
     if model is not None and "model" not in body.fields:
-        return Body(text, {**body.fields, "model": model}, ())
+        return replace(body, fields={**body.fields, "model": model})
     if not isinstance(body.fields.get("model"), str):
         raise InvalidInput('the body needs a model: "cit" routes, an id of /v1/models asks for that one')
     return body
@@ -70,8 +77,8 @@ def read_body(raw: bytes, *, model: str | None = None) -> Body:
 def _object(text: str) -> Body:
     """Read the members one by one: the standard parser does not say where a value is."""
     fields: dict[str, Any] = {}
-    models: list[tuple[int, int]] = []
-    place = _skip(text, 0, "{")
+    places: dict[str, list[tuple[int, int]]] = {}
+    end = place = _skip(text, 0, "{")
     while True:
         place = _blank(text, place)
         if text[place : place + 1] == "}" and not fields:
@@ -79,15 +86,14 @@ def _object(text: str) -> Body:
         name, place = scanstring(text, _skip(text, place, '"'))
         start = _blank(text, _skip(text, _blank(text, place), ":"))
         fields[name], place = _DECODER.raw_decode(text, start)
-        if name == "model":
-            models.append((start, place))
-        place = _blank(text, place)
+        places.setdefault(name, []).append((start, place))
+        end, place = place, _blank(text, place)
         if text[place : place + 1] != ",":
             break
         place += 1
     if _blank(text, _skip(text, place, "}")) != len(text):
         raise json.JSONDecodeError("extra data", text, place)
-    return Body(text, fields, tuple(models))
+    return Body(text, fields, places, end)
 
 
 def _blank(text: str, place: int) -> int:

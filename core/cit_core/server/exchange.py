@@ -16,6 +16,7 @@ from cit_core.router.fallback import Attempts
 from cit_core.router.settlement import UNKNOWN, Bill, bill_of
 from cit_core.router.steps import Steps
 from cit_core.router.verifiers import Answer as Verifiable
+from cit_core.server.bodies import read_body
 from cit_core.server.protocols import CHAT, MESSAGES, Usage, usage_in
 from cit_core.server.relay import Answer, Call, ask
 from cit_core.server.whole_answer import read_answer
@@ -136,7 +137,8 @@ class Exchange:
         if protocol is MESSAGES:
             fields["max_tokens"] = JUDGE_TOKENS
         with self._call.span.asking(upstream, model, fields) as span:
-            async with upstream.ask(protocol, json.dumps(fields).encode(), {}) as response:
+            content = upstream.content(protocol, read_body(json.dumps(fields).encode()))
+            async with upstream.ask(protocol, content, {}) as response:
                 raw = await asyncio.wait_for(response.aread(), zoo.settings.server.timeout_s)
             usage = usage_in(raw)
             span.answered(usage, raw)

@@ -178,7 +178,7 @@ async def ask(call: Call, attempts: Attempts, stack: AsyncExitStack, *, held: bo
         with attempts.opening():
             attempts.asked()
             upstream = call.zoo.upstreams[attempts.model]
-            content = call.body.with_model(upstream.name)
+            content = upstream.content(call.protocol, call.body)
             async with AsyncExitStack() as turn:
                 span = turn.enter_context(call.span.asking(upstream, attempts.model, call.body.fields))
                 work = turn.enter_async_context(upstream.ask(call.protocol, content, call.headers, call.sent))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import httpx
 
+from cit_core.arms import Arm
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.router.time_limits import acall_within
+from cit_core.server.arm_fields import ANTHROPIC_HOST, arm_fields, check_arm
+from cit_core.server.bodies import Body
 from cit_core.server.protocols import Protocol
 from cit_core.settings import ModelSettings
 
@@ -24,6 +28,15 @@ LONGEST_ERROR = 1_000_000
 """Bytes of an error's body that are read and passed on."""
 CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=100)
 ANTHROPIC = "anthropic"
+NEWER_LIMIT = ("openai.com", "azure.com")
+"""Hosts with models that take a limit as `max_completion_tokens` alone; others know `max_tokens`."""
+PROVIDER = re.compile(
+    r"^(anthropic(_bedrock)?|azure_(ai|openai)|baseten|bedrock(_converse)?|cohere|deepseek|fireworks|"
+    r"google(_anthropic_vertex|_genai|_vertexai)?|groq|huggingface|ibm|litellm|meta|mistralai|nvidia|ollama|openai|"
+    r"openrouter|perplexity|together|upstage|xai):(?=.)",
+    re.IGNORECASE,
+)
+"""What is before the name of a model in both frameworks; another colon is the name's own, as in `gpt-oss:20b`."""
 FORWARDED = ("anthropic-beta", "anthropic-version", "openai-beta", "openai-organization", "openai-project")
 """Headers of a request that are passed on; never the caller's key, which is the gateway's."""
 VERSION = "2023-06-01"
@@ -78,14 +91,22 @@ class Upstream:
             )
         if model.api_key_env is not None and not environment.get(model.api_key_env):
             raise InvalidInput(f"model {shown(model.id)}: the environment variable {model.api_key_env} is not set")
-        self.name = model.model or _bare(model.id)
+        arm = Arm.of(model.id)
+        self.name = model.model or PROVIDER.sub("", arm.model)
         """What the server calls the model."""
         self.api: Literal["openai", "anthropic"] = model.api or _api_of(model)
         self.address = _address(model.upstream)
         """Host and port of the server."""
+        self._arm = Arm(self.name, arm.effort or model.effort, arm.max_tokens)
+        check_arm(self._arm, model, self.api, self.address[0])
         self._url = model.upstream
         self._key = None if model.api_key_env is None else environment[model.api_key_env]
         self._client = client
+
+    def content(self, protocol: Protocol, body: Body) -> bytes:
+        """Return a request's body for this server: its name of the model, and the effort and limit in the model's id."""
+        limit = "max_completion_tokens" if self.address[0].endswith(NEWER_LIMIT) else "max_tokens"
+        return body.with_fields({"model": self.name, **arm_fields(self._arm, protocol, body.fields, limit)})
 
     @asynccontextmanager
     async def ask(
@@ -168,12 +189,7 @@ def _address(url: str) -> tuple[str, int]:
 
 def _api_of(model: ModelSettings) -> Literal["openai", "anthropic"]:
     host = httpx.URL(model.upstream or "").host
-    return "anthropic" if host.endswith("anthropic.com") else "openai"
-
-
-def _bare(id_: str) -> str:
-    """Return a model's name without the provider before it and the effort behind it."""
-    return id_.split(":", 1)[-1].rsplit("@", 1)[0]
+    return "anthropic" if host.endswith(ANTHROPIC_HOST) else "openai"
 
 
 async def _first_bytes(response: httpx.Response) -> bytes:

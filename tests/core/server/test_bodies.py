@@ -33,9 +33,9 @@ def test_nothing_but_the_model_changes(fields: dict[str, Any], model: str, inden
     except UnicodeEncodeError:
         return  # lone surrogates are no UTF-8
     assert body.fields == asked
-    changed = body.with_model(model)
+    changed = body.with_fields({"model": model})
     assert json.loads(changed) == {**asked, "model": model}
-    assert body.with_model("cit") == raw.encode()
+    assert body.with_fields({"model": "cit"}) == raw.encode()
 
 
 @given(st.binary(max_size=30) | st.text(alphabet='{}[]":,model \\u1e9', max_size=30).map(str.encode))
@@ -50,7 +50,7 @@ def test_anything_else_is_refused_with_one_error(raw: bytes) -> None:
 def test_of_two_models_the_last_is_read_and_both_are_replaced() -> None:
     body = read_body(b'{"model":"a","model":"b"}')
     assert body.fields["model"] == "b"
-    assert body.with_model("c") == b'{"model":"c","model":"c"}'
+    assert body.with_fields({"model": "c"}) == b'{"model":"c","model":"c"}'
 
 
 @pytest.mark.parametrize(
@@ -66,4 +66,10 @@ def test_what_the_standard_parser_refuses_is_refused(raw: str) -> None:
 def test_numbers_are_not_rounded() -> None:
     raw = b'{"model":"a","t":0.10000000000000000001,"n":1e400}'
     assert read_body(raw).fields["n"] == math.inf
-    assert read_body(raw).with_model("b") == raw.replace(b'"a"', b'"b"')
+    assert read_body(raw).with_fields({"model": "b"}) == raw.replace(b'"a"', b'"b"')
+
+
+def test_fields_are_replaced_or_added() -> None:
+    body = read_body(b'{ "n":1.0 ,"model":"a" , "max_tokens": 9\n}')
+    changed = body.with_fields({"model": "b", "max_tokens": 5, "reasoning": {"effort": "low"}, "x": 1})
+    assert changed == b'{ "n":1.0 ,"model":"b" , "max_tokens": 5, "reasoning": {"effort": "low"}, "x": 1\n}'

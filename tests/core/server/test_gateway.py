@@ -78,6 +78,19 @@ def test_every_byte_but_the_model_is_passed_on(provider: ScriptedProvider, tmp_p
     assert provider.bodies == [body.replace(b'"cit"', b'"a-upstream"')]
 
 
+def test_arms_of_a_model_are_asked_for_in_other_ways(provider: ScriptedProvider, tmp_path: Path) -> None:
+    models = {"m@low": "ok", "m@high,max_tokens=500": "ok", "m": "ok"}
+    with gateway(tmp_path, provider.url, models) as url:
+        for name in models:
+            httpx.post(f"{url}/v1/chat/completions", json={"model": name, "messages": ASK})
+    asked = [json.loads(body) for body in provider.bodies]
+    assert [(one.get("reasoning_effort"), one.get("max_tokens")) for one in asked] == [
+        ("low", None),
+        ("high", 500),
+        (None, None),
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "model"),
     [("cit", "a"), ("cit:best", "a"), ("cit:threshold-0.75", "a"), ("b", "b"), ("second", "b"), ("cit:cost-0.5", "a")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import time
 
@@ -13,6 +14,7 @@ from scripted_provider import ScriptedProvider
 
 from cit_core.errors import InvalidInput
 from cit_core.server import upstreams
+from cit_core.server.bodies import read_body
 from cit_core.server.protocols import CHAT
 from cit_core.server.upstreams import Upstream, UpstreamError, new_client
 from cit_core.settings import ModelSettings
@@ -74,11 +76,29 @@ def test_settings_that_cannot_be_used(model: ModelSettings, said: str) -> None:
         ("openai:gpt-5-mini@low", "https://api.openai.com/v1", "gpt-5-mini", "openai"),
         ("anthropic:claude-sonnet-4-5", "https://api.anthropic.com/v1", "claude-sonnet-4-5", "anthropic"),
         ("meta-llama/Llama-3-8B", "http://127.0.0.1:8000/v1", "meta-llama/Llama-3-8B", "openai"),
+        ("gpt-oss:20b", "http://127.0.0.1:8000/v1", "gpt-oss:20b", "openai"),
+        ("ollama:gpt-oss:20b@max_tokens=9", "http://127.0.0.1:8000/v1", "gpt-oss:20b", "openai"),
+        ("deepseek/deepseek-chat-v3.1:free", "https://x/v1", "deepseek/deepseek-chat-v3.1:free", "openai"),
+        (
+            "google_anthropic_vertex:claude-sonnet-4-5@20250929",
+            "https://x/v1",
+            "claude-sonnet-4-5@20250929",
+            "openai",
+        ),
     ],
 )
 def test_names_and_protocols(id_: str, upstream: str, name: str, api: str) -> None:
     found = Upstream(ModelSettings(id=id_, upstream=upstream), {}, new_client())
     assert (found.name, found.api) == (name, api)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "limit"), [("https://api.openai.com/v1", "max_completion_tokens"), ("https://x/v1", "max_tokens")]
+)
+def test_an_arm_is_asked_for_as_its_id_says(upstream: str, limit: str) -> None:
+    model = ModelSettings(id="fast@max_tokens=500", model="gpt-5-mini", effort="low", upstream=upstream)
+    content = Upstream(model, {}, new_client()).content(CHAT, read_body(b'{"model":"cit"}'))
+    assert json.loads(content) == {"model": "gpt-5-mini", limit: 500, "reasoning_effort": "low"}
 
 
 async def test_a_server_that_does_not_answer_a_call_to_connect_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
