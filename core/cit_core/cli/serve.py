@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from cit_core.cli import _output
 from cit_core.cli._options import JsonOption
 from cit_core.errors import InvalidInput, MissingExtra
+from cit_core.messages import shown
 
 if TYPE_CHECKING:
     from cit_core.settings import Settings
@@ -61,15 +63,30 @@ def serve(
         timeout_graceful_shutdown=STOP_S,
     )
     server = uvicorn.Server(config)
-    socket = config.bind_socket()
-    socket.listen(config.backlog)  # who reads the address below may call at once
-    address, bound = socket.getsockname()[:2]
+    listening = _socket(found.server.host, found.server.port, config.backlog)  # who reads the address may call at once
+    address, bound = listening.getsockname()[:2]
     url = f"http://{f'[{address}]' if ':' in address else address}:{bound}"
     if json_:
         _output.as_json({"url": url, "models": zoo.names})
     else:
         _output.say(f"serving {len(zoo.upstreams)} models at {url}/v1 (policy {zoo.router.policy.name}); ctrl-c stops")
-    server.run(sockets=[socket])
+    server.run(sockets=[listening])
+
+
+def _socket(host: str, port: int, backlog: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        InvalidInput: If the address is no one's here, or is taken.
+    """
+    is_6 = ":" in host
+    family, dual = socket.AF_INET6 if is_6 else socket.AF_INET, is_6 and socket.has_dualstack_ipv6()
+    try:
+        return socket.create_server((host, port), family=family, backlog=backlog, dualstack_ipv6=dual)
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot listen on {shown(host)}, port {port}: {error.strerror}; `cit serve --port 0` takes a free port"
+        ) from None
 
 
 def _listening(found: Settings, host: str | None, port: int | None) -> Settings:

@@ -173,7 +173,7 @@ class Engine:
                     if self._feedback is not None:
                         self._feedback.remember(outcome)
                     caller.record(query, outcome, self._to_log(outcome))
-                    if self.log is not None:
+                    if self.log is not None and not query.preview:
                         self.log.decision(outcome, query.text, query.known_facts.tokens)
             return outcomes
 
@@ -341,7 +341,8 @@ class Engine:
         self, asked: Asked, ranking: Sequence[Ranked], chosen_by: str, excluded: Mapping[str, str], **facts: Any
     ) -> Decision:
         """Return the decision for the first of a ranking; in a conversation, for the candidate that it keeps."""
-        goals = {goal.name: goal for goal in (asked.policy, self.policy) if isinstance(goal, Goal)}
+        limited = () if asked.query.preview else (asked.policy, self.policy)
+        goals = {goal.name: goal for goal in limited if isinstance(goal, Goal)}
         decision = Decision(
             model=ranking[0].model,
             probability=ranking[0].probability,

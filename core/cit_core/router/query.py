@@ -59,6 +59,7 @@ class Query:
         strict: Whether what cannot be decided is an error, in place of the router's own.
         tenant: Whose query it is, for budgets that every tenant has for itself.
         pictures: Pictures that go with the text: a scorer is told what is known of them in words.
+        preview: True if no model is going to be asked: the decision counts in no limit and no log.
         unreadable: Why there is no text, where an adapter found none in what it was given.
     """
 
@@ -74,6 +75,7 @@ class Query:
     unreadable: str | None = None
     tenant: str | None = None
     pictures: Annotated[tuple[Picture, ...], PlainValidator(as_pictures)] = ()
+    preview: bool = False
 
     @property
     def known_facts(self) -> QueryFacts:

@@ -65,6 +65,7 @@ def create_app(settings: Settings, environment: Mapping[str, str], router: Route
                 watch.cancel()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(gateway.zoo.close(), 5.0)
+            await aside("feedback", gateway.zoo.keep)
 
     routes = [Route(f"/v1{one.path}", _answers(gateway, one), methods=["POST"]) for one in (CHAT, RESPONSES, MESSAGES)]
     routes += [
@@ -153,8 +154,8 @@ def _page(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
     return _plain(lambda: Response(content, media_type=kind, headers={"content-security-policy": PAGE_POLICY}))
 
 
-def _read(work: Callable[[Mapping[str, Any]], Awaitable[Response]]) -> Callable[[bytes], Awaitable[Response]]:
-    async def reading(raw: bytes) -> Response:
+def _read(work: Callable[[Mapping[str, Any]], Awaitable[Response]]) -> Callable[[bytes, str], Awaitable[Response]]:
+    async def reading(raw: bytes, _: str) -> Response:
         try:
             fields = json.loads(raw)
         except (ValueError, RecursionError):
@@ -166,13 +167,15 @@ def _read(work: Callable[[Mapping[str, Any]], Awaitable[Response]]) -> Callable[
     return reading
 
 
-def _posted(gateway: Gateway, work: Callable[[bytes], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def _posted(
+    gateway: Gateway, work: Callable[[bytes, str], Awaitable[Response]]
+) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         raw = await _body(request, CHAT, gateway)
         if isinstance(raw, Response):
             return raw
         try:
-            return await work(raw)
+            return await work(raw, request.state.key)
         except CITError as error:
             return JSONResponse(CHAT.error("invalid_request_error", str(error)), status_code=400)
 

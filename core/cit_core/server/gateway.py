@@ -74,6 +74,7 @@ class Gateway:
         """Answer from another zoo from now on; requests under way end with the one that they began with."""
         before, self.zoo = self.zoo, zoo
         await before.close()
+        await aside("feedback", before.keep)
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
@@ -184,8 +185,13 @@ class Gateway:
 
     # -- decisions ----------------------------------------------------------------------------------------------------
 
-    async def preview(self, raw: bytes) -> Response:
-        """Decide on a request of any protocol, or on `{"input": TEXT}`, without asking a candidate."""
+    async def preview(self, raw: bytes, key: str) -> Response:
+        """Decide on a request of any protocol, or on `{"input": TEXT}`, without asking a candidate.
+
+        Args:
+            raw: Its body.
+            key: Name of its key.
+        """
         with self.zoo.in_use() as zoo:
             try:
                 place = await self._place(zoo)
@@ -193,7 +199,8 @@ class Gateway:
                 return refusal(CHAT, error)
             with place:
                 body = read_body(raw, model=ROUTED)
-                decision = await zoo.decide(str(body.fields["model"]), read_prompt(body.fields), None, None)
+                prompt = read_prompt(body.fields)
+                decision = await zoo.decide(str(body.fields["model"]), prompt, None, None, key, preview=True)
             planned = zoo.planned(decision, body.fields)
             _keep(self._decisions, decision.id, (decision, planned.model))
             record = planned.model_dump(mode="json")
@@ -203,11 +210,14 @@ class Gateway:
         """Take feedback: `{"decision": ID, "correct": 0 to 1}`, or a whole decision in place of its id."""
         about = fields.get("decision")
         decision, model = self._decided(about)
-        given, correct = fields.get("model", model), fields.get("correct")
-        if not isinstance(given, str) or not isinstance(correct, int | float):
-            raise InvalidInput('feedback is {"decision": ID, "correct": a number from 0 to 1}')
+        given, correct, key = fields.get("model", model), fields.get("correct"), fields.get("key")
+        if not isinstance(given, str) or not isinstance(correct, int | float) or not isinstance(key, str | None):
+            raise InvalidInput(
+                'feedback is {"decision": ID, "correct": a number from 0 to 1}; of several answers each has a name: '
+                '{..., "key": TEXT}'
+            )
         with self.zoo.in_use() as zoo:
-            outcome = await aside("feedback", zoo.router.feedback, decision, given, float(correct))
+            outcome = await zoo.router.afeedback(decision, given, float(correct), key=key)
         return JSONResponse(outcome.model_dump(mode="json"), status_code=201)
 
     def _decided(self, about: object) -> tuple[Decision, str]:

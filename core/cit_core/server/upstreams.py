@@ -104,7 +104,7 @@ class Upstream:
         self._client = client
 
     def content(self, protocol: Protocol, body: Body) -> bytes:
-        """Return a request's body for this server: its name of the model, and the effort and limit in the model's id."""
+        """Return a request's body for this server: its name of the model, and the effort and limit in the id."""
         limit = "max_completion_tokens" if self.address[0].endswith(NEWER_LIMIT) else "max_tokens"
         return body.with_fields({"model": self.name, **arm_fields(self._arm, protocol, body.fields, limit)})
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import closest, shown
-from cit_core.policy import Policy, parse_policy
+from cit_core.policy import Goal, Policy, parse_policy
 from cit_core.records import Candidate, Decision
 from cit_core.router import Fallback, Router, Sticky
 from cit_core.router.query import Query
@@ -75,6 +75,15 @@ class Zoo:
         await self._idle.wait()
         await self._client.aclose()
 
+    def keep(self) -> None:
+        """Write what was spent and logged, and is not written yet: a signal ends a server before functions at exit."""
+        policies = [self.router.policy, *(_policy(virtual) for virtual in self.settings.virtual.values())]
+        for policy in policies:
+            if isinstance(policy, Goal):
+                self.router.pacer(policy).flush()
+        if self.router.log is not None:
+            self.router.log.flush()
+
     @property
     def names(self) -> list[str]:
         """Values of `model` in requests: the routed names first."""
@@ -97,7 +106,14 @@ class Zoo:
         return {id_: candidate.context_window for id_, candidate in self._candidates.items()}
 
     async def decide(
-        self, name: str, prompt: Prompt, api: str | None, conversation: str | None, tenant: str | None = None
+        self,
+        name: str,
+        prompt: Prompt,
+        api: str | None,
+        conversation: str | None,
+        tenant: str | None = None,
+        *,
+        preview: bool = False,
     ) -> Decision:
         """Choose a candidate for a request.
 
@@ -105,8 +121,9 @@ class Zoo:
             name: The `model` that the request names.
             prompt: The text to route on, and facts.
             api: Only servers that speak this; any if None.
-            conversation: Its name, if it is one that keeps its candidate.
+            conversation: Its name, if it is one that keeps its candidate; each key has names of its own.
             tenant: Name of the caller's key, for budgets that every key has for itself.
+            preview: True if no candidate is going to be asked.
 
         Raises:
             InvalidInput: If nothing has that name, or the prompt has no text.
@@ -129,10 +146,11 @@ class Zoo:
             policy,
             None if model is not None else limits,
             model,
-            None if conversation is None else self.sticky.conversation(conversation),
+            None if conversation is None else self.sticky.conversation((tenant, conversation)),
             foreign,
             tenant=tenant,
             pictures=prompt.pictures,
+            preview=preview,
         )
         return self.fallback.with_cool_downs(await self.router.adecide(query))
 

@@ -71,6 +71,31 @@ def test_every_key_has_a_budget_and_bills_are_counted_and_logged(tmp_path: Path)
     assert [record["cost_usd"] for record in records if record["kind"] == "usage"] == [pytest.approx(9e-06)] * 3
 
 
+def test_a_preview_is_neither_paid_nor_logged(tmp_path: Path) -> None:
+    more = '[router]\nlog = "log.jsonl"\n[virtual.paced]\npolicy = "budget:0.654/day"'
+    with ScriptedProvider() as provider, gateway(tmp_path, provider.url, {"a": "ok"}, more) as url:
+        for _ in range(3):
+            assert httpx.post(f"{url}/v1/route", json={"model": "paced", "input": "hi"}).json()["model"] == "a"
+        httpx.post(f"{url}/v1/chat/completions", json={**ASK, "model": "paced"})
+    goal = parse_policy("budget:0.654/day")
+    assert isinstance(goal, Goal)
+    assert pacer_of(goal).spent() == pytest.approx(9e-06)
+    assert [record["kind"] for record in read_log(tmp_path / "log.jsonl")] == ["decision", "usage"]
+
+
+def test_a_conversation_is_of_its_key(tmp_path: Path) -> None:
+    tables, key = keys("one", "two")
+    more = f'{tables}\n[virtual.second]\nmodels = ["b"]'
+    with ScriptedProvider() as provider, gateway(tmp_path, provider.url, {"a": "ok", "b": "ok"}, more) as url:
+
+        def post(name: str, model: str) -> str:
+            headers = {"x-api-key": key[name], "x-cit-conversation": "c1"}
+            answer = httpx.post(f"{url}/v1/chat/completions", json={**ASK, "model": model}, headers=headers)
+            return answer.headers["x-cit-model"]
+
+        assert [post("one", "second"), post("one", "cit"), post("two", "cit")] == ["b", "b", "a"]
+
+
 def test_a_stream_that_its_caller_leaves_is_logged_as_aborted(tmp_path: Path) -> None:
     more = '[router]\nlog = "log.jsonl"'
     with ScriptedProvider() as provider, gateway(tmp_path, provider.url, {"a": "stalls-later"}, more) as url:
