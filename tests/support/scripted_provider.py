@@ -145,6 +145,8 @@ BOTH: dict[str, Scripted] = {
     "rate-limit": (429, openai_error("slower", "tokens", "rate_limit_exceeded")),
     "down": (503, openai_error("down", "server_error")),
     "page": (200, b"<html>maintenance</html>"),
+    "busy-page": (429, b"<html>slow down</html>"),
+    "down-page": (503, b"<html>down</html>"),
     "cut": (200, CUT),
     "bad-request": (400, openai_error("Invalid value for 'temperature'", "invalid_request_error")),
 }

@@ -116,13 +116,18 @@ def refusal(protocol: Protocol, error: CITError) -> Response:
 
 def passed_on(protocol: Protocol, error: UpstreamError) -> Response:
     """Return the last candidate's own error; one that came with 200 gets the status that it means."""
+    headers = returned(error.headers)
     if error.status_code >= 400 and error.body is not None:
-        return Response(error.raw, status_code=error.status_code, headers=returned(error.headers))
+        return Response(error.raw, status_code=error.status_code, headers=headers)
+    headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
     fault = classify(error)
     status = 429 if fault is not None and fault.kind == "rate_limit" else 502
     if error.body is not None and error.raw:
-        return Response(error.raw, status_code=status, media_type="application/json")
-    return _error(protocol, status, "upstream_error", "no candidate answered; the last one sent no usable response")
+        return Response(error.raw, status_code=status, headers=headers, media_type="application/json")
+    if error.status_code >= 400:  # a page of something before the provider
+        status = error.status_code
+    message = "no candidate answered; the last one sent no usable response"
+    return _error(protocol, status, "upstream_error", message, headers)
 
 
 def unreachable(protocol: Protocol, error: Exception) -> Response:

@@ -41,11 +41,12 @@ FORWARDED = ("anthropic-beta", "anthropic-version", "openai-beta", "openai-organ
 """Headers of a request that are passed on; never the caller's key, which is the gateway's."""
 VERSION = "2023-06-01"
 """`anthropic-version` for a caller that sends none."""
-NOT_RETURNED = frozenset(
-    {"connection", "content-encoding", "content-length", "date", "keep-alive", "proxy-authenticate", "server"}
-    | {"set-cookie", "te", "trailer", "transfer-encoding", "upgrade"}
+RETURNED = re.compile(
+    r"content-type|retry-after(-ms)?|(x-)?request-id|x-should-retry|(x-)?ratelimit-.+|(anthropic|openai)-.+",
+    re.IGNORECASE,
 )
-"""Headers of a response that are about the connection to the provider."""
+"""Headers of a response that the caller gets too. Others are about the connection to the provider, set cookies, or let
+web pages elsewhere read what the gateway answers."""
 
 
 class UpstreamError(Exception):
@@ -91,6 +92,12 @@ class Upstream:
             )
         if model.api_key_env is not None and not environment.get(model.api_key_env):
             raise InvalidInput(f"model {shown(model.id)}: the environment variable {model.api_key_env} is not set")
+        self._key = None if model.api_key_env is None else environment[model.api_key_env]
+        if self._key is not None and not (self._key.isascii() and self._key.isprintable()):
+            raise InvalidInput(
+                f"model {shown(model.id)}: the environment variable {model.api_key_env} holds what no key has, such as "
+                "a line break; set it to the key alone"
+            )
         arm = Arm.of(model.id)
         self.name = model.model or PROVIDER.sub("", arm.model)
         """What the server calls the model."""
@@ -100,7 +107,6 @@ class Upstream:
         self._arm = Arm(self.name, arm.effort or model.effort, arm.max_tokens)
         check_arm(self._arm, model, self.api, self.address[0])
         self._url = model.upstream
-        self._key = None if model.api_key_env is None else environment[model.api_key_env]
         self._client = client
 
     def content(self, protocol: Protocol, body: Body) -> bytes:
@@ -149,7 +155,7 @@ class Upstream:
         finally:
             await response.aclose()
 
-    def _headers(self, given: Mapping[str, str]) -> dict[str, str]:
+    def _headers(self, given: Mapping[str, str]) -> dict[bytes, bytes]:
         headers = {name: given[name] for name in FORWARDED if name in given}
         headers |= {"content-type": "application/json", "accept": given.get("accept", "*/*")}
         headers |= {"accept-encoding": "identity"}
@@ -157,7 +163,7 @@ class Upstream:
             headers.setdefault("anthropic-version", VERSION)
         if self._key is not None:
             headers |= {"x-api-key": self._key} if self.api == ANTHROPIC else {"authorization": f"Bearer {self._key}"}
-        return headers
+        return {name.encode(): value.encode("latin-1") for name, value in headers.items()}  # the caller's, as they came
 
 
 class _Connecting:
@@ -179,7 +185,7 @@ def new_client() -> httpx.AsyncClient:
 
 def returned(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of a response that the caller gets too."""
-    return {name: value for name, value in headers.items() if name.lower() not in NOT_RETURNED}
+    return {name: value for name, value in headers.items() if RETURNED.fullmatch(name) and value.isascii()}
 
 
 def _address(url: str) -> tuple[str, int]:

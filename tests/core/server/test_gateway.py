@@ -283,6 +283,16 @@ def test_the_last_error_is_passed_on(provider: ScriptedProvider, tmp_path: Path)
     assert provider.hits["rate-limit"] == 1
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "status"), [("rate-limit", 429), ("down", 503), ("busy-page", 429), ("down-page", 503)]
+)
+def test_the_last_error_keeps_its_status_and_when_to_try_again(tmp_path: Path, behaviour: str, status: int) -> None:
+    with ScriptedProvider("17") as provider, gateway(tmp_path, provider.url, {"a": behaviour}) as url:
+        answer = httpx.post(f"{url}/v1/chat/completions", json={"model": "cit", "messages": ASK})
+    assert (answer.status_code, answer.headers["retry-after"]) == (status, "17")
+    assert answer.json()["error"]["message"]
+
+
 def test_an_invalid_request_is_the_callers(provider: ScriptedProvider, tmp_path: Path) -> None:
     with (
         gateway(tmp_path, provider.url, {"a": "bad-request", "b": "ok"}) as url,

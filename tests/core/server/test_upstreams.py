@@ -16,7 +16,7 @@ from cit_core.errors import InvalidInput
 from cit_core.server import upstreams
 from cit_core.server.bodies import read_body
 from cit_core.server.protocols import CHAT
-from cit_core.server.upstreams import Upstream, UpstreamError, new_client
+from cit_core.server.upstreams import Upstream, UpstreamError, new_client, returned
 from cit_core.settings import ModelSettings
 
 
@@ -44,6 +44,38 @@ async def test_what_is_sent() -> None:
     assert "cookie" not in request.headers
 
 
+async def test_headers_that_are_not_ascii_are_passed_on_as_they_came() -> None:
+    sent: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(handler)) as client:
+        upstream = Upstream(ModelSettings(id="m", upstream="https://x/v1"), {}, client)
+        given = {"openai-organization": "Müller".encode().decode("latin-1"), "accept": "é"}
+        async with upstream.ask(CHAT, b"{}", given):
+            pass
+    assert dict(sent[0].headers.raw)[b"openai-organization"] == "Müller".encode()
+
+
+def test_headers_that_a_caller_gets() -> None:
+    safe = {
+        "Content-Type": "application/json",
+        "retry-after": "1",
+        "x-request-id": "r",
+        "x-ratelimit-limit-tokens": "9",
+    }
+    unsafe = {
+        "access-control-allow-origin": "*",
+        "set-cookie": "a=b",
+        "content-length": "3",
+        "www-authenticate": "Basic",
+        "openai-model": "模型",
+    }
+    assert returned({**safe, **unsafe}) == safe
+
+
 async def test_a_redirect_is_an_error_and_is_not_followed() -> None:
     hosts: list[str] = []
 
@@ -63,11 +95,12 @@ async def test_a_redirect_is_an_error_and_is_not_followed() -> None:
         (ModelSettings(id="m@samples=5", upstream="https://x/v1"), "samples out of its id"),
         (ModelSettings(id="m"), 'upstream = "https://api.openai.com/v1"'),
         (ModelSettings(id="m", upstream="https://x/v1", api_key_env="NO_SUCH_KEY"), "NO_SUCH_KEY is not set"),
+        (ModelSettings(id="m", upstream="https://x/v1", api_key_env="BROKEN"), "BROKEN holds what no key has"),
     ],
 )
 def test_settings_that_cannot_be_used(model: ModelSettings, said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
-        Upstream(model, {}, new_client())
+        Upstream(model, {"BROKEN": "“sk-1”\n"}, new_client())
 
 
 @pytest.mark.parametrize(
