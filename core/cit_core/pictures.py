@@ -37,7 +37,7 @@ HEADER = 65_536
 """Bytes of a file in which its size must be said."""
 DEEPEST = 8
 """Levels of a content part that are looked into."""
-PARTS = frozenset({"image", "image_url", "input_image"})
+PARTS = frozenset({"image", "image_url", "input_image", "computer_screenshot"})
 """Types of content parts that are pictures, or keys where parts have no type."""
 CONTENTS = ("data", "base64", "bytes", "image", "url", "image_url", "source", "inline_data", "inlineData", "file_data")
 """Names of what may hold the file or its address."""

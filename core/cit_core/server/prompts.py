@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from cit_core.content_parts import DEEPEST, media_of_part, modalities_of_part, texts_in, texts_of_part
 from cit_core.pictures import Picture, pictures_in
 from cit_core.policy import QueryFacts
-from cit_core.tokens import estimate_tokens
+from cit_core.tokens import estimate_media_tokens, estimate_tokens
 
 __all__ = ["Prompt", "read_prompt"]
 
-MODALITY = {
-    "image_url": "image",
-    "input_image": "image",
-    "image": "image",
-    "input_audio": "audio",
-    "file": "pdf",
-    "input_file": "pdf",
-    "document": "pdf",
-    "video_url": "video",
-}
-"""Type of a content part to what it holds."""
-TOKENS_OF = {"image": 1_000, "audio": 1_000, "pdf": 5_000, "video": 10_000}
-"""Rough length of a part that is no text [tokens]."""
-OPAQUE = frozenset({"data", "url", "image_url", "file_data", "signature", "encrypted_content"})
-"""Fields that hold no text an LLM reads as such: base64, addresses, signatures."""
+FILES = ("file", "input_file")
+"""Types of parts that are PDFs where nothing says what they are."""
+SCHEMAS = 64
+"""Levels of the definitions of tools that are read."""
 
 
 class Prompt(NamedTuple):
@@ -48,17 +38,19 @@ def read_prompt(fields: Mapping[str, Any]) -> Prompt:
     said = [text for turn in reversed(turns) if turn.get("role") == "user" and (text := _text(turn)).strip()]
     standing = [text for name in ("instructions", "system") if (text := _joined(fields.get(name))).strip()]
     others = [text for turn in reversed(turns) if (text := _text(turn)).strip()]
-    held = list(_modalities([turn.get("content", turn) for turn in turns]))
-    filled = [fields.get(name) for name in ("messages", "input", "instructions", "system", "tools", "functions")]
-    tokens = sum(estimate_tokens(text) for text in _texts(filled)) + sum(TOKENS_OF[kind] for kind in held)
+    contents = [turn.get("content", turn) for turn in turns]
+    texts = [*texts_of_part([turns, fields.get("instructions"), fields.get("system")])]
+    texts += texts_in([fields.get("tools"), fields.get("functions")], SCHEMAS)
+    media = [*media_of_part(contents), *(("pdf", None) for _ in _unnamed_files(contents))]
+    tokens = sum(estimate_tokens(text) for text in texts if text) + sum(estimate_media_tokens(*one) for one in media)
+    held = {"text", *modalities_of_part(contents), *(kind for kind, _ in media)}
     facts = QueryFacts(
         tokens=max(1, tokens),
-        modalities=frozenset({"text", *held}),
+        modalities=frozenset(held),
         tools=bool(fields.get("tools") or fields.get("functions")),
         structured_output=_structured(fields),
     )
-    seen = [turn.get("content", turn) for turn in reversed(turns)] if "image" in held else []
-    pictures = next(filter(None, map(pictures_in, seen)), ())
+    pictures = next(filter(None, map(pictures_in, reversed(contents))), ()) if "image" in held else ()
     return Prompt(next(iter([*said, *others, *standing]), ""), facts, pictures)
 
 
@@ -81,38 +73,23 @@ def _joined(content: object) -> str:
     return "\n".join(text for text in said if isinstance(text, str))
 
 
-def _modalities(content: object) -> Iterator[str]:
-    """Yield what is in it beside text, once for each part; also inside the results of tools."""
+def _unnamed_files(content: object, deepest: int = DEEPEST) -> Iterator[Mapping[str, Any]]:
+    """Yield the files of which nothing says what they are, as those that a provider keeps under an id."""
     if isinstance(content, Mapping):
-        kind = MODALITY.get(str(content.get("type")))
-        if kind is not None:
-            yield kind
+        if content.get("type") in FILES:
+            held = content["file"] if isinstance(content.get("file"), Mapping) else content
+            named = "." in str(held.get("filename")) or str(held.get("file_data")).startswith("data:")
+            if not named and not [*media_of_part(content)]:
+                yield content
             return
-        content = content.get("content")
-    if isinstance(content, Sequence) and not isinstance(content, str):
+        content = [content.get(name) for name in ("content", "output")]
+    if isinstance(content, list) and deepest:
         for part in content:
-            yield from _modalities(part)
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Yield every text in it that fills the prompt: messages, calls of tools and their arguments, schemas."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            if name not in OPAQUE:
-                yield from _texts(inner)
-    elif isinstance(value, Sequence):
-        for inner in value:
-            yield from _texts(inner)
+            yield from _unnamed_files(part, deepest - 1)
 
 
 def _structured(fields: Mapping[str, Any]) -> bool:
     """Return whether the answer must follow a schema."""
-    text = fields.get("text")
-    asked = [
-        fields.get("response_format"),
-        fields.get("output_format"),
-        text.get("format") if isinstance(text, Mapping) else None,
-    ]
+    holders = [one for name in ("text", "output_config") if isinstance(one := fields.get(name), Mapping)]
+    asked = [fields.get("response_format"), fields.get("output_format"), *(one.get("format") for one in holders)]
     return any(isinstance(one, Mapping) and str(one.get("type", "")).startswith("json") for one in asked)

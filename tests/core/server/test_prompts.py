@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -59,13 +60,48 @@ def test_what_is_no_text(part: dict[str, Any], modality: str) -> None:
         {"messages": [], "tools": [{"description": "word " * 40_000}]},
         {"input": [{"type": "function_call_output", "output": "word " * 40_000}]},
         {"system": [{"type": "text", "text": "word " * 40_000}]},
+        {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "input": {"data": "word " * 40_000}}]}]},
     ],
 )
 def test_everything_that_fills_a_prompt_counts(fields: dict[str, Any]) -> None:
     assert 30_000 < read_prompt(fields).facts.tokens < 60_000
 
 
+@pytest.mark.parametrize(
+    ("item", "modality"),
+    [
+        ({"type": "function_call_output", "output": [{"type": "input_image", "image_url": "https://x/y"}]}, "image"),
+        ({"type": "function_call_output", "output": [{"type": "input_file", "file_id": "f"}]}, "pdf"),
+        (
+            {"type": "computer_call_output", "output": {"type": "computer_screenshot", "image_url": "https://x/y"}},
+            "image",
+        ),
+        ({"role": "user", "content": [{"type": "audio_url", "audio_url": {"url": "https://x/y"}}]}, "audio"),
+        ({"role": "user", "content": [{"type": "input_file", "filename": "a.txt", "file_id": "f"}]}, "text"),
+        ({"role": "assistant", "content": "a", "audio": None}, "text"),
+    ],
+)
+def test_media_in_the_items_of_responses(item: dict[str, Any], modality: str) -> None:
+    prompt = read_prompt({"input": [{"role": "user", "content": "q"}, item]})
+    assert prompt.facts.modalities == {"text", modality}
+    assert len(prompt.pictures) == (modality == "image")
+
+
+def test_a_document_of_plain_text_counts_with_its_length() -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "word " * 40_000}
+    facts = read_prompt({"messages": [{"role": "user", "content": [{"type": "document", "source": source}]}]}).facts
+    assert facts.modalities == {"text"}
+    assert 30_000 < facts.tokens < 60_000
+
+
+def test_every_page_of_a_document_counts() -> None:
+    data = base64.b64encode(b"%PDF-1.4 " + b"/Type /Page " * 30).decode()
+    file = {"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{data}"}}
+    assert 90_000 <= read_prompt({"messages": [{"role": "user", "content": [file]}]}).facts.tokens < 91_000
+
+
 def test_tools_and_schemas() -> None:
+    assert read_prompt({"output_config": {"format": {"type": "json_schema"}}}).facts.structured_output
     assert read_prompt({"tools": [{"type": "function"}]}).facts.tools
     assert read_prompt({"response_format": {"type": "json_schema"}}).facts.structured_output
     assert read_prompt({"text": {"format": {"type": "json_schema"}}}).facts.structured_output
