@@ -188,7 +188,9 @@ ANTHROPIC: dict[str, tuple[Scripted, Scripted]] = {
     "ok": ((200, anthropic_answer(ANSWER)), (200, sse(*anthropic_events(ANSWER), names=True))),
 }
 ANTHROPIC["cut-later"] = ANTHROPIC["ok"][0], (200, [*sse(*anthropic_events("half")[:3], names=True), CUT])
-ANTHROPIC["no-protocol"] = ((200, IN_BODY["no-protocol"]), ANTHROPIC["ok"][1])
+ANTHROPIC["no-protocol"] = ((200, IN_BODY["no-protocol"]),) * 2
+ANTHROPIC["not-streamed"] = (ANTHROPIC["ok"][0],) * 2
+ANTHROPIC["a-page"] = (BOTH["page"],) * 2
 ANTHROPIC["no-answer"] = (200, {**anthropic_answer(""), "content": [], "stop_reason": None}), ANTHROPIC["ok"][1]
 for _kind, _status in (("overloaded_error", 529), ("rate_limit_error", 429), ("api_error", 500)):
     _error = {"type": "error", "error": {"type": _kind, "message": "SECRET"}}

@@ -90,7 +90,7 @@ class _Stream:
     """A streamed answer, passed on in whole events: half a one would spoil the error that comes after it."""
 
     def __init__(self, protocol: Protocol, response: httpx.Response, attempts: Attempts) -> None:
-        self._response = response
+        self._protocol, self._response = protocol, response
         self._attempts = attempts
         self._events = EventReader()
         self._pieces = response.aiter_bytes()
@@ -103,16 +103,24 @@ class _Stream:
         Raises:
             UpstreamError: If an error comes in its place, or the stream ends.
         """
-        held = bytearray()
+        held, rest = bytearray(), b""
         async for piece in aiterate_within(self._seconds, self._pieces):
             held += self._take(piece)
             if self.progress.begun or self._failure is not None:
                 break
         else:
+            rest = bytes(self._events.rest)
             held += self._last()
         if self.progress.begun:
             return bytes(held)
-        raise self._failure or EmptyAnswer(200, bytes(held), self._response.headers)
+        raise self._failure or self._empty(bytes(held), rest)
+
+    def _empty(self, held: bytes, rest: bytes) -> UpstreamError:
+        """Return the error of a stream without an answer; one that is no stream at all may hold the provider's own."""
+        error = EmptyAnswer(200, held or rest, self._response.headers)
+        if held or not rest or (isinstance(error.body, dict) and not self._protocol.failed(error.body)):
+            return error
+        return UpstreamError(200, rest, self._response.headers)
 
     def _seconds(self) -> float | None:
         return self._attempts.seconds_left(stream=not self.progress.begun)

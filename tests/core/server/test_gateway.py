@@ -293,6 +293,17 @@ def test_the_last_error_keeps_its_status_and_when_to_try_again(tmp_path: Path, b
     assert answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "status"),
+    [("anthropic/no-protocol", 502), ("anthropic/not-streamed", 200), ("anthropic/a-page", 502)],
+)
+def test_json_in_place_of_a_stream(provider: ScriptedProvider, tmp_path: Path, behaviour: str, status: int) -> None:
+    body = {"model": "cit", "max_tokens": 9, "messages": ASK, "stream": True}
+    with gateway(tmp_path, provider.url, {"a": behaviour}) as url:
+        answer = httpx.post(f"{url}/v1/messages", json=body)
+    assert (answer.status_code, isinstance(answer.json(), dict)) == (status, True)
+
+
 def test_an_invalid_request_is_the_callers(provider: ScriptedProvider, tmp_path: Path) -> None:
     with (
         gateway(tmp_path, provider.url, {"a": "bad-request", "b": "ok"}) as url,
