@@ -104,7 +104,7 @@ class Upstream:
         self.api: Literal["openai", "anthropic"] = model.api or _api_of(model)
         self.address = _address(model.upstream)
         """Host and port of the server."""
-        self._arm = Arm(self.name, arm.effort or model.effort, arm.max_tokens)
+        self._arm = Arm(Arm.of(self.name).model, arm.effort or model.effort, arm.max_tokens)
         check_arm(self._arm, model, self.api, self.address[0])
         self._url = model.upstream
         self._client = client

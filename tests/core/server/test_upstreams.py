@@ -134,6 +134,12 @@ def test_an_arm_is_asked_for_as_its_id_says(upstream: str, limit: str) -> None:
     assert json.loads(content) == {"model": "gpt-5-mini", limit: 500, "reasoning_effort": "low"}
 
 
+def test_a_name_at_another_gateway_may_be_an_arms() -> None:
+    model = ModelSettings(id="far", model="openai:gpt-5-mini@low", upstream="http://gateway/v1")
+    content = Upstream(model, {}, new_client()).content(CHAT, read_body(b'{"model":"cit"}'))
+    assert json.loads(content) == {"model": "openai:gpt-5-mini@low"}
+
+
 async def test_a_server_that_does_not_answer_a_call_to_connect_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upstreams, "CONNECT_STEPS", 2)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as filled:
