@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from cit_core.arms import EFFORTS, Arm
-from cit_core.catalogue.resolve import public_candidate
+from cit_core.catalogue.candidates import public_candidate
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
-from cit_core.router.options import LEAST_BUDGET, reasoning_budget
+from cit_core.router.arm_options import LEAST_BUDGET, reasoning_budget
 from cit_core.server.protocols import MESSAGES, RESPONSES, Protocol
 from cit_core.settings import ModelSettings
 
