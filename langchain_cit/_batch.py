@@ -125,16 +125,18 @@ class Batch:
                 self._take_one(place, answer)
 
     def _take_one(self, place: int, answer: Any) -> None:
-        attempts = self._open[place]
+        attempts, settlement = self._open[place], self._settlements.get(place)
         error = answer if isinstance(answer, BaseException) else _missing(answer, attempts)
         if error is None:
             attempts.answered()
-            if self._tellers is not None and (settlement := self._settlements.get(place)) is not None:
+            if self._tellers is not None and settlement is not None:
                 settlement.answered(self._tellers(place), answer, attempts.model, timed=False)
         elif attempts.failed(error):
             return
         elif isinstance(error, EmptyStream) and error.attempts is attempts and error.held:
             answer = error.held[0]  # so it is with every candidate
+        elif settlement is not None:
+            settlement.failed()
         self.results[place] = answer
         del self._open[place]
 

@@ -187,6 +187,10 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                     return _recorded(decision, attempts, response, self._kept() if record else None)
         except EmptyStream as error:
             return _recorded(decision, attempts, held_one(error, attempts), self._kept() if record else None)
+        except Exception:
+            if settlement is not None and _is_first(request):
+                settlement.failed()
+            raise
 
     async def _aanswer(
         self,
@@ -212,12 +216,16 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                     return _recorded(decision, attempts, response, self._kept() if record else None)
         except EmptyStream as error:
             return _recorded(decision, attempts, held_one(error, attempts), self._kept() if record else None)
+        except Exception:
+            if settlement is not None and _is_first(request):
+                settlement.failed()
+            raise
 
     def _settle(self, settlement: Settlement | None, model: str, request: ModelRequest[Any], response: object) -> None:
         """Keep the bill of a model call; after the first of a run, nothing was expected for it."""
         if settlement is not None:
-            again = bool(request.messages) and not isinstance(request.messages[-1], HumanMessage)
-            settlement.billed(model, message_bill(_message(response), self.router, model), again=again)
+            bill = message_bill(_message(response), self.router, model)
+            settlement.billed(model, bill, again=not _is_first(request))
 
 
 class CITCallMiddleware(_Routing):
@@ -367,6 +375,11 @@ def _decided(state: Mapping[str, Any]) -> Decision | None:
     """Return the decision of the run; None where another middleware skipped the beginning."""
     kept = state.get(CIT_ROUTE)
     return None if kept is None else Decision.model_validate(kept)
+
+
+def _is_first(request: ModelRequest[Any]) -> bool:
+    """Return whether a model call is the first of its run: nothing was expected for others."""
+    return not request.messages or isinstance(request.messages[-1], HumanMessage)
 
 
 def _message(response: object) -> object:

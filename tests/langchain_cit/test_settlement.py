@@ -19,6 +19,7 @@ from langchain_cit import ChatCIT, RunnableRouter
 from langchain_cit.middleware import CITCallMiddleware, CITRunMiddleware
 
 WAYS = ("invoke", "ainvoke", "stream", "astream", "batch", "abatch", "batch_as_completed")
+HELLO = {"messages": [HumanMessage("hi")]}
 BOTH = pytest.mark.parametrize("kind", [RunnableRouter, ChatCIT])
 
 
@@ -103,6 +104,31 @@ def test_a_limit_counts_what_was_paid(kind) -> None:
     before = routing.router.pacer().spent()  # all routers of a process share a budget
     routing.invoke("hi")
     assert routing.router.pacer().spent() - before == pytest.approx(PAID)
+
+
+def down() -> dict[str, Metered]:
+    return {name: Metered(model_name=name, fails=ConnectionError("down")) for name in ("small", "large")}
+
+
+@BOTH
+@pytest.mark.parametrize("way", WAYS)
+def test_a_call_that_everybody_failed_is_not_paid(kind, way) -> None:
+    routing = kind(down(), router_of(policy="budget:10.26/day"))
+    before = routing.router.pacer().spent()
+    with pytest.raises(ConnectionError):
+        call(routing, way)
+    assert routing.router.pacer().spent() == pytest.approx(before)
+
+
+@pytest.mark.parametrize("middleware", [CITCallMiddleware, CITRunMiddleware])
+@pytest.mark.parametrize("later", [False, True])
+def test_an_agent_s_call_that_everybody_failed_is_not_paid(middleware, later) -> None:
+    routing = middleware(down(), router_of(policy="budget:10.27/day"))
+    agent = create_agent(models()["small"], tools=[add], middleware=[routing])
+    before = routing.router.pacer().spent()
+    with pytest.raises(ConnectionError):
+        asyncio.run(agent.ainvoke(HELLO)) if later else agent.invoke(HELLO)
+    assert routing.router.pacer().spent() == pytest.approx(before)
 
 
 @BOTH

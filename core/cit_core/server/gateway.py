@@ -112,20 +112,22 @@ class Gateway:
             self.meters.decided(planned)
             call = Call(zoo, protocol, body, request.headers, key, span, began_s, place.leave)
             exchange = Exchange(call, prompt.text, planned, partial(self._charge, call))
-            answer: Answer | None = None
+            answer, is_unpaid = None, False
             try:
                 answer = await exchange.run(stack)
             except EmptyAnswer as error:
                 return Response(error.raw, headers=returned(error.headers))
             except UpstreamError as error:
+                is_unpaid = True
                 return passed_on(protocol, error)
             except (httpx.HTTPError, TimeoutError) as error:
+                is_unpaid = True
                 return unreachable(protocol, error)
             finally:
                 for attempts in exchange.tried:
                     self.meters.failed(attempts)
                     self.traffic.failed(attempts)
-                if answer is None and exchange.spent_usd:
+                if answer is None and (exchange.spent_usd or is_unpaid):
                     zoo.router.settle(decision, cost_usd=exchange.spent_usd)
             return self._begun(call, decision, answer, exchange, stack)
 

@@ -83,6 +83,17 @@ def test_a_preview_is_neither_paid_nor_logged(tmp_path: Path) -> None:
     assert [record["kind"] for record in read_log(tmp_path / "log.jsonl")] == ["decision", "usage"]
 
 
+def test_an_outage_costs_nothing(tmp_path: Path) -> None:
+    more = '[virtual.paced]\npolicy = "budget:0.987/day"'
+    with ScriptedProvider() as provider, gateway(tmp_path, provider.url, {"a": "down", "b": "down"}, more) as url:
+        for _ in range(3):
+            answer = httpx.post(f"{url}/v1/chat/completions", json={**ASK, "model": "paced"})
+            assert answer.status_code == 503
+    goal = parse_policy("budget:0.987/day")
+    assert isinstance(goal, Goal)
+    assert pacer_of(goal).spent() == pytest.approx(0.0)
+
+
 def test_a_conversation_is_of_its_key(tmp_path: Path) -> None:
     tables, key = keys("one", "two")
     more = f'{tables}\n[virtual.second]\nmodels = ["b"]'
