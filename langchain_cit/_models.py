@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from cit_core.policy import Constraints, Policy
 from cit_core.records import Candidate
 from cit_core.router import Router
 from cit_core.router.arm_options import (
+    BUDGETED,
     arm_options,
     gemini_thinking,
     limited,
@@ -35,9 +35,6 @@ __all__ = ["Models", "model_name", "open_model", "open_models", "router_among"]
 Route = Runnable[Any, Any] | Callable[[Any], Any]
 Models = Iterable[str | Arm | BaseChatModel] | Mapping[str, str | Arm | Route]
 """Argument of `from_models`."""
-
-BUDGETED = re.compile(r"claude-(?:3-7|haiku-4-5|sonnet-4(?:-0|-5|-20|$)|opus-4(?:-0|-1|-20|$))")
-"""Claude models that take a budget of thinking and no name of an effort."""
 
 
 def _anthropic(arm: Arm) -> dict[str, Any]:

@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from cit_core.catalogue.candidates import candidate_of, with_public_facts
-from cit_core.catalogue.facts import AmbiguousModel, Model, current_models, facts_as_of, find_model
-from cit_core.catalogue.linked import linked
+from cit_core.catalogue.candidates import with_public_facts
+from cit_core.catalogue.facts import AmbiguousModel, Model, current_models, find_model
 from cit_core.catalogue.profiles import catalogue_capabilities
 from cit_core.catalogue.resolve import CORE_TEST, of_public_model
 from cit_core.records import Capability
@@ -22,7 +21,8 @@ class Listed:
 
     Attributes:
         capability: Facts and profile; without results if nothing is known of how well it answers.
-        basis: What the profile rests on: `linked` scores, a test of `2024`, `measured` in a store, or none.
+        basis: What the profile rests on: `linked` scores, the `average` of models of its price and age, a test of
+            `2024`, `measured` in a store, or none.
         provider: The maker; None if it is not known.
         open: Whether the weights are published; None if no source says.
         because: Where the profile comes from, in words.
@@ -30,7 +30,7 @@ class Listed:
     """
 
     capability: Capability
-    basis: Literal["linked", "2024", "measured", "none"]
+    basis: Literal["linked", "average", "2024", "measured", "none"]
     provider: str | None = None
     open: bool | None = None
     because: str = ""
@@ -38,7 +38,7 @@ class Listed:
 
 
 def public_models() -> list[Listed]:
-    """List the models that are served today, those with a profile first, then ended and then measured ones of 2024."""
+    """List the models that are served today, those with scores first, then ended and then measured ones of 2024."""
     found = [list_model(model) for model in current_models()] + [
         Listed(capability, "2024", open=capability.candidate.params_b is not None, because=CORE_TEST)
         for capability in catalogue_capabilities()
@@ -48,7 +48,7 @@ def public_models() -> list[Listed]:
         key=lambda one: (
             one.basis == "2024",
             one.capability.candidate.has_ended(),
-            one.basis == "none",
+            one.basis == "average",
             *by_accuracy(one.capability),
         ),
     )
@@ -56,16 +56,9 @@ def public_models() -> list[Listed]:
 
 def list_model(model: Model, effort: str | None = None) -> Listed:
     """List a model that is served today, or one of its arms, by the name `provider:id`."""
-    name = f"{model.provider}:{model.id}" + (f"@{effort}" if effort else "")
-    if linked(f"{model.provider}:{model.id}", effort) is None:
-        because = (
-            f"fewer than two sources have scored it: routed as an average model of its price and age ({facts_as_of()})"
-        )
-        return Listed(
-            Capability(candidate=candidate_of(name, model)), "none", model.provider, model.open, because, model.url
-        )
-    found = of_public_model(name, model)
-    return Listed(found.capability, "linked", model.provider, model.open, found.because, model.url)
+    found = of_public_model(f"{model.provider}:{model.id}" + (f"@{effort}" if effort else ""), model)
+    basis: Literal["linked", "average"] = "average" if found.basis == "average" else "linked"
+    return Listed(found.capability, basis, model.provider, model.open, found.because, model.url)
 
 
 def list_stored(capability: Capability) -> Listed:

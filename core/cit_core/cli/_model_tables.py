@@ -19,6 +19,8 @@ __all__ = ["facts_table", "models_table", "source_summary", "sources_table", "su
 
 PRICE = "USD per 1M tokens"
 MILLION = 1_000_000
+PUBLIC = ("linked", "average")
+"""Profiles for which nobody asked questions."""
 FEW = 5
 """Tasks shown of the best and of the worst."""
 ASKED = ("context window", "price in", "price out", "reads", "tools", "structured output", "released", "license")
@@ -36,7 +38,7 @@ def summary(listed: Listed) -> dict[str, Any]:
         "profile": listed.basis,
         "mean_accuracy": None if math.isnan(mean) else mean,
         "tasks": len(capability.results),
-        "questions": None if listed.basis == "linked" else sum(result.count for result in capability.results),
+        "questions": None if listed.basis in PUBLIC else sum(result.count for result in capability.results),
     }
 
 
@@ -160,7 +162,7 @@ def task_table(listed: Listed, *, all_: bool = True) -> Table:
     if not all_ and len(found) > 2 * FEW + 1:
         title += f"; the best and the worst {FEW}, --all shows every one"
         found = [*found[:FEW], *found[-FEW:]]
-    is_linked = listed.basis == "linked"
+    is_linked = listed.basis in PUBLIC
     columns = {"task": "fold", "accuracy": "right", "±": "right", "about": "fold"}
     rows = [
         [

@@ -53,7 +53,7 @@ def list_(
     where, found = _listed(store)
     day = _day(since)
     fits = [one for one in found if _fits(one, provider, day, max_price, open_=open_)]
-    shown = fits if all_ or not reads_catalogue(store) else [one for one in fits if one.basis != "none"]
+    shown = fits if all_ or not reads_catalogue(store) else [one for one in fits if one.basis != "average"]
     if json_:
         _output.as_json([summary(one) for one in shown])
         return

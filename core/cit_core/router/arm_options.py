@@ -12,6 +12,8 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 
 __all__ = [
+    "BUDGETED",
+    "LEAST_BUDGET",
     "arm_options",
     "gemini_thinking",
     "limited",
@@ -24,6 +26,8 @@ LEAST_BUDGET, ANSWER_TOKENS = 1_024, 4_096
 """Smallest budget of reasoning that providers take, and the tokens of an answer beside it [tokens]."""
 GEMINI = re.compile(r"gemini-(?:[3-9]|\d\d)")
 """Gemini models that take a level of thinking by its name; those before take a budget of tokens."""
+BUDGETED = re.compile(r"claude-(?:3-7|haiku-4-5|sonnet-4(?:-0|-5|-20|$)|opus-4(?:-0|-1|-20|$))")
+"""Claude models that take a budget of thinking and no name of an effort."""
 BUDGETS = {
     "none": 0,
     "minimal": 1_024,

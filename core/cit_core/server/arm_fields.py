@@ -5,7 +5,6 @@ A caller's own fields go first where they are tighter: a lower effort, fewer tok
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,15 +13,13 @@ from cit_core.arms import EFFORTS, Arm
 from cit_core.catalogue.candidates import public_candidate
 from cit_core.errors import InvalidInput
 from cit_core.messages import shown
-from cit_core.router.arm_options import LEAST_BUDGET, reasoning_budget
+from cit_core.router.arm_options import BUDGETED, LEAST_BUDGET, reasoning_budget
 from cit_core.server.protocols import MESSAGES, RESPONSES, Protocol
 from cit_core.settings import ModelSettings
 
 __all__ = ["ANTHROPIC_HOST", "arm_fields", "check_arm"]
 
 ANTHROPIC_HOST = "anthropic.com"
-BUDGETED = re.compile(r"claude-(?:3-7|haiku-4-5|sonnet-4(?:-0|-5|-20|$)|opus-4(?:-0|-1|-20|$))")
-"""Claude models that take a budget of thinking and no name of an effort."""
 LIMITS = ("max_completion_tokens", "max_tokens")
 """Names of a limit in chat completions."""
 
