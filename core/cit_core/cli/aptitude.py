@@ -227,21 +227,25 @@ def _client(
 ) -> tuple[Client, Candidate]:
     """Return the client of a model, and the candidate with the facts that the settings state."""
     from cit_core.aptitude.clients import client
+    from cit_core.arms import Arm
     from cit_core.records import Candidate
 
+    arm = Arm.parse(model)
+    name, run = (model, "") if arm is None else (arm.model, model[len(arm.model) :])  # "@low"
     entry = chosen_settings().find(model)
     if entry is not None and entry.upstream is not None:
-        model = f"{PATIENT_CLIENT}{entry.model or entry.id.removeprefix(PATIENT_CLIENT)}"
+        model = f"{PATIENT_CLIENT}{entry.model or name.removeprefix(PATIENT_CLIENT)}{run}"
         base_url = base_url or entry.upstream
     if entry is not None:
         api_key_env = api_key_env or entry.api_key_env
     if model.startswith(PATIENT_CLIENT):
         settings["timeout_s"] = timeout_s
     made = client(model, base_url=base_url, api_key_env=api_key_env, **settings)
-    effort = settings.get("effort")
     if entry is not None:
         return made, entry.candidate
-    return made, Candidate(id=f"{made.name}@{effort}" if effort else made.name)
+    effort = None if arm is not None and arm.effort else settings.get("effort")
+    told = ",".join(filter(None, [effort, run.removeprefix("@")]))
+    return made, Candidate(id=f"{made.name}@{told}" if told else made.name)
 
 
 def _stated(candidate: Candidate, id_: str | None, price_in: float | None, price_out: float | None) -> Candidate:

@@ -109,6 +109,39 @@ def test_my_model_on_my_questions_as_the_settings_name_it(cit: Callable[..., Any
 def test_effort_is_part_of_the_candidate(cit: Callable[..., Any]) -> None:
     with ScriptedLLM(skilled(SKILL), troubles=lambda _: status(401)) as llm:
         assert cit(*arguments(llm.base_url, "--effort", "high")).stdout.startswith("sly-1@high: none of 30")
+        limited = ["openai:sly-1@max_tokens=50" if part == "openai:sly-1" else part for part in arguments(llm.base_url)]
+        assert cit(*limited, "--effort", "high").stdout.startswith("sly-1@high,max_tokens=50: none of 30")
+
+
+@pytest.mark.parametrize(
+    ("run", "sent"),
+    [
+        ("@low", {"reasoning_effort": "low"}),
+        ("@high,max_tokens=500", {"reasoning_effort": "high", "max_tokens": 500}),
+        ("@max_tokens=50", {"max_tokens": 50}),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_an_arm_is_tested_as_it_runs(cit: Callable[..., Any], run: str, sent: dict[str, Any], named: bool) -> None:
+    with ScriptedLLM(skilled(SKILL)) as llm:
+        if named:
+            Path("cit.toml").write_text(f'[[models]]\nid = "openai:sly-1{run}"\nupstream = "{llm.base_url}"')
+        address = [] if named else ["--base-url", llm.base_url]
+        suite = ["--suite", "small.json", "--texts", "texts.jsonl", "--store", URL]
+        result = cit("aptitude", "run", f"openai:sly-1{run}", *address, *suite)
+        assert result.exit_code == 0, result.stderr
+        bodies = [request.body for request in llm.requests]
+    assert {body["model"] for body in bodies} == {"sly-1"}
+    assert all(sent.items() <= body.items() for body in bodies)
+    assert result.stdout.startswith(f"openai:sly-1{run}: " if named else f"sly-1{run}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("openai:m@samples=3", "asks for samples"), ("openai:m@low", "effort='high'; say it once")]
+)
+def test_an_arm_that_cannot_be_tested(cit: Callable[..., Any], name: str, says: str) -> None:
+    refused = cit("aptitude", "run", name, "--effort", "high", "--base-url", "http://127.0.0.1:1/v1", "--store", URL)
+    assert (refused.exit_code, says in refused.stderr) == (2, True)
 
 
 def test_a_run_survives_everything_that_servers_do(cit: Callable[..., Any]) -> None:

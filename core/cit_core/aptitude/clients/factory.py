@@ -13,6 +13,7 @@ from typing import Any
 
 from cit_core.aptitude.clients.openai_client import OpenAIClient
 from cit_core.aptitude.clients.protocol import CallableClient, Client
+from cit_core.arms import Arm
 from cit_core.errors import InvalidInput
 
 __all__ = ["client", "load_object"]
@@ -35,8 +36,9 @@ def client(
     """Make a client from a string and a few options, as on a command line.
 
     Args:
-        model: `openai:NAME`, `python:package.module:function`, or a prefix which an installed package adds:
-            `langchain:` with what `init_chat_model` takes, `llamaindex:package.module:object`.
+        model: `openai:NAME`, an arm such as `openai:NAME@low,max_tokens=500`, `python:package.module:function`, or a
+            prefix which an installed package adds: `langchain:` with what `init_chat_model` takes,
+            `llamaindex:package.module:object`.
         base_url: Address of the server; not every prefix takes every option.
         api_key_env: Environment variable that holds the key.
         temperature: Sampling temperature; the provider's default if not given.
@@ -46,7 +48,8 @@ def client(
         timeout_s: Longest time without a byte from the server [s].
 
     Raises:
-        InvalidInput: If the prefix is unknown, it does not take an option, or there is no key.
+        InvalidInput: If the prefix is unknown, it does not take an option, an arm asks for samples or says otherwise
+            than an option, or there is no key.
         MissingExtra: If the package behind the prefix is not installed.
     """
     options = {
@@ -59,7 +62,10 @@ def client(
         "timeout_s": timeout_s,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    prefix, _, rest = model.partition(":")
+    arm = Arm.parse(model)
+    if arm is not None:
+        given = _as_run(arm, given)
+    prefix, _, rest = (model if arm is None else arm.model).partition(":")
     make = _maker(prefix) if rest else None
     if make is None:
         listed = ", ".join(f"{known}:…" for known in sorted({*MAKERS, *entry_points(group=ENTRY_POINTS).names}))
@@ -69,6 +75,17 @@ def client(
     except TypeError as error:
         raise InvalidInput(f"{prefix}: {error}; set it where the model is made") from None
     return make(rest, **given)
+
+
+def _as_run(arm: Arm, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options with what the arm's name says."""
+    if arm.samples:
+        raise InvalidInput(f"{arm.name!r} asks for samples; one answer to each question is tested: leave samples= out")
+    said = {name: value for name in ("effort", "max_tokens") if (value := getattr(arm, name)) is not None}
+    for name in said.keys() & given.keys():
+        if said[name] != given[name]:
+            raise InvalidInput(f"{arm.name!r} is asked with {name}={given[name]!r}; say it once: in the name or beside")
+    return {**given, **said}
 
 
 def load_object(path: str) -> Any:
