@@ -124,7 +124,7 @@ class _OptionReader:
     """
 
     def __init__(self, options: Sequence[str]) -> None:
-        self.texts = [" ".join(readable(option).split()).rstrip(".") for option in options]
+        self.texts = [" ".join(readable(f"= {option}")[2:].split()).rstrip(".") for option in options]
         self.letters = letters = LETTERS[: len(options)]
         either, no_words = letters + letters.lower(), letters.translate({ord("A"): None, ord("I"): None})
         after = r"(?=\s*(?:$|[).:,;!?—–/&\n\]}>]|'(?!\w)|-\s|\b(?:because|since|as|or|and)\b))"
@@ -132,27 +132,32 @@ class _OptionReader:
         letter = rf"(?:{marked}|[{either}]{after}|[{no_words or letters}](?![\w+#-]|'\w))"
         self.named = re.compile(rf"{letter}(?:[\s)]*{JOINT}{letter})*")
         self.sole = re.compile(rf"\W*{CONCLUSION}?{IT_IS}?(?i:(?:option|choice|letter)\b\W*)?([{either}])\W*")
-        self.concluded = re.compile(rf"[.!?…]\s+{CONCLUSION}{IT_IS}?([{letters}])\W*$")
+        self.concluded = re.compile(rf"(?:[.!?…]\s+{CONCLUSION}|…[,;.]?\s*(?:but\s+)?){IT_IS}?([{letters}])\W*$")
         self.marked = re.compile(
             rf"[(\[]([{letters}])[)\]]|^[^\w\n]*([{letters}])[).:]"
             rf"|\b(?i:option|choice|choose|select|pick|go with)\s+([{letters}])\b"
             rf"|\b([{letters}])\s+is\s+(?:the\s+)?(?:correct|right|best|answer)\b",
             re.MULTILINE,
         )
-        plain = not any(NEGATIVE.search(option) for option in self.texts)
-        spelt = [re.escape(option) for option in self.texts if len(option) > 1 and plain]
+        spelt = sorted((re.escape(option) for option in self.texts if len(option) > 1), key=len, reverse=True)
         texts = rf"(?i:{'|'.join(spelt)})(?!\w)" if spelt else r"(?!)"
-        option = rf"(?:{marked}|(?<![\w'])[{letters}](?![\w+#-]|'\w)|(?<!\w){texts})(?:[\s.:)\]–—-]*{texts})?"
+        denying = "|".join(option for option in spelt if NEGATIVE.search(option)) or r"(?!)"
+        mention, between = rf"(?:{marked}|(?<![\w'])[{letters}](?![\w+#-]|'\w))", r"[\s.:)\]–—-]*"
+        option = rf"(?:{mention}|(?<!\w){texts})(?:{between}{texts})?"
         verdict = rf"\s*(?:is|are|was|were|seems|looks|must\s+be|would\s+be)\s+(?:\w+ly\s+|also\s+)?(?i:{WRONG})"
         self.ruled_out = re.compile(
-            rf"(?i:{NEGATION})(?:{CLAUSE}|{OPINION}){option}(?:{JOINT}(?:n?or\s+)?{option})*"
+            rf"(?P<own>(?:{mention}{between})?(?i:{denying}))"
+            rf"|(?i:{NEGATION})(?:{CLAUSE}|{OPINION}){option}(?:{JOINT}(?:n?or\s+)?{option})*"
             rf"|{option}(?:{verdict}|\s*[:–—-]\s*(?i:wrong|incorrect)\b|\s*(?:is|was|does|do|can|could|would|should)n't\b"
             r"|\s+(?:does|do|can|could|would|should|must)\s*not\b)"
         )
 
     def without_ruled_out(self, text: str) -> str:
-        """Return a text without the options that it says are wrong: "not A", "(B) is incorrect"."""
-        return self.ruled_out.sub("…", text) if NEGATIVE.search(text) else text
+        """Return a text without the options that it says are wrong: "not A", "(B) is incorrect".
+
+        An option that denies something itself, as "not guilty", stays.
+        """
+        return self.ruled_out.sub(lambda found: found["own"] or "…", text) if NEGATIVE.search(text) else text
 
     def stated(self, statement: str) -> set[int]:
         """Return the options of a statement; all of them if it takes its answer back and gives no other."""

@@ -195,6 +195,9 @@ def test_what_is_taken_back_or_left_open(text: str, right: set[int]) -> None:
     [
         (("guilty", "not guilty"), "The answer is not guilty.", 1),
         (("true", "false"), "B: false", 1),
+        (("cannot exist", "must exist"), "(A) cannot exist", 0),
+        (("guilty", "not guilty"), "It is not A, it is B.", 1),
+        (("3480 N", "- 3480 N"), "Answer: - 3480 N", 1),
         (("It is not so", "It is so"), "Answer: (A) It is not so", 0),
     ],
 )
