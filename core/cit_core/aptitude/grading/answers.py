@@ -128,8 +128,8 @@ class _OptionReader:
         self.letters = letters = LETTERS[: len(options)]
         either, no_words = letters + letters.lower(), letters.translate({ord("A"): None, ord("I"): None})
         after = r"(?=\s*(?:$|[).:,;!?—–/&\n\]}>]|'(?!\w)|-\s|\b(?:because|since|as|or|and)\b))"
-        marked = rf"[(\[{{<]\s*[{either}]\s*[)\]}}>]"
-        letter = rf"(?:{marked}|[{either}]{after}|[{no_words or letters}](?![\w+#-]|'\w))"
+        self.bracketed = rf"[(\[{{<]\s*[{either}]\s*[)\]}}>]"
+        letter = rf"(?:{self.bracketed}|[{either}]{after}|[{no_words or letters}](?![\w+#-]|'\w))"
         self.named = re.compile(rf"{letter}(?:[\s)]*{JOINT}{letter})*")
         self.sole = re.compile(rf"\W*{CONCLUSION}?{IT_IS}?(?i:(?:option|choice|letter)\b\W*)?([{either}])\W*")
         self.concluded = re.compile(rf"(?:[.!?…]\s+{CONCLUSION}|…[,;.]?\s*(?:but\s+)?){IT_IS}?([{letters}])\W*$")
@@ -139,25 +139,30 @@ class _OptionReader:
             rf"|\b([{letters}])\s+is\s+(?:the\s+)?(?:correct|right|best|answer)\b",
             re.MULTILINE,
         )
-        spelt = sorted((re.escape(option) for option in self.texts if len(option) > 1), key=len, reverse=True)
-        texts = rf"(?i:{'|'.join(spelt)})(?!\w)" if spelt else r"(?!)"
-        denying = "|".join(option for option in spelt if NEGATIVE.search(option)) or r"(?!)"
-        mention, between = rf"(?:{marked}|(?<![\w'])[{letters}](?![\w+#-]|'\w))", r"[\s.:)\]–—-]*"
-        option = rf"(?:{mention}|(?<!\w){texts})(?:{between}{texts})?"
-        verdict = rf"\s*(?:is|are|was|were|seems|looks|must\s+be|would\s+be)\s+(?:\w+ly\s+|also\s+)?(?i:{WRONG})"
-        self.ruled_out = re.compile(
-            rf"(?P<own>(?:{mention}{between})?(?i:{denying}))"
-            rf"|(?i:{NEGATION})(?:{CLAUSE}|{OPINION}){option}(?:{JOINT}(?:n?or\s+)?{option})*"
-            rf"|{option}(?:{verdict}|\s*[:–—-]\s*(?i:wrong|incorrect)\b|\s*(?:is|was|does|do|can|could|would|should)n't\b"
-            r"|\s+(?:does|do|can|could|would|should|must)\s*not\b)"
-        )
 
     def without_ruled_out(self, text: str) -> str:
         """Return a text without the options that it says are wrong: "not A", "(B) is incorrect".
 
         An option that denies something itself, as "not guilty", stays.
         """
-        return self.ruled_out.sub(lambda found: found["own"] or "…", text) if NEGATIVE.search(text) else text
+        if not NEGATIVE.search(text):
+            return text
+        return self._ruled_out().sub(lambda found: found["own"] or "…", text)
+
+    def _ruled_out(self) -> re.Pattern[str]:
+        """Return the pattern of options that are said to be wrong; it is large, and few texts need it."""
+        spelt = sorted((re.escape(option) for option in self.texts if len(option) > 1), key=len, reverse=True)
+        texts = rf"(?i:{'|'.join(spelt)})(?!\w)" if spelt else r"(?!)"
+        denying = "|".join(option for option in spelt if NEGATIVE.search(option)) or r"(?!)"
+        mention, between = rf"(?:{self.bracketed}|(?<![\w'])[{self.letters}](?![\w+#-]|'\w))", r"[\s.:)\]–—-]*"
+        option = rf"(?:{mention}|(?<!\w){texts})(?:{between}{texts})?"
+        verdict = rf"\s*(?:is|are|was|were|seems|looks|must\s+be|would\s+be)\s+(?:\w+ly\s+|also\s+)?(?i:{WRONG})"
+        return re.compile(
+            rf"(?P<own>(?:{mention}{between})?(?i:{denying}))"
+            rf"|(?i:{NEGATION})(?:{CLAUSE}|{OPINION}){option}(?:{JOINT}(?:n?or\s+)?{option})*"
+            rf"|{option}(?:{verdict}|\s*[:–—-]\s*(?i:wrong|incorrect)\b|\s*(?:is|was|does|do|can|could|would|should)n't\b"
+            r"|\s+(?:does|do|can|could|would|should|must)\s*not\b)"
+        )
 
     def stated(self, statement: str) -> set[int]:
         """Return the options of a statement; all of them if it takes its answer back and gives no other."""
@@ -195,11 +200,13 @@ class _OptionReader:
         sole = self.sole.fullmatch(line) or self.concluded.search(line)
         if sole:
             return self._places([sole[1]])
-        pairs = zip(self.letters, self.texts, strict=False)
+        said = line.casefold()
         return {
             place
-            for place, (letter, text) in enumerate(pairs)
-            if text and re.fullmatch(rf"\W*{letter}[\s).:\]–—-]+{re.escape(text)}\W*", line, re.IGNORECASE)
+            for place, (letter, text) in enumerate(zip(self.letters, self.texts, strict=False))
+            if text
+            and text.casefold() in said
+            and re.fullmatch(rf"\W*{letter}[\s).:\]–—-]+{re.escape(text)}\W*", line, re.IGNORECASE)
         }
 
     def anywhere(self, text: str) -> set[int]:
