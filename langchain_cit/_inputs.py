@@ -23,6 +23,7 @@ from cit_core.pictures import Picture, pictures_in
 from cit_core.policy import Constraints, QueryFacts
 from cit_core.records import Decision
 from cit_core.router import Attempts, Cascade, Fallback, Query, Router, Sticky, estimate_tokens
+from cit_core.router.choice import limits_among, meant
 from cit_core.router.concurrency import aside
 from cit_core.router.settlement import Settlement
 from cit_core.router.shadow import Shadow
@@ -341,20 +342,29 @@ class Asking:
 
     def _forced(self, config: RunnableConfig) -> str | None:
         model = forced_model(config)
-        if model is not None and model not in self.routes and model not in self.unable:
+        if model is None or model in self.routes or model in self.unable:
+            return model
+        routed = [one for one in self.router.candidates if one.id in self.routes or one.id in self.unable]
+        found = meant(model, routed, "the routes (in cit_model)")
+        if len(found) > 1:
             raise UnknownCandidate(model, self.routes, "the routes (in cit_model)")
-        return model
+        return found[0]
 
     def _limits(self, config: RunnableConfig) -> Constraints:
         """Return the router's constraints; who has no route, and whom the call forbids, may not even be the default."""
-        limits, own = self.router.constraints.among(self.routes), constraints_of(config)
+        limits, own = self.router.constraints.among(self.routes), self._own_limits(config)
         if own is None:
             return limits
         return replace(limits if own.allow is None else limits.among(own.allow), deny=limits.deny | own.deny)
 
+    def _own_limits(self, config: RunnableConfig) -> Constraints | None:
+        """Return the constraints of a call, with ids for names."""
+        own = constraints_of(config)
+        return None if own is None else limits_among(own, self.router.candidates)
+
     def _excluded_by(self, config: RunnableConfig, facts: QueryFacts) -> dict[str, str]:
         """Return what the call's own constraints exclude, beside the router's: a caller can only narrow the choice."""
-        constraints = constraints_of(config)
+        constraints = self._own_limits(config)
         if constraints is None:
             return {}
         took = {c.candidate.id: c.usage.latency_s for c in self.router.capabilities if c.usage.latency_s is not None}

@@ -341,8 +341,9 @@ class Decision(Record):
     cooling_down: Mapping[str, str] = {}
     """Candidate id to the reason and the time left; asked after the others, or not at all."""
     policy: str
-    limits: tuple[str, ...] = ()
-    """Policies with a limit over many queries in which this one is counted: the call's own, and the router's."""
+    limits: tuple[str, ...] | None = None
+    """Policies with a limit over many queries in which this one is counted: the call's own, and the router's. Where
+    that is not said, it is `policy`, if that has a limit."""
     scorer: str
     store_version: str | None = None
     """Version of the store that the capabilities were computed from."""

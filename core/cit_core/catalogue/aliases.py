@@ -155,7 +155,12 @@ def find_id(name: str, candidates: Iterable[Candidate]) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _forms(name: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the normalised readings of a name, as written and also without their dates."""
+    """Return the normalised readings of a name, as written and also without their dates.
+
+    A name without a size at Ollama means other weights than its model's maker serves: it is read as written alone.
+    """
+    if DEFAULT_TAG.match(name.strip().lower()):
+        return (literal := frozenset({normalised(name)})), literal
     literal = frozenset(normalised(written) for _, written in _readings(name)) - {""}
     return literal, literal | {undated(form) for form in literal}
 

@@ -17,7 +17,11 @@ __all__ = ["as_run", "candidate_of", "public_candidate", "with_newer_facts", "wi
 
 MARK = re.compile(r"\((.+)#([0-9a-f]{8})\)$")
 """End of the source of public facts: the name that they were found by, and a digest."""
-OWN_MACHINE = re.compile(r"(?:ollama|ollama_chat|vllm|hosted_vllm|llama[._]?cpp|lm_?studio)[:/]", re.IGNORECASE)
+OWN_MACHINE = re.compile(
+    r"(?:ollama(?:_chat)?|(?:hosted_)?vllm|llama[._-]?(?:cpp|file)|lm[_-]?studio|sglang|tgi|localai|xinference|docker_model_runner)"
+    r"[:/]",
+    re.IGNORECASE,
+)
 """Beginning of the name of a model on one's own machine, where nobody asks a price."""
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,15 @@ from cit_core.records import Candidate
 __all__ = ["FACTS", "Expectation", "facts_of"]
 
 Array = NDArray[np.floating]
+T = TypeVar("T", float, date)
 
 FACTS = ("price_out", "released", "reasoning", "context_window")
 EPOCH = date(2025, 1, 1)
-LEAST_PRICE = 0.01
-"""Price below which cheaper says nothing of ability [USD per 1M completion tokens]."""
+PRICES = (0.01, 200.0)
+RELEASES = (date(2022, 11, 30), date(2026, 12, 31))
+WINDOWS = (2_048, 2_097_152)
+"""Ranges of what the line was fitted to: USD per 1M completion tokens, days, tokens. What lies beyond counts as the end
+of its range: a fact that is odd, or newer than all scores, must make nobody certain."""
 FEWEST_MODELS = 20
 """Minimum number of models with every fact, without which nothing is expected from facts."""
 RIDGE = 0.1
@@ -45,12 +50,16 @@ def facts_of(candidate: Candidate, released: date | None = None) -> Array:
     price, window, reasons = candidate.price_out, candidate.context_window, candidate.reasoning
     return np.array(
         [
-            math.log(max(price, LEAST_PRICE)) if price else math.nan,
-            (released - EPOCH).days / 365.25 if released else math.nan,
+            math.log(_within(price, PRICES)) if price else math.nan,
+            (_within(released, RELEASES) - EPOCH).days / 365.25 if released else math.nan,
             math.nan if reasons is None else float(reasons),
-            math.log(window) if window else math.nan,
+            math.log(_within(window, WINDOWS)) if window else math.nan,
         ]
     )
+
+
+def _within(value: T, ends: tuple[T, T]) -> T:
+    return min(max(value, ends[0]), ends[1])
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Literal
 
 import numpy as np
@@ -58,7 +57,6 @@ class Resolved:
         answers: Number of its own or its model's answers in the store, whether the profile counts them in or not: those
             to questions of no task are evidence on similar questions alone.
         moved: True if the profile is that of the model's answers, moved by an effort.
-        released: Day of its release that is expected by its version, where facts are all that is known of it.
     """
 
     capability: Capability
@@ -67,7 +65,6 @@ class Resolved:
     stored: str | None = None
     answers: int = 0
     moved: bool = False
-    released: date | None = None
 
     @property
     def in_short(self) -> str:
@@ -151,7 +148,8 @@ def resolve_models(
         name = names.get(candidate.id, candidate.id)
         if samples_of(name) != candidate.samples:
             raise InvalidInput(
-                f"{shown(candidate.id)} is known as {shown(name)}; its id must say the samples too: fast@samples=5"
+                f"{shown(candidate.id)} is known as {shown(name)}; its id must say the samples too: "
+                f"fast@samples={max(samples_of(name), candidate.samples)}"
             )
         id_ = candidate.id if candidate.id in own else None
         if id_ is None and Arm.of(name).max_tokens is None:  # with a limit, it is not what was measured
@@ -262,8 +260,9 @@ def _with_facts(found: Resolved, given: Candidate) -> Resolved:
     """Let the facts that were given go before others."""
     facts = given.model_dump(include=given.model_fields_set, exclude_defaults=True)
     candidate = with_own_facts(found.capability.candidate, facts)
-    if found.basis == "average":  # facts are all that is known of it
-        return replace(found, capability=linked_capability(candidate, expected(candidate, found.released)))
+    if found.basis == "average" and np.isnan(facts_of(found.capability.candidate)).all():
+        # One's own facts are all that is known of it; of a public model, a limit of one's own says nothing.
+        return replace(found, capability=linked_capability(candidate, expected(candidate)))
     return replace(found, capability=found.capability.model_copy(update={"candidate": candidate}))
 
 
@@ -295,9 +294,8 @@ def of_public_model(name: str, model: Model) -> Resolved:
     found_scores = linked(f"{model.provider}:{model.id}", effort)
     if found_scores is None:
         because = f"fewer than two sources have scored {model.id}: an average model of its price and age"
-        released = expected_release(model)
-        profile = linked_capability(candidate, expected(candidate, released))
-        return Resolved(profile, "average", because, released=released)
+        profile = linked_capability(candidate, expected(candidate, expected_release(model)))
+        return Resolved(profile, "average", because)
     return Resolved(linked_capability(candidate, found_scores), "linked", _because(model, effort, found_scores))
 
 

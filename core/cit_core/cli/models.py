@@ -62,7 +62,10 @@ def list_(
     if len(fits) > len(shown):
         _output.note(f"{len(fits) - len(shown)} more without published scores: cit models list --all")
     if shown and reads_catalogue(store):
-        _output.note("accuracy: on the core tasks; linked: from published scores; 2024: of an older test, kept for it")
+        _output.note(
+            "accuracy: on the core tasks; linked: from published scores; 2024: of an older test, kept for it"
+            + ("; average: of models of its price and age" if all_ else "")
+        )
         if any(one.capability.candidate.has_ended() for one in shown):
             _output.note("ended: its maker no longer serves it")
     if not found:

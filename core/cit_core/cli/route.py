@@ -21,7 +21,7 @@ from cit_core.errors import InvalidInput
 if TYPE_CHECKING:
     from cit_core.cli._decision_file import Tally
     from cit_core.policy import Constraints
-from cit_core.router import Router
+    from cit_core.router import Router
 
 __all__ = ["route"]
 

@@ -7,6 +7,7 @@ the last queries would have taken that. What was taken in truth, relative to wha
 from __future__ import annotations
 
 import atexit
+import copy
 import logging
 import random
 import threading
@@ -36,6 +37,8 @@ EVERY = 16
 """Queries after which the multiplier is found anew."""
 MEMORY = 256.0
 """Queries over which what was taken is compared with what was aimed at."""
+SETTLED = 4_096
+"""Answers whose amount is remembered, for a later word on what they took."""
 SYNC_S = 2.0
 """Time between two exchanges with the store [s]."""
 
@@ -118,6 +121,8 @@ class BudgetPacer:
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
         self._left: list[Spend] = []
         """Unsent spend of tenants that were forgotten."""
+        self._settled: OrderedDict[str, float] = OrderedDict()
+        """What was counted of an answer so far, by its decision."""
         self._synced = clock()
         self._told = False
         self._renew_after_fork()
@@ -138,18 +143,25 @@ class BudgetPacer:
             account = self._account(self._name(tenant))
             return account.window.spent(self._now(account))
 
-    def of_query(self, scored: Sequence[Scored], tenant: str | None = None) -> Moment:
+    def of_query(self, scored: Sequence[Scored], tenant: str | None = None, *, preview: bool = False) -> Moment:
         """Return the policy of a query, and the probability with which a query like it gets this one.
 
         Args:
             scored: Its candidates, none of which lacks what the goal needs.
             tenant: Whose query it is.
+            preview: Leave no trace: nobody is asked, so the query is none of the traffic.
         """
         free = self.goal.at(0.0)
         points = [(self._amount(one), free.utility(one)[0]) for one in scored]
         with self._lock:
-            account = self._account(self._name(tenant))
-            self._recent.add(points)
+            if preview:
+                known = self._accounts.get(self._name(tenant))
+                if known is None or known.found is None:
+                    return Moment(free)
+                account = copy.copy(known)
+            else:
+                account = self._account(self._name(tenant))
+                self._recent.add(points)
             if account.found is None or account.age >= min(EVERY, len(self._recent) // 4):
                 self._aim(account)
             account.age += 1
@@ -178,9 +190,24 @@ class BudgetPacer:
             account.taken += (amount if is_inner else account.aim) - account.taken / MEMORY  # else nothing is learned
         self._sync_soon()
 
-    def settle(self, expected: float, actual: float, tenant: str | None = None) -> None:
-        """Count what an answer took in truth in place of what was expected."""
+    def settle(
+        self, expected: float, actual: float, tenant: str | None = None, *, of: str | None = None, again: bool = False
+    ) -> None:
+        """Count what an answer took in truth in place of what was expected, or of what was counted of it before.
+
+        Args:
+            expected: Amount that was charged.
+            actual: Amount that it took.
+            tenant: Whose it is.
+            of: The decision; a later word on the same one replaces an earlier one.
+            again: Count it beside what was counted before.
+        """
         with self._lock:
+            if of is not None:
+                before = self._settled.pop(of, expected)
+                expected, self._settled[of] = (0.0, before + actual) if again else (before, actual)
+                while len(self._settled) > SETTLED:
+                    self._settled.popitem(last=False)
             account = self._account(self._name(tenant))
             self._count(account, 0.0, actual - expected)
             if account.found is not None and account.found.is_inner:

@@ -12,46 +12,68 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cit_core.errors import UnknownCandidate
+from cit_core.arms import Arm
+from cit_core.errors import InvalidInput, UnknownCandidate
+from cit_core.messages import shown
 from cit_core.policy import BudgetPacer, Constraints, Policy, Scored, Share, rank
 from cit_core.policy.exploration import Exploration, choice_probabilities
 from cit_core.records import Candidate, Ranked
 
-__all__ = ["Choice", "choose", "known_id", "limits_among", "policy_among"]
+__all__ = ["Choice", "choose", "limits_among", "meant", "policy_among"]
 
 
-def known_id(name: str, candidates: Sequence[Candidate], where: str) -> str:
-    """Return the id of the candidate that a name means: a typing error would limit nobody.
+def meant(name: str, candidates: Sequence[Candidate], where: str) -> list[str]:
+    """Return the ids of the candidates that a name means: one with exactly this id, else all arms of its model.
+
+    A name that says an effort, a limit or samples means arms that run so.
 
     Raises:
-        UnknownCandidate: If there is none; the message names the closest.
-        AmbiguousModel: If it may be several.
+        UnknownCandidate: If there is none, for a typing error would limit nobody; the message names the closest.
     """
-    from cit_core.catalogue.aliases import find_id
-
     ids = [candidate.id for candidate in candidates]
-    found = name if name in ids else find_id(name, candidates)
-    if found is None:
+    found = [name] if name in ids else [candidate.id for candidate in candidates if _is(candidate, name)]
+    if not found:
         raise UnknownCandidate(name, ids, where)
     return found
 
 
+def _is(candidate: Candidate, name: str) -> bool:
+    from cit_core.catalogue.aliases import find_id
+
+    wanted, arm = Arm.of(name), Arm.of(candidate.id)
+    said, runs = (
+        (wanted.effort, wanted.max_tokens, wanted.samples),
+        (candidate.effort or arm.effort, arm.max_tokens, arm.samples),
+    )
+    plain = Candidate(id=arm.model, aliases=candidate.aliases)
+    return (not any(said) or said == runs) and find_id(wanted.model, [plain]) is not None
+
+
 def limits_among(limits: Constraints, candidates: Sequence[Candidate]) -> Constraints:
-    """Return constraints with the ids of the candidates that are meant; errors are those of `known_id`."""
+    """Return constraints with the ids of all candidates that are meant; errors are those of `meant`."""
     if not limits.deny and limits.allow is None:
         return limits
-    deny = frozenset(known_id(name, candidates, "the router (in deny=)") for name in limits.deny)
+    deny = {id_ for name in limits.deny for id_ in meant(name, candidates, "the router (in deny=)")}
     if limits.allow is None:
-        return replace(limits, deny=deny)
-    allow = frozenset(known_id(name, candidates, "the router (in allow=)") for name in limits.allow)
-    return replace(limits, deny=deny, allow=allow)
+        return replace(limits, deny=frozenset(deny))
+    allow = {id_ for name in limits.allow for id_ in meant(name, candidates, "the router (in allow=)")}
+    return replace(limits, deny=frozenset(deny), allow=frozenset(allow))
 
 
 def policy_among(policy: Policy, candidates: Sequence[Candidate]) -> Policy:
-    """Return a policy with the id of the candidate that is meant, if it names one; errors are those of `known_id`."""
-    if not isinstance(policy, Share):
+    """Return a policy with the id of the candidate that is meant, if it names one.
+
+    Raises:
+        UnknownCandidate: As in `meant`.
+        InvalidInput: If the name means several.
+    """
+    if type(policy) is not Share:
         return policy
-    return replace(policy, model=known_id(policy.model, candidates, "the router (in share:)"))
+    found = meant(policy.model, candidates, "the router (in share:)")
+    if len(found) > 1:
+        choices = ", ".join(map(shown, found))
+        raise InvalidInput(f"share: is of one candidate, and {shown(policy.model)} may be {choices}; write one of them")
+    return replace(policy, model=found[0])
 
 
 @dataclass(frozen=True)
@@ -78,6 +100,7 @@ def choose(
     *,
     pacer: BudgetPacer | None = None,
     tenant: str | None = None,
+    preview: bool = False,
     exploration: Exploration | None = None,
     draw: Callable[[], float] = random.random,
 ) -> Choice:
@@ -89,6 +112,7 @@ def choose(
         excluded: Candidates that are out, with reasons.
         pacer: Keeps the policy's limit, if it has one.
         tenant: Whose query it is.
+        preview: True if nobody is going to be asked.
         exploration: Way to try others now and then.
         draw: Random number in [0, 1).
 
@@ -99,7 +123,7 @@ def choose(
     left = [one for one in scored if one.cost is not None or not policy.needs_prices]
     moments: list[tuple[Policy, float]] = [(policy, 1.0)]
     if pacer is not None and left:
-        moment = pacer.of_query(left, tenant)
+        moment = pacer.of_query(left, tenant, preview=preview)
         moments = [(moment.policy, moment.propensity)]
         if moment.other is not None:
             moments.append((moment.other, 1.0 - moment.propensity))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cit_core.errors import CITError, InvalidInput
 from cit_core.policy import Constraints, Goal, Policy, QueryFacts, as_constraints, as_policy, parse_policy
 from cit_core.policy.exploration import Exploration, as_exploration
-from cit_core.records import Candidate, Capability, Decision
+from cit_core.records import Candidate, Capability, Decision, Ranked
 from cit_core.router.batching import Batcher, Batching, as_batching
 from cit_core.router.choice import limits_among, policy_among
 from cit_core.router.concurrency import aside
@@ -239,10 +239,8 @@ class Decider(Engine):
             self._feedback.remember_bill(decision.id, model or decision.model, bill)
         if self.log is not None and not (cost_usd is None and latency_s is None):
             self.log.usage(decision.id, model or decision.model, cost_usd, latency_s, again=again)
-        ranked = {one.model: one for one in decision.ranking}
-        planned = decision.chosen_by == "cascade" and len(decision.ranking) > 1
-        chosen = decision.ranking[1 if planned else 0]  # a cascade is planned after the policy's choice is counted
-        answered = ranked.get(model or decision.model, chosen)
+        chosen = _charged(decision)
+        answered = next((one for one in decision.ranking if one.model == (model or decision.model)), chosen)
         cost = answered.expected_cost_usd if cost_usd is None else cost_usd
         took = answered.expected_latency_s if latency_s is None else latency_s
         for goal in _goals_of(decision):
@@ -250,11 +248,24 @@ class Decider(Engine):
                 continue
             expected = goal.amount(chosen.model, chosen.expected_cost_usd, chosen.expected_latency_s)
             actual = goal.amount(answered.model, cost, took)
-            self.pacer(goal).settle(0.0 if again else expected, actual, decision.tenant)
+            self.pacer(goal).settle(expected, actual, decision.tenant, of=decision.id, again=again)
+
+    def refund(self, decision: Decision) -> None:
+        """Take a decision out of its limits: no candidate has answered, so nothing was paid.
+
+        The adapters and the gateway do this by themselves.
+
+        Args:
+            decision: The decision, of this router or another one of its store.
+        """
+        chosen = _charged(decision)
+        for goal in _goals_of(decision):
+            expected = goal.amount(chosen.model, chosen.expected_cost_usd, chosen.expected_latency_s)
+            self.pacer(goal).settle(expected, 0.0, decision.tenant, of=decision.id)
 
     def settles(self, decision: Decision) -> bool:
         """Return whether `settle` changes anything for a decision: there is a log, a store or a limit."""
-        return self.log is not None or self._feedback is not None or bool(decision.limits)
+        return self.log is not None or self._feedback is not None or next(_goals_of(decision), None) is not None
 
     def decide_each(self, queries: Sequence[Query]) -> list[Decision | CITError]:
         """Decide as `decide_many` does: its earlier name."""
@@ -267,11 +278,17 @@ class Decider(Engine):
 
 def _goals_of(decision: Decision) -> Iterator[Goal]:
     """Yield the limits in which a decision is counted, but those of the user's own making."""
-    for name in decision.limits:
+    for name in (decision.policy,) if decision.limits is None else decision.limits:
         with suppress(InvalidInput):
             goal = parse_policy(name, files=False)
-            assert isinstance(goal, Goal)
-            yield goal
+            if isinstance(goal, Goal):
+                yield goal
+
+
+def _charged(decision: Decision) -> Ranked:
+    """Return what was charged: the policy's choice, which is counted before a cascade is planned."""
+    planned = decision.chosen_by == "cascade" and len(decision.ranking) > 1
+    return decision.ranking[1 if planned else 0]
 
 
 def or_raise(outcome: Decision | CITError) -> Decision:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from cit_core.policy import Best, BudgetPacer, Constraints, Goal, Policy, Scored
 from cit_core.policy.exploration import Exploration, as_exploration
 from cit_core.records import Candidate, Capability, Decision, Ranked
 from cit_core.router.asked import TOLD_ONCE, Asked
-from cit_core.router.choice import choose, limits_among, policy_among
+from cit_core.router.choice import choose, limits_among, meant, policy_among
 from cit_core.router.decision_log import DecisionLog, as_log
 from cit_core.router.default_route import DefaultRoute, because
 from cit_core.router.feedback import Feedback
@@ -115,11 +116,12 @@ class Engine:
         self._told: frozenset[str] = frozenset()
         """What was logged once: policies whose prices are missing, texts that were cut."""
 
-    def _known(self, id_: str | None, where: str) -> str | None:
-        ids = [c.candidate.id for c in self.capabilities]
-        if id_ is not None and id_ not in ids:
-            raise UnknownCandidate(id_, ids, where)
-        return id_
+    def _known(self, name: str | None, where: str) -> str | None:
+        """Return the id of the one candidate that a name means."""
+        found = [None] if name is None else meant(name, self.candidates, where)
+        if len(found) > 1:
+            raise UnknownCandidate(name or "", [c.id for c in self.candidates], where)
+        return found[0]
 
     @cached_property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -190,8 +192,8 @@ class Engine:
     def _ask(self, query: Query) -> Asked | CITError:
         """Find out which candidates may be chosen, before anything is scored; an error where the call is wrong."""
         try:
-            self._known(query.model, "the router")
-            self._known(query.default, "the router (in default=)")
+            named, default = self._known(query.model, "the router"), query.default
+            query = replace(query, model=named, default=self._known(default, "the router (in default=)"))
             policy = self.policy if query.policy is None else policy_among(query.policy, self.candidates)
             limits = self.constraints if query.constraints is None else limits_among(query.constraints, self.candidates)
         except CITError as error:
@@ -318,6 +320,7 @@ class Engine:
                 asked.excluded,
                 pacer=self.pacer(asked.policy) if isinstance(asked.policy, Goal) else None,
                 tenant=asked.query.tenant,
+                preview=asked.query.preview,
                 exploration=self.explore if is_free and asked.query.conversation is None else None,
             )
         except CITError as error:  # nobody is left, or a policy of the user's own fails

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cit_core.arms import Arm
 from cit_core.errors import InvalidInput
 from cit_core.fork import renew_after_fork
 from cit_core.messages import shown
@@ -117,7 +118,6 @@ class Feedback:
 
     def add(self, about: Decision | str | Item, candidate: str, correct: float, key: str | None = None) -> Outcome:
         """Add an outcome in one transaction; see `Router.feedback`."""
-        from cit_core.catalogue.aliases import find_id
         from cit_core.store import UNASSIGNED
 
         item, vector, name = self._item(about)
@@ -128,7 +128,7 @@ class Feedback:
         newcomer = self._newcomers.get(candidate)
         with self._store.transaction() as writer:
             if newcomer is not None:
-                there = find_id(candidate, writer.candidates())  # another process may know it by another name
+                there = self._elsewhere(candidate, writer.candidates())
                 if there is None:
                     writer.add_candidates([newcomer])
                 outcome = outcome.model_copy(update={"candidate": there or candidate})
@@ -143,6 +143,24 @@ class Feedback:
             if vector is not None:
                 writer.set_vectors({item.id: vector}, self._scorer.encoder)
         return outcome
+
+    def _elsewhere(self, newcomer: str, stored: Iterable[Candidate]) -> str | None:
+        """Return the id of a newcomer in the store: another process may know it by another name, since this one opened.
+
+        What another candidate of this router is, or runs with another limit, is not the newcomer.
+        """
+        from cit_core.catalogue.aliases import AmbiguousModel, find_id
+
+        known = list(stored)
+        if any(candidate.id == newcomer for candidate in known):
+            return newcomer
+        siblings = {*self._names, *self._names.values(), *self._newcomers}
+        limit = Arm.of(newcomer).max_tokens
+        others = [one for one in known if one.id not in siblings and Arm.of(one.id).max_tokens == limit]
+        try:
+            return find_id(newcomer, others)
+        except AmbiguousModel:
+            return None
 
     def _item(self, about: object) -> tuple[Item, NDArray[np.floating] | None, str]:
         """Return the item, its vector, and the name under which the outcome is a fact of its own."""

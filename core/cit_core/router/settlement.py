@@ -124,7 +124,7 @@ class Settlement:
 
     def failed(self) -> None:
         """Count an answer that no candidate could give: nothing was paid."""
-        self._settle(self._decision.model, Bill(0.0))
+        self._router.refund(self._decision)
 
     def billed(self, model: str, bill: Bill, *, again: bool = False) -> None:
         """Count an answer that an agent's model has given; `again` where the decision had one before."""

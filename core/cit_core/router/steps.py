@@ -250,7 +250,8 @@ class Steps:
 
     def _failed(self, error: Exception) -> None:
         """Count a call that all candidates have failed; not where an empty answer or a cascade's steps were paid."""
-        if self._settlement is not None and self._run is None and not isinstance(error, Transient):
+        is_paid = isinstance(error, Transient) or (self._run is not None and self._run.holds_answer)
+        if self._settlement is not None and not is_paid:
             self._settlement.failed()
 
     def _aborted(self, came: list[Any], attempts: Attempts) -> None:

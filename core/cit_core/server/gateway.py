@@ -127,8 +127,10 @@ class Gateway:
                 for attempts in exchange.tried:
                     self.meters.failed(attempts)
                     self.traffic.failed(attempts)
-                if answer is None and (exchange.spent_usd or is_unpaid):
+                if answer is None and exchange.spent_usd:
                     zoo.router.settle(decision, cost_usd=exchange.spent_usd)
+                elif is_unpaid:
+                    zoo.router.refund(decision)
             return self._begun(call, decision, answer, exchange, stack)
 
     async def _place(self, zoo: Zoo) -> Place:

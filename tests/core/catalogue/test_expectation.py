@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,8 +80,24 @@ def test_from_few_models_nothing_is_expected() -> None:
     assert (variance_M == 1.0).all()
 
 
+@pytest.mark.parametrize(
+    ("odd", "end"),
+    [
+        ({"released": date(2050, 1, 1)}, {"released": date(2026, 12, 31)}),
+        ({"released": date(1970, 1, 1)}, {"released": date(2022, 11, 30)}),
+        ({"context_window": 10**15}, {"context_window": 2_097_152}),
+        ({"context_window": 1}, {"context_window": 2_048}),
+        ({"price_out": 1e9}, {"price_out": 200.0}),
+        ({"price_out": 1e-9}, {"price_out": 0.01}),
+    ],
+)
+def test_what_lies_beyond_all_models_counts_as_the_last_of_them(odd: dict[str, Any], end: dict[str, Any]) -> None:
+    """A date of 1970 or 2050, or a window of a trillion, must make nobody sure of a model."""
+    np.testing.assert_array_equal(facts_of(Candidate(id="m", **odd)), facts_of(Candidate(id="m", **end)))
+
+
 def test_facts_are_read_from_a_candidate() -> None:
-    candidate = Candidate(id="m", price_out=1.0, released=date(2026, 1, 1), reasoning=True, context_window=1)
-    np.testing.assert_allclose(facts_of(candidate), [0.0, 1.0, 1.0, 0.0], atol=0.01)
+    candidate = Candidate(id="m", price_out=1.0, released=date(2026, 1, 1), reasoning=True, context_window=8_192)
+    np.testing.assert_allclose(facts_of(candidate), [0.0, 1.0, 1.0, np.log(8_192)], atol=0.01)
     assert np.isnan(facts_of(Candidate(id="m"))).all()
     assert np.isnan(facts_of(Candidate(id="m", price_out=0.0))[0]), "what nobody is paid for says nothing of ability"

@@ -31,6 +31,42 @@ def public(**options: object) -> Router:
     return Router(FakeScorer({"openai:gpt-5": 0.9, "openai:gpt-5-nano": 0.5}), PUBLIC, **options)  # type: ignore[arg-type]
 
 
+def of(*ids: str) -> Router:
+    return Router(FakeScorer(lambda _, id_: 0.5), [Candidate(id=id_) for id_ in ids])
+
+
+@pytest.mark.parametrize(
+    ("name", "denied"),
+    [
+        ("gpt-5", ["openai:gpt-5", "azure:gpt-5", "openai:gpt-5@low", "openai:gpt-5@max_tokens=500"]),
+        ("openai:gpt-5", ["openai:gpt-5"]),
+        ("gpt-5@low", ["openai:gpt-5@low"]),
+        ("gpt-5@max_tokens=500", ["openai:gpt-5@max_tokens=500"]),
+        ("gpt-4o", ["gpt-4o@samples=5"]),
+    ],
+)
+def test_a_plain_name_means_every_arm_of_its_model(name: str, denied: list[str]) -> None:
+    ids = ["openai:gpt-5", "azure:gpt-5", "openai:gpt-5@low", "openai:gpt-5@max_tokens=500", "gpt-4o@samples=5", "last"]
+    decision = of(*ids).route("q", constraints=Constraints(deny=frozenset({name})))
+    assert sorted(decision.excluded) == sorted(denied)
+
+
+def test_a_limit_on_an_arm_is_none_on_its_model() -> None:
+    with pytest.raises(UnknownCandidate):
+        of("openai:gpt-5", "last").route("q", constraints=Constraints(deny=frozenset({"gpt-5@max_tokens=500"})))
+
+
+def test_a_share_or_a_default_is_of_one() -> None:
+    arms = of("openai:gpt-5@low", "openai:gpt-5@high", "openai:gpt-4o@low")
+    assert arms.with_options(policy="share:gpt-4o=5%").policy.name == "share:openai:gpt-4o@low=5%"
+    with pytest.raises(InvalidInput, match="share: is of one candidate, and 'gpt-5' may be 'openai:gpt-5@low', "):
+        arms.with_options(policy="share:gpt-5=5%")
+    assert arms.decide(Query("", default="gpt-4o")).model == "openai:gpt-4o@low"
+    assert arms.decide(Query("q", model="gpt-4o")).model == "openai:gpt-4o@low"
+    with pytest.raises(UnknownCandidate):
+        arms.decide(Query("q", model="gpt-5"))
+
+
 @pytest.mark.parametrize("name", ["openai:gpt-5", "gpt-5", "azure_openai:gpt-5-2025-08-07"])
 def test_a_limit_reaches_a_candidate_by_any_name_of_its_model(name: str) -> None:
     deny = Constraints(deny=frozenset({name}))

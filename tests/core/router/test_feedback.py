@@ -247,6 +247,26 @@ def test_a_newcomer_whom_the_store_has_learnt_of_meanwhile_keeps_the_name_it_has
         )
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["openai:gpt-5", "openai:gpt-5@max_tokens=500"],
+        ["openai:gpt-5@max_tokens=500", "openai:gpt-5@max_tokens=100", "openai:gpt-5@low"],
+        ["openai:gpt-5", "azure_openai:gpt-5"],
+        ["gpt-4o-2024-05-13", "gpt-4o-2024-08-06", "openai:gpt-4o"],
+    ],
+)
+def test_newcomers_of_one_model_stay_apart_in_one_router(sqlite_url: str, names: list[str]) -> None:
+    with CapabilityStore(sqlite_url) as store:
+        router = Router.from_models(names, store=store)
+        decision = router.route("question")
+        for number, name in enumerate(names):
+            router.feedback(decision, name, float(number == 0))
+        found = {outcome.candidate: outcome.correct for outcome in store.outcomes()}
+        assert found == {name: float(number == 0) for number, name in enumerate(names)}
+        assert [candidate.id for candidate in Router.from_models(names, store=store).candidates] == names
+
+
 def test_what_an_answer_took_is_in_its_outcome(zoo: CapabilityStore) -> None:
     router = Router.from_store(zoo, FakeTrunk())
     decision, odd = router.route("algebra"), router.route("zoology")

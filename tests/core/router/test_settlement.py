@@ -1,12 +1,13 @@
 """Whatever way an answer is given, its bill is in the log, in the limit and in the outcome, and a shadow may see it."""
 
 import asyncio
+import json
 from itertools import count
 
 import pytest
 
 from cit_core.policy import as_policy
-from cit_core.records import Candidate
+from cit_core.records import Candidate, Decision
 from cit_core.router import Answer, Cascade, FakeScorer, Fallback, Query, Rates, Router
 from cit_core.router.decision_log import DecisionLog, read_log
 from cit_core.router.settlement import UNKNOWN, Bill, Settlement, bill_of
@@ -153,6 +154,48 @@ def test_whatever_a_call_asks_for_is_paid_out_of_the_router_s_budget(given, budg
     assert router.pacer().spent() == pytest.approx(3.0)
 
 
+def test_a_later_word_on_an_answer_replaces_an_earlier_one(budget):
+    """An agent that is asked again after an outage must not earn budget."""
+    router = Router(FakeScorer({"small": 0.5, "large": 0.9}), ZOO, policy=budget)
+    decision = router.route("What?")
+    for _ in range(3):
+        router.refund(decision)
+        assert router.pacer().spent() == pytest.approx(0.0)
+    router.settle(decision, cost_usd=3.0)
+    router.settle(decision, cost_usd=2.0)
+    assert router.pacer().spent() == pytest.approx(2.0)
+    router.settle(decision, cost_usd=0.5, again=True)
+    assert router.pacer().spent() == pytest.approx(2.5)
+
+
+def test_a_decision_of_an_older_release_is_settled_by_its_policy(budget):
+    router = Router(FakeScorer({"small": 0.5, "large": 0.9}), ZOO, policy=budget)
+    told = router.route("What?").model_dump(mode="json")
+    del told["limits"]
+    older = Decision.model_validate_json(json.dumps(told))
+    assert router.settles(older)
+    router.settle(older, cost_usd=3.0)
+    assert router.pacer().spent() == pytest.approx(3.0)
+    for limits in (("best",), ("of my own",)):
+        strange = older.model_copy(update={"limits": limits})
+        assert not router.settles(strange)
+        router.settle(strange, cost_usd=3.0)
+    assert router.pacer().spent() == pytest.approx(3.0)
+
+
+def test_previews_leave_no_trace_in_a_budget(budget):
+    router = Router(FakeScorer({"small": 0.5, "large": 0.9}), ZOO, policy=f"{budget}/tenant")
+    for number in range(50):
+        router.decide(Query("What?", preview=True, tenant=f"t{number}"))
+    pacer = router.pacer()
+    assert not pacer._accounts
+    assert not len(pacer._recent)
+    router.decide(Query("What?", tenant="t"))
+    spent = pacer.spent("t")
+    assert router.decide(Query("What?", preview=True, tenant="t")).limits == ()
+    assert pacer.spent("t") == spent > 0.0
+
+
 def test_a_call_s_own_limit_is_kept_beside_the_router_s(budget):
     router = Router(FakeScorer({"small": 0.5, "large": 0.9}), ZOO, policy=budget)
     share = as_policy(f"share:large={next(NUMBERS) / 10 + 10:g}%")
@@ -200,6 +243,32 @@ def test_a_call_that_everybody_failed_costs_nothing(call, budget):
     with pytest.raises(ConnectionError):
         call(steps)
     assert router.pacer().spent() == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+def test_a_cascade_that_everybody_failed_costs_what_its_steps_did(is_answered, budget):
+    cascade = Cascade(lambda question, answer: False, reliability=Rates(0.95, 0.05), any_route=True)
+    router = Router(FakeScorer({"small": 0.8, "large": 0.9}), ZOO, policy=budget)
+    decision = cascade.planned(router.route("What?"))
+    fallback = Fallback(fallback_on=lambda error: False)
+    steps = Steps(cascade, decision, fallback, Texts(fallback), Settlement.of(router, decision))
+    answers = iter(["a text"] if is_answered else [])
+
+    def ask(attempts):
+        for answer in answers:
+            return answer
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        steps.answer(ask)
+    assert (router.pacer().spent() > 0.0) is is_answered
+
+
+def test_a_failed_call_is_no_bill_in_the_log(log, budget):
+    _, steps = steps_of(log, policy=budget)
+    with pytest.raises(ConnectionError):
+        steps.answer(failing)
+    assert records(log, "usage") == []
 
 
 def test_nothing_is_kept_where_nobody_keeps_it():
