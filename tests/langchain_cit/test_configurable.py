@@ -68,6 +68,25 @@ async def test_a_call_sets_its_own_policy_or_candidate(routing, knobs: dict[str,
     assert routing.invoke("hard").text.startswith("large"), "and for that call alone"
 
 
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"cit_model": "gpt-5"},
+        {"cit_constraints": {"allow": ["gpt-5"]}},
+        {"cit_constraints": {"deny": ["openai:gpt-4o"]}},
+        {"cit_policy": "share:gpt-5=100%"},
+    ],
+)
+async def test_a_call_may_use_the_plain_name_of_an_arm(knobs: Any) -> None:
+    arms = {
+        name: RunnableLambda(lambda _, name=name: AIMessage(name)) for name in ("openai:gpt-5@low", "gpt-4o@samples=2")
+    }
+    zoo = [Candidate(id=name, price_in=1.0, price_out=1.0) for name in arms]
+    routing = RunnableRouter(arms, Router(FakeScorer(lambda _, id_: 0.9 if "4o" in id_ else 0.5), zoo))
+    assert await everywhere(routing, "q", {}) == {"gpt-4o@samples=2"}
+    assert await everywhere(routing, "q", with_knobs(**knobs)) == {"openai:gpt-5@low"}
+
+
 async def test_a_batch_may_set_them_one_by_one(routing, scorer) -> None:
     configs = [with_knobs(cit_model=id_) if id_ else {} for id_ in ("small", None, "large", None)]
     queries = ["hard", "hard", "easy", "easy"]
