@@ -5,6 +5,7 @@ A caller's own fields go first where they are tighter: a lower effort, fewer tok
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,10 @@ __all__ = ["ANTHROPIC_HOST", "arm_fields", "check_arm"]
 ANTHROPIC_HOST = "anthropic.com"
 LIMITS = ("max_completion_tokens", "max_tokens")
 """Names of a limit in chat completions."""
+UNADAPTED = re.compile(r"claude-opus-4-5")
+"""Claude models that take an effort and do not think adaptively: Anthropic refuses it."""
+LEAST_TOP_P = 0.95
+"""Smallest `top_p` with which Claude may think."""
 
 Fields = Mapping[str, Any]
 
@@ -65,12 +70,15 @@ def arm_fields(arm: Arm, protocol: Protocol, fields: Fields, limit: str = "max_t
     """
     if protocol is MESSAGES:
         wanted = _of_messages(arm, fields)
+        wanted |= _with_room(fields, wanted, "max_tokens", "thinking", "budget_tokens", {"type": "disabled"})
     elif protocol is RESPONSES:
         wanted = _limited(arm, fields, "max_output_tokens") | _reasoning(arm, fields)
     else:
-        wanted = _limited(arm, fields, *([name for name in LIMITS if fields.get(name)] or [limit]))
+        names = [name for name in LIMITS if fields.get(name)] or [limit]
+        wanted = _limited(arm, fields, *names)
         if isinstance(fields.get("reasoning"), Mapping):  # as OpenRouter has it
             wanted |= _reasoning(arm, fields)
+            wanted |= _with_room(fields, wanted, names[0], "reasoning", "max_tokens", {"enabled": False})
         elif arm.effort is not None:
             wanted["reasoning_effort"] = _lower(fields.get("reasoning_effort"), arm.effort)
     return {name: value for name, value in wanted.items() if fields.get(name) != value}
@@ -83,8 +91,23 @@ def _limited(arm: Arm, fields: Fields, *names: str) -> dict[str, Any]:
 def _reasoning(arm: Arm, fields: Fields) -> dict[str, Any]:
     if arm.effort is None:
         return {}
-    given = _mapping(fields.get("reasoning"))
+    given = dict(_mapping(fields.get("reasoning")))
+    if given.get("enabled") is False:  # OpenRouter's
+        return {}
+    budget = given.pop("max_tokens", None)  # OpenRouter's too, which takes it or an effort
+    own = reasoning_budget(Arm(arm.model, arm.effort))[0]
+    if isinstance(budget, int) and _least(budget, own) == budget:
+        return {}
     return {"reasoning": {**given, "effort": _lower(given.get("effort"), arm.effort)}}
+
+
+def _with_room(fields: Fields, wanted: Fields, limit: str, group: str, budget: str, off: Fields) -> dict[str, Any]:
+    """Return a smaller budget of reasoning where a limit was lowered below it: servers refuse such a request."""
+    held, tokens = _mapping({**fields, **wanted}.get(group)), wanted.get(limit)
+    given = held.get(budget)
+    if not isinstance(given, int) or tokens is None or tokens == fields.get(limit) or given < tokens:
+        return {}
+    return {group: {**held, budget: max(LEAST_BUDGET, tokens // 2)} if tokens > LEAST_BUDGET else off}
 
 
 def _of_messages(arm: Arm, fields: Fields) -> dict[str, Any]:
@@ -99,7 +122,9 @@ def _of_messages(arm: Arm, fields: Fields) -> dict[str, Any]:
         given = _mapping(fields.get("output_config"))
         effort = _lower(given.get("effort"), "low" if arm.effort == "minimal" else arm.effort)
         wanted["output_config"] = {**given, "effort": effort}
-        return wanted if thinking or not _may_think(fields) else {**wanted, "thinking": {"type": "adaptive"}}
+        if not thinking and _may_think(fields) and not UNADAPTED.search(arm.model):
+            wanted["thinking"] = {"type": "adaptive"}
+        return wanted
     limit = wanted.get("max_tokens", fields.get("max_tokens"))
     if isinstance(limit, int) and limit > LEAST_BUDGET and _may_think(fields):
         budget = _least(thinking.get("budget_tokens"), reasoning_budget(replace(arm, max_tokens=limit))[0])
@@ -110,13 +135,16 @@ def _of_messages(arm: Arm, fields: Fields) -> dict[str, Any]:
 def _may_think(fields: Fields) -> bool:
     """Return whether Claude may think, given what else is asked: with some settings Anthropic refuses a request."""
     forced = _mapping(fields.get("tool_choice")).get("type") in ("any", "tool")
+    top_p = fields.get("top_p")
     sampled = fields.get("temperature") not in (None, 1) or fields.get("top_k") is not None
-    turns = fields.get("messages")
-    said = [turn for turn in map(_mapping, turns if isinstance(turns, list) else []) if turn.get("role") == "assistant"]
+    sampled = sampled or (isinstance(top_p, int | float) and top_p < LEAST_TOP_P)
+    given = fields.get("messages")
+    turns = [_mapping(turn) for turn in given] if isinstance(given, list) else []
+    said = [turn for turn in turns if turn.get("role") == "assistant"]
     parts = said[-1].get("content") if said else None
-    kinds = [_mapping(part).get("type") for part in parts] if isinstance(parts, list) else []
-    unthought = "tool_use" in kinds and not {"thinking", "redacted_thinking"} & set(kinds)
-    return not (forced or sampled or unthought)
+    kinds = {str(_mapping(part).get("type")) for part in parts} if isinstance(parts, list) else set()
+    goes_on = "tool_use" in kinds or bool(said and turns[-1] is said[-1])  # calls, or a beginning set by the caller
+    return not (forced or sampled or (goes_on and not {"thinking", "redacted_thinking"} & kinds))
 
 
 def _least(given: object, own: int) -> int:

@@ -15,6 +15,9 @@ from cit_core.settings import ModelSettings
 GPT, OLD, NEW = "gpt-5-mini", "claude-sonnet-4-5", "claude-opus-5"
 THINKING = {"type": "enabled", "budget_tokens": 2048}
 CALL = {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {}}]}
+RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "42"}]}
+PREFILL = {"role": "assistant", "content": "{"}
+LARGE = {"max_tokens": 16000, "thinking": {"type": "enabled", "budget_tokens": 10000, "display": "omitted"}}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,15 @@ CALL = {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name":
             {"reasoning": {"effort": "high", "exclude": True}},
             {"reasoning": {"effort": "low", "exclude": True}},
         ),
+        (CHAT, Arm(GPT, "high"), {"reasoning": {"enabled": False}}, {}),
+        (CHAT, Arm(GPT, "high"), {"reasoning": {"max_tokens": 2000}}, {}),
+        (CHAT, Arm(GPT, "low"), {"reasoning": {"max_tokens": 9000}}, {"reasoning": {"effort": "low"}}),
+        (
+            CHAT,
+            Arm(GPT, None, 3000),
+            {"max_tokens": 9000, "reasoning": {"max_tokens": 4000}},
+            {"max_tokens": 3000, "reasoning": {"max_tokens": 1500}},
+        ),
         (RESPONSES, Arm(GPT, "high", 500), {}, {"max_output_tokens": 500, "reasoning": {"effort": "high"}}),
         (RESPONSES, Arm(GPT, "high"), {"reasoning": {"effort": "low"}}, {}),
         (
@@ -51,7 +63,26 @@ CALL = {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name":
         (MESSAGES, Arm(OLD, "low"), {"max_tokens": 500}, {}),
         (MESSAGES, Arm(OLD, "low"), {"max_tokens": 9000, "temperature": 0}, {}),
         (MESSAGES, Arm(OLD, "low"), {"max_tokens": 9000, "tool_choice": {"type": "any"}}, {}),
-        (MESSAGES, Arm(OLD, "low"), {"max_tokens": 9000, "messages": [CALL]}, {}),
+        (MESSAGES, Arm(OLD, "low"), {"max_tokens": 9000, "messages": [CALL, RESULT]}, {}),
+        (MESSAGES, Arm(OLD, "low"), {"max_tokens": 9000, "messages": [PREFILL]}, {}),
+        (MESSAGES, Arm(OLD, "low"), {"max_tokens": 9000, "messages": [PREFILL, RESULT]}, {"thinking": THINKING}),
+        (MESSAGES, Arm(OLD, "low"), {"max_tokens": 9000, "top_p": 0.9}, {}),
+        (MESSAGES, Arm(OLD, "low"), {"max_tokens": 9000, "top_p": 0.95}, {"thinking": THINKING}),
+        (
+            MESSAGES,
+            Arm(OLD, None, 4000),
+            LARGE,
+            {"max_tokens": 4000, "thinking": {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}},
+        ),
+        (MESSAGES, Arm(OLD, "low", 1000), LARGE, {"max_tokens": 1000, "thinking": {"type": "disabled"}}),
+        (
+            MESSAGES,
+            Arm("claude-opus-4-6", "high", 1500),
+            {**LARGE, "output_config": {"effort": "low"}},
+            {"max_tokens": 1500, "thinking": {"type": "enabled", "budget_tokens": 1024, "display": "omitted"}},
+        ),
+        (MESSAGES, Arm(OLD, None, 20000), {**LARGE, "max_tokens": 8000}, {}),  # interleaved: a budget for several turns
+        (MESSAGES, Arm("claude-opus-4-5", "high"), {"max_tokens": 9}, {"output_config": {"effort": "high"}}),
         (
             MESSAGES,
             Arm(NEW, "minimal"),
