@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, Literal
 
 import httpx
@@ -21,6 +23,8 @@ from cit_core.settings import ModelSettings
 
 __all__ = ["Upstream", "UpstreamError", "new_client"]
 
+logger = logging.getLogger("cit_core.server")
+
 CONNECT_STEPS, STEP_S = 40, 0.25
 """Limit for opening a connection: steps, and the time of one [s]. A step ends when the event loop comes to it, so that
 a loop which is late does not count as a server that is not there. Answers have the limits of the gateway's fallback."""
@@ -31,12 +35,15 @@ ANTHROPIC = "anthropic"
 NEWER_LIMIT = ("openai.com", "azure.com")
 """Hosts with models that take a limit as `max_completion_tokens` alone; others know `max_tokens`."""
 PROVIDER = re.compile(
-    r"^(anthropic(_bedrock)?|azure_(ai|openai)|baseten|bedrock(_converse)?|cohere|deepseek|fireworks|"
-    r"google(_anthropic_vertex|_genai|_vertexai)?|groq|huggingface|ibm|litellm|meta|mistralai|nvidia|ollama|openai|"
-    r"openrouter|perplexity|together|upstage|xai):(?=.)",
+    r"^(anthropic(_bedrock)?|azure(_ai|_openai)?|baseten|bedrock(_converse)?|cohere|deepseek|fireworks|gemini|"
+    r"google(_anthropic_vertex|_genai|_vertexai)?|groq|huggingface|ibm|litellm|meta|mistral(?=:\S*tral)|mistralai|"
+    r"moonshot|nvidia|ollama|openai|openrouter|perplexity|together|upstage|vertex_?ai|vllm|xai):(?=.)",
     re.IGNORECASE,
 )
-"""What is before the name of a model in both frameworks; another colon is the name's own, as in `gpt-oss:20b`."""
+"""What is before the name of a model in both frameworks; another colon is the name's own, as in `gpt-oss:20b`, or in
+Ollama's `mistral:7b`."""
+UNKNOWN_PROVIDER = re.compile(r"(?!ft:)[a-z_]+:(?!v?\d|chat$|code$|free$|instruct$|latest$|text$)(?P<name>.+)", re.I)
+"""A word that may be a provider; behind a name are a size, a version or a kind, and OpenAI's `ft:` belongs to it."""
 FORWARDED = ("anthropic-beta", "anthropic-version", "openai-beta", "openai-organization", "openai-project")
 """Headers of a request that are passed on; never the caller's key, which is the gateway's."""
 VERSION = "2023-06-01"
@@ -101,6 +108,8 @@ class Upstream:
         arm = Arm.of(model.id)
         self.name = model.model or PROVIDER.sub("", arm.model)
         """What the server calls the model."""
+        if model.model is None:
+            _tell_prefix(model.id, self.name)
         self.api: Literal["openai", "anthropic"] = model.api or _api_of(model)
         self.address = _address(model.upstream)
         """Host and port of the server."""
@@ -181,6 +190,15 @@ class _Connecting:
 def new_client() -> httpx.AsyncClient:
     """Return a client that follows no redirect: a server must not send a key, or a question, elsewhere."""
     return httpx.AsyncClient(timeout=httpx.Timeout(None), limits=CONNECTIONS, follow_redirects=False)
+
+
+@cache  # once, not each time that a configuration is taken up
+def _tell_prefix(id_: str, name: str) -> None:
+    if (found := UNKNOWN_PROVIDER.fullmatch(name)) is not None:
+        logger.warning(
+            "model %s: its server is asked for %s; if it does not call it so, add to the model: model = %s",
+            *map(shown, (id_, name, found["name"])),
+        )
 
 
 def returned(headers: Mapping[str, str]) -> dict[str, str]:

@@ -111,6 +111,14 @@ def test_settings_that_cannot_be_used(model: ModelSettings, said: str) -> None:
         ("meta-llama/Llama-3-8B", "http://127.0.0.1:8000/v1", "meta-llama/Llama-3-8B", "openai"),
         ("gpt-oss:20b", "http://127.0.0.1:8000/v1", "gpt-oss:20b", "openai"),
         ("ollama:gpt-oss:20b@max_tokens=9", "http://127.0.0.1:8000/v1", "gpt-oss:20b", "openai"),
+        ("azure:gpt-4o", "https://x/v1", "gpt-4o", "openai"),
+        ("gemini:gemini-2.5-pro", "https://x/v1", "gemini-2.5-pro", "openai"),
+        ("mistral:mistral-large-latest", "https://x/v1", "mistral-large-latest", "openai"),
+        ("mistral:open-mixtral-8x22b", "https://x/v1", "open-mixtral-8x22b", "openai"),
+        ("mistral:7b", "http://127.0.0.1:8000/v1", "mistral:7b", "openai"),
+        ("moonshot:kimi-k2", "https://x/v1", "kimi-k2", "openai"),
+        ("vertexai:gemini-2.5-pro", "https://x/v1", "gemini-2.5-pro", "openai"),
+        ("vllm:Qwen/Qwen3", "https://x/v1", "Qwen/Qwen3", "openai"),
         ("deepseek/deepseek-chat-v3.1:free", "https://x/v1", "deepseek/deepseek-chat-v3.1:free", "openai"),
         (
             "google_anthropic_vertex:claude-sonnet-4-5@20250929",
@@ -123,6 +131,18 @@ def test_settings_that_cannot_be_used(model: ModelSettings, said: str) -> None:
 def test_names_and_protocols(id_: str, upstream: str, name: str, api: str) -> None:
     found = Upstream(ModelSettings(id=id_, upstream=upstream), {}, new_client())
     assert (found.name, found.api) == (name, api)
+
+
+def test_a_prefix_that_is_no_known_providers_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    named = ModelSettings(id="local:named", model="local:named", upstream="https://x/v1")
+    ids = ("local:qwen3@low", "local:qwen3@low", "gpt-oss:20b", "phi:latest", "ft:gpt-4o:org", "openai:ft:gpt-4o:org")
+    for model in (named, *(ModelSettings(id=id_, upstream="https://x/v1") for id_ in ids)):
+        Upstream(model, {}, new_client())
+    (told,) = caplog.messages
+    assert told == (
+        "model 'local:qwen3@low': its server is asked for 'local:qwen3'; if it does not call it so, add to the model: "
+        "model = 'qwen3'"
+    )
 
 
 @pytest.mark.parametrize(
