@@ -144,10 +144,12 @@ KIND_OF_TEXT: Sequence[tuple[FaultKind, re.Pattern[str]]] = [
         re.compile(
             r"context[ _-]?(length|window|size|limit)|maximum (context|prompt|input|model length)|"
             r"(prompt|input|request|messages?) (is|are) too long|prompt (contains|has) \d+ tokens|"
-            r"(input|prompt) token count|too many (input )?tokens|tokens exceed|exceeds? (the )?(model'?s )?max|"
+            r"(input|prompt) token count|too many (input )?tokens|\btokens exceed|"
+            r"\b(tokens?|context|prompt|input)\b[^.]{0,60} exceeds? (the )?(model'?s )?max|"
+            r"exceeds? (the )?(model'?s )?max[^.]{0,60}\b(tokens|context|prompt|input)\b|"
             r"reduce the length|request (is )?too large|exceed(s|ed)? (the )?(model )?token limit|"
-            r"tokens? (is |are )?too long|"
-            r"range of input length|`inputs` (tokens|must have)"
+            r"(prompt|input|message|total) tokens? (is |are )?too long|"
+            r"range of input length|`inputs` (tokens|must have [^.]{0,30}\d tokens)"
         ),
     ),
     (

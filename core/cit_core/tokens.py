@@ -104,10 +104,11 @@ def counted_tokens(usage: object) -> Counted:
         read += hits + made
     prompt = _most(whole, read)
     written = _most(_count(usage, "completion_tokens"), _count(usage, "output_tokens"))
-    if None not in (prompt, written, total):
-        written = _most(written, (total or 0) - (prompt or 0))
+    if prompt is not None and total is not None and total > prompt:
+        written = _most(written, total - prompt)
+    names = ("cached_tokens", "prompt_cache_hit_tokens")  # Moonshot's and DeepSeek's
     told = _most(
-        _count(details, "cached_tokens"), _count(details, "cache_read"), _count(usage, "prompt_cache_hit_tokens")
+        _count(details, "cached_tokens"), _count(details, "cache_read"), *(_count(usage, name) for name in names)
     )
     return Counted(prompt, written, min(_most(told, hits) or 0, prompt or 0))
 

@@ -183,6 +183,9 @@ FAULTS = {
                 "Prompt has 260000 tokens, but the maximum is 256000",
                 "prompt token count of 70000 exceeds the limit of 64000",
                 "Prompt exceeds max length",
+                "Your prompt of 9000 words exceeds the model's maximum",
+                "Requested length exceeds the maximum number of input tokens, 8192",
+                "prompt tokens too long",
             )
         ),
     ],
@@ -196,6 +199,16 @@ FAULTS = {
         status_error(400),
         status_error(422),
         status_error(400, {"message": "max_tokens is too large: this model supports at most 4096", "code": 400}),
+        *(
+            status_error(400, {"message": said, "code": 400})
+            for said in (
+                "n exceeds max value 8",
+                "tools list exceeds max length 128",
+                "max_tokens exceeds the maximum of 8192",
+                "Input validation error: `inputs` must have type string",
+                "Invalid tool name: tokens too long",
+            )
+        ),
         grpc("INVALID_ARGUMENT"),
         status_error(400, {"message": "Invalid value for 'temperature'", "type": "invalid_request_error"}),
         in_stream({"type": "invalid_request_error", "message": "tools[0] is not valid"}),
