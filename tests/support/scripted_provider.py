@@ -171,6 +171,10 @@ IN_STREAM: dict[str, list[object]] = {
         ROLE, openai_chunk({"content": "fine "}), openai_chunk({"content": "answer"}, "stop")
     ),
     "end-without-a-blank-line": [*sse(ROLE, openai_chunk({"content": ANSWER})), sse(openai_chunk({}, "stop"))[0][:-2]],
+    "error-without-a-blank-line": [
+        *sse(ROLE, openai_chunk({"content": ANSWER})),
+        sse(openai_chunk({}, "error"))[0][:-2],
+    ],
     "error-in-a-late-choice": sse(ROLE, openai_chunk({"content": "half"}), openai_chunk({}, "error"), "[DONE]"),
     "stalls-later": [*sse(ROLE, openai_chunk({"content": "half"})), STALL],
     "breaks-later": [*sse(ROLE, openai_chunk({"content": "half"})), *sse(openai_error("broken", "server_error"))],

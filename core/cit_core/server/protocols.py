@@ -84,6 +84,7 @@ class Progress:
 
     Args:
         protocol: Of the stream.
+        choices: Answers that were asked for, as the request says it; one if it does not.
 
     Attributes:
         begun: True once a part of the answer has come.
@@ -91,18 +92,19 @@ class Progress:
         usage: Tokens, as far as they are known.
     """
 
-    def __init__(self, protocol: Protocol) -> None:
+    def __init__(self, protocol: Protocol, choices: object = None) -> None:
         self.begun = self.failed = False
         self.usage = Usage()
         self._read = protocol.read
         self._is_done = False
+        self._choices = choices if isinstance(choices, int) else 1
         self._seen: set[int] = set()
         self._closed: set[int] = set()
 
     @property
     def ended(self) -> bool:
         """True once the end of every choice has come: some servers send no [DONE]."""
-        return self._is_done or (bool(self._closed) and self._seen <= self._closed)
+        return self._is_done or (len(self._closed) >= max(self._choices, 1) and self._seen <= self._closed)
 
     def take(self, data: str) -> None:
         """Note an event."""

@@ -89,13 +89,13 @@ class Answer:
 class _Stream:
     """A streamed answer, passed on in whole events: half a one would spoil the error that comes after it."""
 
-    def __init__(self, protocol: Protocol, response: httpx.Response, attempts: Attempts) -> None:
-        self._protocol, self._response = protocol, response
+    def __init__(self, call: Call, response: httpx.Response, attempts: Attempts) -> None:
+        self._protocol, self._response = call.protocol, response
         self._attempts = attempts
         self._events = EventReader()
         self._pieces = response.aiter_bytes()
         self._failure: UpstreamError | None = None
-        self.progress = Progress(protocol)
+        self.progress = Progress(call.protocol, call.body.fields.get("n"))
 
     async def open(self) -> bytes:
         """Return what comes until the first part of an answer.
@@ -162,10 +162,10 @@ class _Stream:
         return bytes(whole)
 
     def _last(self) -> bytes:
-        """Read the last event, where no blank line came after it, and return its bytes; nothing of a half one."""
+        """Read the last event, where no blank line came after it, and return it with one; nothing of a half one."""
         rest = bytes(self._events.rest)
         self._take(b"\n\n")
-        return rest if self.progress.ended or self._failure is not None else b""
+        return rest + b"\n\n" if rest and (self.progress.ended or self._failure is not None) else b""
 
 
 async def ask(call: Call, attempts: Attempts, stack: AsyncExitStack, *, held: bool = False) -> Answer:
@@ -196,7 +196,7 @@ async def ask(call: Call, attempts: Attempts, stack: AsyncExitStack, *, held: bo
                     usage = _check(call.protocol, raw, response)
                     attempts.answered()
                     return Answer(attempts, response.headers, raw, None, partial(Usage, *usage), span)
-                stream = _Stream(call.protocol, response, attempts)
+                stream = _Stream(call, response, attempts)
                 first = await stream.open()
                 usage_now = partial(getattr, stream.progress, "usage")
                 if held:

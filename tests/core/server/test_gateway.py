@@ -208,6 +208,7 @@ def test_a_silent_candidate_is_left(provider: ScriptedProvider, tmp_path: Path) 
         ("cut-in-a-line", "broke off in the middle"),
         ("cut-in-one-of-two", "broke off in the middle"),
         ("error-in-a-late-choice", "broke off in the middle"),
+        ("error-without-a-blank-line", "broke off in the middle"),
     ],
 )
 def test_a_stream_that_breaks_later_ends_with_an_error_and_counts(
@@ -249,6 +250,15 @@ def test_an_answer_that_has_ended_is_whole(provider: ScriptedProvider, tmp_path:
         chunks = list(sdk.chat.completions.create(model="cit", messages=ASK, stream=True))
         assert "cit_failures_total{" not in httpx.get(f"{url}/metrics").text
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == ANSWER
+
+
+def test_a_choice_that_never_began_is_missed(provider: ScriptedProvider, tmp_path: Path) -> None:
+    with (
+        gateway(tmp_path, provider.url, {"a": "end-with-the-last-text"}) as url,
+        client(url) as sdk,
+        pytest.raises(openai.APIError, match="broke off in the middle"),
+    ):
+        list(sdk.chat.completions.create(model="cit", messages=ASK, stream=True, n=2))
 
 
 def test_a_long_event_holds_the_end_of_an_answer(

@@ -81,6 +81,15 @@ def test_an_answer_of_several_choices_ends_with_the_last() -> None:
     assert progress.ended
 
 
+@pytest.mark.parametrize(("asked", "is_whole"), [(2, False), (1, True), (0, True), (None, True), ("2", True)])
+def test_a_choice_that_was_asked_for_and_never_began_is_missed(asked: object, is_whole: bool) -> None:
+    progress = Progress(CHAT, asked)
+    progress.take(json.dumps({"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": "stop"}]}))
+    assert progress.ended == is_whole
+    progress.take("[DONE]")
+    assert progress.ended
+
+
 @pytest.mark.parametrize(
     ("fields", "usage"),
     [
