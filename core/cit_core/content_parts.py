@@ -13,8 +13,10 @@ __all__ = ["DEEPEST", "TOOL_CALLS", "media_of_part", "modalities_of_part", "text
 
 DEEPEST = 12
 """Levels of a content part that are read."""
+DRAWN = "image_generation_call"
+"""A picture that a model has drawn; its bytes are the `result`."""
 MODALITY_OF_NAME = {
-    **dict.fromkeys(("image", "image_url", "input_image", "computer_screenshot"), "image"),
+    **dict.fromkeys(("image", "image_url", "input_image", "computer_screenshot", DRAWN), "image"),
     **dict.fromkeys(("audio", "audio_url", "input_audio"), "audio"),
     **dict.fromkeys(("video", "video_url", "input_video"), "video"),
 }
@@ -34,7 +36,7 @@ MODALITY_OF_EXTENSION = {
 NOT_READ = frozenset(
     {
         *("type", "id", "index", "tool_use_id", "tool_call_id", "toolUseId", "call_id", "signature", "extras"),
-        *("encrypted_content", "encrypted_index"),
+        *("encrypted_content", "encrypted_index", "thought_signature", "thoughtSignature"),
         *(
             "data",
             "bytes",
@@ -101,7 +103,7 @@ def texts_of_part(part: object, deepest: int = DEEPEST) -> Iterator[str]:
         for name, inner in part.items():
             if name in FREE:
                 yield from texts_in(inner, deepest - 1)
-            elif name not in NOT_READ:
+            elif name not in NOT_READ and not (name == "result" and part.get("type") == DRAWN):
                 yield from texts_of_part(inner, deepest - 1)
 
 

@@ -37,9 +37,12 @@ HEADER = 65_536
 """Bytes of a file in which its size must be said."""
 DEEPEST = 8
 """Levels of a content part that are looked into."""
-PARTS = frozenset({"image", "image_url", "input_image", "computer_screenshot"})
+PARTS = frozenset({"image", "image_url", "input_image", "computer_screenshot", "image_generation_call"})
 """Types of content parts that are pictures, or keys where parts have no type."""
-CONTENTS = ("data", "base64", "bytes", "image", "url", "image_url", "source", "inline_data", "inlineData", "file_data")
+CONTENTS = (
+    *("data", "base64", "bytes", "image", "url", "image_url", "source", "inline_data", "inlineData", "file_data"),
+    "result",
+)
 """Names of what may hold the file or its address."""
 CAPTIONS = ("caption", "alt", "alt_text", "image_caption", "description", "title")
 TEXTS = ("ocr", "ocr_text", "extracted_text", "text_in_image")

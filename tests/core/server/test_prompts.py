@@ -76,6 +76,7 @@ def test_everything_that_fills_a_prompt_counts(fields: dict[str, Any]) -> None:
             {"type": "computer_call_output", "output": {"type": "computer_screenshot", "image_url": "https://x/y"}},
             "image",
         ),
+        ({"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "A" * 300_000}, "image"),
         ({"role": "user", "content": [{"type": "audio_url", "audio_url": {"url": "https://x/y"}}]}, "audio"),
         ({"role": "user", "content": [{"type": "input_file", "filename": "a.txt", "file_id": "f"}]}, "text"),
         ({"role": "assistant", "content": "a", "audio": None}, "text"),
