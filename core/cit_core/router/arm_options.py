@@ -26,7 +26,7 @@ LEAST_BUDGET, ANSWER_TOKENS = 1_024, 4_096
 """Smallest budget of reasoning that providers take, and the tokens of an answer beside it [tokens]."""
 GEMINI = re.compile(r"gemini-(?:[3-9]|\d\d)")
 """Gemini models that take a level of thinking by its name; those before take a budget of tokens."""
-BUDGETED = re.compile(r"claude-(?:3-7|haiku-4-5|sonnet-4(?:-0|-5|-20|$)|opus-4(?:-0|-1|-20|$))")
+BUDGETED = re.compile(r"claude-(?:3[-.]7|haiku-4[-.]5|sonnet-4(?:[-.][05]|-20|@|$)|opus-4(?:[-.][01]|-20|@|$))")
 """Claude models that take a budget of thinking and no name of an effort."""
 BUDGETS = {
     "none": 0,

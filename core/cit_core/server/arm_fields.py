@@ -23,7 +23,7 @@ __all__ = ["ANTHROPIC_HOST", "arm_fields", "check_arm"]
 ANTHROPIC_HOST = "anthropic.com"
 LIMITS = ("max_completion_tokens", "max_tokens")
 """Names of a limit in chat completions."""
-UNADAPTED = re.compile(r"claude-opus-4-5")
+UNADAPTED = re.compile(r"claude-opus-4[-.]5")
 """Claude models that take an effort and do not think adaptively: Anthropic refuses it."""
 LEAST_TOP_P = 0.95
 """Smallest `top_p` with which Claude may think."""

@@ -9,7 +9,7 @@ import pytest
 
 from cit_core.arms import Arm
 from cit_core.errors import InvalidInput
-from cit_core.router.arm_options import arm_options, gemini_thinking, told_effort, with_reasoning_effort
+from cit_core.router.arm_options import BUDGETED, arm_options, gemini_thinking, told_effort, with_reasoning_effort
 
 SETTERS = {"openai": with_reasoning_effort, "google_genai": lambda arm: gemini_thinking(arm)[0]}
 
@@ -62,3 +62,20 @@ def test_an_effort_that_cannot_be_set_is_refused_with_what_helps(name: str, said
     with pytest.raises(InvalidInput, match=said):
         arm_options(name, SETTERS, "LLM")
     assert arm_options(Arm.of(name).model, SETTERS, "LLM")[1] == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_budgeted"),
+    [
+        ("claude-3-7-sonnet-20250219", True),
+        ("claude-sonnet-4@20250514", True),
+        ("anthropic.claude-opus-4-20250514-v1:0", True),
+        ("anthropic/claude-sonnet-4.5", True),
+        ("anthropic/claude-opus-4.1", True),
+        ("claude-opus-4-5", False),
+        ("anthropic/claude-sonnet-4.6", False),
+        ("claude-opus-5", False),
+    ],
+)
+def test_claude_models_that_take_a_budget_in_the_names_of_hosts(name: str, is_budgeted: bool) -> None:
+    assert bool(BUDGETED.search(name)) == is_budgeted

@@ -83,6 +83,7 @@ LARGE = {"max_tokens": 16000, "thinking": {"type": "enabled", "budget_tokens": 1
         ),
         (MESSAGES, Arm(OLD, None, 20000), {**LARGE, "max_tokens": 8000}, {}),  # interleaved: a budget for several turns
         (MESSAGES, Arm("claude-opus-4-5", "high"), {"max_tokens": 9}, {"output_config": {"effort": "high"}}),
+        (MESSAGES, Arm("anthropic/claude-opus-4.5", "high"), {"max_tokens": 9}, {"output_config": {"effort": "high"}}),
         (
             MESSAGES,
             Arm(NEW, "minimal"),
