@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
-from cit_core.aptitude.grading.languages import BEHIND, CJK, STATEMENT
+from cit_core.aptitude.grading.languages import BEHIND, CJK, IN_A_CONDITION, STATEMENT
 from cit_core.aptitude.grading.markup import readable
 
 __all__ = ["LETTERS", "NEAR", "NEGATION", "OPINION", "chosen_options", "last_line", "normal", "statements"]
@@ -21,33 +22,64 @@ LETTERS = string.ascii_uppercase
 
 LETTER_WITH_ENDING = re.compile(rf"^([(\[]?[A-Z][)\]]?)(?:\s*(?=[{CJK}])|'[dt][ıiuü]r\b|\s+(?:है|seçene))")
 """A letter as the whole answer, and an ending or the rest of a sentence without spaces: 答えはCです, C'dir."""
-LETTER_FIRST = re.compile(rf"(?<![A-Za-z])([A-Z])[)\]]?(?:{'|'.join(BEHIND)})")
-LOOK_ALIKE = re.compile(r"(?<!\w)[АВСЕНКΑΒΕ](?!\w|\s+[а-яёα-ω])")
-"""A Cyrillic or Greek letter alone, not the word that begins a sentence."""
+LETTER_FIRST = re.compile(
+    rf"(?<![A-Za-z])((?:[A-Z]\s*(?:[,/和与與或とや와과])\s*){{0,9}}[A-Z])[)\]]?(?:{'|'.join(BEHIND)})"
+)
+"""A letter, or several, before words that say that it is right."""
+LOOK_ALIKE = re.compile(r"(?<!\w)[АВСЕНКΑΒΕ](?!\w)")
+"""A Cyrillic or Greek letter alone: an option, a word that begins a sentence, or an initial."""
 LATIN = str.maketrans("АВСЕНКΑΒΕ", "ABCEHKABE")
+END_OF_LETTER = re.compile(r"\s*(?:$|[)\],:;!?]|[–—-]\s|\.(?!\s*\w))", re.MULTILINE)
 OWN_LETTERS = re.compile(r"(?<!\w)[БГД](?!\w)")
 """Sign of options that are named in Cyrillic order, where В is the third."""
 NEGATION = (
     r"(?:n't\b|\b(?:not(?!\s+only)|never|neither|nor|cannot|eliminate|exclude|reject|discard|rule\s+out"
     r"|rather\s+than)\b)"
 )
-WRONG = r"(?:not|wrong|incorrect|false|invalid|impossible|untrue|inaccurate|eliminated|excluded|ruled\s+out|out)\b"
+RIGHT = (
+    r"(?:correct|right|true|valid|possible|accurate|plausible|it|an?\s+(?:correct|right|valid|good)"
+    r"|(?:the\s+)?(?:correct\s+|right\s+|best\s+)?(?:answer|option|choice|one))\b"
+)
+WRONG = (
+    rf"(?:not\s+{RIGHT}|(?:wrong|incorrect|false|invalid|impossible|untrue|inaccurate|eliminated|excluded|ruled\s+out)\b"
+    r"|out\b(?!\s+\w))"
+)
 NEGATIVE = re.compile(rf"{NEGATION}|\b{WRONG}", re.IGNORECASE)
-CLAUSE = r"(?:(?!\b(?:is|are|was|but|so|therefore|thus|hence|because|since|while)\b)[^.,;:!?\n]){0,40}?"
+VERDICT = (
+    rf"(?:is|are|was|were|seems|looks|must\s+be|would\s+be)\s+(?:\w+ly\s+|also\s+)?{WRONG}"
+    rf"|(?:is|are|was|were|(?:can|could|would|should|must)(?=\w*'t\s+be|\s*not\s+be))(?:n?'t|\s*not)\s+(?:be\s+)?{RIGHT}"
+)
+"""Words behind an option which say that it is wrong."""
+CLAUSE = r"(?:(?!\b(?:is|are|was|and|but|so|therefore|thus|hence|because|since|while)\b)[^.,;:!?\n]){0,40}?"
 """A part of a clause, which a negation may govern."""
-OPINION = r"\s+(?:think|believe|say|mean|agree|sure|certain|convinced|clear|true|the\s+case)\b[^.,;:!?\n]{0,40}?"
+OPINION = r"\s+(?:think|believe|say|mean|agree|sure|certain|convinced|clear|true|the\s+case)\b"
+OPINION += r"(?!\s+(?:is|are|was)\b)[^.,;:!?\n]{0,40}?"
 """The same, where the negation governs a clause of its own: "I do not think that the answer is"."""
-JOINT = r"\s*(?:,|/|&|或|和|\b(?:or|nor|and|oder|und|ou|et|o|y|e|или|и)\b)\s*"
-DENIED = re.compile(rf"{NEGATION}(?:\s+be\s*|{OPINION})$", re.IGNORECASE)
-"""Text up to a statement that states what is not so: "The answer can't be"."""
+JOINT = r"\s*(?:,|/|&|[和与與或とや와과]|\b(?:or|nor|and|oder|und|ou|et|o|y|e|или|и)\b)\s*"
+BETWEEN = r"[ \t.:)\]–—-]*"
+"""What may stand between the letter of an option and its text."""
+DENIED = re.compile(
+    rf"{NEGATION}(?:\s+be\s*|{OPINION})$|\bunlikely\b[^.,;:!?\n]{{0,40}}$|\bif\s+(?:the|my)\b[^.,;:!?\n]{{0,30}}$"
+    r"|(?<!\w)(?:no|non|não|не|không\s+phải)\s+\w+\s*$|不(?:应该|應該|可能|会|會)?[是为為選选]\s*$",
+    re.IGNORECASE,
+)
+"""Text up to a statement that states what is not so: "The answer can't be", "La respuesta no es"."""
+DENIED_BEHIND = re.compile(r"[^\n。.,]{0,12}?(?:では(?:あり|な)|じゃな|아[니닙])")
+"""Beginning of a statement of what is not so, in languages that say it at the end: 答えはBではありません."""
 NEAR = 60
 """Characters before a statement or a number that may change it."""
 RETRACTED = re.compile(
-    r"\b(?:no[,.]?\s+wait|wait[,.]|wait\s+no|scratch\s+that|on\s+second\s+thoughts?|correction\s*:|sorry,|I\s+mean\b"
-    r"|no,\s+(?=[(\[]?[A-Z]\b)|actually,?\s+(?=[(\[]?[A-Z]\b))|\?\s+no\b",
+    r"\b(?:no[,.]?\s+wait|wait,?\s+no\b|wait[,.]|scratch\s+that|on\s+second\s+thoughts?|correction\s*:|sorry,|I\s+mean\b"
+    r"|(?:no,|actually,?)\s+(?:it(?:'s|\s+is)\s+)?(?=[(\[]?(?-i:[A-HJ-Z])\b))|\?\s+no\b",
     re.IGNORECASE,
 )
 """Words with which an answer is taken back."""
+DOUBT = re.compile(
+    r"\b(?:wrong|incorrect|mistaken?)\b|(?:\bnot|n't)\s+(?:sure|certain|right|correct|it|so|true)\b", re.IGNORECASE
+)
+"""Words after them which leave no answer."""
+ENDS = r"(?!\w|[.,]\d|/\w|\s+\d+/\d|\s*[×*+^÷±]\s*[\w(\\]|(?<=\d)\s*[/-]\s*\d)"
+"""Condition behind the text of an option: 4 is no option in "4.5", "4 + 4" or "4/3"."""
 INSTEAD = re.compile(
     r"^[…\s,;.:]*(?:(?:but|rather|instead|it|this|that|is|'s|must|be|the|answer)\b\s*)*", re.IGNORECASE
 )
@@ -71,6 +103,7 @@ def statements(text: str) -> list[str]:
         plain[match.end() : end].partition("\n")[0].strip(" \t\r'")
         for match, end in zip(found, ends, strict=False)
         if not DENIED.search(plain[max(0, match.start() - NEAR) : match.end()])
+        and not DENIED_BEHIND.match(plain, match.end())
     ]
     return [LETTER_WITH_ENDING.sub(r"\1. ", part) for part in stated]
 
@@ -101,20 +134,22 @@ def chosen_options(text: str, options: Sequence[str]) -> set[int]:
         One place if it chose, two or more if it did not decide, none if it names none.
     """
     reader = _OptionReader(options)
-    text = LETTER_FIRST.sub(r"\nAnswer: \1\n", _latin(readable(text)).strip())
-    text = reader.without_ruled_out(text)
-    stated = [chosen for statement in statements(text) if (chosen := reader.stated(statement))]
-    if stated:
-        return stated[-1]
-    first, last = text.partition("\n")[0], last_line(text)
-    return reader.alone(last) or reader.alone(first) or reader.anywhere(text) or reader.at_end(last)
+    text = LETTER_FIRST.sub(_letter_first, reader.latin(readable(text)).strip())
+    left = reader.without_ruled_out(text)
+    for part in (text, left):
+        stated = [chosen for statement in statements(part) if (chosen := reader.stated(statement))]
+        if stated:
+            return stated[-1]
+    for line in (last_line(text), text.partition("\n")[0], last := last_line(left), left.partition("\n")[0]):
+        if alone := reader.alone(line):
+            return alone
+    return reader.anywhere(left) or reader.at_end(last)
 
 
-def _latin(text: str) -> str:
-    """Return a text in which the letters of options are Latin ones where others only look like them."""
-    if OWN_LETTERS.search(text):
-        return text
-    return LOOK_ALIKE.sub(lambda match: match[0].translate(LATIN), text)
+def _letter_first(match: re.Match[str]) -> str:
+    """Return a letter that is said to be right as a statement; as it is behind "if" or "no evidence that"."""
+    before = match.string[max(0, match.start() - NEAR) : match.start()]
+    return match[0] if IN_A_CONDITION.search(before) else f"\nAnswer: {match[1]}\n"
 
 
 class _OptionReader:
@@ -125,11 +160,13 @@ class _OptionReader:
 
     def __init__(self, options: Sequence[str]) -> None:
         self.texts = [" ".join(readable(f"= {option}")[2:].split()).rstrip(".") for option in options]
+        self.signs = {place for place, text in enumerate(self.texts) if len(text) < 2 and text in string.ascii_letters}
         self.letters = letters = LETTERS[: len(options)]
         either, no_words = letters + letters.lower(), letters.translate({ord("A"): None, ord("I"): None})
         after = r"(?=\s*(?:$|[).:,;!?—–/&\n\]}>]|'(?!\w)|-\s|\b(?:because|since|as|or|and)\b))"
         self.bracketed = rf"[(\[{{<]\s*[{either}]\s*[)\]}}>]"
         letter = rf"(?:{self.bracketed}|[{either}]{after}|[{no_words or letters}](?![\w+#-]|'\w))"
+        self.letter = re.compile(rf"(?<![\w'])(?:{letter})")
         self.named = re.compile(rf"{letter}(?:[\s)]*{JOINT}{letter})*")
         self.sole = re.compile(rf"\W*{CONCLUSION}?{IT_IS}?(?i:(?:option|choice|letter)\b\W*)?([{either}])\W*")
         self.concluded = re.compile(rf"(?:[.!?…]\s+{CONCLUSION}|…[,;.]?\s*(?:but\s+)?){IT_IS}?([{letters}])\W*$")
@@ -140,6 +177,21 @@ class _OptionReader:
             re.MULTILINE,
         )
 
+    def latin(self, text: str) -> str:
+        """Return a text in which the letters of options are Latin ones, where others only look like them.
+
+        They stay where they may be words or initials, or where the options have such letters of their own.
+        """
+        if any(OWN_LETTERS.search(one) or LOOK_ALIKE.search(one) for one in self.texts) or OWN_LETTERS.search(text):
+            return text
+        return LOOK_ALIKE.sub(self._latin_letter, text)
+
+    def _latin_letter(self, match: re.Match[str]) -> str:
+        letter = match[0].translate(LATIN)
+        own = re.escape(self.texts[self.letters.index(letter)]) if letter in self.letters else "(?!)"
+        behind = match.string[match.end() :]
+        return letter if END_OF_LETTER.match(behind) or re.match(BETWEEN + own, behind, re.IGNORECASE) else match[0]
+
     def without_ruled_out(self, text: str) -> str:
         """Return a text without the options that it says are wrong: "not A", "(B) is incorrect".
 
@@ -147,28 +199,51 @@ class _OptionReader:
         """
         if not NEGATIVE.search(text):
             return text
-        return self._ruled_out().sub(lambda found: found["own"] or "…", text)
+        return self._ruled_out.sub(lambda found: found["own"] or "…", text)
 
+    @cached_property
+    def _options(self) -> str:
+        """Return the pattern of an option: its letter, its letter and its own text, or its text."""
+        spelt = [rf"(?i:{re.escape(text)})(?!\w)" if len(text) > 1 else r"(?!)" for text in self.texts]
+        lettered = (
+            rf"(?:[(\[{{<]\s*(?i:{letter})\s*[)\]}}>]|(?<![\w']){letter}(?![\w+#-]|'\w))(?:{BETWEEN}{text})?"
+            for letter, text in zip(self.letters, spelt, strict=False)
+        )
+        texts = "|".join(sorted(spelt, key=len, reverse=True))
+        return rf"(?:{'|'.join(lettered)}|(?<!\w)(?:{texts}))"
+
+    @cached_property
     def _ruled_out(self) -> re.Pattern[str]:
         """Return the pattern of options that are said to be wrong; it is large, and few texts need it."""
-        spelt = sorted((re.escape(option) for option in self.texts if len(option) > 1), key=len, reverse=True)
-        texts = rf"(?i:{'|'.join(spelt)})(?!\w)" if spelt else r"(?!)"
-        denying = "|".join(option for option in spelt if NEGATIVE.search(option)) or r"(?!)"
-        mention, between = rf"(?:{self.bracketed}|(?<![\w'])[{self.letters}](?![\w+#-]|'\w))", r"[\s.:)\]–—-]*"
-        option = rf"(?:{mention}|(?<!\w){texts})(?:{between}{texts})?"
-        verdict = rf"\s*(?:is|are|was|were|seems|looks|must\s+be|would\s+be)\s+(?:\w+ly\s+|also\s+)?(?i:{WRONG})"
+        denying = "|".join(re.escape(text) for text in self.texts if NEGATIVE.search(text)) or r"(?!)"
         return re.compile(
-            rf"(?P<own>(?:{mention}{between})?(?i:{denying}))"
-            rf"|(?i:{NEGATION})(?:{CLAUSE}|{OPINION}){option}(?:{JOINT}(?:n?or\s+)?{option})*"
-            rf"|{option}(?:{verdict}|\s*[:–—-]\s*(?i:wrong|incorrect)\b|\s*(?:is|was|does|do|can|could|would|should)n't\b"
-            r"|\s+(?:does|do|can|could|would|should|must)\s*not\b)"
+            rf"(?P<own>(?:{self.letter.pattern}{BETWEEN})?(?i:{denying}))"
+            rf"|(?i:{NEGATION})(?:{CLAUSE}|{OPINION}){self._options}(?:{JOINT}(?:n?or\s+)?{self._options})*"
+            rf"|{self._options}[ \t]*(?i:{VERDICT}|[:–—-][ \t]*(?:wrong|incorrect)\b(?!\s+(?!because|since|as)\w))"
         )
 
     def stated(self, statement: str) -> set[int]:
-        """Return the options of a statement; all of them if it takes its answer back and gives no other."""
-        *before, last = RETRACTED.split(statement)
-        chosen = self.at_start(INSTEAD.sub("", last) if before or last.startswith("…") else last)
-        return chosen or (set(range(max(2, len(self.texts)))) if before else chosen)
+        """Return the options of a statement: those it gives last; all of them if it takes them back for no other."""
+        start = re.match(self._options, statement)
+        found = list(RETRACTED.finditer(statement, start.end() if start else 0))
+        chosen = self._given(statement[: found[0].start()] if found else statement)
+        for place, match in enumerate(found):
+            rest = statement[match.end() : found[place + 1].start() if place + 1 < len(found) else None]
+            instead = self._given(INSTEAD.sub("", rest))
+            if instead or DOUBT.search(rest) or self._places(self._letters(rest)) - chosen:
+                chosen = instead or set(range(max(2, len(self.texts))))
+        return chosen
+
+    def _given(self, statement: str) -> set[int]:
+        """Return the options that a statement gives, after those that it rules out: "not A, but B"."""
+        out = self._ruled_out.match(statement) if NEGATIVE.search(statement) else None
+        if out is None or out["own"]:
+            return self.at_start(INSTEAD.sub("", statement) if statement.startswith("…") else statement)
+        other = self.at_start(INSTEAD.sub("", statement[out.end() :]))
+        return other if NEGATIVE.match(statement) else other or self.at_start(statement)
+
+    def _letters(self, text: str) -> list[str]:
+        return re.findall(r"\b[A-Za-z]\b", " ".join(self.letter.findall(text)))
 
     def at_start(self, text: str) -> set[int]:
         """Return the options at the start of a statement: by text if longer than a sign, else letter, else text.
@@ -177,7 +252,7 @@ class _OptionReader:
         """
         chosen: set[int] = set()
         spelt = self._spelt("{}", text)
-        while length := max((n for place in spelt if (n := len(self.texts[place])) > 1), default=0):
+        while length := max((len(self.texts[place]) for place in spelt if place not in self.signs), default=0):
             chosen |= spelt
             joint = re.match(JOINT, text[length:])
             if joint is None or len(chosen) > 1:
@@ -221,6 +296,6 @@ class _OptionReader:
         found = {
             place: len(option)
             for place, option in enumerate(self.texts)
-            if option and re.match(where.replace("{}", re.escape(option) + r"(?!\w|[.,]\d)"), text, re.IGNORECASE)
+            if option and re.match(where.replace("{}", re.escape(option) + ENDS), text, re.IGNORECASE)
         }
         return {place for place, length in found.items() if length == max(found.values())}

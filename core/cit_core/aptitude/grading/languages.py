@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["CJK", "STATEMENT"]
+__all__ = ["BEHIND", "CJK", "IN_A_CONDITION", "STATEMENT"]
 
 CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 """Scripts without spaces between words, as a range of a character class."""
@@ -48,10 +48,12 @@ VERB_LAST = (
 """Forms that only a letter tells from other sentences, and of scripts without spaces."""
 BEHIND = (
     r"[ ]*[がは][ ]*(?:正解|正しい|答え)(?![^。\n]{0,8}(?:ない|ません|なく))",
-    r"[ ]*(?:번|번이)?[ ]*[가이은는][ ]*(?:정답|답|맞)(?![^.。\n]{0,6}(?:아니|아닙|않))",
-    r"[ ]*(?:选项|選項)?[ ]*(?:是)?(?:正确|正確|对的|對的)(?![^。\n]{0,2}[吗嗎])",
+    r"[ ]*(?:번|번이)?[ ]*[가이은는][ ]*(?:정답|답|맞)(?![^.。\n]{0,6}(?:아니|아닙|않|될\s수\s없))",
+    r"[ ]*(?:选项|選項)?[ ]*(?:是)?(?:正确|正確|对的|對的)(?![^。\n]{0,2}[吗嗎]|是错|是錯)",
 )
 """Words behind the letter of an option that say that it is right: Japanese, Korean, Chinese."""
+IN_A_CONDITION = re.compile(r"(?:如果|若|假如|假设|假設|不能|没有|沒有|并非|並非|もし|만약)[^。,.;\n]*$")
+"""Text up to such a letter in a clause that does not say so: "if B is right", "no evidence that B is right"."""
 NOUNS_CJK = ("答案", "正确选项", "正確選項", "答え", "こたえ", "正解", "解答", "回答", "정답", "답변", "답")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cit_core.aptitude.grading import grade
+from cit_core.aptitude.grading.answers import chosen_options
 from cit_core.records import Item
 
 OPTIONS = ("red", "green", "blue", "black")
@@ -89,6 +90,54 @@ def test_letters_that_look_like_latin_ones(text: str, letter: str) -> None:
 )
 def test_what_may_be_another_letter_or_none_is_no_choice(text: str) -> None:
     assert [grade(choice(letter), text) for letter in "ABCD"] == [0.0] * 4
+
+
+WHERE = ("В Лондоне", "В Москве", "В Париже", "В Берлине")
+WRITERS = ("Н. Гоголь", "А. Пушкин", "В. Маяковский", "С. Есенин")
+TOWNS = ("Париж", "Лондон", "Берлин", "Мадрид")
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "right"),
+    [
+        (WHERE, "Ответ: В Лондоне", {0}),
+        (WHERE, "Ответ: В Париже", {2}),
+        (WHERE, "Ответ: В Риме", set()),
+        (WRITERS, "Ответ: А. Пушкин", {1}),
+        (WRITERS, "Ответ: С. Маршак", set()),
+        (TOWNS, "Ответ: А. С. Пушкин", set()),
+        (TOWNS, "Ответ: В 1905 году", set()),
+        (TOWNS, "Ответ: В Берлине", set()),
+        (TOWNS, "Ответ: С Лондоном", set()),
+        (TOWNS, "Ответ: В. Лондон", {1}),
+        (TOWNS, "Ответ: С) Берлин", {2}),
+        (("А", "Б", "В", "Г"), "Ответ: В", {2}),
+        (("витамин А", "витамин В", "витамин С"), "Ответ: витамин В", {1}),
+    ],
+)
+def test_a_letter_like_a_latin_one_may_be_a_word_or_an_initial(
+    options: tuple[str, ...], text: str, right: set[int]
+) -> None:
+    assert chosen_options(text, options) == right
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "A和B正确",
+            "A、B正确",
+            "A或B正确",
+            "AとBが正解です",
+            "A와 B가 정답입니다",
+            "如果B正确，那么...",
+            "不能说B正确",
+        ),
+        *("说B正确是错误的", "没有证据表明B正确", "B는 답이 될 수 없습니다"),
+    ],
+)
+def test_one_of_two_letters_and_a_condition_are_no_choice(text: str) -> None:
+    assert grade(choice("B"), text) == 0.0
 
 
 @pytest.mark.parametrize(
