@@ -37,15 +37,21 @@ def _grouped(part: str) -> str:
 
 Replacement = str | Callable[[re.Match[str]], str]
 _REWRITES: tuple[tuple[str, Replacement], ...] = (
+    (r"(?m)^[ \t]*>[ \t]+(?=\S)", ""),  # a quote, no inequality
     (r"(?m)^[ \t]*[-*+•][ \t]+(?=\S)", ""),  # a list, no sign
+    (r"<(b|i|u|em|strong|span|mark)(?:\s[^<>]*)?>([^<>]*)</\1>", r"\2"),
+    (r"</?(?:p|div|br)(?:\s[^<>]*)?/?>", "\n"),
+    (r"<sup>([^<>]*)</sup>", r"^\1"),
+    (r"~~[^~\n]+~~", ""),  # what is struck out
     (r"\\(?:left|right|displaystyle)(?![A-Za-z])", ""),
     (r"[⁺⁻]?[⁰¹²³⁴-⁹]+", lambda match: "^" + match[0].translate(SUPERSCRIPTS)),
     (r"(?<=\d)[ ]?[¼-¾⅐-⅞]|[¼-¾⅐-⅞]", _vulgar),
     (rf"\\[dtc]?frac(?![A-Za-z]){PART}{PART}(?!\d)", _fraction),
-    (r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", r"\1"),
+    (r"\\(?:text|textbf|mathrm|mathbf|mbox|underline|framebox)\s*\{([^{}]*)\}", r"\1"),
+    (r"\\(?:underline|framebox|mathbf|bf|rm|therefore|checkmark|(?:black)?square)(?![A-Za-z])", ""),
     (r"\^\s*\{?\s*\\circ\b\s*\}?", "°"),
     (r"\^\s*\{([^{}]*)\}", lambda match: "^" + _grouped(match[1].strip())),
-    (r"(?i)<answer>([^<]*)</answer>", r"\nAnswer: \1\n"),
+    (r"(?i)<(?:final_)?answer>([^<]*)</(?:final_)?answer>", r"\nAnswer: \1\n"),
     (r"(?m)(?<!\S)####[ \t]*([^#\s]\S*)[ \t]*$", r"\nAnswer: \1\n"),
     (r"<([-\d][\d.,]*)>", r"\1"),
     (r"\\(?:times|cdot)\b", "×"),

@@ -22,25 +22,33 @@ SCALES = (
 )
 """Scale words that mean one number only, and it."""
 SCALE = rf"\s*(?i:{'|'.join(SCALES)})s?(?![a-z])"
+FIRST = r"(?:^[ ]*|(?<=[=≈({\[])|(?<=[=:≈({\[][ ])|(?<=\bis[ ])|(?<=\bes[ ])|(?<=\best[ ]))"
+"""Place of a sign that belongs to a number even if a space follows: elsewhere it subtracts, or is no sign."""
 NUMBER = re.compile(
     rf"""(?<![A-Za-zÀ-ɏΑ-ωА-я0-9_.,])
-        (?P<sign>[-+][ ]?|(?i:minus|negative|menos|moins|meno|минус)\s+|[负負]|マイナス|마이너스[ ]?)? [€£¥₹₩₽₺฿₫]?[ ]?
+        (?P<sign>[-+](?![ ])|{FIRST}(?:[-+][ ]|(?i:minus|menos|moins|meno|минус)\s+)|(?i:negative)\s+
+            |[负負]|マイナス|마이너스[ ]?)? [€£¥₹₩₽₺฿₫]?[ ]?
         (?:(?P<whole>\d+)\s+(?=\d+\s*/\s*\d))?
         (?P<digits>
-            (?:\d{{1,3}}(?:,\d{{3}})+|\d{{1,2}}(?:,\d{{2}})+,\d{{3}}|\d{{1,3}}(?:[ ]\d{{3}})+(?!\d)|\d+)(?:\.\d+)?|\.\d+
+            (?:\d{{1,3}}(?:,\d{{3}})+|\d{{1,2}}(?:,\d{{2}})+,\d{{3}}|\d{{1,3}}(?:[ ]\d{{3}}){{2,}}(?!\d)
+                |\d{{1,3}}[ ]\d{{3}}(?!\d)(?=[^\w\n]*$|\s*[^\W\d]{{1,15}}(?:[^\w\n-]*$|[.,;)])|[.,;:]\s)
+                |\d+)(?:\.\d+)?|\.\d+
         )
         (?:[eE](?P<power>[-+]?\d+) | \s*[×x*·]\s*10\s*\^\s*[({{]?(?P<ten>[-+]?\d+)[)}}]?
             | \s*\^\s*[({{]?(?P<exponent>[-+]?\d+)[)}}]? | \s*/\s*(?P<under>\d+(?:\.\d+)?))?
         (?!\d|[.,]\d) (?P<percent>\s*(?:\\?%|percent\b))? (?P<scale>{SCALE})?""",
-    re.VERBOSE,
+    re.VERBOSE | re.MULTILINE,
 )
+UNIT_POWER = re.compile(r"(?:[mMs]|ft|in|yd|mi|units?)\^[({]?-?$")
+"""Text before an exponent of a unit, which is no number of its own."""
 UNREAD_AFTER = re.compile(
     r"""[)\]]*\s* (?: [×÷*^√±π∙·_] | \+/- | /\s*(?:[\d(\\]|[xyzn]\b) | [-+](?:\s*[\d.(√\\]|\s*[A-Za-z](?![A-Za-z]))
-            | [xX]\s*\d | (?:pi|sqrt)\b | !\s*= | (?:to|bis)\s+\d
+            | [xX]\s*\d | (?:pi|sqrt)\b | !\s*= | (?:to|bis)\s+\d(?!\s*(?:significant|decimal))
             | \\(?!(?:circ|degree|q?quad|l?dots|approx|Omega|mu|hspace|right|end)(?![A-Za-z]))[A-Za-z]+ )
         | :\d | [iyzkKMB](?![A-Za-z])
         | [A-Za-z]\s* (?: [+×*=] | -\s*[\d(] | \^(?<![mM]\^) | /\s*\d )
-        | \s*[A-Za-z/]{1,12}\s* (?: [+×*÷] | -\s+\d )
+        | \s*[A-Za-z/]{1,12}\s* (?: [+×*÷](?!\s*[a-z]+(?:/|\W*$)) | -\s+\d ) | \s+(?:squared|cubed)\b
+        | \s+(?:is|was)\s+(?:wrong|incorrect)\b
         | \s*(?i:mil|mille|mila|tausend|тысяч\w*|млн|млрд|миллион\w*|миллиард\w*|mill?iard\w*|billion\w+
             |billones|bn|mn|mio|mrd|score)(?![A-Za-z]) | \s*(?:[百十兆조천백십]|千(?![克米瓦卡焦帕赫伏]))
         | \s*(?:hours?|hrs?|h|minutes?|mins?|min|m|feet|foot|ft|pounds?|lbs?|years?|months?|weeks?|days?|dollars?|euros?
@@ -52,22 +60,30 @@ UNREAD_AFTER = re.compile(
 AFTER_SCALE = re.compile(rf"\s*(?:and\s+)?\d|{SCALE}")
 OF_A_NUMBER = re.compile(r"\s+of\s+\S?\d")
 UNREAD_BEFORE = re.compile(
-    r"(?:[-+×*·/÷^√±∛<≤≥≠]|(?<![-=])>)(?:\s*[({\[])*\s*$|\d:$|\w\(\s*$|[万萬億亿만억千百천백]\s*$"
-    r"|\b(?:sqrt|sin|cos|tan|log|ln|exp)\s*[({]?\s*$"
+    r"(?:[-+×*·/÷^√±∛<≤≥≠]|(?<![-=])>)(?:\s*[({\[])*\s*$|\d:$|[\d)]\(\s*$|(?<![A-Za-z])[A-Za-z]{1,3}\(\s*$|\bminus\s*$|[万萬億亿만억千百천백]\s*$"
+    r"|\b(?:sqrt|sin|cos|tan|log|ln|exp|twice|double|\d\s+times|(?:half|thirds?|quarters?|percent|square|root)\s+of)\s*[({]?\s*$|%\s*of\s*$"
+    r"|[\d)xyz]\s+(?:menos|moins|meno|минус)\s*$"
     r"|\\(?!(?:approx|q?quad|to|[Rr]ightarrow|implies|hspace|left)(?![A-Za-z]))[A-Za-z]+(?:\[\d*\]|_\{?\w+\}?)?[\s({]*$"
 )
 """Text before a number which changes it: an operator, a root, a function, an inequality."""
 SUBTRACTED = re.compile(r"[\d)]\s*$")
 """Text before a minus sign that is an operator."""
-RULED_OUT = re.compile(rf"(?:\bthan|{NEGATION})\s+(?:(?:be|exactly|just)\s+)?\(?$|{NEGATION}{OPINION}$", re.IGNORECASE)
+RULED_OUT = re.compile(
+    rf"(?:\bthan|{NEGATION})\s+(?:(?:be|exactly|just|solve|compute|calculate)\s+)?\(?$|{NEGATION}{OPINION}$",
+    re.IGNORECASE,
+)
 """Text before a number that is not the answer."""
 JOINT = re.compile(
-    r"\s*(?:[^\W\d_]{1,12}\s*)?(?:[;&或和]|\b(?:or|and|oder|und|ou|et|o|y|e|или|и)\b)\s*(?:[A-Za-z]\s*=\s*)?[(]?"
+    r"\s*(?:(?P<unit>[^\W\d_]{1,12})\s*)?(?:(?P<sign>;)|[&或和]|\b(?:or|and|oder|und|ou|et|o|y|e|или|и)\b)"
+    r"\s*(?:[A-Za-z]\s*=\s*)?[(]?"
 )
 """Text between two numbers of which both are given."""
-COMMA = re.compile(r"\s*,\s*(?:[A-Za-z]\s*=\s*)?")
+COMMA = re.compile(r"(?P<unit>)\s*(?P<sign>,)\s*(?:[A-Za-z]\s*=\s*)?")
 """The same in a statement, where a number is not expected within a sentence."""
-RESULT = re.compile(r"(?:[=≈:~]|\\approx|\b(?:is|are|was|equals|about|approximately))\s*\(?$")
+UNIT = re.compile(r"\s*([^\W\d_]{1,12})")
+LABEL = re.compile(r"^([A-Za-z][A-Za-z' ]*[A-Za-z]{2})(?:\s+-{1,3}|:-)\s+(?=\S)")
+"""Words before a dash at the beginning of a line: "Total - 42"."""
+RESULT = re.compile(r"(?:[=≈:]|\\approx|\b(?:is|are|was|equals)(?:\s+(?:about|approximately|roughly))?)\s*[~(]?$")
 CLAUSE = re.compile(r"[,;]|\b(?:with|where|when|if|for|since|because|as)\b")
 """Sign that a new thought begins: its numbers are no result of what was before."""
 
@@ -109,15 +125,19 @@ def stated_number(text: str) -> Number | None:
     text = readable(text)
     for statement in reversed(statements(text)):
         if found := _numbers(statement):
-            return _result(statement, _alone(statement, found, (JOINT, COMMA)))
+            return _result(statement, _alone(statement, found, stated=True))
     for line in reversed(text.splitlines()):
+        line = LABEL.sub(r"\1: ", line)
         if found := _numbers(line):
-            return _conclusion(line, _alone(line, found, (JOINT,)))
+            return _conclusion(line, _alone(line, found, stated=False))
     return None
 
 
 def _numbers(plain: str) -> list[Number]:
-    return [_number(match) for match in NUMBER.finditer(plain)]
+    matches = NUMBER.finditer(plain)
+    return [
+        _number(match) for match in matches if not UNIT_POWER.search(plain[max(0, match.start() - 9) : match.start()])
+    ]
 
 
 def _number(match: re.Match[str]) -> Number:
@@ -153,14 +173,24 @@ def _value(match: re.Match[str]) -> float:
     return -size if negative else size
 
 
-def _alone(plain: str, found: list[Number], joints: tuple[re.Pattern[str], ...]) -> list[Number]:
+def _alone(plain: str, found: list[Number], *, stated: bool) -> list[Number]:
     """Return the numbers, of which those beside another one, as "5 or 6", are not clear."""
     for place in range(len(found) - 1):
         one, other = found[place : place + 2]
-        between = plain[one.end : other.start]
-        if any(joint.fullmatch(between) for joint in joints) and not one.equals(other):
+        between = JOINT.fullmatch(plain, one.end, other.start)
+        if stated and not between:
+            between = COMMA.fullmatch(plain, one.end, other.start)
+        if between and not one.equals(other) and not (stated and _says_more(between, other, plain)):
             found[place : place + 2] = one._replace(clear=False), other._replace(clear=False)
     return found
+
+
+def _says_more(between: re.Match[str], other: Number, plain: str) -> bool:
+    """Return whether the other number is of another kind, or explains the first: "42 m or 0.04 km", "42; 6 × 7"."""
+    unit = UNIT.match(plain, other.end)
+    if between["sign"]:
+        return not other.clear or (unit is not None and unit[1].lower() in ("per", "each"))
+    return bool(between["unit"] and unit and between["unit"].lower().rstrip("s") != unit[1].lower().rstrip("s"))
 
 
 def _result(statement: str, found: list[Number]) -> Number | None:

@@ -15,11 +15,11 @@ TAGS = (
 )
 BEGIN = re.compile(
     rf"""<\s*(?:{TAGS})\s*> | \[\s*THINK\s*\] | ◁think▷ | <\|begin_of_thought\|> | <\|START_THINKING\|>
-        | <\|inner_prefix\|> | ^Here\ are\ my\ reasoning\ steps:
+        | <\|inner_prefix\|>
         | <unused94>(?:thought)? | <\|channel>thought | ^Here\ is\ my\ thought\ process:""",
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,
 )
-"""Marks at which a thought begins."""
+"""Marks at which a thought begins; "Here are my reasoning steps:" is none, as other answers begin so too."""
 END = re.compile(
     rf"""</\s*(?:{TAGS})\s*> | \[\s*/\s*THINK\s*\] | ◁/think▷ | <\|end_of_thought\|> | <\|END_THINKING\|>
         | <\|inner_suffix\|> | \[\s*BEGIN\ FINAL\ RESPONSE\s*\]
@@ -38,6 +38,8 @@ TURN_END = re.compile(
     r"|<｜end▁of▁sentence｜>"
 )
 """Marks at which a server should have stopped: what follows is the model's play with itself."""
+STRUCK = re.compile(r"(?<=[^\s>])[ \t]*<s>[^<\n]*</s>|<s>[^<\n]*</s>(?=[ \t]*[^\s<])")
+"""What is struck out within a line; alone, `<s>` and `</s>` are the marks around a turn."""
 LEFTOVERS = re.compile(
     r"<\|(?:im_start|start_header_id|start)\|>\s*assistant\b|<start_of_turn>\s*model\b"
     r"|<\|[A-Za-z_]{1,32}\|>|<｜[^<>｜\n]{1,32}｜>|<bos>|<s>|</?response>|\[\s*END\ FINAL\ RESPONSE\s*\]",
@@ -65,7 +67,7 @@ def without_thoughts(text: str) -> str:
 
 def _without_tokens(text: str) -> str:
     """Return what is said up to the end of the turn, without special tokens."""
-    turns = [LEFTOVERS.sub("", turn) for turn in TURN_END.split(text)]
+    turns = [LEFTOVERS.sub("", turn) for turn in TURN_END.split(STRUCK.sub("", text))]
     return next((turn for turn in turns if turn.strip()), turns[0])
 
 

@@ -24,6 +24,11 @@ from cit_core.records import Item
         (r"18^\circ, 20\%, \$5, US$5", "18°, 20%, 5, 5"),
         ("_Answer: C_ of snake_case", "Answer: C of snake_case"),
         ("- one\n* two", "one\ntwo"),
+        ("> one\n> 2, x > 3", "one\n2, x > 3"),
+        ("<b>B</b>, <B>, a <b and c> d, 101<sub>2</sub>", "B, <B>, a <b and c> d, 101<sub>2</sub>"),
+        ('<p class="x">1 m<sup>2</sup></p>', "\n1 m^2\n"),
+        (r"\underline{\mathbf{1}} \checkmark ~~2~~", "{1}  "),
+        ("<final_answer>B</final_answer>", "\nAnswer: B\n"),
     ],
 )
 def test_readable(text: str, plain: str) -> None:
