@@ -39,6 +39,8 @@ MARKS_OF_A_CHOICE = frozenset(
     ("label", "ra", "gold", "correct", "cop", "answerkey", "answer_index", "answer_idx", "answer_id", "correct_index")
 )
 """Fields that say which of the options is right; without one of them, `answers` are no options."""
+KEYS = ("answer", "answer_key", "correct_answer", "correct_answer_id", "target", "labels")
+"""Fields that do so too, if what they hold can be nothing else: a place, a letter or a mark for each."""
 OPTION_FIELDS = (
     *(("option1", "option2", "option3", "option4"), ("sol1", "sol2"), ("choice1", "choice2", "choice3", "choice4")),
     *(("opa", "opb", "opc", "opd", "ope"), ("option_a", "option_b", "option_c", "option_d", "option_e")),
@@ -51,7 +53,7 @@ TEXTS_OF_OPTIONS = ("text", "answer_str", "atext")
 USER = re.compile(
     r"<\|im_start\|>user\n|<\|(?:start_header_id|header_start)\|>user<\|(?:end_header_id|header_end)\|>"
     r"|<start_of_turn>user\n|<\|start\|>user<\|message\|>|<[|｜]user[|｜]>|<\|USER_TOKEN\|>"
-    r"|<\|start_of_role\|>user<\|end_of_role\|>|\[INST\](?:\s*<<SYS>>.*?<</SYS>>)?",
+    r"|<\|start_of_role\|>user<\|end_of_role\|>|\[INST\](?:\s*<<SYS>>(?:(?!\[INST\]).)*?<</SYS>>)?",
     re.IGNORECASE | re.DOTALL,
 )
 """Marks of chat templates before what a user says."""
@@ -80,9 +82,9 @@ def instruction_of(fields: Fields) -> str | None:
 
 def _options(document: Mapping[str, Any]) -> list[str]:
     for name in OPTION_LISTS:
-        listed = _listed(document.get(name)) if name != GOLD or _is_choice(document) else []
-        if 2 <= len(listed) <= len(LETTERS):  # a single one is the answer to an open question
-            return listed
+        listed = _listed(document.get(name))
+        if 2 <= len(listed) <= len(LETTERS) and (name != GOLD or _is_choice(document, listed)):
+            return listed  # a single one is the answer to an open question
     for names in OPTION_FIELDS:
         listed = [document[name] for name in names if isinstance(document.get(name), str) and document[name].strip()]
         if len(listed) >= 2 and names[0] in document:
@@ -90,11 +92,22 @@ def _options(document: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _is_choice(document: Mapping[str, Any]) -> bool:
+def _is_choice(document: Mapping[str, Any], texts: list[str]) -> bool:
     """Return whether the `answers` of a document are numbered, or something beside them says which one is right."""
     answers = document.get(GOLD)
     numbered = isinstance(answers, list) and all(isinstance(one, Mapping) and "aid" in one for one in answers)
-    return numbered or not MARKS_OF_A_CHOICE.isdisjoint(document)
+    marked = not MARKS_OF_A_CHOICE.isdisjoint(document) or document.get("correct_answer") in texts
+    return numbered or marked or any(_is_key(document.get(name), texts) for name in KEYS)
+
+
+def _is_key(value: Any, texts: list[str]) -> bool:
+    """Return whether a value says by a place, a letter or a mark for each which of the texts is right."""
+    if isinstance(value, list):
+        return len(value) == len(texts) and all(mark in (0, 1) for mark in value)
+    if isinstance(value, int):
+        return 0 <= value < len(texts) and not isinstance(value, bool)
+    letters = LETTERS[: len(texts)]
+    return isinstance(value, str) and len(value) == 1 and value in letters and value not in texts
 
 
 def _listed(choices: Any) -> list[str]:

@@ -286,9 +286,11 @@ class _Start:
         return start.startswith("[") and start[1:].lstrip(" \t\r\n")[:1] in ("{", "]", "")
 
     def begins_lines(self, limits: Limits) -> bool:
-        """Return whether the text is lines, the first of them a JSON object of its own."""
-        line = self.readline(limits.record_bytes)
-        self._start = line + self._start
+        """Return whether the text is lines, the first that is not empty a JSON object of its own."""
+        line, blank = self.readline(limits.record_bytes), ""
+        while line and not line.strip() and len(blank) < 2**12:
+            line, blank = self.readline(limits.record_bytes), blank + line
+        self._start = blank + line + self._start
         return line.endswith("\n") and isinstance(_json_object(line, limits), dict)
 
     def readline(self, most: int) -> str:

@@ -49,6 +49,8 @@ TRUTH = {"true": 1.0, "false": 0.0}
 """Booleans as CSV writers spell them."""
 DECIMAL_COMMA = re.compile(r"0,\d+|\d+,(?:\d{1,2}|\d{4,})")
 """A number with a comma that cannot group thousands."""
+SHARE_WITH_COMMA = re.compile(r"[01],\d+")
+"""The same of what is between 0 and 1."""
 
 
 def import_table(
@@ -194,6 +196,8 @@ def _item_row(where: str, fields: Fields | str) -> ItemRow:
 
 def _correct(fields: Fields) -> Any:
     value = fields["correct"]
+    if isinstance(value, str) and SHARE_WITH_COMMA.fullmatch(plain := value.strip()):
+        return float(plain.replace(",", "."))
     truth = TRUTH.get(value.strip().lower()) if isinstance(value, str) else None
     return _number(fields, "correct") if truth is None else truth
 

@@ -116,6 +116,12 @@ def test_a_header_of_any_length_is_told_in_a_few_words(tmp_path: Path) -> None:
     assert len(str(caught.value)) < 600
 
 
+@pytest.mark.parametrize("before", ["", "\n", " \r\n\n"])
+def test_lines_under_the_name_json(tmp_path: Path, before: str) -> None:
+    (path := tmp_path / "t.json").write_text(f'{before}{{"item_id": "1", "model": "m", "correct": 1}}\n' * 2)
+    assert [fields["item_id"] for _, fields in read_rows(path, required=REQUIRED)] == ["1", "1"]
+
+
 def test_lists_and_whole_files(tmp_path: Path) -> None:
     (path := tmp_path / "t.json").write_text('[1, {"a": [2]}, "x"]')
     assert list(json_records(path, Limits())) == [(1, 1), (2, {"a": [2]}), (3, "x")]

@@ -41,6 +41,17 @@ AB = "\n(A) x\n(B) y"
             "It is.\nWho?",
         ),
         ({"question": "Who?", "answers": ["x", "y"], "label": 1}, f"Who?{AB}"),
+        *(
+            ({"question": "Why?", "answers": ["x", "y"], name: value}, f"Why?{AB}")
+            for name, value in (
+                *(("answer", 1), ("answer", "B"), ("correct_answer_id", 1), ("correct_answer", "y")),
+                *(("answer_key", "A"), ("target", 1), ("labels", [1, 0])),
+            )
+        ),
+        *(
+            ({"question": "Who?", "answers": ["x", "y"], name: value}, "Who?")
+            for name, value in (("answer", "x"), ("answer", 5), ("answer", "C"), ("labels", [0]), ("target", "x"))
+        ),
         ({"body": "It is.", "question": "Why?"}, "It is.\nWhy?"),
         ({"Question": "Why?", "options": [1, 2]}, "Why?\n(A) 1\n(B) 2"),
         ({"question": "Why?", "choices": [str(number) for number in range(30)]}, "Why?"),
@@ -63,6 +74,12 @@ def test_where_there_is_no_document_the_prompt_counts_without_its_examples() -> 
     assert instruction_of({"doc": {}, "arguments": [[f"{SHOTS}Why?\nAnswer:", {}]]}) == "Why?\nAnswer:"
     for arguments in (None, [], {}, [5], [[5]], "x", {"a": {"b": ["x"]}}):
         assert instruction_of({"doc": {}, "arguments": arguments}) is None
+
+
+def test_marks_of_a_template_that_never_close_do_not_hang() -> None:
+    """Were the pattern quadratic, this would take minutes."""
+    prompt = "[INST]<<SYS>>" * 50_000
+    assert instruction_of({"doc": {}, "arguments": [[prompt, {}]]}) is not None
 
 
 ASKED, EARLIER = "What is the capital of Peru?", "What is the capital of Chile?"

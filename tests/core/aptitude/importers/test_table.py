@@ -161,6 +161,9 @@ def test_numbers_with_a_decimal_comma(store: CapabilityStore, tmp_path: Path) ->
     import_table([path], store)
     (outcome,) = store.outcomes()
     assert (outcome.correct, outcome.cost_usd, outcome.latency_s) == (0.5, 0.0021, 12.5)
+    path.write_text(f"{head}\nq2;m;1,000;0;0\n")
+    import_table([path], store, source="three decimals")
+    assert [outcome.correct for outcome in store.outcomes()] == [0.5, 1.0]
     path.write_text(f"{head}\nq1;m;1;1,234;1\n")
     with pytest.raises(InvalidInput, match="cost_usd"):  # a thousand, or a little more than one?
         import_table([path], store)
