@@ -64,7 +64,7 @@ DENIED = re.compile(
     re.IGNORECASE,
 )
 """Text up to a statement that states what is not so: "The answer can't be", "La respuesta no es"."""
-DENIED_BEHIND = re.compile(r"[^\n。.,]{0,12}?(?:では(?:あり|な)|じゃな|아[니닙])")
+DENIED_BEHIND = re.compile(r"[^\s。.,]{1,12}?(?:では(?:あり|な)|じゃな|\s?아[니닙])")
 """Beginning of a statement of what is not so, in languages that say it at the end: 答えはBではありません."""
 NEAR = 60
 """Characters before a statement or a number that may change it."""

@@ -38,6 +38,7 @@ def _grouped(part: str) -> str:
 Replacement = str | Callable[[re.Match[str]], str]
 _REWRITES: tuple[tuple[str, Replacement], ...] = (
     (r"(?m)^[ \t]*>[ \t]+(?=\S)", ""),  # a quote, no inequality
+    (r":-(?=[ \t])", ":"),
     (r"(?m)^[ \t]*[-*+•][ \t]+(?=\S)", ""),  # a list, no sign
     (r"<(b|i|u|em|strong|span|mark)(?:\s[^<>]*)?>([^<>]*)</\1>", r"\2"),
     (r"</?(?:p|div|br)(?:\s[^<>]*)?/?>", "\n"),

@@ -60,8 +60,10 @@ UNREAD_AFTER = re.compile(
 AFTER_SCALE = re.compile(rf"\s*(?:and\s+)?\d|{SCALE}")
 OF_A_NUMBER = re.compile(r"\s+of\s+\S?\d")
 UNREAD_BEFORE = re.compile(
-    r"(?:[-+×*·/÷^√±∛<≤≥≠]|(?<![-=])>)(?:\s*[({\[])*\s*$|\d:$|[\d)]\(\s*$|(?<![A-Za-z])[A-Za-z]{1,3}\(\s*$|\bminus\s*$|[万萬億亿만억千百천백]\s*$"
-    r"|\b(?:sqrt|sin|cos|tan|log|ln|exp|twice|double|\d\s+times|(?:half|thirds?|quarters?|percent|square|root)\s+of)\s*[({]?\s*$|%\s*of\s*$"
+    r"(?:[-+×*·/÷^√±∛<≤≥≠]|(?<![-=])>)(?:\s*[({\[])*\s*$|\d:$|(?<![\d.,])\d{1,3}[ ]$"
+    r"|[\d)]\(\s*$|(?<![A-Za-z])[A-Za-z]{1,3}\(\s*$|\bminus\s*$|[万萬億亿만억千百천백]\s*$"
+    r"|\b(?:sqrt|sin|cos|tan|log|ln|exp)\s*[({]?\s*$"
+    r"|\b(?:\d\s+times|(?i:twice|double|(?:half|thirds?|quarters?|percent|square|root)\s+of))\s+$|%\s*of\s+$"
     r"|[\d)xyz]\s+(?:menos|moins|meno|минус)\s*$"
     r"|\\(?!(?:approx|q?quad|to|[Rr]ightarrow|implies|hspace|left)(?![A-Za-z]))[A-Za-z]+(?:\[\d*\]|_\{?\w+\}?)?[\s({]*$"
 )
@@ -81,7 +83,9 @@ JOINT = re.compile(
 COMMA = re.compile(r"(?P<unit>)\s*(?P<sign>,)\s*(?:[A-Za-z]\s*=\s*)?")
 """The same in a statement, where a number is not expected within a sentence."""
 UNIT = re.compile(r"\s*([^\W\d_]{1,12})")
-LABEL = re.compile(r"^([A-Za-z][A-Za-z' ]*[A-Za-z]{2})(?:\s+-{1,3}|:-)\s+(?=\S)")
+LABEL = re.compile(
+    r"^([A-Za-z][A-Za-z' ]*[A-Za-z]{2}(?<!\bis)(?<!\bes)(?<!\best)(?<!\bare)(?<!\bwas))\s+-{1,3}\s+(?=\S)"
+)
 """Words before a dash at the beginning of a line: "Total - 42"."""
 RESULT = re.compile(r"(?:[=≈:]|\\approx|\b(?:is|are|was|equals)(?:\s+(?:about|approximately|roughly))?)\s*[~(]?$")
 CLAUSE = re.compile(r"[,;]|\b(?:with|where|when|if|for|since|because|as)\b")

@@ -106,6 +106,22 @@ def test_a_denied_option_is_not_chosen(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "정답은 B이며 A가 아닙니다.",
+            "答えはBで、Aではありません。",
+            "答案是B，不是A。",
+            "No, la respuesta correcta es B.",
+        ),
+        *("I have no doubt that the answer is B.", "If the population matters, the answer is B."),
+    ],
+)
+def test_a_denial_of_something_else_denies_no_statement(text: str) -> None:
+    assert chosen_options(text, CITIES) == {1}
+
+
+@pytest.mark.parametrize(
     ("options", "text", "places"),
     [
         (("4", "8", "16", "32"), "Answer: 4 or 8", {0, 1}),
