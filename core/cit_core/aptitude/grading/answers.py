@@ -41,13 +41,15 @@ RIGHT = (
     r"|(?:the\s+)?(?:correct\s+|right\s+|best\s+)?(?:answer|option|choice|one))\b"
 )
 WRONG = (
-    rf"(?:not\s+{RIGHT}|(?:wrong|incorrect|false|invalid|impossible|untrue|inaccurate|eliminated|excluded|ruled\s+out)\b"
+    rf"(?:not\s+{RIGHT}|(?:wrong|incorrect|false|invalid|impossible|untrue|inaccurate)\b"
+    r"|(?:eliminated|excluded|ruled\s+out)\b"
     r"|out\b(?!\s+\w))"
 )
 NEGATIVE = re.compile(rf"{NEGATION}|\b{WRONG}", re.IGNORECASE)
 VERDICT = (
     rf"(?:is|are|was|were|seems|looks|must\s+be|would\s+be)\s+(?:\w+ly\s+|also\s+)?{WRONG}"
-    rf"|(?:is|are|was|were|(?:can|could|would|should|must)(?=\w*'t\s+be|\s*not\s+be))(?:n?'t|\s*not)\s+(?:be\s+)?{RIGHT}"
+    r"|(?:is|are|was|were|(?:can|could|would|should|must)(?=\w*'t\s+be|\s*not\s+be))(?:n?'t|\s*not)\s+"
+    rf"(?:be\s+)?{RIGHT}"
 )
 """Words behind an option which say that it is wrong."""
 CLAUSE = r"(?:(?!\b(?:is|are|was|and|but|so|therefore|thus|hence|because|since|while)\b)[^.,;:!?\n]){0,40}?"
@@ -69,8 +71,8 @@ DENIED_BEHIND = re.compile(r"[^\s。.,]{1,12}?(?:では(?:あり|な)|じゃな|
 NEAR = 60
 """Characters before a statement or a number that may change it."""
 RETRACTED = re.compile(
-    r"\b(?:no[,.]?\s+wait|wait,?\s+no\b|wait[,.]|scratch\s+that|on\s+second\s+thoughts?|correction\s*:|sorry,|I\s+mean\b"
-    r"|(?:no,|actually,?)\s+(?:it(?:'s|\s+is)\s+)?(?=[(\[]?(?-i:[A-HJ-Z])\b))|\?\s+no\b",
+    r"\b(?:no[,.]?\s+wait|wait,?\s+no\b|wait[,.]|scratch\s+that|on\s+second\s+thoughts?|correction\s*:|sorry,"
+    r"|I\s+mean\b|(?:no,|actually,?)\s+(?:it(?:'s|\s+is)\s+)?(?=[(\[]?(?-i:[A-HJ-Z])\b))|\?\s+no\b",
     re.IGNORECASE,
 )
 """Words with which an answer is taken back."""
