@@ -30,8 +30,8 @@ EPOCH = date(2025, 1, 1)
 PRICES = (0.01, 200.0)
 RELEASES = (date(2022, 11, 30), date(2026, 12, 31))
 WINDOWS = (2_048, 2_097_152)
-"""Ranges of what the line was fitted to: USD per 1M completion tokens, days, tokens. What lies beyond counts as the end
-of its range: a fact that is odd, or newer than all scores, must make nobody certain."""
+"""Ranges of what the line was fitted to: USD per 1M completion tokens, days, tokens; new data widens the second. What
+lies beyond counts as the end of its range: a fact that is odd, or newer than all scores, must make nobody certain."""
 FEWEST_MODELS = 20
 """Minimum number of models with every fact, without which nothing is expected from facts."""
 RIDGE = 0.1

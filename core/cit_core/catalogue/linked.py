@@ -125,12 +125,11 @@ def expected_release(model: Model) -> date | None:
     if model.released:
         return date.fromisoformat(model.released)
     version = version_of(normalised(model.id))
+    makers = [other for other in current_models() if other.provider == model.provider]
+    days = [(version_of(normalised(other.id)), other.released) for other in makers if other.released]
     dated = [
-        (its[1], date.fromisoformat(other.released).toordinal())
-        for other in current_models()
-        if version and other.provider == model.provider and other.released
-        and (its := version_of(normalised(other.id))) and its[0] == version[0]
-    ]  # fmt: skip
+        (its[1], date.fromisoformat(day).toordinal()) for its, day in days if version and its and its[0] == version[0]
+    ]
     if version is None or not dated:
         return None
     same = [day for its, day in dated if its == version[1]]

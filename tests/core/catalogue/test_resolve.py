@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cit_core.catalogue.linked import expected, linked_capability
 from cit_core.catalogue.resolve import resolve_models
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Capability, Task, TaskResult, Usage
@@ -152,3 +153,15 @@ def test_an_effort_names_those_that_scored_it_beside_those_that_scored_the_model
     plain, arm, moved = (one.because for one in resolve_models(["gpt-5", "gpt-5@minimal", "claude-haiku-4-5@max"]))
     assert arm == f"{plain}, at effort minimal by lechmazur, livebench"
     assert moved.endswith(", moved by what effort max does to models")
+
+
+def test_of_a_public_model_without_scores_the_version_counts_and_a_limit_of_ones_own_does_not() -> None:
+    name = "openai:gpt-6-sol"
+    (found,) = resolve_models([name])
+    candidate = found.capability.candidate
+    assert (found.basis, candidate.released) == ("average", None)
+    undated = linked_capability(candidate, expected(candidate)).mean_accuracy
+    assert found.capability.mean_accuracy > undated + 0.01, "it came after gpt-5.5"
+    (limited,) = resolve_models([Candidate(id=name, context_window=8_192, price_out=0.5)])
+    assert limited.capability.results == found.capability.results
+    assert (limited.capability.candidate.context_window, limited.capability.candidate.price_out) == (8_192, 0.5)

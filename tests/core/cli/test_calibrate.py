@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fake_cit
 import pytest
+
+from cit_core.policy import Goal, pacer_of, parse_policy
+from cit_core.router import Router
 
 
 @pytest.fixture
@@ -80,6 +84,18 @@ def test_a_policy_is_calibrated_written_and_read(cit: Callable[..., Any], querie
     said = cit("calibrate", "--quality", "0.9", *options).stdout
     assert f'policy = "file:{target}"' in said
     assert "knob of the other half" in said
+
+
+def test_a_calibration_is_paid_by_no_budget(cit: Callable[..., Any], queries: Path) -> None:
+    """The router of the settings may have a limit; nobody is asked."""
+    limit = parse_policy("budget:0.78/day")
+    assert isinstance(limit, Goal)
+
+    def opened(checkpoint: str, store: Any, models: Any, policy: Any) -> Router:
+        return fake_cit.open_router(checkpoint, store, models, policy).with_options(policy=limit)
+
+    assert cit("calibrate", "--quality", "0.9", "--input", str(queries), open_router=opened).exit_code == 0
+    assert pacer_of(limit).spent() == 0.0
 
 
 def test_a_budget_and_a_share_need_no_labels(cit: Callable[..., Any], queries: Path) -> None:
