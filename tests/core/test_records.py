@@ -199,13 +199,6 @@ def test_an_outcome_is_in_utc_and_dated_now_unless_told() -> None:
     assert abs(datetime.now(timezone.utc) - now) < timedelta(minutes=1)
 
 
-def test_expected_cost_needs_both_prices() -> None:
-    assert Candidate(id="m", price_in=2.0, price_out=10.0).expected_cost(500, 100) == pytest.approx(0.002)
-    assert Candidate(id="m", price_in=0.0, price_out=0.0).expected_cost(500, 100) == 0.0
-    assert Candidate(id="m", price_in=2.0).expected_cost(500, 100) is None
-    assert Candidate(id="m", price_out=2.0).expected_cost(500, 100) is None
-
-
 # -- capability -------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
-"""Build the shipped facts and links: `python -m cit_core.catalogue.build ../shared/data/more`.
+"""Build the shipped facts, tiers and links: `python -m cit_core.catalogue.build ../shared/data/more`.
 
-Maintainers run it when the data changes; the same input gives the same bytes.
+Maintainers run it when the data changes; the same input gives the same bytes. The data has no prices of long prompts:
+these come from the price lists that it was made of, as they are installed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,15 +20,17 @@ import numpy as np
 from cit_core.arms import EFFORTS
 from cit_core.catalogue.aliases import date_of, normalised, undated
 from cit_core.catalogue.expectation import FACTS
+from cit_core.catalogue.facts import Model, shipped_models
 from cit_core.catalogue.hosts import day, going_price, hosted_entry, hosted_facts, plain_name, rounded, whole
 from cit_core.catalogue.link import EFFORT_VARIANCE, Link, Observations, fit_link, interval_scale
 from cit_core.catalogue.linked import Linked, linked_capability
 from cit_core.catalogue.profiles import core_suite
+from cit_core.catalogue.refresh import SHIPPED, Source, installed_sources
 from cit_core.catalogue.score_tables import CORE, Score, observations, read_names, read_scores, served_today
-from cit_core.errors import InvalidInput, MissingExtra
+from cit_core.errors import CITError, InvalidInput, MissingExtra
 from cit_core.records import Candidate, Capability
 
-__all__ = ["build_facts", "build_links", "profiles_in_tables", "read_facts_table"]
+__all__ = ["build_facts", "build_links", "build_tiers", "profiles_in_tables", "read_facts_table"]
 
 AS_OF = "2026-11-01"
 """Day on which the sources in the data were read."""
@@ -199,6 +203,29 @@ def _with_snapshots(entries: Mapping[tuple[str, str], dict[str, Any]]) -> list[d
     return kept
 
 
+def build_tiers(models: Iterable[Model], sources: Sequence[Source], as_of: str) -> dict[str, Any]:
+    """Return the prices of long prompts, of the first source that has the model's other prices as the facts have them.
+
+    Args:
+        models: Models with facts.
+        sources: What states prices, from `installed_sources`.
+        as_of: Day on which the sources were read, YYYY-MM-DD.
+
+    Returns:
+        `{"as_of": day, "sources": [...], "models": [[provider:id, tiers, place in sources], ...]}`.
+    """
+    found = []
+    for model in models:
+        for place, (_, look) in enumerate(sources):
+            stated = look(model)
+            if stated.get("price_tiers") and all(
+                stated[name] == getattr(model, name) for name in ("price_in", "price_out")
+            ):
+                found.append([f"{model.provider}:{model.id}", stated["price_tiers"], place])
+                break
+    return {"as_of": as_of, "sources": [name for name, _ in sources], "models": found}
+
+
 def _terms(entry: Mapping[str, Any]) -> tuple[Any, ...]:
     return entry["price_in"], entry["price_out"]
 
@@ -315,9 +342,17 @@ def _write(name: str, built: Mapping[str, Any]) -> None:
 
 
 def main() -> None:
-    """Write facts.json, then links.json, which names the models of the former."""
+    """Write facts.json, then tiers.json and links.json, which name the models of the former."""
     folder = Path(sys.argv[1])
     _write("facts.json", build_facts(read_facts_table(folder), AS_OF))
+    sources = installed_sources(date.fromisoformat(AS_OF))
+    needed = [f"{name} {'.'.join(map(str, release))}" for name, release in SHIPPED.items()]
+    if [name for name, _ in sources] != needed:
+        raise CITError(
+            f"prices of long prompts come from {' and '.join(needed)}: "
+            f"pip install --no-deps {' '.join(name.replace(' ', '==') for name in needed)}"
+        )
+    _write("tiers.json", build_tiers(shipped_models(), sources, AS_OF))
     _write("links.json", build_links(read_scores(folder), AS_OF))
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from cit_core.arms import Arm
 from cit_core.catalogue.facts import AmbiguousModel, Model, facts_as_of, find_model, maker_of
+from cit_core.catalogue.last_check import Tier
 from cit_core.catalogue.profiles import catalogue_candidates
-from cit_core.records import Candidate
+from cit_core.records import Candidate, PriceTier
 
 __all__ = ["as_run", "candidate_of", "public_candidate", "with_newer_facts", "with_own_facts", "with_public_facts"]
 
@@ -70,10 +71,15 @@ def _facts(name: str, model: Model) -> Candidate:
         aliases=model.aliases,
         max_output=model.max_output,
         price_cached=model.price_cached if priced else None,
+        price_tiers=_tiers(model.price_tiers) if priced else (),
         reasoning=model.reasoning,
         deprecated=_day(model.ends),
         successor=model.successor,
     )
+
+
+def _tiers(rows: Sequence[Tier]) -> tuple[PriceTier, ...]:
+    return tuple(PriceTier(above=at, price_in=i, price_out=o, price_cached=cached) for at, i, o, cached in rows)
 
 
 def _day(written: str | None) -> date | None:
@@ -95,18 +101,33 @@ def with_public_facts(candidate: Candidate) -> Candidate:
     public = public_candidate(candidate.id) if newer is candidate else None
     if public is None:
         return newer
-    return with_own_facts(public, candidate.model_dump(include=candidate.model_fields_set, exclude_defaults=True))
+    return with_own_facts(public, candidate.stated())
 
 
 def with_own_facts(public: Candidate, own: Mapping[str, Any]) -> Candidate:
-    """Let facts of one's own go before others; what is cached costs the same share of one's own price."""
-    price_in, share = own.get("price_in"), None
-    if price_in is not None and own.get("price_cached") is None and public.price_in and public.price_cached:
-        share = {"price_cached": public.price_cached * price_in / public.price_in}
-    return public.model_copy(update={**own, **(share or {})})
+    """Let facts of one's own go before others; what is cached or long costs the same share of one's own price."""
+    read, written = (_share(own.get(name), getattr(public, name)) for name in ("price_in", "price_out"))
+    shares: dict[str, Any] = {}
+    if read is not None and own.get("price_cached") is None and public.price_cached:
+        shares["price_cached"] = public.price_cached * read
+    if own.get("price_tiers") is None and (read, written) != (None, None):
+        factors = {"price_in": read, "price_out": written, "price_cached": read}
+        shares["price_tiers"] = tuple(_times(tier, factors) for tier in public.price_tiers)
+    return public.model_copy(update={**own, **shares})
+
+
+def _share(own: float | None, public: float | None) -> float | None:
+    """Return one's own price as a share of the public one; None where either is not known or the public one is 0."""
+    return None if own is None or not public else own / public
+
+
+def _times(tier: PriceTier, factors: Mapping[str, float | None]) -> PriceTier:
+    known = {name: factor for name, factor in factors.items() if factor is not None and getattr(tier, name) is not None}
+    return tier.model_copy(update={name: getattr(tier, name) * factor for name, factor in known.items()})
 
 
 def _digest(candidate: Candidate) -> str:
     """Return a digest of facts, which tells whether one of them is no longer as it was found."""
-    facts = candidate.model_dump_json(exclude={"id", "notes", "source"})
+    later = () if candidate.price_tiers else ("price_tiers",)  # of stores from before there were any, the same digest
+    facts = candidate.model_dump_json(exclude={"id", "notes", "source", *later})
     return hashlib.sha256(facts.encode()).hexdigest()[:8]

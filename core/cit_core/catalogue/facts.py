@@ -1,6 +1,6 @@
 """Facts of the models that are served today by their makers, and of open ones by others: limits, prices, names.
 
-`facts.json` is read when a model is first looked for; `cit_core.catalogue.build` makes it.
+`facts.json` and `tiers.json` are read when a model is first looked for; `cit_core.catalogue.build` makes them.
 """
 
 from __future__ import annotations
@@ -8,29 +8,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import date
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from cit_core.catalogue.aliases import DEFAULT_TAG, AmbiguousModel, date_of, effort_of, normalised, spellings, undated
+from cit_core.catalogue.last_check import LastCheck, Tier, read_last_check
 
 __all__ = [
     "AmbiguousModel",
-    "LastCheck",
     "Model",
     "current_models",
     "facts_as_of",
     "find_model",
-    "is_fact",
     "last_check",
     "maker_of",
-    "refreshed_file",
     "reread",
     "shipped_models",
     "similar_names",
@@ -82,6 +76,7 @@ class Model:
         price_in: USD per 1M prompt tokens.
         price_out: USD per 1M completion tokens.
         price_cached: USD per 1M prompt tokens that the provider has cached.
+        price_tiers: Prices of calls with long prompts, where these cost more.
         modalities: Input that it can read.
         tools: True if it can call tools.
         structured_output: True if its output can be constrained to a JSON schema.
@@ -104,6 +99,7 @@ class Model:
     aliases: tuple[str, ...] = ()
     max_output: int | None = None
     price_cached: float | None = None
+    price_tiers: tuple[Tier, ...] = ()
     modalities: tuple[str, ...] = ("text",)
     tools: bool | None = None
     structured_output: bool | None = None
@@ -131,42 +127,6 @@ class Model:
         return f"{self.source}, at the price of {self.provider}" if elsewhere else self.source
 
 
-REFRESHED = {
-    "price_in": "price",
-    "price_out": "price",
-    "price_cached": "price",
-    "max_output": "tokens",
-    "deprecated": "day",
-    "successor": "text",
-    "source": "text",
-    "as_of": "day",
-}
-"""Facts that `cit models update` keeps, and of which kind each is."""
-LONGEST_TEXT = 512
-MOST_TOKENS = 2**63
-HIGHEST_PRICE = 1e9
-"""USD per 1M tokens; above it is no price."""
-
-
-@dataclass(frozen=True)
-class LastCheck:
-    """Result of the last `cit models update`, as its file says; empty where the shipped facts are of a later day.
-
-    Attributes:
-        day: Day of the check, YYYY-MM-DD; empty if there was none.
-        sources: Names and versions of the packages that were read.
-        checked: `provider:id` of the models that those of them know that are newer than the shipped facts.
-        models: `provider:id` to the facts that differ from the shipped ones.
-        ignored: Parts of the file that are not valid and do not count.
-    """
-
-    day: str = ""
-    sources: tuple[str, ...] = ()
-    checked: frozenset[str] = frozenset()
-    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    ignored: tuple[str, ...] = ()
-
-
 @cache
 def current_models() -> tuple[Model, ...]:
     """List every model with facts, by provider and id; what `cit models update` found goes before what is shipped."""
@@ -177,11 +137,6 @@ def current_models() -> tuple[Model, ...]:
     )
 
 
-def refreshed_file() -> Path:
-    """Return the file of what `cit models update` has found."""
-    return platformdirs.user_data_path("cit-router", appauthor=False) / "facts.json"
-
-
 def reread() -> None:
     """Read the facts again when they are next asked for."""
     for cached in (last_check, current_models, _index):
@@ -190,76 +145,29 @@ def reread() -> None:
 
 @cache
 def last_check() -> LastCheck:
-    """Read the facts that are newer than the shipped ones: nothing may fail for what is not valid in their file."""
-    try:
-        return _refreshed(json.loads(refreshed_file().read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return LastCheck()
-    except (OSError, ValueError, RecursionError):
-        return LastCheck(ignored=("all of it, which is no JSON that can be read",))
-
-
-def _refreshed(read: Any) -> LastCheck:
-    """Take what is valid in the file of `cit models update`; an entry with one fact that is not counts for nothing."""
-    day = read.get("as_of") if isinstance(read, dict) else None
-    if not isinstance(day, str) or not is_fact("as_of", day):
-        return LastCheck(ignored=("all of it, which has no valid `as_of`",))
-    if day <= facts_as_of():
-        return LastCheck()
-    entries, sources = read.get("models"), _texts(read.get("sources"))
-    if not isinstance(entries, dict):
-        return LastCheck(day, sources, ignored=("`models`, which is no object",))
-    models, ignored = {}, []
-    for name, entry in entries.items():
-        facts = {k: v for k, v in entry.items() if k in REFRESHED} if isinstance(entry, dict) else {}
-        bad = [fact for fact, value in facts.items() if not is_fact(fact, value)]
-        if bad or not isinstance(entry, dict):
-            ignored.append(f"{name} ({', '.join(bad) or 'no object'})")
-        else:
-            models[name] = facts
-    checked = _texts(read["checked"]) if "checked" in read else models
-    return LastCheck(day, sources, frozenset(checked), models, tuple(ignored))
-
-
-def is_fact(name: str, value: object) -> bool:
-    """Return whether a value can be the fact of this name, one of `REFRESHED`."""
-    kind = REFRESHED[name]
-    if kind == "text":
-        return isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT and value.isprintable()
-    if kind == "day":
-        try:
-            return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
-        except ValueError:
-            return False
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    if kind == "tokens":
-        return isinstance(value, int) and 0 < value < MOST_TOKENS
-    return 0 <= value <= HIGHEST_PRICE  # neither is true of NaN
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(text for text in value if is_fact("source", text)) if isinstance(value, list) else ()
+    """Return the facts that are newer than the shipped ones."""
+    return read_last_check(facts_as_of())
 
 
 @cache
 def shipped_models() -> tuple[Model, ...]:
     """Return every model with facts, by provider and id."""
-    read = _read()
+    read = _read("facts.json")
     sources, urls = read["sources"], read["urls"]
+    tiers = {name: tuple(map(tuple, of_model)) for name, of_model, _ in _read("tiers.json")["models"]}
 
     def model(entry: dict[str, Any]) -> Model:
         facts: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in entry.items()}
         facts["source"] = sources[entry["source"]]
         facts["url"] = urls[entry["url"]] if "url" in entry else None
-        return Model(**facts)
+        return Model(**facts, price_tiers=tiers.get(f"{entry['provider']}:{entry['id']}", ()))
 
     return tuple(model(entry) for entry in read["models"])
 
 
 def facts_as_of() -> str:
     """Return day on which the sources of the facts were read, YYYY-MM-DD."""
-    return str(_read()["as_of"])
+    return str(_read("facts.json")["as_of"])
 
 
 def find_model(name: str) -> Model | None:
@@ -346,8 +254,8 @@ _OWN: Mapping[str, tuple[str, ...]] = {
 
 
 @cache
-def _read() -> dict[str, Any]:
-    text = files("cit_core.catalogue").joinpath("facts.json").read_text(encoding="utf-8")
+def _read(name: str) -> dict[str, Any]:
+    text = files("cit_core.catalogue").joinpath(name).read_text(encoding="utf-8")
     read: dict[str, Any] = json.loads(text)
     return read
 

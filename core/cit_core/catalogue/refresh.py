@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timezone
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cit_core.catalogue.aliases import normalised
-from cit_core.catalogue.facts import Model, is_fact, maker_of, refreshed_file, reread, shipped_models
+from cit_core.catalogue.facts import Model, maker_of, reread, shipped_models
+from cit_core.catalogue.last_check import Tier, is_fact, refreshed_file
 from cit_core.errors import CITError, InvalidInput, MissingExtra
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo
+    from genai_prices.types import ModelInfo, ModelPrice
 
-__all__ = ["Refreshed", "is_newer", "refresh_facts"]
+__all__ = ["SHIPPED", "Refreshed", "Source", "installed_sources", "is_newer", "refresh_facts"]
 
 Facts = dict[str, Any]
 Source = tuple[str, Callable[[Model], Facts]]
@@ -36,6 +39,8 @@ SHIPPED = {"litellm": (1, 110, 2), "genai-prices": (0, 2, 3)}
 is the newest whose prices it has, every one of them, as 0.2.2 does; 0.2.1 has others."""
 GENAI_PROVIDERS = {"xai": "x-ai"}
 """Makers whose name in genai-prices is another."""
+PRICES = ("input_cost_per_token", "output_cost_per_token", "cache_read_input_token_cost")
+ABOVE = re.compile(r"input_cost_per_token_above_(\d+)k_tokens$")
 SAMPLE = 1000
 """Tokens that are priced to learn a price; few enough for the lowest tier."""
 
@@ -67,7 +72,7 @@ def refresh_facts(today: date | None = None) -> Refreshed:
         CITError: If what is installed is older than the shipped facts, or the file cannot be written.
     """
     day = today or date.today()
-    found = [source for source in (_litellm(), _genai_prices(day)) if source is not None]
+    found = installed_sources(day)
     if not found:
         raise _nothing_to_read()
     models, checked = {}, []
@@ -85,6 +90,11 @@ def refresh_facts(today: date | None = None) -> Refreshed:
     _write(file, {"as_of": day.isoformat(), "sources": sources, "checked": checked, "models": models})
     reread()
     return Refreshed(models, sources, file)
+
+
+def installed_sources(day: date) -> list[Source]:
+    """Return what is installed and no older than the shipped facts: name and version, and what it states of a model."""
+    return [source for source in (_litellm(), _genai_prices(day)) if source is not None]
 
 
 def is_newer(source: str) -> bool:
@@ -116,7 +126,7 @@ def _differences(model: Model, stated: list[tuple[bool, Facts]]) -> Facts:
     """
     differs = {}
     by_hosts = model.source.startswith("median of")
-    for name in ("price_in", "price_out", "price_cached", "max_output", "deprecated", "successor"):
+    for name in ("price_in", "price_out", "price_cached", "price_tiers", "max_output", "deprecated", "successor"):
         values = [(newer, facts[name]) for newer, facts in stated if name in facts and facts[name] != 0]
         new = [value for newer, value in values if newer]
         if new and getattr(model, name) not in [value for _, value in values] and not (by_hosts and "price" in name):
@@ -149,15 +159,44 @@ def _litellm() -> Source | None:
 def _row(row: Mapping[str, Any] | None) -> Facts:
     if row is None:
         return {}
+    ranges = _ranges(row.get("tiered_pricing"))
+    row = {**row, **{name: row.get(name, ranges[0].get(name)) for name in PRICES if ranges}}
     successor = row.get("successor_model")
     return {
         "price_in": _million(row.get("input_cost_per_token")),
         "price_out": _million(row.get("output_cost_per_token")),
         "price_cached": _million(row.get("cache_read_input_token_cost")),
+        "price_tiers": _tiers(row, ranges),
         "max_output": row.get("max_output_tokens"),
         "deprecated": row.get("deprecation_date"),
         "successor": successor.rpartition("/")[2] if isinstance(successor, str) else None,
     }
+
+
+def _ranges(given: object) -> list[Mapping[str, Any]]:
+    """Return the ranges of prompt tokens with prices of their own, the lowest first."""
+    found = [tier for tier in given if isinstance(tier, dict)] if isinstance(given, list) else []
+    starts = [(tier["range"][0], tier) for tier in found if isinstance(tier.get("range"), list) and tier["range"]]
+    numbers = [(start, tier) for start, tier in starts if isinstance(start, int | float)]
+    return [tier for _, tier in sorted(numbers, key=itemgetter(0))]
+
+
+def _tiers(row: Mapping[str, Any], ranges: Iterable[Mapping[str, Any]]) -> tuple[Tier, ...]:
+    """Return the prices of long prompts, in whichever of its two forms the table has them."""
+    found: list[Mapping[str, Any]] = [
+        {
+            "range": [int(above[1]) * 1000],
+            **{name: row.get(f"{name}_above_{above[1]}k_tokens", row.get(name)) for name in PRICES},
+        }
+        for key in row
+        if (above := ABOVE.match(key))
+    ]
+    tiers = []
+    for tier in (*found, *ranges):
+        price_in, price_out, cached = (_million(tier.get(name)) for name in PRICES)
+        if (start := int(tier["range"][0])) and price_in and price_out:
+            tiers.append((start, price_in, price_out, cached))
+    return tuple(sorted(tiers, key=itemgetter(0)))
 
 
 def _million(per_token: object) -> float | None:
@@ -188,12 +227,27 @@ def _genai_prices(day: date) -> Source | None:
         if normalised(found.model.id) != normalised(model.id):  # it matches by the beginning of a name, too
             return {}
         of_day = [found, *map(at, _changes(found.model, day))]
+        dearest = max(of_day, key=lambda one: one.input_price)
         return {
-            "price_in": _million(float(max(one.input_price for one in of_day)) / SAMPLE),
+            "price_in": _million(float(dearest.input_price) / SAMPLE),
             "price_out": _million(float(max(one.output_price for one in of_day)) / SAMPLE),
+            "price_tiers": _genai_tiers(dearest.model_price),
         }
 
     return f"genai-prices {release}", look
+
+
+def _genai_tiers(prices: ModelPrice) -> tuple[Tier, ...]:
+    """Return the prices of long prompts of a model in genai-prices."""
+    of_kind = [getattr(prices, kind) for kind in ("input_mtok", "output_mtok", "cache_read_mtok")]
+    starts = sorted({tier.start for price in of_kind for tier in getattr(price, "tiers", ())})
+
+    def at(price: Any, start: int) -> float | None:
+        reached = [tier.price for tier in getattr(price, "tiers", ()) if tier.start <= start]
+        price = reached[-1] if reached else getattr(price, "base", price)
+        return None if price is None else float(price)
+
+    return tuple((start, *(at(price, start) for price in of_kind)) for start in starts)
 
 
 def _changes(model: ModelInfo, day: date) -> list[datetime]:

@@ -258,8 +258,7 @@ def _together(known: Capability, own: Capability) -> Capability:
 
 def _with_facts(found: Resolved, given: Candidate) -> Resolved:
     """Let the facts that were given go before others."""
-    facts = given.model_dump(include=given.model_fields_set, exclude_defaults=True)
-    candidate = with_own_facts(found.capability.candidate, facts)
+    candidate = with_own_facts(found.capability.candidate, given.stated())
     if found.basis == "average" and np.isnan(facts_of(found.capability.candidate)).all():
         # One's own facts are all that is known of it; of a public model, a limit of one's own says nothing.
         return replace(found, capability=linked_capability(candidate, expected(candidate)))

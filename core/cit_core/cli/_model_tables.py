@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cit_core.catalogue.model_lists import Listed
-    from cit_core.records import Candidate
+    from cit_core.records import Candidate, PriceTier
     from cit_core.store import Source
 
 __all__ = ["facts_table", "models_table", "source_summary", "sources_table", "summary", "task_table"]
@@ -115,6 +115,7 @@ def facts_table(listed: Listed, provenance: Mapping[str, Any] | None = None) -> 
         "price in": _price(candidate.price_in),
         "price in, cached": _price(candidate.price_cached),
         "price out": _price(candidate.price_out),
+        **{f"prompt above {tier.above:,} tokens": _tier(tier) for tier in candidate.price_tiers},
         "reads": ", ".join(candidate.modalities or ()) or None,
         "tools": _yes_no(candidate.tools),
         "structured output": _yes_no(candidate.structured_output),
@@ -145,6 +146,11 @@ def _limit(number: int | None) -> str | None:
 
 def _price(usd: float | None) -> str | None:
     return None if usd is None else f"{usd:g} {PRICE}"
+
+
+def _tier(tier: PriceTier) -> str:
+    cached = "" if tier.price_cached is None else f", {tier.price_cached:g} cached"
+    return f"in {tier.price_in:g}{cached}, out {tier.price_out:g} {PRICE}"
 
 
 def _yes_no(value: bool | None) -> str | None:

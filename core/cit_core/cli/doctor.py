@@ -134,7 +134,8 @@ def _catalogue() -> Check:
 
 def _facts(store: str | None, today: date) -> Iterator[Check]:
     """Say how old the facts are, and which models of the settings and the store are not known or no longer served."""
-    from cit_core.catalogue.facts import last_check, refreshed_file
+    from cit_core.catalogue.facts import last_check
+    from cit_core.catalogue.last_check import refreshed_file
 
     yield _age(today)
     if ignored := last_check().ignored:

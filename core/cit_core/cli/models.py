@@ -21,7 +21,7 @@ from cit_core.errors import InvalidInput, UnknownCandidate
 
 if TYPE_CHECKING:
     from cit_core.catalogue.model_lists import Listed
-    from cit_core.records import Candidate
+    from cit_core.records import Candidate, PriceTier
     from cit_core.store import CapabilityStore
 
 __all__ = ["add", "app"]
@@ -217,6 +217,13 @@ def add(
     price_cached: Annotated[
         float | None, typer.Option(metavar="USD", help="USD per 1M prompt tokens that the provider has cached.")
     ] = None,
+    price_tier: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ABOVE:IN:OUT[:CACHED]",
+            help="Prices of calls with more than ABOVE prompt tokens, as 200000:2.5:15:0.25. Repeatable.",
+        ),
+    ] = None,
     max_output: Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens.")] = None,
     params_b: Annotated[
         float | None, typer.Option(metavar="N", help="Total number of parameters, in billions.")
@@ -252,6 +259,7 @@ def add(
         "price_in": price_in,
         "price_out": price_out,
         "price_cached": price_cached,
+        "price_tiers": tuple(map(_tier, price_tier)) if price_tier else None,
         "max_output": max_output,
         "reasoning": reasoning,
         "params_b": params_b,
@@ -272,6 +280,22 @@ def add(
         _output.as_json({"done": done, "candidate": record, "new_outcomes": outcomes, "store": url})
     else:
         _output.say(f"{done}: {id_} in {url}" + (f", with {outcomes:,} new outcomes" if from_catalogue else ""))
+
+
+def _tier(written: str) -> PriceTier:
+    from cit_core.errors import InvalidInput
+    from cit_core.records import PriceTier
+
+    parts = written.split(":")
+    try:
+        above, read, out, cached = parts if len(parts) > 3 else [*parts, ""]
+        prices = {"price_in": float(read), "price_out": float(out), "price_cached": float(cached) if cached else None}
+        return PriceTier(above=int(above), **prices)
+    except ValueError as error:
+        raise InvalidInput(
+            f"--price-tier {written!r} is not ABOVE:IN:OUT or ABOVE:IN:OUT:CACHED; 2.5 USD in and 15 out above 200,000 "
+            "prompt tokens are --price-tier 200000:2.5:15"
+        ) from error
 
 
 def _check(id_: str, facts: dict[str, Any], from_catalogue: bool) -> None:
@@ -297,7 +321,7 @@ def _save(
         there = next((candidate for candidate in writer.candidates() if candidate.id == id_), None)
         [begin] = [there] if there is not None and replace else [public_candidate(id_)]
         own = Candidate(id=id_, **facts)
-        candidate = with_own_facts(begin or own, own.model_dump(include=own.model_fields_set))
+        candidate = with_own_facts(begin or own, {name: getattr(own, name) for name in own.model_fields_set})
         newer = there is not None and with_newer_facts(there) == candidate  # public facts that have changed
         if there is not None and there != candidate and not replace and not newer:
             raise InvalidInput(f"{id_!r} is in {store.url} with other facts; --replace changes the facts that you give")

@@ -47,8 +47,8 @@ class Constraints:
     Attributes:
         allow: Only these ids, if given.
         deny: Never these ids.
-        max_price_in: Highest price per 1M prompt tokens [USD].
-        max_price_out: Highest price per 1M completion tokens [USD].
+        max_price_in: Highest price per 1M prompt tokens [USD], for a prompt of the query's length.
+        max_price_out: Highest price per 1M completion tokens [USD], likewise.
         tools: Every query needs tool calls.
         structured_output: Every answer must follow a schema.
         modalities: Every query holds these.
@@ -80,10 +80,11 @@ class Constraints:
             yield "not in the allowed list"
         if candidate.id in self.deny:
             yield "denied"
-        if _above(candidate.price_in, self.max_price_in):
-            yield f"price_in {candidate.price_in} is above {self.max_price_in} USD per 1M tokens"
-        if _above(candidate.price_out, self.max_price_out):
-            yield f"price_out {candidate.price_out} is above {self.max_price_out} USD per 1M tokens"
+        prices = candidate.prices(query.tokens)
+        if _above(prices.price_in, self.max_price_in):
+            yield f"price_in {prices.price_in} is above {self.max_price_in} USD per 1M tokens"
+        if _above(prices.price_out, self.max_price_out):
+            yield f"price_out {prices.price_out} is above {self.max_price_out} USD per 1M tokens"
         if _above(latency_s, self.max_latency_s):
             yield f"its answers took {latency_s:.3g} s on average, above {self.max_latency_s:g} s"
         if candidate.tools is False and (self.tools or query.tools):

@@ -10,7 +10,7 @@ from outcome_tables import SHARED
 
 from cit_core.catalogue import build
 from cit_core.catalogue.build import build_facts, read_facts_table
-from cit_core.catalogue.facts import _read
+from cit_core.catalogue.facts import Model, _read
 from cit_core.catalogue.score_tables import Score
 
 EMPTY = dict.fromkeys(
@@ -66,6 +66,17 @@ def test_a_snapshot_fills_what_the_undated_name_lacks() -> None:
     assert "retired" not in entry, "the name is of a newer snapshot now"
 
 
+def test_prices_of_long_prompts_are_of_the_first_source_whose_other_prices_are_the_same() -> None:
+    models = [Model(id=id_, provider="maker", context_window=1000, price_in=1.0, price_out=2.0) for id_ in "abc"]
+    tier = (100, 2.0, 3.0, None)
+    first = {"b": {"price_in": 1.0, "price_out": 2.0, "price_tiers": (tier,)}, "c": {"price_in": 9.0}}
+    second = {id_: {"price_in": 1.0, "price_out": 2.0, "price_tiers": (tier, tier) * (id_ != "a")} for id_ in "abc"}
+    sources = [("one 1", lambda model: first.get(model.id, {})), ("two 2", lambda model: second[model.id])]
+    built = build.build_tiers(models, sources, "2026-01-01")
+    assert built["models"] == [["maker:b", (tier,), 0], ["maker:c", (tier, tier), 1]]
+    assert (built["sources"], built["as_of"]) == (["one 1", "two 2"], "2026-01-01")
+
+
 def test_a_model_of_which_only_the_price_is_known_has_the_limits_that_most_hosts_state() -> None:
     known = {"makers_own_price": False, "context_window": 2000, "modalities_in": "text,image", "released": "2025-07-09"}
     hosted = [row("x/some", f"host {n}", **known, price_in=9.0) for n in range(2)]
@@ -113,7 +124,7 @@ def test_what_is_no_chat_model_with_a_price_is_left_out(left_out: dict[str, Any]
 def test_the_shipped_facts_are_built_from_the_data() -> None:
     if not (SHARED / "more" / "facts-current.parquet").is_file():
         pytest.skip(f"{SHARED}/more/facts-current.parquet is not there")
-    assert build_facts(read_facts_table(SHARED / "more"), _read()["as_of"]) == _read()
+    assert build_facts(read_facts_table(SHARED / "more"), _read("facts.json")["as_of"]) == _read("facts.json")
 
 
 def test_models_of_a_table_are_known_by_what_their_names_mean_there(monkeypatch: pytest.MonkeyPatch) -> None:

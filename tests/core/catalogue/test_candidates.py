@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date
 
 import pytest
 
+from cit_core.catalogue.candidates import public_candidate, with_newer_facts, with_own_facts
 from cit_core.catalogue.resolve import resolve_models
 
 
@@ -57,3 +59,29 @@ def test_a_model_that_a_source_calls_retired_has_ended_whether_it_says_the_day_o
     assert candidate.has_ended(date(2026, 11, 1))
     assert not served.capability.candidate.has_ended(date(2026, 11, 1))
     assert (candidate.modalities, candidate.reasoning) == (("text", "image", "pdf"), True)
+
+
+def test_a_long_prompt_has_its_price_and_ones_own_price_changes_it_in_proportion() -> None:
+    public = public_candidate("google_genai:gemini-2.5-pro")
+    assert public is not None
+    assert public.expected_cost(200_000, 1_000) == pytest.approx(0.2 * 1.25 + 0.01)
+    assert public.expected_cost(300_000, 1_000, 100_000) == pytest.approx(0.2 * 2.5 + 0.1 * 0.25 + 0.015)
+    [tier] = with_own_facts(public, {"price_in": 2.5}).price_tiers
+    assert (tier.above, tier.price_in, tier.price_out, tier.price_cached) == (200_000, 5.0, 15.0, 0.5)
+    [tier] = with_own_facts(public, {"price_out": 1.0}).price_tiers
+    assert (tier.price_in, tier.price_out, tier.price_cached) == (2.5, 1.5, 0.25)
+    assert with_own_facts(public, {"price_in": 2.5, "price_tiers": ()}).price_tiers == ()
+    local = public_candidate("vllm:qwen3-coder-plus")
+    assert local is not None
+    assert local.price_tiers == (), "nobody asks a price"
+
+
+def test_facts_that_were_stored_before_there_were_tiers_are_still_known_as_public() -> None:
+    public = public_candidate("openai:gpt-5.4")
+    assert public is not None
+    facts = public.model_dump_json(exclude={"id", "notes", "source", "price_tiers"})
+    digest = hashlib.sha256(facts.encode()).hexdigest()[:8]
+    before = public.model_copy(update={"source": f"a table, 2026-11-01 (openai:gpt-5.4#{digest})", "price_tiers": ()})
+    assert with_newer_facts(before) == public
+    own = before.model_copy(update={"price_in": 1.0})
+    assert with_newer_facts(own) is own

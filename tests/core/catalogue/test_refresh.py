@@ -12,7 +12,8 @@ from types import ModuleType
 import pytest
 
 from cit_core.catalogue import refresh
-from cit_core.catalogue.facts import current_models, find_model, last_check, refreshed_file, reread
+from cit_core.catalogue.facts import current_models, find_model, last_check, reread
+from cit_core.catalogue.last_check import refreshed_file
 from cit_core.catalogue.resolve import resolve_models
 from cit_core.errors import CITError, MissingExtra
 from cit_core.records import Candidate
@@ -62,6 +63,28 @@ def test_a_price_of_0_replaces_none(tmp_path, monkeypatch):
     assert list(refresh.refresh_facts(LATER).models) == ["openai:gpt-5-nano"]
 
 
+def test_prices_of_long_prompts_are_read_in_both_forms_and_what_is_odd_is_not(tmp_path, monkeypatch):
+    above = {"input_cost_per_token_above_200k_tokens": 2e-6, "output_cost_per_token_above_200k_tokens": 3e-6}
+    batches = {"input_cost_per_token_above_200k_tokens_batches": 1e-6, "cache_read_input_token_cost": 1e-7}
+    low = {"range": [0, 32_000], "input_cost_per_token": 7e-6, "output_cost_per_token": 8e-6}
+    ranges = [
+        {"range": [64_000, 128_000], "input_cost_per_token": 9e-6, "output_cost_per_token": 9.5e-6},
+        {"range": [32_000, 64_000], "input_cost_per_token": 8e-6, "output_cost_per_token": 9e-6},
+        low,
+        {"range": "all"},
+        {"range": [9_000]},
+        None,
+    ]
+    bare = {name: value for name, value in ROW.items() if "cost" not in name}
+    table = {"gpt-5-mini": ROW | above | batches, "gpt-5-nano": bare | {"tiered_pricing": ranges}}
+    install(tmp_path, monkeypatch, table | {"gpt-5": ROW | {"tiered_pricing": "odd"}})
+    refresh.refresh_facts(LATER)
+    mini, nano, plain = map(find_model, ("gpt-5-mini", "gpt-5-nano", "gpt-5"))
+    assert mini.price_tiers == ((200_000, 2.0, 3.0, 0.1),)
+    assert (nano.price_in, nano.price_tiers) == (7.0, ((32_000, 8.0, 9.0, None), (64_000, 9.0, 9.5, None)))
+    assert (plain.price_in, plain.price_tiers) == (1.0, ())
+
+
 def test_what_is_older_than_the_shipped_facts_or_cannot_be_read_changes_nothing(tmp_path, monkeypatch):
     shipped = find_model("gpt-5-mini")
     install(tmp_path, monkeypatch, {"gpt-5-mini": ROW})
@@ -95,6 +118,17 @@ def test_genai_prices_is_asked_as_it_is(genai_prices, monkeypatch):
     assert not refresh.refresh_facts(day).models, (
         "the shipped facts are of this release: it disagrees for other reasons"
     )
+
+
+def test_shipped_prices_of_long_prompts_are_those_of_genai_prices(genai_prices, monkeypatch):
+    monkeypatch.setattr(refresh, "_version", lambda _: "0.2.3")
+    [(_, look)] = refresh.installed_sources(date(2026, 11, 1))
+    stated = [(model, look(model)) for model in current_models()]
+    priced = [(model.id, model.price_tiers, facts) for model, facts in stated if facts and facts["price_tiers"]]
+    assert len(priced) > 15
+    for id_, shipped, facts in priced:
+        [(above, *prices)], [(at, *asked)] = shipped, facts["price_tiers"]
+        assert (abs(above - at) <= 1, prices) == (True, asked), id_
 
 
 def test_prices_are_those_outside_discounts_whatever_the_hour(genai_prices, monkeypatch):

@@ -14,7 +14,8 @@ import pytest
 from fake_cit import absolute
 
 from cit_core import Candidate, CapabilityStore
-from cit_core.catalogue.facts import facts_as_of, refreshed_file, reread, shipped_models
+from cit_core.catalogue.facts import facts_as_of, reread, shipped_models
+from cit_core.catalogue.last_check import refreshed_file
 from cit_core.cli.doctor import OPTIONAL
 from cit_core.records import Item, Outcome, Task
 from cit_core.runtime import Checkpoint, shipped_checkpoints

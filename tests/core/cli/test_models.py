@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fake_cit import absolute
 
-from cit_core import Candidate, CapabilityStore, Item, Outcome, Task
+from cit_core import Candidate, CapabilityStore, Item, Outcome, PriceTier, Task
 from cit_core.catalogue import catalogue_candidates, catalogue_capabilities, core_suite, provenance
 
 URL = "sqlite:///zoo.db"
@@ -85,12 +85,22 @@ def test_an_unknown_model_names_the_closest(cit, zoo, verb):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("written", ["200000", "2e5:1:2", "1:2", "1:2:x", "1:2:3:4:5", "0:1:2", "9:-1:2"])
+def test_a_tier_that_is_none_is_refused_before_a_store_is_made(cit, written: str) -> None:
+    result = cit("models", "add", "mine", *STORE, "--price-tier", written)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "price" in result.stderr or "above" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not Path(URL.removeprefix("sqlite:///")).exists()
+
+
 def test_add_with_every_fact_makes_the_store(cit):
     result = cit(
         *("models", "add", "mine [v1]", *STORE, "--context-window", "8192", "--price-in", "0.5", "--price-out", "1.5"),
         *("--params-b", "7", "--released", "2024-05-13", "--tools", "--no-structured-output", "--modality", "text"),
         *("--modality", "image", "--license", "MIT", "--notes", "tuned on our tickets"),
         *("--price-cached", "0.05", "--max-output", "1024", "--no-reasoning"),
+        *("--price-tier", "2000:1:3", "--price-tier", "4000:2:6:0.2"),
     )
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"added: mine [v1] in {absolute(URL)}\n"
@@ -108,6 +118,10 @@ def test_add_with_every_fact_makes_the_store(cit):
             license="MIT",
             notes="tuned on our tickets",
             price_cached=0.05,
+            price_tiers=(
+                PriceTier(above=2000, price_in=1.0, price_out=3.0),
+                PriceTier(above=4000, price_in=2.0, price_out=6.0, price_cached=0.2),
+            ),
             max_output=1024,
             reasoning=False,
         )
@@ -116,6 +130,8 @@ def test_add_with_every_fact_makes_the_store(cit):
         "8,192 tokens",
         "1,024 tokens",
         "0.5 USD per 1M tokens",
+        "prompt above 4,000 tokens",
+        "in 2, 0.2 cached, out 6 USD per 1M tokens",
         "text, image",
         "2024-05-13",
         "7 billion",

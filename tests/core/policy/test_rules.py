@@ -22,7 +22,7 @@ from cit_core.policy import (
     parse_policy,
     rank,
 )
-from cit_core.records import Candidate, Ranked
+from cit_core.records import Candidate, PriceTier, Ranked
 
 FULL = Candidate(
     id="full",
@@ -32,6 +32,7 @@ FULL = Candidate(
     modalities=("text",),
     tools=False,
     structured_output=False,
+    price_tiers=(PriceTier(above=500, price_in=3.0, price_out=6.0),),
 )
 BARE = Candidate(id="bare")
 """Of whom nothing is known."""
@@ -63,6 +64,7 @@ policies = st.one_of(st.just(Best()), st.floats(0, 1).map(Threshold), st.floats(
         (Constraints(deny=frozenset({"full"})), QueryFacts(), "denied"),
         (Constraints(max_price_in=0.5), QueryFacts(), "price_in 1.0 is above 0.5 USD per 1M tokens"),
         (Constraints(max_price_out=1.5), QueryFacts(), "price_out 2.0 is above 1.5 USD per 1M tokens"),
+        (Constraints(max_price_in=1.0), QueryFacts(tokens=501), "price_in 3.0 is above 1.0 USD per 1M tokens"),
         (Constraints(tools=True), QueryFacts(), "cannot call tools"),
         (Constraints(), QueryFacts(tools=True), "cannot call tools"),
         (Constraints(structured_output=True), QueryFacts(), "cannot follow a schema"),

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from cit_core import Candidate, Capability, CapabilityStore, Decision, Item, Outcome, Router, Task
 from cit_core.arms import Arm
 from cit_core.catalogue import catalogue_candidates
-from cit_core.catalogue.facts import refreshed_file, reread
+from cit_core.catalogue.facts import reread
+from cit_core.catalogue.last_check import refreshed_file
 from cit_core.catalogue.resolve import ordered_by_level
 from cit_core.errors import InvalidInput
 from cit_core.policy import Constraints

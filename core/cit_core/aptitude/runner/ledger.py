@@ -212,7 +212,7 @@ def settled_candidate(given: str | Candidate, stored: Iterable[Candidate]) -> Ca
     """
     facts = given if isinstance(given, Candidate) else Candidate(id=given)
     there = _by_id(stored, facts.id)
-    stated = {name: getattr(facts, name) for name in facts.model_dump(exclude_defaults=True)}
+    stated = facts.stated()
     if there is None:
         return with_own_facts(public_candidate(facts.id) or Candidate(id=facts.id), stated)
     there, nothing = with_newer_facts(there), Candidate(id=facts.id)
