@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from cit_core.errors import CITError
 from cit_core.policy import Best, Constraints, CostAware, Threshold
-from cit_core.records import Candidate, Capability, Decision, Item, Outcome, PriceTier, Task
+from cit_core.records import Candidate, Capability, Decision, Item, Outcome, Task
 from cit_core.router import FakeScorer, Router, Scorer
 from cit_core.runtime import load_scorer
 
@@ -23,7 +23,6 @@ __all__ = [
     "FakeScorer",
     "Item",
     "Outcome",
-    "PriceTier",
     "Router",
     "Scorer",
     "Task",

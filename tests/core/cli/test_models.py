@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from fake_cit import absolute
 
-from cit_core import Candidate, CapabilityStore, Item, Outcome, PriceTier, Task
+from cit_core import Candidate, CapabilityStore, Item, Outcome, Task
 from cit_core.catalogue import catalogue_candidates, catalogue_capabilities, core_suite, provenance
+from cit_core.records import PriceTier
 
 URL = "sqlite:///zoo.db"
 STORE = ("--store", URL)
