@@ -28,7 +28,8 @@ from llama_index_instrumentation.span_handlers import BaseSpanHandler
 from pydantic import PrivateAttr
 
 from cit_core.records import Candidate, Decision
-from cit_core.router.settlement import UNKNOWN, Settlement, bill_of
+from cit_core.router.settlement import UNKNOWN, Bill, Settlement, bill_of, sum_of
+from cit_core.tokens import Counted
 from llamaindex_cit._response_metadata import CIT_MODEL, billed_tokens
 
 __all__ = ["EngineBill", "follow", "note", "owe"]
@@ -59,18 +60,16 @@ class EngineBill:
 
     def __init__(self, settlement: Settlement, candidate: Candidate) -> None:
         self._settlement, self._candidate = settlement, candidate
-        self._tokens: list[tuple[int, int, int]] = []
+        self._bills: list[Bill] = []
 
-    def add(self, prompt: int | None, completion: int | None, cached: int) -> None:
+    def add(self, counted: Counted) -> None:
         """Count an answer of an LLM; nothing where its provider counted none."""
-        if prompt is not None and completion is not None:
-            self._tokens.append((prompt, completion, cached))
+        if (bill := bill_of(self._candidate, *counted)) != UNKNOWN:
+            self._bills.append(bill)
 
     def close(self) -> None:
         """Settle it."""
-        total = map(sum, zip(*self._tokens, strict=True))
-        bill = bill_of(self._candidate, *total) if self._tokens else UNKNOWN
-        self._settlement.billed(self._candidate.id, bill)
+        self._settlement.billed(self._candidate.id, sum_of(self._bills))
 
 
 class _Open(NamedTuple):
@@ -128,7 +127,7 @@ class _Trail(BaseSpanHandler[Any]):
         """Count an answer of an LLM in the innermost bill around it."""
         while span is not None and (opened := self._spans.get(span)) is not None:
             if opened.bills:
-                opened.bills[-1].add(*billed_tokens(response))
+                opened.bills[-1].add(billed_tokens(response))
                 return
             span = opened.parent
 

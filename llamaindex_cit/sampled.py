@@ -143,13 +143,13 @@ class SampledLLM(FunctionCallingLLM):
         if not said:
             raise next(one for one in given if isinstance(one, BaseException))
         place, agreed = elected([self._ballot(response) for response in said])
-        prompt, completion, cached = (
+        prompt, completion, cached, stored = (
             [n for n in counts if n is not None] for counts in zip(*map(billed_tokens, said), strict=True)
         )
         told: dict[str, Any] = {"asked": self.samples, "agreed": agreed}
         if prompt and completion:
             told |= {"prompt_tokens": sum(prompt), "completion_tokens": sum(completion)}
-            told["prompt_tokens_details"] = {"cached_tokens": sum(cached)}
+            told["prompt_tokens_details"] = {"cached_tokens": sum(cached), "cache_write_tokens": sum(stored)}
         chosen = said[place]
         return chosen.model_copy(update={"additional_kwargs": {**chosen.additional_kwargs, CIT_SAMPLES: told}})
 

@@ -57,6 +57,8 @@ class Candidate(Record):
     """Longest answer [tokens]."""
     price_cached: Amount | None = None
     """USD per 1M prompt tokens that the provider has cached."""
+    price_cache_write: Amount | None = None
+    """USD per 1M prompt tokens that the provider writes to its cache."""
     price_tiers: tuple[PriceTier, ...] = ()
     """Prices of calls with long prompts, where these cost more."""
     reasoning: bool | None = None
@@ -99,16 +101,21 @@ class Candidate(Record):
         reached = [tier for tier in self.price_tiers if prompt_tokens > tier.above]
         return max(reached, key=lambda tier: tier.above) if reached else self
 
-    def expected_cost(self, prompt_tokens: float, completion_tokens: float, cached_tokens: float = 0.0) -> float | None:
+    def expected_cost(
+        self, prompt_tokens: float, completion_tokens: float, cached_tokens: float = 0.0, stored_tokens: float = 0.0
+    ) -> float | None:
         """Return USD for one call of this size, or None where a price is not known.
 
         Args:
             prompt_tokens: Tokens that are read, those in the provider's cache among them.
             completion_tokens: Tokens that are written, hidden reasoning among them.
             cached_tokens: Tokens read from the cache; at the full price where no other is known.
+            stored_tokens: Tokens written to the cache, likewise; in a tier at the same multiple of its price.
         """
         at = self.prices(prompt_tokens)
         if at.price_in is None or at.price_out is None:
             return None
         saved = 0.0 if at.price_cached is None else (at.price_in - at.price_cached) * cached_tokens
-        return (at.price_in * prompt_tokens - saved + at.price_out * completion_tokens) / 1e6
+        multiple = self.price_cache_write / self.price_in if self.price_cache_write and self.price_in else 1.0
+        added = (multiple - 1.0) * at.price_in * stored_tokens
+        return (at.price_in * prompt_tokens - saved + added + at.price_out * completion_tokens) / 1e6

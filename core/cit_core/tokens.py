@@ -85,10 +85,14 @@ class Counted(NamedTuple):
     """Of the answer, hidden reasoning included."""
     cached: int = 0
     """Of the prompt, those that came from a cache."""
+    stored: int = 0
+    """Of the prompt, those that were written to a cache."""
 
 
 DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 """Names of what says how much of a prompt was cached: in OpenAI's two protocols, and in LangChain's messages."""
+STORED = ("cache_creation", "cache_creation_tokens", "cache_write_tokens")
+"""Names therein of how much was written to a cache: LangChain's, LiteLLM's and OpenRouter's."""
 
 
 def counted_tokens(usage: object) -> Counted:
@@ -110,7 +114,10 @@ def counted_tokens(usage: object) -> Counted:
     told = _most(
         _count(details, "cached_tokens"), _count(details, "cache_read"), *(_count(usage, name) for name in names)
     )
-    return Counted(prompt, written, min(_most(told, hits) or 0, prompt or 0))
+    cached = min(_most(told, hits) or 0, prompt or 0)
+    by_time = sum(_count(details, f"ephemeral_{time}_input_tokens") or 0 for time in ("5m", "1h"))  # LangChain's
+    stored = _most(made, by_time, *(_count(details, name) for name in STORED)) or 0
+    return Counted(prompt, written, cached, min(stored, (prompt or 0) - cached))
 
 
 def _field(holder: object, name: str) -> Any:

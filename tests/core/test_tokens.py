@@ -11,7 +11,7 @@ import pytest
 import tiktoken
 from llama_index.core import utils
 
-from cit_core.tokens import counted_tokens, estimate_media_tokens, estimate_tokens
+from cit_core.tokens import Counted, counted_tokens, estimate_media_tokens, estimate_tokens
 
 TEXTS = {
     "English": "The contract ends on the last day of March unless one of the parties asks for another year. ",
@@ -129,8 +129,21 @@ XAI = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 140}
         ({"input_tokens": 9, "output_tokens": 2, "input_token_details": {"cache_read": 4}}, (9, 2, 4)),
         (
             {"input_tokens": 9, "output_tokens": 2, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 5},
-            (18, 2, 4),
+            (18, 2, 4, 5),
         ),
+        (
+            {
+                "input_tokens": 18,
+                "output_tokens": 2,
+                "input_token_details": {"cache_read": 4, "cache_creation": 0, "ephemeral_5m_input_tokens": 5},
+            },
+            (18, 2, 4, 5),
+        ),
+        (
+            {"prompt_tokens": 18, "completion_tokens": 2, "prompt_tokens_details": {"cache_write_tokens": 5}},
+            (18, 2, 0, 5),
+        ),
+        ({"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 5}}, (9, None, 8, 1)),
         ({"prompt_tokens": 9, "completion_tokens": 2, "cache_read_input_tokens": 4}, (9, 2, 4)),
         ({"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 4}, (9, 2, 4)),
         ({"prompt_tokens": 9, "completion_tokens": 2, "cached_tokens": 4}, (9, 2, 4)),
@@ -143,5 +156,5 @@ XAI = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 140}
         (None, (None, None, 0)),
     ],
 )
-def test_what_providers_count(usage: object, counted: tuple[int | None, int | None, int]) -> None:
-    assert counted_tokens(usage) == counted
+def test_what_providers_count(usage: object, counted: tuple[int | None, ...]) -> None:
+    assert counted_tokens(usage) == Counted(*counted)

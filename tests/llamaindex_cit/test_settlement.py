@@ -17,6 +17,7 @@ from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Router
 from cit_core.router.decision_log import DecisionLog, read_log
 from cit_core.router.shadow import Shadow
+from cit_core.tokens import Counted
 from llamaindex_cit import CITLLM, CITSingleSelector
 from llamaindex_cit._response_metadata import billed_tokens
 
@@ -88,12 +89,12 @@ async def test_a_shadow_asks_its_own_candidate_in_the_same_way(voices, router, m
     [
         ({"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}, (9, 2, 4)),
         ({"input_tokens": 9, "output_tokens": 2, "cache_read_input_tokens": 4}, (13, 2, 4)),
-        (SimpleNamespace(input_tokens=9, output_tokens=2, cache_creation_input_tokens=5), (14, 2, 0)),
+        (SimpleNamespace(input_tokens=9, output_tokens=2, cache_creation_input_tokens=5), (14, 2, 0, 5)),
         ({}, (None, None, 0)),
     ],
 )
 def test_what_providers_count_as_cached(usage, expected) -> None:
-    assert billed_tokens(CompletionResponse(text="", raw={"usage": usage})) == expected
+    assert billed_tokens(CompletionResponse(text="", raw={"usage": usage})) == Counted(*expected)
 
 
 async def test_an_engine_that_a_selector_chose_is_billed_when_it_answers(voices, router, log) -> None:

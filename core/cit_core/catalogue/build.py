@@ -1,7 +1,7 @@
-"""Build the shipped facts, tiers and links: `python -m cit_core.catalogue.build ../shared/data/more`.
+"""Build the shipped facts, prices and links: `python -m cit_core.catalogue.build ../shared/data/more`.
 
-Maintainers run it when the data changes; the same input gives the same bytes. The data has no prices of long prompts:
-these come from the price lists that it was made of, as they are installed.
+Maintainers run it when the data changes; the same input gives the same bytes. The data lacks the prices of long prompts
+and of what is written to a cache: they come from the price lists that it was made of, as they are installed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cit_core.catalogue.score_tables import CORE, Score, observations, read_name
 from cit_core.errors import CITError, InvalidInput, MissingExtra
 from cit_core.records import Candidate, Capability
 
-__all__ = ["build_facts", "build_links", "build_tiers", "profiles_in_tables", "read_facts_table"]
+__all__ = ["build_facts", "build_links", "build_prices", "profiles_in_tables", "read_facts_table"]
 
 AS_OF = "2026-11-01"
 """Day on which the sources in the data were read."""
@@ -203,8 +203,8 @@ def _with_snapshots(entries: Mapping[tuple[str, str], dict[str, Any]]) -> list[d
     return kept
 
 
-def build_tiers(models: Iterable[Model], sources: Sequence[Source], as_of: str) -> dict[str, Any]:
-    """Return the prices of long prompts, of the first source that has the model's other prices as the facts have them.
+def build_prices(models: Iterable[Model], sources: Sequence[Source], as_of: str) -> dict[str, Any]:
+    """Return prices that the data lacks, each of the first source whose other prices are those of the facts.
 
     Args:
         models: Models with facts.
@@ -212,17 +212,16 @@ def build_tiers(models: Iterable[Model], sources: Sequence[Source], as_of: str) 
         as_of: Day on which the sources were read, YYYY-MM-DD.
 
     Returns:
-        `{"as_of": day, "sources": [...], "models": [[provider:id, tiers, place in sources], ...]}`.
+        `{"as_of": day, "sources": [...], "models": [[provider:id, of what is written to the cache, tiers], ...]}`.
     """
     found = []
     for model in models:
-        for place, (_, look) in enumerate(sources):
-            stated = look(model)
-            if stated.get("price_tiers") and all(
-                stated[name] == getattr(model, name) for name in ("price_in", "price_out")
-            ):
-                found.append([f"{model.provider}:{model.id}", stated["price_tiers"], place])
-                break
+        stated = [look(model) for _, look in sources]
+        agreed = [x for x in stated if (x.get("price_in"), x.get("price_out")) == (model.price_in, model.price_out)]
+        write = next((facts["price_cache_write"] for facts in agreed if facts.get("price_cache_write")), None)
+        tiers = next((facts["price_tiers"] for facts in agreed if facts.get("price_tiers")), ())
+        if write or tiers:
+            found.append([f"{model.provider}:{model.id}", write, tiers])
     return {"as_of": as_of, "sources": [name for name, _ in sources], "models": found}
 
 
@@ -342,17 +341,17 @@ def _write(name: str, built: Mapping[str, Any]) -> None:
 
 
 def main() -> None:
-    """Write facts.json, then tiers.json and links.json, which name the models of the former."""
+    """Write facts.json, then prices.json and links.json, which name the models of the former."""
     folder = Path(sys.argv[1])
     _write("facts.json", build_facts(read_facts_table(folder), AS_OF))
     sources = installed_sources(date.fromisoformat(AS_OF))
     needed = [f"{name} {'.'.join(map(str, release))}" for name, release in SHIPPED.items()]
     if [name for name, _ in sources] != needed:
         raise CITError(
-            f"prices of long prompts come from {' and '.join(needed)}: "
+            f"these prices come from {' and '.join(needed)}: "
             f"pip install --no-deps {' '.join(name.replace(' ', '==') for name in needed)}"
         )
-    _write("tiers.json", build_tiers(shipped_models(), sources, AS_OF))
+    _write("prices.json", build_prices(shipped_models(), sources, AS_OF))
     _write("links.json", build_links(read_scores(folder), AS_OF))
 
 

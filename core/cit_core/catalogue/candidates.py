@@ -71,6 +71,7 @@ def _facts(name: str, model: Model) -> Candidate:
         aliases=model.aliases,
         max_output=model.max_output,
         price_cached=model.price_cached if priced else None,
+        price_cache_write=model.price_cache_write if priced else None,
         price_tiers=_tiers(model.price_tiers) if priced else (),
         reasoning=model.reasoning,
         deprecated=_day(model.ends),
@@ -108,8 +109,9 @@ def with_own_facts(public: Candidate, own: Mapping[str, Any]) -> Candidate:
     """Let facts of one's own go before others; what is cached or long costs the same share of one's own price."""
     read, written = (_share(own.get(name), getattr(public, name)) for name in ("price_in", "price_out"))
     shares: dict[str, Any] = {}
-    if read is not None and own.get("price_cached") is None and public.price_cached:
-        shares["price_cached"] = public.price_cached * read
+    for name in ("price_cached", "price_cache_write"):
+        if read is not None and own.get(name) is None and getattr(public, name):
+            shares[name] = getattr(public, name) * read
     if own.get("price_tiers") is None and (read, written) != (None, None):
         factors = {"price_in": read, "price_out": written, "price_cached": read}
         shares["price_tiers"] = tuple(_times(tier, factors) for tier in public.price_tiers)
@@ -128,6 +130,6 @@ def _times(tier: PriceTier, factors: Mapping[str, float | None]) -> PriceTier:
 
 def _digest(candidate: Candidate) -> str:
     """Return a digest of facts, which tells whether one of them is no longer as it was found."""
-    later = () if candidate.price_tiers else ("price_tiers",)  # of stores from before there were any, the same digest
+    later = {"price_tiers", "price_cache_write"} - candidate.stated().keys()  # older stores have the same digest
     facts = candidate.model_dump_json(exclude={"id", "notes", "source", *later})
     return hashlib.sha256(facts.encode()).hexdigest()[:8]

@@ -1,6 +1,6 @@
 """Facts of the models that are served today by their makers, and of open ones by others: limits, prices, names.
 
-`facts.json` and `tiers.json` are read when a model is first looked for; `cit_core.catalogue.build` makes them.
+`facts.json` and `prices.json` are read when a model is first looked for; `cit_core.catalogue.build` makes them.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class Model:
         price_in: USD per 1M prompt tokens.
         price_out: USD per 1M completion tokens.
         price_cached: USD per 1M prompt tokens that the provider has cached.
+        price_cache_write: USD per 1M prompt tokens that the provider writes to its cache.
         price_tiers: Prices of calls with long prompts, where these cost more.
         modalities: Input that it can read.
         tools: True if it can call tools.
@@ -99,6 +100,7 @@ class Model:
     aliases: tuple[str, ...] = ()
     max_output: int | None = None
     price_cached: float | None = None
+    price_cache_write: float | None = None
     price_tiers: tuple[Tier, ...] = ()
     modalities: tuple[str, ...] = ("text",)
     tools: bool | None = None
@@ -154,13 +156,14 @@ def shipped_models() -> tuple[Model, ...]:
     """Return every model with facts, by provider and id."""
     read = _read("facts.json")
     sources, urls = read["sources"], read["urls"]
-    tiers = {name: tuple(map(tuple, of_model)) for name, of_model, _ in _read("tiers.json")["models"]}
+    more = {name: (write, tuple(map(tuple, tiers))) for name, write, tiers in _read("prices.json")["models"]}
 
     def model(entry: dict[str, Any]) -> Model:
         facts: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in entry.items()}
         facts["source"] = sources[entry["source"]]
         facts["url"] = urls[entry["url"]] if "url" in entry else None
-        return Model(**facts, price_tiers=tiers.get(f"{entry['provider']}:{entry['id']}", ()))
+        write, tiers = more.get(f"{entry['provider']}:{entry['id']}", (None, ()))
+        return Model(**facts, price_cache_write=write, price_tiers=tiers)
 
     return tuple(model(entry) for entry in read["models"])
 

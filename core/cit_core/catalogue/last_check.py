@@ -17,6 +17,7 @@ REFRESHED = {
     "price_in": "price",
     "price_out": "price",
     "price_cached": "price",
+    "price_cache_write": "price",
     "price_tiers": "tiers",
     "max_output": "tokens",
     "deprecated": "day",

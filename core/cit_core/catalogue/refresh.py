@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from cit_core.catalogue.aliases import normalised
 from cit_core.catalogue.facts import Model, maker_of, reread, shipped_models
-from cit_core.catalogue.last_check import Tier, is_fact, refreshed_file
+from cit_core.catalogue.last_check import REFRESHED, Tier, is_fact, refreshed_file
 from cit_core.errors import CITError, InvalidInput, MissingExtra
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _differences(model: Model, stated: list[tuple[bool, Facts]]) -> Facts:
     """
     differs = {}
     by_hosts = model.source.startswith("median of")
-    for name in ("price_in", "price_out", "price_cached", "price_tiers", "max_output", "deprecated", "successor"):
+    for name in REFRESHED.keys() - {"source", "as_of"}:
         values = [(newer, facts[name]) for newer, facts in stated if name in facts and facts[name] != 0]
         new = [value for newer, value in values if newer]
         if new and getattr(model, name) not in [value for _, value in values] and not (by_hosts and "price" in name):
@@ -166,6 +166,7 @@ def _row(row: Mapping[str, Any] | None) -> Facts:
         "price_in": _million(row.get("input_cost_per_token")),
         "price_out": _million(row.get("output_cost_per_token")),
         "price_cached": _million(row.get("cache_read_input_token_cost")),
+        "price_cache_write": _million(row.get("cache_creation_input_token_cost")),
         "price_tiers": _tiers(row, ranges),
         "max_output": row.get("max_output_tokens"),
         "deprecated": row.get("deprecation_date"),
@@ -231,6 +232,7 @@ def _genai_prices(day: date) -> Source | None:
         return {
             "price_in": _million(float(dearest.input_price) / SAMPLE),
             "price_out": _million(float(max(one.output_price for one in of_day)) / SAMPLE),
+            "price_cache_write": _base(dearest.model_price.cache_write_mtok),
             "price_tiers": _genai_tiers(dearest.model_price),
         }
 
@@ -244,10 +246,14 @@ def _genai_tiers(prices: ModelPrice) -> tuple[Tier, ...]:
 
     def at(price: Any, start: int) -> float | None:
         reached = [tier.price for tier in getattr(price, "tiers", ()) if tier.start <= start]
-        price = reached[-1] if reached else getattr(price, "base", price)
-        return None if price is None else float(price)
+        return _base(reached[-1] if reached else price)
 
     return tuple((start, *(at(price, start) for price in of_kind)) for start in starts)
+
+
+def _base(price: Any) -> float | None:
+    price = getattr(price, "base", price)
+    return None if price is None else float(price)
 
 
 def _changes(model: ModelInfo, day: date) -> list[datetime]:

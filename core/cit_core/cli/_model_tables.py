@@ -114,6 +114,7 @@ def facts_table(listed: Listed, provenance: Mapping[str, Any] | None = None) -> 
         "longest answer": _limit(candidate.max_output),
         "price in": _price(candidate.price_in),
         "price in, cached": _price(candidate.price_cached),
+        "price in, written to a cache": _price(candidate.price_cache_write),
         "price out": _price(candidate.price_out),
         **{f"prompt above {tier.above:,} tokens": _tier(tier) for tier in candidate.price_tiers},
         "reads": ", ".join(candidate.modalities or ()) or None,

@@ -217,6 +217,10 @@ def add(
     price_cached: Annotated[
         float | None, typer.Option(metavar="USD", help="USD per 1M prompt tokens that the provider has cached.")
     ] = None,
+    price_cache_write: Annotated[
+        float | None,
+        typer.Option(metavar="USD", help="USD per 1M prompt tokens that are written to a cache."),
+    ] = None,
     price_tier: Annotated[
         list[str] | None,
         typer.Option(
@@ -259,6 +263,7 @@ def add(
         "price_in": price_in,
         "price_out": price_out,
         "price_cached": price_cached,
+        "price_cache_write": price_cache_write,
         "price_tiers": tuple(map(_tier, price_tier)) if price_tier else None,
         "max_output": max_output,
         "reasoning": reasoning,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from cit_core.errors import CITError
@@ -17,7 +17,7 @@ from cit_core.router.shadow import Shadow
 if TYPE_CHECKING:
     from cit_core.router.decider import Decider
 
-__all__ = ["UNKNOWN", "Bill", "Settlement", "Teller", "bill_of"]
+__all__ = ["UNKNOWN", "Bill", "Settlement", "Teller", "bill_of", "sum_of"]
 
 logger = logging.getLogger("cit_core.router")
 
@@ -33,7 +33,13 @@ class Bill(NamedTuple):
 UNKNOWN = Bill()
 
 
-def bill_of(candidate: Candidate, prompt_tokens: object, completion_tokens: object, cached_tokens: object = 0) -> Bill:
+def bill_of(
+    candidate: Candidate,
+    prompt_tokens: object,
+    completion_tokens: object,
+    cached_tokens: object = 0,
+    stored_tokens: object = 0,
+) -> Bill:
     """Return the bill of an answer at a candidate's prices; unknown where a provider counted nothing.
 
     Args:
@@ -41,11 +47,25 @@ def bill_of(candidate: Candidate, prompt_tokens: object, completion_tokens: obje
         prompt_tokens: Of the whole prompt, what was cached included.
         completion_tokens: Of the answer, hidden reasoning included.
         cached_tokens: Tokens of the prompt that came from a cache.
+        stored_tokens: Tokens of the prompt that were written to a cache.
     """
-    prompt, completion, cached = map(_count, (prompt_tokens, completion_tokens, cached_tokens))
+    given = prompt_tokens, completion_tokens, cached_tokens, stored_tokens
+    prompt, completion, cached, stored = map(_count, given)
     if prompt is None or completion is None:
         return UNKNOWN
-    return Bill(candidate.expected_cost(prompt, completion, min(cached or 0, prompt)), prompt, completion)
+    calls = candidate.samples  # their counts come as one, and each has the price of its own length
+    counts = prompt, completion, min(cached or 0, prompt), min(stored or 0, prompt)
+    cost = candidate.expected_cost(*(count / calls for count in counts))
+    return Bill(None if cost is None else calls * cost, prompt, completion)
+
+
+def sum_of(bills: Sequence[Bill]) -> Bill:
+    """Return the bill of several calls of a candidate; unknown if there is none."""
+    if not bills:
+        return UNKNOWN
+    costs = [bill.cost_usd for bill in bills if bill.cost_usd is not None]
+    prompt, completion = (sum(filter(None, counts)) for counts in list(zip(*bills, strict=True))[1:])
+    return Bill(sum(costs) if len(costs) == len(bills) else None, prompt, completion)
 
 
 class Teller(Protocol):

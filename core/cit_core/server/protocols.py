@@ -44,6 +44,8 @@ class Usage(NamedTuple):
     tokens_out: int = 0
     tokens_cached: int = 0
     """Of those that were read, the ones that came from a cache."""
+    tokens_stored: int = 0
+    """Of those that were read, the ones that were written to a cache."""
 
     def or_more(self, other: Usage) -> Usage:
         """Return the larger of two counts: the events of a stream count up."""
@@ -126,7 +128,7 @@ def usage_of(fields: Mapping[str, Any]) -> Usage:
     total = Usage()
     for usage in (one for one in found if isinstance(one, Mapping)):
         counted = counted_tokens(usage)
-        total = total.or_more(Usage(counted.prompt or 0, counted.completion or 0, counted.cached))
+        total = total.or_more(Usage(counted.prompt or 0, counted.completion or 0, counted.cached, counted.stored))
     return total
 
 

@@ -84,6 +84,7 @@ candidates = Table(
     Column("deprecated", Date),
     Column("successor", Text),
     Column("source", Text),
+    Column("price_cache_write", Double),
     Column("price_tiers", JSON, nullable=False, server_default="[]"),
 )
 

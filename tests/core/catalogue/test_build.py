@@ -66,15 +66,14 @@ def test_a_snapshot_fills_what_the_undated_name_lacks() -> None:
     assert "retired" not in entry, "the name is of a newer snapshot now"
 
 
-def test_prices_of_long_prompts_are_of_the_first_source_whose_other_prices_are_the_same() -> None:
+def test_prices_that_the_data_lacks_are_each_of_the_first_source_whose_other_prices_are_the_same() -> None:
     models = [Model(id=id_, provider="maker", context_window=1000, price_in=1.0, price_out=2.0) for id_ in "abc"]
-    tier = (100, 2.0, 3.0, None)
-    first = {"b": {"price_in": 1.0, "price_out": 2.0, "price_tiers": (tier,)}, "c": {"price_in": 9.0}}
-    second = {id_: {"price_in": 1.0, "price_out": 2.0, "price_tiers": (tier, tier) * (id_ != "a")} for id_ in "abc"}
-    sources = [("one 1", lambda model: first.get(model.id, {})), ("two 2", lambda model: second[model.id])]
-    built = build.build_tiers(models, sources, "2026-01-01")
-    assert built["models"] == [["maker:b", (tier,), 0], ["maker:c", (tier, tier), 1]]
-    assert (built["sources"], built["as_of"]) == (["one 1", "two 2"], "2026-01-01")
+    tier, same = (100, 2.0, 3.0, None), {"price_in": 1.0, "price_out": 2.0}
+    first = {"b": same | {"price_tiers": (tier,)}, "c": {"price_in": 9.0, "price_tiers": (tier,)}}
+    second = {"b": {"price_cache_write": 1.25, "price_tiers": (tier, tier)}, "c": {"price_cache_write": 0.0}}
+    sources = [("one 1", lambda x: first.get(x.id, {})), ("two 2", lambda x: same | second.get(x.id, {}))]
+    built = build.build_prices(models, sources, "2026-01-01")
+    assert built == {"as_of": "2026-01-01", "sources": ["one 1", "two 2"], "models": [["maker:b", 1.25, (tier,)]]}
 
 
 def test_a_model_of_which_only_the_price_is_known_has_the_limits_that_most_hosts_state() -> None:

@@ -74,14 +74,20 @@ def test_a_long_prompt_has_its_price_and_ones_own_price_changes_it_in_proportion
     local = public_candidate("vllm:qwen3-coder-plus")
     assert local is not None
     assert local.price_tiers == (), "nobody asks a price"
+    claude = public_candidate("anthropic:claude-sonnet-4-5")
+    assert claude is not None
+    assert claude.expected_cost(100_000, 0, 0, 80_000) == pytest.approx(0.02 * 3 + 0.08 * 3.75)
+    assert claude.expected_cost(300_000, 0, 100_000, 200_000) == pytest.approx(0.1 * 0.6 + 0.2 * 7.5)
+    assert with_own_facts(claude, {"price_in": 6.0}).price_cache_write == 7.5
 
 
 def test_facts_that_were_stored_before_there_were_tiers_are_still_known_as_public() -> None:
     public = public_candidate("openai:gpt-5.4")
     assert public is not None
-    facts = public.model_dump_json(exclude={"id", "notes", "source", "price_tiers"})
+    facts = public.model_dump_json(exclude={"id", "notes", "source", "price_tiers", "price_cache_write"})
     digest = hashlib.sha256(facts.encode()).hexdigest()[:8]
     before = public.model_copy(update={"source": f"a table, 2026-11-01 (openai:gpt-5.4#{digest})", "price_tiers": ()})
+    before = before.model_copy(update={"price_cache_write": None})
     assert with_newer_facts(before) == public
     own = before.model_copy(update={"price_in": 1.0})
     assert with_newer_facts(own) is own

@@ -66,6 +66,7 @@ def test_a_price_of_0_replaces_none(tmp_path, monkeypatch):
 def test_prices_of_long_prompts_are_read_in_both_forms_and_what_is_odd_is_not(tmp_path, monkeypatch):
     above = {"input_cost_per_token_above_200k_tokens": 2e-6, "output_cost_per_token_above_200k_tokens": 3e-6}
     batches = {"input_cost_per_token_above_200k_tokens_batches": 1e-6, "cache_read_input_token_cost": 1e-7}
+    batches |= {"cache_creation_input_token_cost": 1.25e-6}
     low = {"range": [0, 32_000], "input_cost_per_token": 7e-6, "output_cost_per_token": 8e-6}
     ranges = [
         {"range": [64_000, 128_000], "input_cost_per_token": 9e-6, "output_cost_per_token": 9.5e-6},
@@ -80,7 +81,7 @@ def test_prices_of_long_prompts_are_read_in_both_forms_and_what_is_odd_is_not(tm
     install(tmp_path, monkeypatch, table | {"gpt-5": ROW | {"tiered_pricing": "odd"}})
     refresh.refresh_facts(LATER)
     mini, nano, plain = map(find_model, ("gpt-5-mini", "gpt-5-nano", "gpt-5"))
-    assert mini.price_tiers == ((200_000, 2.0, 3.0, 0.1),)
+    assert (mini.price_cache_write, mini.price_tiers) == (1.25, ((200_000, 2.0, 3.0, 0.1),))
     assert (nano.price_in, nano.price_tiers) == (7.0, ((32_000, 8.0, 9.0, None), (64_000, 9.0, 9.5, None)))
     assert (plain.price_in, plain.price_tiers) == (1.0, ())
 
@@ -120,11 +121,14 @@ def test_genai_prices_is_asked_as_it_is(genai_prices, monkeypatch):
     )
 
 
-def test_shipped_prices_of_long_prompts_are_those_of_genai_prices(genai_prices, monkeypatch):
+def test_shipped_prices_of_long_prompts_and_caches_are_those_of_genai_prices(genai_prices, monkeypatch):
     monkeypatch.setattr(refresh, "_version", lambda _: "0.2.3")
     [(_, look)] = refresh.installed_sources(date(2026, 11, 1))
     stated = [(model, look(model)) for model in current_models()]
     priced = [(model.id, model.price_tiers, facts) for model, facts in stated if facts and facts["price_tiers"]]
+    written = [(model.price_cache_write, facts["price_cache_write"]) for model, facts in stated if facts]
+    assert sum(asked is not None for _, asked in written) > 15
+    assert all(asked in (None, shipped) for shipped, asked in written)
     assert len(priced) > 15
     for id_, shipped, facts in priced:
         [(above, *prices)], [(at, *asked)] = shipped, facts["price_tiers"]

@@ -101,6 +101,7 @@ def test_add_with_every_fact_makes_the_store(cit):
         *("--params-b", "7", "--released", "2024-05-13", "--tools", "--no-structured-output", "--modality", "text"),
         *("--modality", "image", "--license", "MIT", "--notes", "tuned on our tickets"),
         *("--price-cached", "0.05", "--max-output", "1024", "--no-reasoning"),
+        *("--price-cache-write", "0.625"),
         *("--price-tier", "2000:1:3", "--price-tier", "4000:2:6:0.2"),
     )
     assert result.exit_code == 0, result.stderr
@@ -119,6 +120,7 @@ def test_add_with_every_fact_makes_the_store(cit):
             license="MIT",
             notes="tuned on our tickets",
             price_cached=0.05,
+            price_cache_write=0.625,
             price_tiers=(
                 PriceTier(above=2000, price_in=1.0, price_out=3.0),
                 PriceTier(above=4000, price_in=2.0, price_out=6.0, price_cached=0.2),

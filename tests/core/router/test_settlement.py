@@ -10,7 +10,7 @@ from cit_core.policy import as_policy
 from cit_core.records import Candidate, Decision
 from cit_core.router import Answer, Cascade, FakeScorer, Fallback, Query, Rates, Router
 from cit_core.router.decision_log import DecisionLog, read_log
-from cit_core.router.settlement import UNKNOWN, Bill, Settlement, bill_of
+from cit_core.router.settlement import UNKNOWN, Bill, Settlement, bill_of, sum_of
 from cit_core.router.shadow import Shadow
 from cit_core.router.steps import Steps
 
@@ -294,3 +294,20 @@ def test_what_was_cached_costs_less_and_odd_counts_nothing():
     assert bill_of(ZOO[0], 1000, 10, 9_000).cost_usd == pytest.approx((100 + 100) / 1e6)
     assert bill_of(ZOO[0], 1000, None) == bill_of(ZOO[0], -1, 5) == bill_of(ZOO[0], True, "x") == UNKNOWN
     assert bill_of(Candidate(id="free of a price"), 3, 4) == Bill(None, 3, 4)
+
+
+def test_what_was_written_to_a_cache_costs_more():
+    written = ZOO[0].model_copy(update={"price_cache_write": 1.25})
+    assert bill_of(written, 1000, 10, 100, 800).cost_usd == pytest.approx((100 + 10 + 1000 + 100) / 1e6)
+    assert bill_of(ZOO[0], 1000, 10, 100, 800).cost_usd == pytest.approx((900 + 10 + 100) / 1e6), "not known"
+
+
+def test_each_of_several_calls_has_the_price_of_its_own_length():
+    tiers = [{"above": 500, "price_in": 2.0, "price_out": 20.0}]
+    voting = Candidate(id="small@samples=3", price_in=1.0, price_out=10.0, price_tiers=tiers)
+    assert bill_of(voting, 1500, 30) == Bill(pytest.approx((1500 + 300) / 1e6), 1500, 30)
+    assert bill_of(voting, 1800, 30).cost_usd == pytest.approx((3600 + 600) / 1e6)
+    one = voting.model_copy(update={"id": "small"})
+    assert sum_of([bill_of(one, 400, 10), bill_of(one, 600, 10)]) == Bill(pytest.approx(0.0019), 1000, 20)
+    assert sum_of([Bill(None, 3, 4), Bill(1.0, 5, 6)]) == Bill(None, 8, 10)
+    assert sum_of([]) == UNKNOWN

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cit_core.server.protocols import CHAT, MESSAGES, RESPONSES, EventReader, Progress, Protocol, usage_of
+from cit_core.server.protocols import CHAT, MESSAGES, RESPONSES, EventReader, Progress, Protocol, Usage, usage_of
 
 EVENTS = ["one", '{"a": "ü\\n"}', "[DONE]"]
 
@@ -101,5 +101,5 @@ def test_a_choice_that_was_asked_for_and_never_began_is_missed(asked: object, is
         ({"usage": None}, (0, 0, 0)),
     ],
 )
-def test_usage(fields: dict[str, Any], usage: tuple[int, int, int]) -> None:
-    assert usage_of(fields) == usage
+def test_usage(fields: dict[str, Any], usage: tuple[int, ...]) -> None:
+    assert usage_of(fields) == Usage(*usage)

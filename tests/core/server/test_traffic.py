@@ -40,9 +40,9 @@ def test_spend_beside_always_best_and_a_content_blind_choice() -> None:
 
 def test_cached_tokens_have_their_price() -> None:
     traffic = Traffic()
-    cheaper = BIG.model_copy(update={"price_cached": 1.0})
-    traffic.spent(cheaper, Usage(1_000_000, 0, 900_000))
-    assert traffic.summary()["spend_usd"] == pytest.approx(1.0 + 0.9)
+    cheaper = BIG.model_copy(update={"price_cached": 1.0, "price_cache_write": 12.5})
+    traffic.spent(cheaper, Usage(1_000_000, 0, 800_000, 100_000))
+    assert traffic.summary()["spend_usd"] == pytest.approx(1.0 + 0.8 + 1.25)
 
 
 def test_the_curve_rises_with_what_an_answer_is_worth() -> None:

@@ -24,7 +24,7 @@ STEPS = {
     "0003": "m0003_loads",
     "0004": "m0004_candidate_facts",
     "0005": "m0005_spend_and_log",
-    "0006": "m0006_price_tiers",
+    "0006": "m0006_prices",
 }
 REVISIONS = tuple(STEPS)
 """Every revision this release knows, oldest first."""
