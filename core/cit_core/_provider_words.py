@@ -42,7 +42,8 @@ FaultKind = Literal[
     "content_filter",
     "invalid_request",
 ]
-"""`unavailable`: a timeout, no connection, a 5xx, an overloaded server, a response without an answer. `quota`: no money
+"""`unavailable`: a timeout, no connection, a 5xx, an overloaded server, a response without an answer, a call
+or JSON that the model itself wrote wrong (Groq's 400). `quota`: no money
 left. `not_found`: an unknown or retired model. `invalid_request`: every other 4xx, which is about the question."""
 
 KIND_OF_STATUS: Mapping[int, FaultKind] = {
@@ -119,7 +120,8 @@ NO_ROUTE = frozenset(
 _WORDS: Mapping[FaultKind, str] = {
     "unavailable": "server internal internalserver internalfailure api overloaded engineoverloaded unavailable upstream"
     " serviceunavailable modelnotready modelstream model modeltimeout timeout requesttimeout gatewaytimeout badgateway"
-    " deadlineexceeded provider providerunavailable vectorstoretimeout slowdown aborted",
+    " deadlineexceeded provider providerunavailable vectorstoretimeout slowdown aborted"
+    " toolusefailed jsonvalidatefailed outputparsefailed",
     "rate_limit": "ratelimit ratelimitexceeded throttling throttled toomanyrequests resourceexhausted"
     " requestlimitexceeded concurrencylimitexceeded",
     "quota": "insufficientquota billing billinghardlimitreached servicequotaexceeded insufficientbalance"
@@ -157,6 +159,7 @@ KIND_OF_TEXT: Sequence[tuple[FaultKind, re.Pattern[str]]] = [
         re.compile(r"credit balance|insufficient (balance|credit|funds|quota)|out of credits|spending limit|billing"),
     ),
     ("authentication", re.compile(r"(api|access|secret) ?key|security token|signature.{0,20}expired|authenticat")),
+    ("permission", re.compile(r"\b(location|country|region|territory) is not supported")),
     (
         "content_filter",
         re.compile(

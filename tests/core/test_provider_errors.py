@@ -118,6 +118,11 @@ FAULTS = {
         boto("serviceUnavailableException", status=503),
         google(503, "UNAVAILABLE"),
         *map(grpc, ("UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "ABORTED")),
+        # Groq's 400s for what its model wrote
+        *(
+            status_error(400, {"message": "Failed to", "type": "invalid_request_error", "code": code})
+            for code in ("tool_use_failed", "json_validate_failed", "output_parse_failed")
+        ),
         # nothing at all, and what is no answer
         ValueError("No generation chunks were returned"),
         ValueError("No generations found in stream."),
@@ -152,7 +157,12 @@ FAULTS = {
         grpc("UNAUTHENTICATED"),
         Refused("is the key right?", status=401),
     ],
-    "permission": [status_error(403), grpc("PERMISSION_DENIED"), boto("AccessDeniedException", status=400)],
+    "permission": [
+        status_error(403),
+        grpc("PERMISSION_DENIED"),
+        boto("AccessDeniedException", status=400),
+        google(400, "FAILED_PRECONDITION", "User location is not supported for the API use."),
+    ],
     "not_found": [
         status_error(404),
         status_error(410),
