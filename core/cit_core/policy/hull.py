@@ -58,6 +58,11 @@ class RecentQueries:
     def __init__(self, size: int = 512) -> None:
         self._hulls: deque[tuple[float, list[tuple[float, float]]]] = deque(maxlen=size)
 
+    def __copy__(self) -> RecentQueries:
+        copied = RecentQueries()
+        copied._hulls = self._hulls.copy()
+        return copied
+
     def __len__(self) -> int:
         return len(self._hulls)
 

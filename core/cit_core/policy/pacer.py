@@ -15,7 +15,6 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from cit_core.errors import CITError
@@ -41,6 +40,8 @@ SETTLED = 4_096
 """Answers whose amount is remembered, for a later word on what they took."""
 SYNC_S = 2.0
 """Time between two exchanges with the store [s]."""
+DOUBLINGS = 5
+"""Of that time while the store fails, one for each failure."""
 
 
 class Moment(NamedTuple):
@@ -97,7 +98,7 @@ class BudgetPacer:
     """Keeps one limit: of USD, of calls of a model, or of seconds. Thread-safe; bounded memory.
 
     With a book, all processes that share it keep the limit together. They exchange every two seconds, in a thread of
-    their own; a book that fails is logged once, and the limit is kept from memory.
+    their own; a book that fails is logged once each time, and the limit is kept from memory.
 
     Args:
         goal: The limit.
@@ -123,8 +124,8 @@ class BudgetPacer:
         """Unsent spend of tenants that were forgotten."""
         self._settled: OrderedDict[str, float] = OrderedDict()
         """What was counted of an answer so far, by its decision."""
-        self._synced = clock()
-        self._told = False
+        self._failures = 0
+        """Exchanges that failed, since one did not."""
         self._renew_after_fork()
         renew_after_fork(self)
         if book is not None:
@@ -133,14 +134,17 @@ class BudgetPacer:
     def _renew_after_fork(self) -> None:
         self._lock = threading.Lock()
         self._syncing = threading.Lock()
+        self._is_due = False
+        """Whether a thread is about to exchange with the book."""
         self._left = []  # the parent's to send, as all that is unsent
         for account in self._accounts.values():
             account.unsent.clear()
 
     def spent(self, tenant: str | None = None) -> float:
         """Return what the window that ends now has taken of the limit."""
+        name = self._read(tenant)
         with self._lock:
-            account = self._account(self._name(tenant))
+            account = self._account(name)
             return account.window.spent(self._now(account))
 
     def of_query(self, scored: Sequence[Scored], tenant: str | None = None, *, preview: bool = False) -> Moment:
@@ -153,17 +157,15 @@ class BudgetPacer:
         """
         free = self.goal.at(0.0)
         points = [(self._amount(one), free.utility(one)[0]) for one in scored]
+        name = self._read(tenant)
         with self._lock:
             if preview:
-                known = self._accounts.get(self._name(tenant))
-                if known is None or known.found is None:
-                    return Moment(free)
-                account = copy.copy(known)
+                account, recent = copy.copy(self._accounts.get(name) or _Account(self.goal)), copy.copy(self._recent)
             else:
-                account = self._account(self._name(tenant))
-                self._recent.add(points)
-            if account.found is None or account.age >= min(EVERY, len(self._recent) // 4):
-                self._aim(account)
+                account, recent = self._account(name), self._recent
+            recent.add(points)
+            if account.found is None or account.age >= min(EVERY, len(recent) // 4):
+                self._aim(account, recent)
             account.age += 1
             assert account.found is not None
             found, drawn = account.found, self._draw()
@@ -178,9 +180,9 @@ class BudgetPacer:
 
     def charge(self, model: str, cost: float | None, latency_s: float | None, tenant: str | None = None) -> None:
         """Count the answer that was chosen, by what is expected of it."""
-        amount = self.goal.amount(model, cost, latency_s)
+        amount, name = self.goal.amount(model, cost, latency_s), self._read(tenant)
         with self._lock:
-            account = self._account(self._name(tenant))
+            account = self._account(name)
             self._count(account, 1.0, amount)
             account.clock += 1.0
             if account.aim > 0.0:
@@ -202,23 +204,25 @@ class BudgetPacer:
             of: The decision; a later word on the same one replaces an earlier one.
             again: Count it beside what was counted before.
         """
+        name = self._read(tenant)
         with self._lock:
             if of is not None:
                 before = self._settled.pop(of, expected)
                 expected, self._settled[of] = (0.0, before + actual) if again else (before, actual)
                 while len(self._settled) > SETTLED:
                     self._settled.popitem(last=False)
-            account = self._account(self._name(tenant))
+            account = self._account(name)
             self._count(account, 0.0, actual - expected)
             if account.found is not None and account.found.is_inner:
                 account.taken = max(0.0, account.taken + actual - expected)
         self._sync_soon()
 
     def flush(self) -> None:
-        """Exchange with the book now; an error of it is logged once."""
+        """Exchange with the book now; an error of it is logged, the first one in a row."""
         if self._book is None:
             return
         with self._syncing:
+            self._is_due = False
             sent = self._take_unsent()
             try:
                 if sent:
@@ -230,10 +234,28 @@ class BudgetPacer:
             except CITError as error:
                 self._tell(error)
                 self._put_back(sent)
+                if sent:
+                    self._sync_soon()
                 return
+            self._failures = 0
             with self._lock:
                 for name in names:
                     self._take(name, [one for one in kept if one.tenant == name])
+
+    def _read(self, tenant: str | None) -> str:
+        """Return the name of a tenant's account, of which the book's part is known now; others do not wait for it."""
+        name = tenant or "" if self.goal.by_tenant else ""
+        if self._book is not None and name not in self._accounts:
+            try:
+                kept = self._book.spend(self.goal.name, [name])
+            except CITError as error:
+                self._tell(error)
+                return name
+            with self._lock:
+                if name not in self._accounts:
+                    self._account(name)
+                    self._take(name, kept)
+        return name
 
     # -- inside the lock ----------------------------------------------------------------------------------------------
 
@@ -241,11 +263,6 @@ class BudgetPacer:
         account = self._accounts.get(name)
         if account is None:
             account = self._accounts[name] = _Account(self.goal)
-            if self._book is not None:
-                try:
-                    self._take(name, self._book.spend(self.goal.name, [name]))
-                except CITError as error:
-                    self._tell(error)
         self._accounts.move_to_end(name)
         while len(self._accounts) > TENANTS:
             gone, forgotten = self._accounts.popitem(last=False)
@@ -253,13 +270,13 @@ class BudgetPacer:
             del self._left[:-TENANTS]
         return account
 
-    def _aim(self, account: _Account) -> None:
+    def _aim(self, account: _Account, recent: RecentQueries) -> None:
         now, window = self._now(account), account.window
         aim = window.level(now) if self.goal.is_exact else window.goal(now)
         if account.aimed <= 0.0:  # what is not known yet is taken to be right
             account.aimed = account.taken = aim * MEMORY / 4.0
         account.aim = aim / account.correction
-        account.found = self._recent.multiplier(account.aim, is_exact=self.goal.is_exact)
+        account.found = recent.multiplier(account.aim, is_exact=self.goal.is_exact)
         account.age = 0
 
     def _count(self, account: _Account, queries: float, amount: float) -> None:
@@ -318,24 +335,25 @@ class BudgetPacer:
         kept = {name: bucket - 2 * BUCKETS for name, bucket in first.items()}
         return kept if self.goal.window_s is None else min(kept.values())
 
-    def _name(self, tenant: str | None) -> str:
-        return tenant or "" if self.goal.by_tenant else ""
-
     def _amount(self, one: Scored) -> float:
         return self.goal.amount(one.candidate.id, one.cost, one.latency_s)
 
     def _tell(self, error: CITError) -> None:
-        if not self._told:
-            self._told = True
+        self._failures += 1
+        if self._failures == 1:
             logger.warning("the spend of %s is kept in memory alone: %s", self.goal.name, error)
 
     def _sync_soon(self) -> None:
-        now = self._time()
-        if self._book is None or abs(now - self._synced) < SYNC_S or self._syncing.locked():
+        """Exchange with the book within two seconds, whether another query comes or not."""
+        if self._book is None or self._is_due:
             return
-        self._synced = now
-        with suppress(RuntimeError):  # too many threads, or the interpreter ends: the next time, or the flush at exit
-            threading.Thread(target=self.flush, name="cit-pacer", daemon=True).start()
+        self._is_due = True
+        timer = threading.Timer(SYNC_S * 2 ** min(self._failures, DOUBLINGS), self.flush)
+        timer.name, timer.daemon = "cit-pacer", True
+        try:
+            timer.start()
+        except RuntimeError:  # too many threads, or the interpreter ends: the next time, or the flush at exit
+            self._is_due = False
 
 
 def _just(value: float, side: float) -> float:

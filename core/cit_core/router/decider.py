@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cit_core.errors import CITError, InvalidInput
 from cit_core.policy import Constraints, Goal, Policy, QueryFacts, as_constraints, as_policy, parse_policy
 from cit_core.policy.exploration import Exploration, as_exploration
+from cit_core.policy.rules import within
 from cit_core.records import Candidate, Capability, Decision, Ranked
 from cit_core.router.batching import Batcher, Batching, as_batching
 from cit_core.router.choice import limits_among, policy_among
@@ -227,12 +229,13 @@ class Decider(Engine):
         Args:
             decision: The decision, of this router or another one of its store.
             model: Candidate that answered, where it was not the chosen one.
-            cost_usd: What it cost [USD]; as expected if not given.
-            latency_s: How long it took [s]; as expected if not given.
+            cost_usd: What it cost [USD]; as expected if not given, or no number of 0 or more.
+            latency_s: How long it took [s]; the same.
             prompt_tokens: Tokens that were read.
             completion_tokens: Tokens that were written, hidden reasoning included.
             again: Count it beside what was settled of this decision before, as the model calls of an agent's run are.
         """
+        cost_usd, latency_s = _amount(cost_usd), _amount(latency_s)
         told = {"cost_usd": cost_usd, "latency_s": latency_s}
         bill = {**told, "prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
         if self._feedback is not None:
@@ -283,6 +286,15 @@ def _goals_of(decision: Decision) -> Iterator[Goal]:
             goal = parse_policy(name, files=False)
             if isinstance(goal, Goal):
                 yield goal
+
+
+def _amount(given: object) -> float | None:
+    """Return a number of 0 or more; None for what a limit cannot count: NaN would be its sum from then on."""
+    try:
+        number = float(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if within(number, 0.0, sys.float_info.max) else None
 
 
 def _charged(decision: Decision) -> Ranked:

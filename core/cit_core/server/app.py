@@ -17,10 +17,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cit_core.errors import CITError, InvalidInput
+from cit_core.errors import CITError, InvalidInput, StoreError
 from cit_core.router import Router
 from cit_core.router.concurrency import aside
-from cit_core.server.access import ANY_CALLER, HEADERS, PAGE_POLICY, allows_host, key_name
+from cit_core.server.access import ANY_CALLER, HEADERS, PAGE_POLICY, allows_host, check_exposure, key_name
 from cit_core.server.gateway import Gateway
 from cit_core.server.protocols import CHAT, MESSAGES, RESPONSES, Protocol
 from cit_core.settings import Settings, read_settings
@@ -229,29 +229,36 @@ async def _left(request: Request) -> None:
 
 async def _watch(gateway: Gateway) -> None:
     """Take up a configuration when its file or its store has changed; one that cannot be used changes nothing."""
-    path = gateway.zoo.settings.path
-    seen, turn = _stamp(path), 0
+    settings = gateway.zoo.settings
+    seen, turn, waits = _stamp(settings.path), 0, False
     while True:
         await asyncio.sleep(gateway.zoo.settings.server.reload_s)
         turn += 1
-        now = _stamp(path)
-        grown = turn % STORE_EVERY == 0 and await aside("decisions", _has_grown, gateway.zoo.router)
-        if now == seen and not grown:
-            continue
-        seen = now
+        now = _stamp(settings.path)
         try:
-            zoo = gateway.open(*await aside("decisions", _opened, path))
+            looks = turn % STORE_EVERY == 0
+            grown = looks and (waits or await aside("decisions", _has_grown, gateway.zoo.router))
+            if now == seen and not grown:
+                continue
+            seen = now
+            zoo = gateway.open(*await aside("decisions", _opened, settings))
         except CITError as error:
+            waits = isinstance(error, StoreError)  # it may be back at the next look, with no file changed
             logger.warning("the new configuration cannot be used, the old one stays: %s", error)
             gateway.meters.reloaded("refused")
         else:
+            waits = False
             gateway.meters.reloaded("taken")
             logger.info("took up a new configuration: %d models", len(zoo.upstreams))
             asyncio.ensure_future(gateway.take(zoo))  # noqa: RUF006  # it ends with the last request of before
 
 
-def _opened(path: Path | None) -> tuple[Settings, Router]:
-    settings = read_settings(path)
+def _opened(began: Settings) -> tuple[Settings, Router]:
+    """Return the configuration as it is now, at the address that the gateway has listened on since it began."""
+    settings = read_settings(began.path)
+    address = {name: getattr(began.server, name) for name in ("host", "port")}
+    settings = settings.model_copy(update={"server": settings.server.model_copy(update=address)})
+    check_exposure(settings.server.host, settings.server)
     return settings, Router.from_config(settings)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import sys
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -260,7 +261,8 @@ def test_spend_of_forgotten_tenants_is_sent() -> None:
     assert book.total == TENANTS + 10
 
 
-def test_a_store_that_is_slow_gets_one_thread() -> None:
+def test_a_store_that_is_slow_gets_one_thread_and_one_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cit_core.policy.pacer.SYNC_S", 0.01)
     now, enter, leave = 0.0, threading.Semaphore(0), threading.Event()
 
     class Slow(Kept):
@@ -274,9 +276,61 @@ def test_a_store_that_is_slow_gets_one_thread() -> None:
         paced.charge("weak", 1.0, None)
         if n == 1:
             assert enter.acquire(timeout=30.0)
-    assert sum(thread.name == "cit-pacer" for thread in threading.enumerate()) == 1
+    assert sum(getattr(one, "function", None) == paced.flush for one in threading.enumerate()) == 2
     leave.set()
     paced.flush()
+
+
+def test_what_a_query_took_is_kept_though_no_other_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cit_core.policy.pacer.SYNC_S", 0.05)
+    book = Kept()
+    book.fails = "write"
+    paced = pacer("budget:3/day", book=book)
+    paced.charge("weak", 1.0, None)
+    until(lambda: paced._failures > 1)
+    book.fails = ""
+    until(lambda: book.total == 1.0)
+    paced.settle(1.0, 3.0)
+    until(lambda: book.total == 3.0)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + 20.0
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_nobody_waits_for_the_store_of_a_new_tenant() -> None:
+    asked, leave = threading.Event(), threading.Event()
+
+    class Hanging(Kept):
+        def spend(self, name: str, tenants: Iterable[str]) -> list[Spend]:
+            if "new" in tenants:
+                asked.set()
+                assert leave.wait(30.0)
+            return []
+
+    paced = pacer("budget:3/day/tenant", book=Hanging())
+    paced.charge("weak", 1.0, None, "known")
+    waits = threading.Thread(target=paced.charge, args=("weak", 1.0, None, "new"))
+    waits.start()
+    assert asked.wait(30.0)
+    paced.settle(1.0, 2.0, "known")
+    assert (paced.spent("known"), waits.is_alive()) == (2.0, True)
+    leave.set()
+    waits.join(30.0)
+
+
+def test_a_preview_of_a_tenant_without_traffic_is_in_its_budget(store: CapabilityStore) -> None:
+    spent = BudgetPacer(goal("budget:3/day/tenant"), store)
+    spent.charge("strong", 3.0, None, "poor")
+    spent.flush()
+    paced = BudgetPacer(goal("budget:3/day/tenant"), store)
+    scored = [Scored(ZOO[0], 0.1, 0.001, 1.0), Scored(ZOO[1], 0.9, 0.011, 1.0)]
+    chosen = [rank(scored, paced.of_query(scored, who, preview=True)[0], {})[0][0].model for who in ("poor", "rich")]
+    assert (chosen, len(paced._recent)) == (["weak", "strong"], 0)
 
 
 def test_a_busy_tenant_takes_no_spend_from_a_quiet_one(store: CapabilityStore) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from decimal import Decimal
 from itertools import count
 
 import pytest
@@ -166,6 +167,17 @@ def test_a_later_word_on_an_answer_replaces_an_earlier_one(budget):
     assert router.pacer().spent() == pytest.approx(2.0)
     router.settle(decision, cost_usd=0.5, again=True)
     assert router.pacer().spent() == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -3.0, 10**400, "x"])
+def test_a_bill_that_is_no_amount_counts_as_expected(budget, odd):
+    router = Router(FakeScorer({"small": 0.5, "large": 0.9}), ZOO, policy=budget)
+    decision = router.route("What?")
+    expected = router.pacer().spent()
+    router.settle(decision, cost_usd=odd, latency_s=odd)
+    assert router.pacer().spent() == pytest.approx(expected)
+    router.settle(decision, cost_usd=Decimal(3))
+    assert router.pacer().spent() == pytest.approx(3.0)
 
 
 def test_a_decision_of_an_older_release_is_settled_by_its_policy(budget):

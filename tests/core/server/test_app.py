@@ -15,11 +15,14 @@ import pytest
 from gateway_process import ENVIRONMENT, fake_router, gateway, serving, settings_file
 from scripted_provider import ANSWER, ScriptedProvider, openai_answer
 
+from cit_core import Router
+from cit_core.errors import StoreError
 from cit_core.records import Candidate, Item, Outcome, Task
-from cit_core.server.app import create_app
+from cit_core.server.access import new_key
+from cit_core.server.app import _watch, create_app
 from cit_core.server.relay import Answer
 from cit_core.server.replies import Passage
-from cit_core.settings import read_settings
+from cit_core.settings import Settings, read_settings
 from cit_core.store import CapabilityStore
 
 ASK = {"model": "cit", "messages": [{"role": "user", "content": "What is 7 times 8?"}]}
@@ -186,6 +189,53 @@ async def test_a_new_configuration_is_taken_up_without_dropping_a_stream(
     assert [entry["id"] for entry in listed] == ["cit", "new"]
     assert lines[-1] == "data: [DONE]"
     assert len(lines) == 151
+
+
+async def test_a_configuration_that_opens_the_gateway_to_everybody_is_not_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cit_core.server.app.Router.from_config", fake_router)
+    key, digest = new_key()
+    table = f'[server]\nreload_s = 1\n[[server.keys]]\nname = "team"\nsha256 = "{digest}"'
+    path = settings_file(tmp_path, "http://127.0.0.1:9", {"old": "ok"}, table)
+    settings = read_settings(path, {})
+    everywhere = settings.server.model_copy(update={"host": "0.0.0.0"})  # as by `cit serve --host`
+    with serving(create_app(settings.model_copy(update={"server": everywhere}), ENVIRONMENT)) as url:
+        async with httpx.AsyncClient(headers={"x-api-key": key}) as client:
+            settings_file(tmp_path, "http://127.0.0.1:9", {"new": "ok"})
+            await until(client, url, 'cit_reloads_total{outcome="refused"} 1.0')
+            assert httpx.get(f"{url}/v1/models").status_code == 401
+
+
+async def test_a_store_that_fails_meanwhile_keeps_no_configuration_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = ["at opening", "at a look for what is new"]
+
+    def failing(*_: object) -> bool:
+        if fails:
+            raise StoreError(fails.pop())
+        return False
+
+    def opened(settings: Settings) -> Router:
+        failing()
+        return fake_router(settings)
+
+    more = "[server]\nreload_s = 1"
+    settings = read_settings(settings_file(tmp_path, "http://127.0.0.1:9", {"old": "ok"}, more), {})
+    app = create_app(settings, ENVIRONMENT, fake_router(settings))
+    monkeypatch.setattr("cit_core.server.app.STORE_EVERY", 1)
+    monkeypatch.setattr("cit_core.server.app._has_grown", failing)
+    monkeypatch.setattr("cit_core.server.app.Router.from_config", opened)
+    watch = asyncio.create_task(_watch(app.state.gateway))
+    settings_file(tmp_path, "http://127.0.0.1:9", {"new": "ok"}, more)
+    end = time.monotonic() + 20
+    while "new" not in app.state.gateway.zoo.upstreams:
+        assert time.monotonic() < end
+        assert not watch.done()
+        await asyncio.sleep(0.05)
+    watch.cancel()
+    assert not fails
 
 
 async def test_a_store_that_has_grown_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
