@@ -23,6 +23,7 @@ from cit_core.router.concurrency import aside
 from cit_core.server.access import ANY_CALLER, HEADERS, PAGE_POLICY, allows_host, check_exposure, key_name
 from cit_core.server.gateway import Gateway
 from cit_core.server.protocols import CHAT, MESSAGES, RESPONSES, Protocol
+from cit_core.server.replies import Passage
 from cit_core.settings import Settings, read_settings
 
 __all__ = ["create_app"]
@@ -124,7 +125,7 @@ class _Door:
 def _answers(gateway: Gateway, protocol: Protocol) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         gateway.meters.began()
-        status = 499  # the caller has left
+        status, response = 499, None  # the caller has left
         try:
             raw = await _body(request, protocol, gateway)
             if isinstance(raw, Response):
@@ -137,7 +138,8 @@ def _answers(gateway: Gateway, protocol: Protocol) -> Callable[[Request], Awaita
         except ClientDisconnect:
             return Response(status_code=status)
         finally:
-            gateway.meters.ended(protocol.name, status)
+            if not isinstance(response, Passage):  # which tells its end itself
+                gateway.meters.ended(protocol.name, status)
 
     return endpoint
 

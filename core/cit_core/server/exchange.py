@@ -68,8 +68,8 @@ class Exchange:
     async def _verified(self, attempts: Attempts) -> Answer:
         """Return a whole answer that is read before a caller sees it."""
         answer = await ask(self._call, attempts, self._stack, held=True)
-        answer.span.answered(answer.usage(), answer.held)
-        self._pay(attempts.model, answer.usage())
+        answer.told()
+        self._pay(attempts.model, answer.usage(), self.bill(answer, attempts.model).cost_usd)
         return replace(answer, is_paid=True)
 
     def total_usd(self, answer: Answer) -> float | None:
@@ -78,12 +78,15 @@ class Exchange:
             return self.spent_usd
         cost = self.bill(answer, answer.attempts.model).cost_usd
         if cost is None and self.spent_usd:
-            ranked = next(one for one in self.decision.ranking if one.model == answer.attempts.model)
-            cost = ranked.expected_cost_usd
+            cost = self._expected_usd(answer.attempts.model)
         return cost if not self.spent_usd else self.spent_usd + (cost or 0.0)
 
-    def _pay(self, model: str, usage: Usage) -> None:
-        self.spent_usd += self._call.zoo.candidate(model).expected_cost(*usage) or 0.0
+    def _expected_usd(self, model: str) -> float | None:
+        return next((one.expected_cost_usd for one in self.decision.ranking if one.model == model), None)
+
+    def _pay(self, model: str, usage: Usage, cost_usd: float | None) -> None:
+        """Count an answer that no caller sees; one whose tokens nobody counted costs what was expected."""
+        self.spent_usd += (self._expected_usd(model) or 0.0) if cost_usd is None else cost_usd
         self._charge(model, usage)
 
     # -- the adapter's part in the steps ------------------------------------------------------------------------------
@@ -110,9 +113,12 @@ class Exchange:
         return read_answer(given.held, model, aagain=aagain)
 
     def bill(self, given: Answer, model: str) -> Bill:
-        """Return what an answer took by the provider's count of tokens, if it has one."""
+        """Return what an answer took by its tokens; where the provider did not count all, no less than was expected."""
         usage = given.usage()
-        return bill_of(self._call.zoo.candidate(model), *usage) if any(usage) else UNKNOWN
+        bill = bill_of(self._call.zoo.candidate(model), *usage) if any(usage) else UNKNOWN
+        if given.is_counted or bill.cost_usd is None:
+            return bill
+        return Bill(max(bill.cost_usd, self._expected_usd(model) or 0.0))
 
     def words(self, given: Answer, model: str) -> str:
         """Return an answer in words, if it was held."""
@@ -142,7 +148,8 @@ class Exchange:
                 raw = await asyncio.wait_for(response.aread(), zoo.settings.server.timeout_s)
             usage = usage_in(raw)
             span.answered(usage, raw)
-        self._pay(model, usage)
+        assumed = getattr(getattr(zoo.cascade, "verify", None), "cost_usd", None)
+        self._pay(model, usage, bill_of(zoo.candidate(model), *usage).cost_usd if any(usage) else assumed)
         return read_answer(raw, model).text
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from cit_core.errors import CITError, InvalidInput
 from cit_core.records import Decision
 from cit_core.router import Router, Sticky
 from cit_core.router.concurrency import aside
+from cit_core.router.fallback import Attempts, Failure
 from cit_core.router.settlement import Bill
 from cit_core.server.admission import Admission, Overloaded, Place
 from cit_core.server.bodies import read_body
@@ -110,7 +112,8 @@ class Gateway:
                 return refusal(protocol, error)
             planned = zoo.planned(decision, body.fields)
             self.meters.decided(planned)
-            call = Call(zoo, protocol, body, request.headers, key, span, began_s, place.leave)
+            tokens = prompt.facts.tokens
+            call = Call(zoo, protocol, body, request.headers, key, tokens, span, began_s, place.leave)
             exchange = Exchange(call, prompt.text, planned, partial(self._charge, call))
             answer, is_unpaid = None, False
             try:
@@ -123,10 +126,12 @@ class Gateway:
             except (httpx.HTTPError, TimeoutError) as error:
                 is_unpaid = True
                 return unreachable(protocol, error)
+            except asyncio.CancelledError:
+                _aborted(zoo.router, decision)
+                raise
             finally:
                 for attempts in exchange.tried:
-                    self.meters.failed(attempts)
-                    self.traffic.failed(attempts)
+                    self._failed(attempts.failures)
                 if answer is None and exchange.spent_usd:
                     zoo.router.settle(decision, cost_usd=exchange.spent_usd)
                 elif is_unpaid:
@@ -149,7 +154,8 @@ class Gateway:
         self._remember(call.protocol, decision, answer)
         headers = returned(answer.headers) | told
         if answer.pieces is not None:
-            return Passage(answer, stack.pop_all(), done, headers)
+            passed = partial(self._passed, call.protocol, answer.attempts, len(answer.attempts.failures), done)
+            return Passage(answer, stack.pop_all(), passed, headers)
         done(left=False)
         return Response(answer.held, headers=headers)
 
@@ -169,11 +175,24 @@ class Gateway:
         self.meters.spent(candidate, usage, call.key)
         self.traffic.spent(candidate, usage)
 
+    def _passed(
+        self, protocol: Protocol, attempts: Attempts, failures: int, done: Callable[..., None], *, left: bool
+    ) -> None:
+        """Count a stream that has ended, perhaps as a failure, or that its caller has left."""
+        self.meters.ended(protocol.name, 200)
+        self._failed(attempts.failures[failures:])
+        done(left=left)
+
+    def _failed(self, failures: Sequence[Failure]) -> None:
+        self.meters.failed(failures)
+        self.traffic.failed(failures)
+
     def _done(self, call: Call, decision: Decision, answer: Answer, exchange: Exchange, *, left: bool) -> None:
         """Count an answer that is complete, or that its caller has left."""
         zoo, took_s = call.zoo, time.perf_counter() - call.began_s
+        left = left and not answer.has_ended  # many clients leave with the last event
         candidate, usage = zoo.candidate(answer.attempts.model), answer.usage()
-        answer.span.answered(usage, answer.held)
+        answer.told()
         call.span.ended(200)
         if not answer.is_paid:
             self._charge(call, candidate.id, usage)
@@ -182,10 +201,10 @@ class Gateway:
         cost = exchange.total_usd(answer)
         if answer.report is not None and zoo.router.log is not None:
             zoo.router.log.cascade(decision.id, answer.report)
-        bill = Bill(cost, usage.tokens_in, usage.tokens_out) if any(usage) else Bill(cost)
-        zoo.router.settle(decision, model=candidate.id, latency_s=took_s, **bill._asdict())
-        if left and zoo.router.log is not None:
-            zoo.router.signal(decision, "aborted")
+        bill = Bill(cost, usage.tokens_in, usage.tokens_out) if answer.is_counted else Bill(cost)
+        zoo.router.settle(decision, model=candidate.id, latency_s=None if left else took_s, **bill._asdict())
+        if left:
+            _aborted(zoo.router, decision)
 
     # -- decisions ----------------------------------------------------------------------------------------------------
 
@@ -250,6 +269,11 @@ class Gateway:
         self.meters.waiting(self.admission.waiting)
         page = self.meters.page(self.zoo.fallback, list(self.zoo.upstreams), self.traffic.drift())
         return Response(page, media_type=self.meters.media_type)
+
+
+def _aborted(router: Router, decision: Decision) -> None:
+    if router.log is not None:
+        router.signal(decision, "aborted")
 
 
 def _keep(memory: OrderedDict[str, Any], name: str, value: object) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from cit_core.records import Candidate, Decision
-from cit_core.router.fallback import Attempts, Fallback
+from cit_core.router.fallback import Attempts, Failure, Fallback
 from cit_core.server.protocols import Usage
 
 __all__ = ["Meters"]
@@ -77,9 +77,9 @@ class Meters:
         if attempts.fell_back:
             self._fallbacks.labels(attempts.model).inc()
 
-    def failed(self, attempts: Attempts) -> None:
+    def failed(self, failures: Iterable[Failure]) -> None:
         """Count the candidates that failed, whether another answered or not."""
-        for failure in attempts.failures:
+        for failure in failures:
             self._failures.labels(failure.model, failure.reason or failure.error).inc()
 
     def answered(self, model: str, seconds: float) -> None:

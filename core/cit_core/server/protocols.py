@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from cit_core.tokens import counted_tokens
+from cit_core.tokens import counted_tokens, estimate_tokens
 
 __all__ = [
     "CHAT",
@@ -34,6 +34,11 @@ Steps = Iterable[tuple[Step, int]]
 LONGEST_EVENT = 64_000_000
 """Bytes of one event that are kept until it is complete; a longer one is passed on unread. A picture that a model has
 drawn is one event."""
+WRITTEN = (
+    *("content", "reasoning", "reasoning_content", "refusal", "text", "thinking", "partial_json"),
+    *("name", "arguments"),
+)
+"""Fields of a part of an answer that hold what the model has written."""
 BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 
 
@@ -91,13 +96,13 @@ class Progress:
     Attributes:
         begun: True once a part of the answer has come.
         failed: True once an error has come in it.
-        usage: Tokens, as far as they are known.
     """
 
     def __init__(self, protocol: Protocol, choices: object = None) -> None:
         self.begun = self.failed = False
-        self.usage = Usage()
-        self._read = protocol.read
+        self._protocol = protocol
+        self._counted = Usage()
+        self._written: list[str] = []
         self._is_done = False
         self._choices = choices if isinstance(choices, int) else 1
         self._seen: set[int] = set()
@@ -108,12 +113,35 @@ class Progress:
         """True once the end of every choice has come: some servers send no [DONE]."""
         return self._is_done or (len(self._closed) >= max(self._choices, 1) and self._seen <= self._closed)
 
+    @property
+    def is_over(self) -> bool:
+        """True once nothing more can come, a count of tokens neither."""
+        return self._is_done or (self.ended and self._protocol is not CHAT)
+
+    @property
+    def is_counted(self) -> bool:
+        """True once the provider has counted the tokens of the whole answer."""
+        return self.ended and self._counted.tokens_out > 0
+
+    def usage(self, prompt_tokens: int) -> Usage:
+        """Return the provider's count of tokens; where it does not cover the answer, an estimate of what has come.
+
+        Args:
+            prompt_tokens: Estimated tokens of the prompt.
+        """
+        counted = self._counted
+        if self.is_counted:
+            return counted
+        written = estimate_tokens("".join(self._written)) if self._written else 0
+        return Usage(counted.tokens_in or prompt_tokens, max(counted.tokens_out, written), counted.tokens_cached)
+
     def take(self, data: str) -> None:
         """Note an event."""
         self._is_done = self._is_done or data.strip() == "[DONE]"
         fields = _fields(data) or {}
-        self.usage = self.usage.or_more(usage_of(fields))
-        for step, choice in self._read(fields):
+        self._counted = self._counted.or_more(usage_of(fields))
+        self._written += _written(fields)
+        for step, choice in self._protocol.read(fields):
             self._seen.add(choice)
             self.begun = self.begun or step == "begun"
             self.failed = self.failed or step == "failed"
@@ -224,6 +252,19 @@ def _choices(fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _is_failed(choice: Mapping[str, Any]) -> bool:
     """Return whether a choice is an error, as OpenRouter tells it."""
     return choice.get("finish_reason") == "error" or bool(choice.get("error"))
+
+
+def _written(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the texts that an event of any protocol adds to an answer: words, thoughts, calls of tools."""
+    deltas = [fields.get("delta"), *(choice.get("delta") for choice in _choices(fields))]
+    while deltas:
+        delta = deltas.pop(0)
+        if isinstance(delta, str):
+            yield delta
+        elif isinstance(delta, Mapping):
+            yield from (text for name in WRITTEN if isinstance(text := delta.get(name), str))
+            calls = delta.get("tool_calls")
+            deltas += [call.get("function") for call in calls if isinstance(call, Mapping)] if calls else []
 
 
 def _has_content(message: object) -> bool:

@@ -6,6 +6,8 @@ caller nothing but time: the next-best is asked (`cit_core.router.fallback`).
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ from cit_core.server.zoo import Zoo
 
 __all__ = ["Answer", "Call", "EmptyAnswer", "ask"]
 
+END_S = 1.0
+"""Time that a connection has to end after the end of its answer [s]; some servers keep it open."""
 BROKEN = "the provider broke off in the middle of the answer"
 
 
@@ -41,6 +45,7 @@ class Call:
         body: Its body.
         headers: Its headers.
         key: Name of its caller's key.
+        tokens: Estimated tokens of the prompt.
         span: Its span.
         began_s: When it came [s of the performance counter].
         sent: Called when it was sent to a provider.
@@ -51,6 +56,7 @@ class Call:
     body: Body
     headers: Mapping[str, str]
     key: str
+    tokens: int
     span: RequestSpan
     began_s: float
     sent: Callable[[], None]
@@ -70,8 +76,9 @@ class Answer:
         headers: Headers of the provider's response.
         held: The received part; all of it if it is not a stream.
         pieces: The rest; None if it is not a stream.
-        usage: Returns the tokens that are known so far.
+        usage: Returns the tokens so far.
         span: Span of the candidate's answer.
+        progress: What has come of a stream; None if it is not a stream.
         report: The steps of a cascade.
         is_paid: Whether its tokens are counted already.
     """
@@ -82,8 +89,23 @@ class Answer:
     pieces: AsyncIterator[bytes] | None
     usage: Callable[[], Usage]
     span: CallSpan
+    progress: Progress | None = None
     report: Mapping[str, Any] | None = None
     is_paid: bool = False
+
+    @property
+    def is_counted(self) -> bool:
+        """True if the tokens are the provider's count of the whole answer."""
+        return any(self.usage()) if self.progress is None else self.progress.is_counted
+
+    def told(self) -> None:
+        """Tell the span what is known of it."""
+        self.span.answered(self.usage() if self.is_counted else Usage(), self.held)
+
+    @property
+    def has_ended(self) -> bool:
+        """True once all of it has come."""
+        return self.progress is None or self.progress.ended
 
 
 class _Stream:
@@ -95,6 +117,7 @@ class _Stream:
         self._events = EventReader()
         self._pieces = response.aiter_bytes()
         self._failure: UpstreamError | None = None
+        self._ends_s: float | None = None
         self.progress = Progress(call.protocol, call.body.fields.get("n"))
 
     async def open(self) -> bytes:
@@ -123,27 +146,41 @@ class _Stream:
         return UpstreamError(200, rest, self._response.headers)
 
     def _seconds(self) -> float | None:
-        return self._attempts.seconds_left(stream=not self.progress.begun)
+        left = self._attempts.seconds_left(stream=not self.progress.begun)
+        if not self.progress.is_over:
+            return left
+        now = time.monotonic()
+        self._ends_s = self._ends_s or now + END_S
+        return max(0.0, min(self._ends_s - now, math.inf if left is None else left))
 
     async def rest(self) -> AsyncIterator[bytes]:
         """Yield what comes after the first part.
 
         Raises:
             UpstreamError: If an error is in it, after the events that hold it were yielded, or the stream breaks off.
+            httpx.TransportError: If the connection does, before the end of the answer.
         """
-        if self._failure is None:
-            async for piece in aiterate_within(self._seconds, self._pieces):
-                if whole := self._take(piece):
-                    yield whole
-                if self._failure is not None:
-                    break
-            else:
-                if last := self._last():
-                    yield last
+        try:
+            async for whole in self._following():
+                yield whole
+        except (httpx.TransportError, TimeoutError):  # how a connection ends says nothing of an answer that has
+            if not self.progress.ended:
+                raise
         if self._failure is not None:
             raise self._failure
         if not (self.progress.ended or self._events.unread):
             raise UpstreamError(200, b"", self._response.headers)
+
+    async def _following(self) -> AsyncIterator[bytes]:
+        if self._failure is not None:
+            return
+        async for piece in aiterate_within(self._seconds, self._pieces):
+            if whole := self._take(piece):
+                yield whole
+            if self._failure is not None:
+                return
+        if last := self._last():
+            yield last
 
     @property
     def is_whole(self) -> bool:
@@ -198,14 +235,14 @@ async def ask(call: Call, attempts: Attempts, stack: AsyncExitStack, *, held: bo
                     return Answer(attempts, response.headers, raw, None, partial(Usage, *usage), span)
                 stream = _Stream(call, response, attempts)
                 first = await stream.open()
-                usage_now = partial(getattr, stream.progress, "usage")
+                usage_now = partial(stream.progress.usage, call.tokens)
                 if held:
                     whole = b"".join([first, *[piece async for piece in stream.rest()]])
                     attempts.answered()
-                    return Answer(attempts, response.headers, whole, None, usage_now, span)
+                    return Answer(attempts, response.headers, whole, None, usage_now, span, stream.progress)
                 await stack.enter_async_context(turn.pop_all())
                 rest = _rest(stream, attempts, call.protocol, span)
-                return Answer(attempts, response.headers, first, rest, usage_now, span)
+                return Answer(attempts, response.headers, first, rest, usage_now, span, stream.progress)
 
 
 async def _rest(stream: _Stream, attempts: Attempts, protocol: Protocol, span: CallSpan) -> AsyncIterator[bytes]:

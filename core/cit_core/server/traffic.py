@@ -8,14 +8,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cit_core.calibration import population_stability
 from cit_core.records import Candidate, Decision
-from cit_core.router.fallback import Attempts
+from cit_core.router.fallback import Attempts, Failure
 from cit_core.server.protocols import Usage
 
 __all__ = ["Traffic"]
@@ -76,9 +76,9 @@ class Traffic:
             }
         )
 
-    def failed(self, attempts: Attempts) -> None:
+    def failed(self, failures: Iterable[Failure]) -> None:
         """Note the candidates that failed, whether another answered or not."""
-        self._failures.update(failure.model for failure in attempts.failures)
+        self._failures.update(failure.model for failure in failures)
 
     def answered(self, model: str, candidates: Sequence[Candidate], usage: Usage, seconds: float) -> None:
         """Note a complete answer, and what every candidate would have cost for as many tokens."""

@@ -13,11 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 from gateway_process import ENVIRONMENT, fake_router, gateway, serving, settings_file
-from scripted_provider import ANSWER, ScriptedProvider, openai_answer
+from scripted_provider import ANSWER, STREAMS, ScriptedProvider, anthropic_events, openai_answer, sse
 
 from cit_core import Router
 from cit_core.errors import StoreError
 from cit_core.records import Candidate, Item, Outcome, Task
+from cit_core.router.decision_log import read_log
 from cit_core.server.access import new_key
 from cit_core.server.app import _watch, create_app
 from cit_core.server.relay import Answer
@@ -97,6 +98,71 @@ async def test_the_provider_is_left_when_the_caller_leaves(tmp_path: Path) -> No
                     break
                 await asyncio.sleep(0.05)
     assert (provider.open, provider.left) == (0, 1)
+
+
+async def test_an_answer_that_is_left_is_paid_for_and_one_that_has_ended_is_not_left(tmp_path: Path) -> None:
+    begun = sse(*anthropic_events("seven times eight " * 1_000)[:3], names=True)
+    ended = sse(*anthropic_events("56")[1:], names=True)
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        data = b"".join(begun if len(heads) < 2 else begun + ended)
+        heads.append(data)
+        writer.write(b"%x\r\n%b\r\n" % (len(data), data))
+        while await reader.read(1_000):  # it keeps the connection
+            pass
+        writer.close()
+
+    heads: list[bytes] = []
+    async with await asyncio.start_server(slow, "127.0.0.1", 0) as server:
+        upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        more = '[router]\nlog = "log.jsonl"'
+        body = {"model": "cit", "max_tokens": 9, "stream": True, "messages": ASK["messages"]}
+        with gateway(tmp_path, upstream, {"a": "anthropic/ok"}, more) as url:
+            async with httpx.AsyncClient(timeout=20) as client:
+                for end in ("content_block_delta", "content_block_delta", "message_stop"):
+                    async with client.stream("POST", f"{url}/v1/messages", json=body) as answer:
+                        async for line in answer.aiter_lines():
+                            if line == f"event: {end}":
+                                assert "cit_active_requests 1.0" in (await client.get(f"{url}/metrics")).text
+                                break
+                await until(client, url, 'cit_requests_total{protocol="messages",status="200"} 3.0')
+                whole = await client.post(f"{url}/v1/messages", json=body)  # ends, though the connection does not
+            assert whole.content == b"".join(begun + ended)
+    records = list(read_log(tmp_path / "log.jsonl"))
+    assert [record["signal"] for record in records if record["kind"] == "signal"] == ["aborted", "aborted"]
+    left, _, ended_left, _ = [record["cost_usd"] for record in records if record["kind"] == "usage"]
+    assert left > 3_000 * 4e-6  # words
+    assert ended_left == pytest.approx(1e-6 + 2 * 4e-6)  # as counted
+
+
+async def test_a_caller_who_leaves_before_anything_came_has_aborted(tmp_path: Path) -> None:
+    more = '[router]\nlog = "log.jsonl"'
+    with ScriptedProvider() as provider, gateway(tmp_path, provider.url, {"a": "stall"}, more) as url:
+        async with httpx.AsyncClient(timeout=0.5) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post(f"{url}/v1/chat/completions", json={**ASK, "stream": True})
+            await until(client, url, 'cit_requests_total{protocol="chat",status="499"} 1.0')
+    assert [record["kind"] for record in read_log(tmp_path / "log.jsonl")] == ["decision", "signal"]
+
+
+@pytest.mark.parametrize(("upto", "counts"), [(5, 0), (4, 0), (3, 1)])
+async def test_a_connection_that_breaks_after_the_answer_breaks_nothing(tmp_path: Path, upto: int, counts: int) -> None:
+    events = STREAMS["ok"][1][:upto]  # type: ignore[index]
+
+    async def breaking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        data = b"".join(events)
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(data), data))
+        writer.close()
+
+    async with await asyncio.start_server(breaking, "127.0.0.1", 0) as server:
+        with gateway(tmp_path, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {"a": "ok"}) as url:
+            async with httpx.AsyncClient(timeout=20) as client:
+                answer = await client.post(f"{url}/v1/chat/completions", json={**ASK, "stream": True})
+                metrics = (await client.get(f"{url}/metrics")).text
+    assert ('"upstream_error"' in answer.text, metrics.count("cit_failures_total{")) == (bool(counts), counts)
 
 
 async def test_the_provider_is_left_when_the_caller_leaves_before_anything_came(tmp_path: Path) -> None:

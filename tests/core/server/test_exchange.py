@@ -78,6 +78,20 @@ def test_a_budget_pays_for_all_steps(provider: ScriptedProvider, tmp_path: Path)
     assert [(step["model"], step["accepted"]) for step in told] == [("small", False), ("large", True)]
 
 
+@pytest.mark.parametrize(("pattern", "steps"), [("fine", ["small"]), ("nope", ["small", "large"])])
+def test_a_verified_answer_whose_tokens_nobody_counted_is_paid_too(
+    provider: ScriptedProvider, tmp_path: Path, pattern: str, steps: list[str]
+) -> None:
+    table = cascade(f'verify = "pattern"\npattern = "{pattern}"')
+    log = '[router]\nlog = "log.jsonl"\n'
+    with gateway(tmp_path, provider.url, {"large": "ok", "small": "ok"}, f"{log}{table}", PRICES) as url:
+        httpx.post(f"{url}/v1/chat/completions", json={**ASK, "stream": True})
+    records = list(read_log(tmp_path / "log.jsonl"))
+    expected = {one[0]: one[2] for record in records if record["kind"] == "decision" for one in record["ranking"]}
+    (bill,) = [record["cost_usd"] for record in records if record["kind"] == "usage"]
+    assert bill == pytest.approx(sum(expected[step] for step in steps))
+
+
 def test_agreement_asks_the_same_model_again(provider: ScriptedProvider, tmp_path: Path) -> None:
     table = cascade('verify = "agreement"\nsamples = 3')
     with gateway(tmp_path, provider.url, {"large": "ok", "small": "ok"}, table, PRICES) as url:

@@ -63,10 +63,45 @@ def test_steps(protocol: Protocol, event: dict[str, Any], step: str) -> None:
     )
 
 
+COUNT = {"prompt_tokens": 3, "completion_tokens": 4}
+LONG = "seven times eight is fifty-six " * 20
+
+
+@pytest.mark.parametrize(
+    ("protocol", "events", "usage"),
+    [
+        (CHAT, [delta(content="x"), {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": COUNT}], (3, 4)),
+        (CHAT, [delta(content="x"), {"choices": [{"delta": {}, "finish_reason": "stop"}]}], (70, 1)),
+        (CHAT, [{**delta(content="x"), "usage": COUNT}], (3, 4)),
+        (CHAT, [delta(content="x"), delta(reasoning=LONG)], (70, 142)),
+        (CHAT, [delta(tool_calls=[{"index": 0, "id": "c", "function": {"name": "f", "arguments": LONG}}])], (70, 142)),
+        (RESPONSES, [{"type": "response.output_text.delta", "delta": LONG}], (70, 142)),
+        (MESSAGES, [{"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 1}}}], (5, 1)),
+        (
+            MESSAGES,
+            [
+                {"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 1}}},
+                {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": LONG}},
+                {"type": "content_block_delta", "delta": {"type": "signature_delta", "signature": "x" * 9_000}},
+            ],
+            (5, 142),
+        ),
+    ],
+)
+def test_what_nobody_counted_is_estimated_from_what_has_come(
+    protocol: Protocol, events: list[dict[str, Any]], usage: tuple[int, int]
+) -> None:
+    progress = Progress(protocol)
+    for event in events:
+        progress.take(json.dumps(event))
+    assert progress.usage(70)[:2] == pytest.approx(usage, abs=2)
+    assert progress.is_counted == (progress.ended and usage == (3, 4))
+
+
 def test_what_is_no_event_means_nothing() -> None:
     progress = Progress(CHAT)
     progress.take("not json")
-    assert not any((progress.begun, progress.ended, progress.failed, *progress.usage))
+    assert not any((progress.begun, progress.ended, progress.failed, *progress.usage(0)))
     progress.take(" [DONE] ")
     assert progress.ended
 
