@@ -62,7 +62,7 @@ KIND_OF_CLASS: Mapping[str, FaultKind] = {
     **dict.fromkeys(("ConnectionError", "TimeoutError"), "unavailable"),  # Python, and libraries with its names
     **dict.fromkeys(("gaierror", "herror", "SSLError"), "unavailable"),  # no such host, TLS broken off
     **dict.fromkeys(("BadStatusLine", "IncompleteRead", "IncompleteReadError", "URLError"), "unavailable"),
-    **dict.fromkeys(("TimeoutException", "TransportError"), "unavailable"),  # httpx
+    **dict.fromkeys(("DecodingError", "TimeoutException", "TransportError"), "unavailable"),  # httpx
     **dict.fromkeys(("NetworkError", "ProtocolError"), "unavailable"),  # httpcore, urllib3
     **dict.fromkeys(("APIConnectionError", "APIResponseValidationError"), "unavailable"),  # openai, anthropic
     **dict.fromkeys(("ChunkedEncodingError", "Timeout"), "unavailable"),  # requests

@@ -227,7 +227,7 @@ def _kind(error: BaseException, reports: Sequence[object], status: int | None) -
 
 
 def _kind_of_status(status: int) -> FaultKind:
-    outside = status < 300 or status >= 500
+    outside = status < 400 or status >= 500  # a redirect is no answer either
     return KIND_OF_STATUS.get(status, "unavailable" if outside else "invalid_request")
 
 

@@ -91,6 +91,7 @@ FAULTS = {
         http.client.RemoteDisconnected(),
         httpx.ConnectTimeout("x"),
         httpx.RemoteProtocolError("x"),
+        httpx.DecodingError("x"),
         openai.APITimeoutError(REQUEST),
         openai.APIConnectionError(request=REQUEST),
         openai.APIResponseValidationError(httpx.Response(200, request=REQUEST), None),
@@ -100,6 +101,7 @@ FAULTS = {
         named("ModelTimeoutError", is_retryable=True),
         named("Custom", is_retryable=True),
         # a 5xx, also one inside a stream or a body with status 200
+        status_error(302),
         status_error(408),
         status_error(500),
         status_error(529),

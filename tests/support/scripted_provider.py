@@ -145,6 +145,7 @@ BOTH: dict[str, Scripted] = {
     "rate-limit": (429, openai_error("slower", "tokens", "rate_limit_exceeded")),
     "down": (503, openai_error("down", "server_error")),
     "page": (200, b"<html>maintenance</html>"),
+    "moved": (302, b"<html>sign in first</html>"),
     "busy-page": (429, b"<html>slow down</html>"),
     "down-page": (503, b"<html>down</html>"),
     "cut": (200, CUT),

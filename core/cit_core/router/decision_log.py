@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import base64
+import errno
 import glob
 import json
 import logging
@@ -213,6 +214,8 @@ class DecisionLog:
                 self._told = True
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 logger.warning("decisions are not logged: %s", reason)
+        else:
+            self._told = False
 
 
 def _kind(given: object) -> str:
@@ -275,11 +278,19 @@ def _file_lines(path: Path) -> Iterator[str]:
 
 
 def _append(path: Path, lines: Iterable[str]) -> None:
-    """Append lines with one write, so that those of several processes do not mix."""
+    """Append lines with one write, so that those of several processes do not mix.
+
+    Raises:
+        OSError: If not all of them fit; the next lines then begin after the half one.
+    """
     data = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab", buffering=0) as stream:
-        stream.write(data)
+    with path.open("a+b", buffering=0) as stream:
+        if stream.seek(0, os.SEEK_END):
+            stream.seek(-1, os.SEEK_END)
+            data = data if stream.read(1) == b"\n" else b"\n" + data
+        if (stream.write(data) or 0) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _rotate(path: Path, max_bytes: int, files: int) -> None:

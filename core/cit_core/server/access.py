@@ -77,6 +77,8 @@ def allows_host(settings: ServerSettings, host: str, given: str) -> bool:
         host: Address that the gateway listens on.
         given: The header.
     """
+    if not given:  # HTTP/1.0, a balancer's probe; no browser leaves it out
+        return True
     name = given.rsplit(":", 1)[0] if not given.endswith("]") else given
     name = name.strip("[]").lower()
     if name in {"localhost", host.lower(), *(allowed.lower() for allowed in settings.allowed_hosts)}:

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cit_core.errors import CITError, InvalidInput, StoreError
+from cit_core.messages import shown
 from cit_core.router import Router
 from cit_core.router.concurrency import aside
 from cit_core.server.access import ANY_CALLER, HEADERS, PAGE_POLICY, allows_host, check_exposure, key_name
 from cit_core.server.gateway import Gateway
 from cit_core.server.protocols import CHAT, MESSAGES, RESPONSES, Protocol
-from cit_core.server.replies import Passage
+from cit_core.server.replies import Passage, refusal
 from cit_core.settings import Settings, read_settings
 
 __all__ = ["create_app"]
@@ -71,6 +73,7 @@ def create_app(settings: Settings, environment: Mapping[str, str], router: Route
     routes = [Route(f"/v1{one.path}", _answers(gateway, one), methods=["POST"]) for one in (CHAT, RESPONSES, MESSAGES)]
     routes += [
         Route("/v1/models", _plain(gateway.models)),
+        Route("/v1/models/{name:path}", _named(gateway)),
         Route("/v1/route", _posted(gateway, gateway.preview), methods=["POST"]),
         Route("/v1/outcomes", _posted(gateway, _read(gateway.outcome)), methods=["POST"]),
         Route("/healthz", _plain(lambda: JSONResponse({"status": "ok"}))),
@@ -79,7 +82,7 @@ def create_app(settings: Settings, environment: Mapping[str, str], router: Route
         Route("/v1/status", _plain(gateway.status)),
         *(Route(path, _page(name, kind)) for path, (name, kind) in PAGES.items()),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _unanswered, 405: _unanswered})
     app.add_middleware(_Door, gateway=gateway)
     app.state.gateway = gateway
     return app
@@ -110,7 +113,7 @@ class _Door:
 
     def _refusal(self, request: Request) -> Response | None:
         server = self._gateway.zoo.settings.server
-        protocol = MESSAGES if request.url.path.endswith(MESSAGES.path) else CHAT
+        protocol = _protocol_of(request)
         if not allows_host(server, server.host, request.headers.get("host", "")):
             message = "this name is not the gateway's; [server] allowed_hosts lists further ones"
             return JSONResponse(protocol.error("invalid_request_error", message), status_code=421)
@@ -140,6 +143,31 @@ def _answers(gateway: Gateway, protocol: Protocol) -> Callable[[Request], Awaita
         finally:
             if not isinstance(response, Passage):  # which tells its end itself
                 gateway.meters.ended(protocol.name, status)
+
+    return endpoint
+
+
+def _protocol_of(request: Request) -> Protocol:
+    return MESSAGES if MESSAGES.path in request.url.path else CHAT
+
+
+async def _unanswered(request: Request, error: Exception) -> Response:
+    """Say what the gateway answers, in place of what it does not."""
+    assert isinstance(error, HTTPException)
+    message = (
+        f"nothing answers {request.method} {shown(request.url.path)}; POST /v1/chat/completions, /v1/responses and "
+        "/v1/messages do, and GET /v1/models"
+    )
+    body = _protocol_of(request).error("not_found_error", message)
+    return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+
+
+def _named(gateway: Gateway) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            return gateway.model(request.path_params["name"])
+        except CITError as error:
+            return refusal(_protocol_of(request), error)
 
     return endpoint
 
@@ -179,7 +207,7 @@ def _posted(
         try:
             return await work(raw, request.state.key)
         except CITError as error:
-            return JSONResponse(CHAT.error("invalid_request_error", str(error)), status_code=400)
+            return refusal(CHAT, error)
 
     return endpoint
 

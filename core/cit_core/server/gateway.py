@@ -254,8 +254,16 @@ class Gateway:
 
     def models(self) -> Response:
         """List the models that a request may name."""
-        entries = [{"id": id_, "object": "model", "created": 0, "owned_by": "cit-router"} for id_ in self.zoo.names]
-        return JSONResponse({"object": "list", "data": entries})
+        return JSONResponse({"object": "list", "data": [_entry(name) for name in self.zoo.names]})
+
+    def model(self, name: str) -> Response:
+        """Return one of these models.
+
+        Raises:
+            InvalidInput: If nothing has that name.
+        """
+        self.zoo.require(name)
+        return JSONResponse(_entry(name))
 
     def status(self) -> Response:
         """Return what the dashboard shows."""
@@ -267,6 +275,8 @@ class Gateway:
     def metrics(self) -> Response:
         """Return all metrics."""
         self.meters.waiting(self.admission.waiting)
+        log = self.zoo.router.log
+        self.meters.dropped(0 if log is None else log.dropped)
         page = self.meters.page(self.zoo.fallback, list(self.zoo.upstreams), self.traffic.drift())
         return Response(page, media_type=self.meters.media_type)
 
@@ -274,6 +284,10 @@ class Gateway:
 def _aborted(router: Router, decision: Decision) -> None:
     if router.log is not None:
         router.signal(decision, "aborted")
+
+
+def _entry(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "cit-router"}
 
 
 def _keep(memory: OrderedDict[str, Any], name: str, value: object) -> None:

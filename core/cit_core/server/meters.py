@@ -55,6 +55,7 @@ class Meters:
         )
         self._active = Gauge("cit_active_requests", "Requests under way", registry=registry)
         self._waiting = Gauge("cit_waiting_requests", "Requests that wait to be decided", registry=registry)
+        self._dropped = Gauge("cit_log_dropped_records", "Records that the log left out", registry=registry)
         self._reloads = Counter("cit_reloads", "Configurations taken up", ["outcome"], registry=registry)
 
     def began(self) -> None:
@@ -107,9 +108,14 @@ class Meters:
         """Note how many requests wait to be decided."""
         self._waiting.set(number)
 
+    def dropped(self, number: int) -> None:
+        """Note how many records of the log were left out."""
+        self._dropped.set(number)
+
     def page(self, fallback: Fallback, models: list[str], drift: float | None) -> bytes:
         """Return all metrics."""
         self._drift.set(math.nan if drift is None else drift)
+        self._breakers.clear()  # of models that are no longer there
         for model in models:
             now = fallback.state(model)
             for state in STATES:

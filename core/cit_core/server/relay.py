@@ -158,12 +158,12 @@ class _Stream:
 
         Raises:
             UpstreamError: If an error is in it, after the events that hold it were yielded, or the stream breaks off.
-            httpx.TransportError: If the connection does, before the end of the answer.
+            httpx.RequestError: If the connection does, before the end of the answer.
         """
         try:
             async for whole in self._following():
                 yield whole
-        except (httpx.TransportError, TimeoutError):  # how a connection ends says nothing of an answer that has
+        except (httpx.RequestError, TimeoutError):  # how a connection ends says nothing of an answer that has
             if not self.progress.ended:
                 raise
         if self._failure is not None:
@@ -216,7 +216,7 @@ async def ask(call: Call, attempts: Attempts, stack: AsyncExitStack, *, held: bo
 
     Raises:
         UpstreamError: The last candidate's error, if none is left.
-        httpx.TransportError: The same, where no response came.
+        httpx.RequestError: The same, where no response came, or none that can be read.
         TimeoutError: If the time is up.
     """
     while True:
@@ -250,7 +250,7 @@ async def _rest(stream: _Stream, attempts: Attempts, protocol: Protocol, span: C
     try:
         async for piece in stream.rest():
             yield piece
-    except (UpstreamError, httpx.TransportError, TimeoutError) as error:
+    except (UpstreamError, httpx.RequestError, TimeoutError) as error:
         attempts.failed(error)
         span.failed(error)
         if not is_error(getattr(error, "body", None)):  # else one of the provider's own was passed on

@@ -110,7 +110,9 @@ def refusal(protocol: Protocol, error: CITError) -> Response:
         return _error(protocol, 503, "overloaded_error", str(error), {"retry-after": str(RETRY_AFTER_S)})
     if isinstance(error, NoCandidate):
         return _error(protocol, 422, "no_candidate", str(error))
-    known = isinstance(error, InvalidInput) and str(error).startswith("no model ")
+    if not isinstance(error, InvalidInput):  # the store, the scorer: nothing that the caller could change
+        return _error(protocol, 503, "api_error", str(error), {"retry-after": str(RETRY_AFTER_S)})
+    known = str(error).startswith("no model ")
     return _error(protocol, 404 if known else 400, "model_not_found" if known else "invalid_request_error", str(error))
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Literal
 
 import httpx
@@ -188,8 +189,12 @@ class _Connecting:
 
 
 def new_client() -> httpx.AsyncClient:
-    """Return a client that follows no redirect: a server must not send a key, or a question, elsewhere."""
-    return httpx.AsyncClient(timeout=httpx.Timeout(None), limits=CONNECTIONS, follow_redirects=False)
+    """Return a client that follows no redirect: a server must not send a key, or a question, elsewhere.
+
+    It keeps no cookie either: one of a balancer would send all callers to one node, and be that of all.
+    """
+    none = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    return httpx.AsyncClient(timeout=httpx.Timeout(None), limits=CONNECTIONS, follow_redirects=False, cookies=none)
 
 
 @cache  # once, not each time that a configuration is taken up

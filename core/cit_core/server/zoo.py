@@ -89,6 +89,10 @@ class Zoo:
         """Values of `model` in requests: the routed names first."""
         return [ROUTED, *self.settings.virtual, *self.upstreams]
 
+    def require(self, name: str) -> None:
+        """Raise InvalidInput if a request cannot name this `model`."""
+        self._read_name(name)
+
     def candidate(self, id_: str) -> Candidate:
         """Return what is known of a candidate."""
         return self._candidates[id_]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from disk import full_disk
 from logs import router, write_log
 
 from cit_core.errors import InvalidInput, StoreError
@@ -118,6 +119,21 @@ def test_numbers_of_other_kinds_and_half_characters_cost_no_record(tmp_path: Pat
         assert first["text"] == "easy \ufffd"
         assert (second["cost_usd"], second["latency_s"]) == (0.5, 2.0)
         assert log.dropped == 0
+
+
+def test_a_disk_that_was_full_spoils_no_later_record(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = DecisionLog(tmp_path / "log.jsonl")
+    for outage in (1, 2):
+        log.signal(f"before {outage}", "retried")
+        assert log.flush()
+        with full_disk((tmp_path / "log.jsonl").stat().st_size + 20):  # a piece of a line fits
+            log.signal("lost", "retried")
+            assert log.flush()
+        assert log.dropped == outage
+    log.signal("after", "retried")
+    assert log.flush()
+    assert [record["decision"] for record in read_log(log.target)] == ["before 1", "before 2", "after"]
+    assert [record.message for record in caplog.records] == ["decisions are not logged: No space left on device"] * 2
 
 
 def test_a_file_that_another_process_has_just_moved_loses_nothing(

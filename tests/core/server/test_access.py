@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import time
 from pathlib import Path
 
@@ -133,6 +134,14 @@ def test_nobody_listens_to_the_world_without_a_key(host: str) -> None:
     with pytest.raises(InvalidInput, match="cit serve --new-key NAME"):
         check_exposure(host, ServerSettings())
     check_exposure("127.0.0.1", ServerSettings())
+
+
+def test_a_probe_of_http_1_0_names_no_host(tmp_path: Path) -> None:
+    with gateway(tmp_path, "http://127.0.0.1:9", {"a": "ok"}) as url:
+        address = httpx.URL(url)
+        with socket.create_connection((address.host, address.port or 80)) as probe:
+            probe.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+            assert b" 200 OK" in probe.recv(1_000)
 
 
 @pytest.mark.parametrize(("host", "status"), [("evil.example", 421), ("gateway.example", 200), ("127.0.0.1:1", 200)])

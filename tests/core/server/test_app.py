@@ -250,6 +250,7 @@ async def test_a_new_configuration_is_taken_up_without_dropping_a_stream(
                     await until(client, url, 'cit_reloads_total{outcome="refused"} 1.0')
                     settings_file(tmp_path, upstream, {"new": "ok"}, more)
                     await until(client, url, 'cit_reloads_total{outcome="taken"} 1.0')
+                    assert 'cit_breaker{model="old"' not in (await client.get(f"{url}/metrics")).text
                     listed = (await client.get(f"{url}/v1/models")).json()["data"]
                     lines = [line async for line in answer.aiter_lines() if line.startswith("data: ")]
     assert [entry["id"] for entry in listed] == ["cit", "new"]
@@ -302,6 +303,20 @@ async def test_a_store_that_fails_meanwhile_keeps_no_configuration_away(
         await asyncio.sleep(0.05)
     watch.cancel()
     assert not fails
+
+
+async def test_feedback_that_the_store_cannot_take_now_may_be_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise StoreError("gone")
+
+    monkeypatch.setattr("cit_core.router.Router.feedback", gone)
+    with gateway(tmp_path, "http://127.0.0.1:9", {"a": "ok"}) as url:
+        id_ = httpx.post(f"{url}/v1/route", json={"input": "What is 7 times 8?"}).json()["id"]
+        refused = httpx.post(f"{url}/v1/outcomes", json={"decision": id_, "correct": 1})
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+    assert refused.json()["error"]["type"] == "api_error"
 
 
 async def test_a_store_that_has_grown_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,11 @@ def test_openai_sdk(provider: ScriptedProvider, tmp_path: Path) -> None:
         chunks = list(sdk.chat.completions.create(model="cit", messages=ASK, stream=True))
         assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == ANSWER
         assert [model.id for model in sdk.models.list()] == ["cit", "big", "small"]
+        assert sdk.models.retrieve("small").id == "small"
+        with pytest.raises(openai.NotFoundError, match="the closest are 'big'"):
+            sdk.models.retrieve("bigg")
+        with pytest.raises(openai.NotFoundError, match="nothing answers POST '/v1/embeddings'; POST /v1/chat"):
+            sdk.embeddings.create(model="cit", input="x")
     assert json.loads(provider.bodies[0])["model"] == "big-upstream"
     assert {headers["authorization"] for headers in provider.headers} == {f"Bearer {KEY}"}
 
@@ -121,6 +126,7 @@ def test_an_unknown_name(provider: ScriptedProvider, tmp_path: Path) -> None:
         "rate-limit",
         "down",
         "page",
+        "moved",
         "cut",
         "error-in-200",
         "no-choices",

@@ -89,6 +89,21 @@ async def test_a_redirect_is_an_error_and_is_not_followed() -> None:
     assert hosts == ["api.example"]
 
 
+async def test_no_cookie_of_a_server_is_kept() -> None:
+    cookies: list[str | None] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        cookies.append("cookie" if b"cookie:" in head.lower() else None)
+        writer.write(b"HTTP/1.1 200 OK\r\nset-cookie: node=1; Path=/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server, new_client() as client:
+        for _ in range(2):
+            await client.get(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    assert cookies == [None, None]
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
