@@ -47,6 +47,8 @@ FORMAT = 1
 LINGER_S = 0.5
 """Time for which the thread waits for more records [s]."""
 BATCH = 500
+PATIENCE_S = 30.0
+"""Time that a store may fail before records are left out [s]: longer than it takes to start again."""
 CELLS = 4
 """Random planes that tell regions of queries apart; 16 regions."""
 STALE_S = 60.0
@@ -81,6 +83,8 @@ class DecisionLog:
         self.dropped = 0
         """Records that were left out, because too many waited or the target failed."""
         self._told = False
+        self._gives_up_s: float | None = None
+        """When a store that fails now has failed for too long [s]."""
         self._renew_after_fork()
         renew_after_fork(self)
         atexit.register(_flush, weakref.ref(self))
@@ -206,7 +210,8 @@ class DecisionLog:
                 _append(self.target, lines)
                 _rotate(self.target, self._limits["max_bytes"], self._limits["files"])
             else:
-                self.target.add_log(lines, keep=self._limits["keep"])
+                while not self._added(lines):
+                    time.sleep(LINGER_S)
         except (CITError, OSError, UnicodeError) as error:
             with self._idle:
                 self.dropped += len(lines)
@@ -216,6 +221,22 @@ class DecisionLog:
                 logger.warning("decisions are not logged: %s", reason)
         else:
             self._told = False
+
+    def _added(self, lines: list[str]) -> bool:
+        """Write to the store; return False if it fails and may be about to start again.
+
+        Raises:
+            CITError: If it has failed for too long, or as many records wait as may.
+        """
+        try:
+            self.target.add_log(lines, keep=self._limits["keep"])
+        except CITError:
+            self._gives_up_s = self._gives_up_s or time.monotonic() + PATIENCE_S
+            if time.monotonic() >= self._gives_up_s or self._queue.full():
+                raise
+            return False
+        self._gives_up_s = None
+        return True
 
 
 def _kind(given: object) -> str:

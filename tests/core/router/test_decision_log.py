@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import pickle
 import threading
@@ -83,13 +84,36 @@ def test_a_lock_of_a_killed_process_is_taken_away(tmp_path: Path) -> None:
 
 
 class Gone:
-    """A store that is gone."""
+    """A store that is gone, for so many calls."""
 
-    def add_log(self, records: object, *, keep: int) -> None:
-        raise StoreError("gone")
+    def __init__(self, calls: float = math.inf) -> None:
+        self.calls = calls
+        self.kept: list[str] = []
+
+    def add_log(self, records: list[str], *, keep: int) -> None:
+        self.calls -= 1
+        if self.calls >= 0:
+            raise StoreError("gone")
+        self.kept += records
 
 
-def test_a_target_that_fails_costs_no_decision(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_that_starts_again_loses_no_record(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(decision_log, "LINGER_S", 0.01)
+    store = Gone(3)
+    log = DecisionLog(store)  # type: ignore[arg-type]
+    log.signal("a", "retried")
+    log.signal("b", "retried")
+    assert log.flush()
+    assert ([json.loads(line)["decision"] for line in store.kept], log.dropped) == (["a", "b"], 0)
+    assert not caplog.records
+
+
+def test_a_target_that_fails_costs_no_decision(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(decision_log, "PATIENCE_S", 0.0)
     with caplog.at_level(logging.WARNING):
         log = DecisionLog(Gone())  # type: ignore[arg-type]
         opened = router(log=log)
