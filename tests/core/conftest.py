@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from store_records import ALGEBRA, ITEMS, LAW, outcome
 
+from cit_core.policy import Spend
 from cit_core.records import Candidate, Item, Task
 from cit_core.store import CapabilityStore
 
@@ -80,4 +81,5 @@ def full(seeded: CapabilityStore) -> CapabilityStore:
         writer.set_vectors({"i1": np.array([1.0, -0.0, np.inf, 6e-8], np.float16)}, "trunk")
         writer.set_vectors({"q": np.array([0.5], np.float16)}, "another")
         writer.set_setting("evidence", {"bandwidth": 0.1, "list": [1, None, "ü"]})
+    seeded.add_spend("budget:5/day/tenant", [Spend("team-a", 7, 3.0, 0.1 + 0.2)], keep_from=0)
     return seeded

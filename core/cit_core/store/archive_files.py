@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, Select, Table, select
 
 from cit_core.errors import CITError, InvalidInput
+from cit_core.policy import Spend
 from cit_core.records import Candidate, Item, Outcome, Task
 from cit_core.store.queries import is_shown, not_staged
-from cit_core.store.schema import EPOCH, candidates, items, outcomes, settings, sources, tasks, versions
+from cit_core.store.schema import EPOCH, candidates, items, outcomes, settings, sources, spend, tasks, versions
 
 __all__ = [
     "MANIFEST",
@@ -27,6 +28,7 @@ __all__ = [
     "candidate_of",
     "item_of",
     "outcome_of",
+    "spend_of",
     "task_of",
     "vector_of",
     "version_of",
@@ -35,7 +37,9 @@ __all__ = [
 
 FORMAT: Final = "cit-router store 1"
 MANIFEST: Final = "manifest.json"
-TABLES: Final = ("candidates", "tasks", "items", "sources", "outcomes", "versions", "settings")
+TABLES: Final = ("candidates", "tasks", "items", "sources", "outcomes", "versions", "settings", "spend")
+LATER: Final = frozenset({"spend"})
+"""Tables that archives of earlier releases lack."""
 FETCHED: Final = 10_000
 LONGEST_LINE: Final = 64 * 2**20
 """Bytes; the longest text of a question is far below."""
@@ -103,6 +107,7 @@ _QUERIES: Final[Mapping[str, Callable[[], Select[Any]]]] = {
     "outcomes": _outcomes,
     "versions": lambda: _plain(versions),
     "settings": lambda: _plain(settings),
+    "spend": lambda: _plain(spend),
 }
 
 
@@ -140,6 +145,12 @@ def _time(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
 
 
+def spend_of(row: Row) -> tuple[str, Spend]:
+    """Return the limit of a row of spend, and what was spent."""
+    spent = Spend(str(row["tenant"]), int(row["bucket"]), float(row["queries"]), float(row["amount"]))
+    return str(row["name"]), spent
+
+
 class ArchiveReader:
     """An archive with the files of its manifest.
 
@@ -151,7 +162,7 @@ class ArchiveReader:
         self.folder = folder
         about = self._manifest()
         self.counts: dict[str, int] = {}
-        for name in TABLES:
+        for name in about:
             found = _Digest()
             try:
                 with self._open(name) as lines:
@@ -168,11 +179,13 @@ class ArchiveReader:
         return self.records(name, lambda row: row)
 
     def records(self, name: str, make: Callable[[Row], R]) -> Iterator[R]:
-        """Yield what `make` makes of the rows of a table.
+        """Yield what `make` makes of the rows of a table; nothing where an earlier release had none.
 
         Raises:
             InvalidInput: If a line holds no such row; names file and line.
         """
+        if name not in self.counts:
+            return
         with self._open(name) as lines:
             for number, line in enumerate(lines, 1):
                 with self._naming(name, f", line {number}"):
@@ -191,7 +204,8 @@ class ArchiveReader:
             manifest = json.loads(text)
             if manifest["format"] != FORMAT:
                 raise InvalidInput(f"{self.folder} is an archive of another format; this release reads {FORMAT!r}")
-            tables: Mapping[str, Any] = {name: manifest["tables"][name] for name in TABLES}
+            given = manifest["tables"]
+            tables: Mapping[str, Any] = {name: given[name] for name in TABLES if name in given or name not in LATER}
         except CITError:
             raise
         except OSError as error:

@@ -2,7 +2,8 @@
 
     zoo/manifest.json     format, tables with their number of rows and SHA-256
     zoo/candidates.jsonl  one row a line, ids in place of keys; likewise tasks, items (vectors in base64), sources,
-                          outcomes, versions and settings
+                          outcomes, versions, settings and what budgets have spent; not a log of decisions, which is
+                          as private as the traffic
 
 An archive that is imported and exported again is the same to the last bit.
 """
@@ -29,6 +30,7 @@ from cit_core.store.archive_files import (
     candidate_of,
     item_of,
     outcome_of,
+    spend_of,
     task_of,
     vector_of,
     version_of,
@@ -38,6 +40,7 @@ from cit_core.store.bulk_load import BulkLoad
 from cit_core.store.capability_store import CapabilityStore
 from cit_core.store.import_summary import REFUSED_SHOWN
 from cit_core.store.item_merge import merge_items
+from cit_core.store.journal import add_spend
 from cit_core.store.queries import in_batches
 from cit_core.store.schema import candidates, items, settings, sources, tasks, versions
 from cit_core.store.writer import Writer
@@ -122,6 +125,8 @@ def import_archive(store: CapabilityStore, folder: str | os.PathLike[str]) -> di
                 raise InvalidInput(f"{archive.folder}/outcomes.jsonl holds an outcome twice; nothing was imported")
         for rows in in_batches(archive.rows("settings"), BATCH):
             connection.execute(insert(settings), rows)
+        for name, spent in archive.records("spend", spend_of):
+            add_spend(connection, name, [spent], {})  # a router may have spent here already
     return archive.counts
 
 

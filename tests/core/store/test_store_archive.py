@@ -10,6 +10,7 @@ import pytest
 from store_records import ITEMS, lines, outcome
 
 from cit_core.errors import InvalidInput
+from cit_core.policy import Spend
 from cit_core.records import Candidate, Item, Task
 from cit_core.store import CapabilityStore
 from cit_core.store.store_archive import export_archive, import_archive, merge_archive
@@ -29,6 +30,7 @@ def test_an_archive_comes_back_to_the_last_bit(full: CapabilityStore, tmp_path: 
             ("test", "empty"),
             full.setting("evidence"),
         )
+        assert again.spend("budget:5/day/tenant", ["team-a"]) == [Spend("team-a", 7, 3.0, 0.1 + 0.2)]
         assert again.capabilities() == full.capabilities()
         assert again.items() == full.items()
         assert set(again.outcomes()) == set(full.outcomes())
@@ -38,6 +40,17 @@ def test_an_archive_comes_back_to_the_last_bit(full: CapabilityStore, tmp_path: 
     for name, about in manifest["tables"].items():
         content = (tmp_path / f"one/{name}.jsonl").read_bytes()
         assert (about["sha256"], about["rows"]) == (hashlib.sha256(content).hexdigest(), content.count(b"\n"))
+
+
+def test_an_archive_of_an_earlier_release_has_no_spend(full: CapabilityStore, tmp_path: Path) -> None:
+    export_archive(full, tmp_path / "one")
+    (tmp_path / "one/spend.jsonl").unlink()
+    manifest = json.loads((tmp_path / "one/manifest.json").read_text())
+    del manifest["tables"]["spend"]
+    (tmp_path / "one/manifest.json").write_text(json.dumps(manifest))
+    with CapabilityStore(f"sqlite:///{tmp_path}/new.db") as again:
+        assert import_archive(again, tmp_path / "one")["outcomes"] == 2
+        assert again.spend("budget:5/day/tenant", ["team-a"]) == []
 
 
 def test_an_archive_of_sqlite_goes_into_postgresql_and_back(postgres_url: str, tmp_path: Path) -> None:
