@@ -118,6 +118,8 @@ class ServerSettings(_Table):
         keys: Keys that callers have; without any, every process on this machine may call.
         allowed_hosts: Names under which callers may address the gateway, beside its own address and localhost.
         timeout_s: Limit of an answer, over all candidates that are asked [s].
+        attempt_timeout_s: Limit of one candidate's whole answer [s]; none if not given: then no other is asked where
+            one is silent and no stream was asked for.
         first_token_timeout_s: Limit of one candidate's time to the first part of a streamed answer [s].
         max_body_bytes: Longest request.
         max_deciding: Most requests that are decided and sent at once; the others wait in the order of coming.
@@ -130,6 +132,7 @@ class ServerSettings(_Table):
     keys: tuple[KeySettings, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     timeout_s: Positive = 600
+    attempt_timeout_s: Positive | None = None
     first_token_timeout_s: Positive = 120
     max_body_bytes: Positive = 50_000_000
     max_deciding: Annotated[int, Field(ge=1)] = 256

@@ -149,6 +149,7 @@ BOTH: dict[str, Scripted] = {
     "busy-page": (429, b"<html>slow down</html>"),
     "down-page": (503, b"<html>down</html>"),
     "cut": (200, CUT),
+    "silent": (200, [STALL]),
     "bad-request": (400, openai_error("Invalid value for 'temperature'", "invalid_request_error")),
 }
 IN_STREAM: dict[str, list[object]] = {

@@ -136,6 +136,10 @@ class Exchange:
 
     async def _judge(self, prompt: str) -> str:
         """Ask the model that judges."""
+        server = self._call.zoo.settings.server
+        return await asyncio.wait_for(self._judgement(prompt), server.attempt_timeout_s or server.timeout_s)
+
+    async def _judgement(self, prompt: str) -> str:
         zoo, model = self._call.zoo, str(getattr(self._call.zoo.settings.cascade, "judge", None))
         upstream = zoo.upstreams[model]
         protocol = CHAT if upstream.api == CHAT.api else MESSAGES
@@ -145,7 +149,7 @@ class Exchange:
         with self._call.span.asking(upstream, model, fields) as span:
             content = upstream.content(protocol, read_body(json.dumps(fields).encode()))
             async with upstream.ask(protocol, content, {}) as response:
-                raw = await asyncio.wait_for(response.aread(), zoo.settings.server.timeout_s)
+                raw = await response.aread()
             usage = usage_in(raw)
             span.answered(usage, raw)
         assumed = getattr(getattr(zoo.cascade, "verify", None), "cost_usd", None)

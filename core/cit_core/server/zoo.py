@@ -47,9 +47,8 @@ class Zoo:
         self.settings = settings
         self.router = router
         self.sticky = sticky
-        self.fallback = Fallback(
-            timeout_s=settings.server.timeout_s, first_token_timeout_s=settings.server.first_token_timeout_s
-        )
+        names = ("timeout_s", "attempt_timeout_s", "first_token_timeout_s")
+        self.fallback = Fallback(**{name: getattr(settings.server, name) for name in names})
         self._client = new_client()
         self.upstreams = {model.id: Upstream(model, environment, self._client) for model in settings.models}
         self._candidates = {candidate.id: candidate for candidate in router.candidates}

@@ -17,6 +17,7 @@ from cit_core.router.decision_log import read_log
 ASK = {"model": "cit", "messages": [{"role": "user", "content": "What is 7 times 8?"}]}
 RATES = "true_positive = 0.95\nfalse_positive = 0.05\nvalue = 1.0\n"
 PRICES = {"large": 10.0, "small": 0.1, "judge": 0.1}
+JUDGED = 'verify = "judge"\njudge = "judge"'
 TOOL = {"type": "function", "function": {"name": "pay", "parameters": {}}}
 
 
@@ -54,12 +55,22 @@ def test_a_cheap_answer_is_verified(
 @pytest.mark.parametrize(("judge", "model"), [("says-yes", "small"), ("says-no", "large")])
 def test_a_judge(provider: ScriptedProvider, tmp_path: Path, judge: str, model: str) -> None:
     models = {"large": "ok", "small": "ok", "judge": judge}
-    table = cascade('verify = "judge"\njudge = "judge"')
+    table = cascade(JUDGED)
     with gateway(tmp_path, provider.url, models, f'{table}\n[virtual.two]\nmodels = ["large", "small"]', PRICES) as url:
         answer = httpx.post(f"{url}/v1/chat/completions", json={**ASK, "model": "two"})
         assert 'cit_tokens_total{direction="out",model="judge"} 2.0' in httpx.get(f"{url}/metrics").text
     assert answer.headers["x-cit-model"] == model
     assert ANSWER in json.loads(provider.bodies[1])["messages"][0]["content"]
+
+
+def test_a_silent_judge_holds_nobody_up(provider: ScriptedProvider, tmp_path: Path) -> None:
+    models = {"large": "ok", "small": "ok", "judge": "silent"}
+    table = f"[server]\nattempt_timeout_s = 1\n{cascade(JUDGED)}"
+    two = '[virtual.two]\nmodels = ["large", "small"]'
+    with gateway(tmp_path, provider.url, models, f"{table}\n{two}", PRICES) as url:
+        answer = httpx.post(f"{url}/v1/chat/completions", json={**ASK, "model": "two"}, timeout=20)
+    assert (answer.status_code, answer.headers["x-cit-model"]) == (200, "large")
+    assert "no verdict" in answer.headers["x-cit-reason"]
 
 
 def test_a_budget_pays_for_all_steps(provider: ScriptedProvider, tmp_path: Path) -> None:

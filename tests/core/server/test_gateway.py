@@ -206,6 +206,13 @@ def test_a_silent_candidate_is_left(provider: ScriptedProvider, tmp_path: Path) 
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == ANSWER
 
 
+def test_a_silent_candidate_is_left_where_no_stream_was_asked_for(provider: ScriptedProvider, tmp_path: Path) -> None:
+    more = "[server]\nattempt_timeout_s = 1"
+    with gateway(tmp_path, provider.url, {"a": "silent", "b": "ok"}, more) as url:
+        answer = httpx.post(f"{url}/v1/chat/completions", json={"model": "cit", "messages": ASK}, timeout=20)
+    assert (answer.status_code, answer.headers["x-cit-model"]) == (200, "b")
+
+
 @pytest.mark.parametrize(
     ("behaviour", "told"),
     [
