@@ -140,6 +140,11 @@ class BudgetPacer:
         for account in self._accounts.values():
             account.unsent.clear()
 
+    @property
+    def is_kept(self) -> bool:
+        """True if what is spent outlives the process."""
+        return self._book is not None
+
     def spent(self, tenant: str | None = None) -> float:
         """Return what the window that ends now has taken of the limit."""
         name = self._read(tenant)

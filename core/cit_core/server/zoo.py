@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from cit_core.errors import InvalidInput
 from cit_core.messages import closest, shown
-from cit_core.policy import Goal, Policy, parse_policy
+from cit_core.policy import BudgetPacer, Goal, Policy, parse_policy
 from cit_core.records import Candidate, Decision
 from cit_core.router import Fallback, Router, Sticky
 from cit_core.router.query import Query
@@ -19,6 +20,8 @@ from cit_core.server.upstreams import Upstream, new_client
 from cit_core.settings import Settings, VirtualSettings
 
 __all__ = ["ROUTED", "Zoo"]
+
+logger = logging.getLogger("cit_core.server")
 
 ROUTED = "cit"
 """The `model` that routes by the configured policy; `cit:best`, `cit:cost-0.02` and `cit:threshold-0.8` by another."""
@@ -53,6 +56,13 @@ class Zoo:
         self.upstreams = {model.id: Upstream(model, environment, self._client) for model in settings.models}
         self._candidates = {candidate.id: candidate for candidate in router.candidates}
         self.cascade = None if settings.cascade is None else cascade_of(settings.cascade, self._candidates)
+        for goal, paced in self._limits():
+            if not paced.is_kept:
+                logger.warning(
+                    "%s is kept in memory alone, and begins anew with the process; to keep it, add under [router]: "
+                    'store = "sqlite:///zoo.db"',
+                    goal.name,
+                )
         self._users = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -76,12 +86,16 @@ class Zoo:
 
     def keep(self) -> None:
         """Write what was spent and logged, and is not written yet: a signal ends a server before functions at exit."""
-        policies = [self.router.policy, *(_policy(virtual) for virtual in self.settings.virtual.values())]
-        for policy in policies:
-            if isinstance(policy, Goal):
-                self.router.pacer(policy).flush()
+        for _, paced in self._limits():
+            paced.flush()
         if self.router.log is not None:
             self.router.log.flush()
+
+    def _limits(self) -> Iterator[tuple[Goal, BudgetPacer]]:
+        """Yield the limits of the policies, and what keeps them."""
+        for policy in (self.router.policy, *(_policy(virtual) for virtual in self.settings.virtual.values())):
+            if isinstance(policy, Goal):
+                yield policy, self.router.pacer(policy)
 
     @property
     def names(self) -> list[str]:

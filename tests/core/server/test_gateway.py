@@ -8,8 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from gateway_process import KEY, gateway
+from gateway_process import ENVIRONMENT, KEY, gateway, settings_file
 from scripted_provider import ANSWER, ScriptedProvider
+
+from cit_core.server.app import create_app
+from cit_core.settings import read_settings
 
 anthropic = pytest.importorskip("anthropic", reason="uv pip install --group test")
 openai = pytest.importorskip("openai", reason="pip install 'cit-router[openai]'")
@@ -385,6 +388,18 @@ def test_a_preview_and_its_outcome_ask_nobody(provider: ScriptedProvider, tmp_pa
         unknown = httpx.post(f"{url}/v1/outcomes", json={"decision": "x", "correct": 1})
         assert "pass the whole decision" in unknown.json()["error"]["message"]
     assert not provider.hits
+
+
+def test_a_budget_that_no_store_keeps_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = '[virtual.paced]\npolicy = "budget:0.432/day/key"'
+    forgotten = ["budget:0.432/day/tenant is kept in memory alone"]
+    for store, told in (("catalogue", forgotten), ("sqlite:///zoo.db", [])):
+        more = f'[router]\nstore = "{store}"\n{table}'
+        settings = read_settings(settings_file(tmp_path, "http://127.0.0.1:9", {"openai:gpt-5-mini": "ok"}, more), {})
+        caplog.clear()
+        create_app(settings, ENVIRONMENT)
+        said = [record.message for record in caplog.records if record.name == "cit_core.server"]
+        assert [one.partition(",")[0] for one in said] == told
 
 
 def test_a_conversation_keeps_its_candidate(provider: ScriptedProvider, tmp_path: Path) -> None:
