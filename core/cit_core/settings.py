@@ -202,7 +202,7 @@ class Settings(_RouterSettings):
         policy: As `--policy` takes it.
         strict: Refuse a model of which nothing is known.
         constraints: Limits on which candidates may be chosen.
-        log: File for decisions, or `store`.
+        log: File for decisions, `store`, or the address of another one.
         explore: Way to try other candidates now and then: `epsilon:0.02`, `thompson`.
         models: The candidates; every one in the store or the catalogue if there are none.
         server: The HTTP gateway.
@@ -294,8 +294,9 @@ def _settings(table: Mapping[str, Any], file: Path) -> Settings:
     if "cascade" in table:
         given["cascade"] = _cascade(table["cascade"], file)
     given["virtual"] = _virtual(table.get("virtual", {}), file, {entry.id for entry in entries})
-    if read.log not in (None, "store"):
-        given["log"] = str((file.parent / str(read.log)).absolute())
+    if read.log is not None and read.log != "store":
+        is_address = "://" in read.log
+        given["log"] = _beside(read.log, file) if is_address else str((file.parent / read.log).absolute())
     if read.store is not None:
         given["store"] = _beside(read.store, file)
     return Settings(**given, path=file).model_copy(update={"models": entries})

@@ -73,6 +73,20 @@ def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("log", "read"),
+    [
+        ("d.jsonl", "{here}/d.jsonl"),
+        ("store", "store"),
+        ("sqlite:///z.db", "sqlite:///{here}/z.db"),
+        ("p://h/d", "p://h/d"),
+    ],
+)
+def test_a_log_is_a_file_beside_the_settings_or_a_store(tmp_path: Path, log: str, read: str) -> None:
+    (tmp_path / "cit.toml").write_text(f'[router]\nlog = "{log}"')
+    assert read_settings(tmp_path / "cit.toml", {}).log == read.format(here=tmp_path)
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("[router]\npolicy best", r"cit.toml is no TOML \(line 2, column 8\)"),

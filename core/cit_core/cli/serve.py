@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +22,9 @@ __all__ = ["serve"]
 
 STOP_S = 30
 """Longest time for running answers after the gateway is told to stop [s]."""
+KEEP_ALIVE_S = 75
+"""Time for which an idle connection of a caller is kept [s]: longer than balancers keep theirs, 60 s as a rule, or one
+of these would send a request into a connection that is being closed."""
 
 
 def serve(
@@ -61,6 +66,7 @@ def serve(
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=STOP_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     server = uvicorn.Server(config)
     listening = _socket(found.server.host, found.server.port, config.backlog)  # who reads the address may call at once
@@ -70,7 +76,19 @@ def serve(
         _output.as_json({"url": url, "models": zoo.names})
     else:
         _output.say(f"serving {len(zoo.upstreams)} models at {url}/v1 (policy {zoo.router.policy.name}); ctrl-c stops")
+    _allow_files()
     server.run(sockets=[listening])
+
+
+def _allow_files() -> None:
+    """Allow as many open files as the system lets this process: a stream takes two, and 1,024 are usual."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    with suppress(OSError, ValueError):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _socket(host: str, port: int, backlog: int) -> socket.socket:
@@ -108,4 +126,5 @@ def _show_key(name: str, *, json_: bool) -> None:
         _output.as_json({"name": name, "key": key, "sha256": digest})
         return
     _output.say(f"the key, shown this once: {key}")
-    _output.say(f'its hash, for cit.toml:\n\n[[server.keys]]\nname = "{name}"\nsha256 = "{digest}"')
+    quoted = json.dumps(name)  # a name with quotes in it, too
+    _output.say(f'its hash, for cit.toml:\n\n[[server.keys]]\nname = {quoted}\nsha256 = "{digest}"')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -11,6 +12,8 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
+import uvicorn
 from gateway_process import settings_file
 from scripted_provider import ANSWER, ScriptedProvider
 from typer.testing import CliRunner
@@ -56,8 +59,24 @@ def test_it_serves_until_it_is_told_to_stop_and_keeps_what_was_spent(tmp_path: P
 
 
 def test_a_new_key() -> None:
-    said = CliRunner().invoke(app, ["serve", "--new-key", "team-a"]).output
-    assert '[[server.keys]]\nname = "team-a"\nsha256 = "' in said
+    said = CliRunner().invoke(app, ["serve", "--new-key", 'team "a"']).output
+    assert '[[server.keys]]\nname = "team \\"a\\""\nsha256 = "' in said
+
+
+def test_balancers_and_many_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings_file(tmp_path, "http://127.0.0.1:9", {"openai:gpt-5-mini": "ok"})
+    run: list[uvicorn.Config] = []
+    monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: (run.append(self.config), sockets[0].close()))
+    monkeypatch.setenv("UPSTREAM_KEY", "k")
+    monkeypatch.chdir(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[0] - 1, before[1]))
+    try:
+        assert CliRunner().invoke(app, ["serve", "--port", "0"]).exit_code == 0
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert run[0].timeout_keep_alive > 60, "idle connections of balancers outlive 60 s"
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
