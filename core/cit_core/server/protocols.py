@@ -133,7 +133,9 @@ class Progress:
         if self.is_counted:
             return counted
         written = estimate_tokens("".join(self._written)) if self._written else 0
-        return Usage(counted.tokens_in or prompt_tokens, max(counted.tokens_out, written), counted.tokens_cached)
+        return counted._replace(
+            tokens_in=counted.tokens_in or prompt_tokens, tokens_out=max(counted.tokens_out, written)
+        )
 
     def take(self, data: str) -> None:
         """Note an event."""
