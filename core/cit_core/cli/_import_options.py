@@ -114,6 +114,11 @@ def _import(importer: Importer, options: SharedOptions) -> None:
             done = complete(opened, scorer, suite, progress=progress)
             fit_store(opened, scorer, progress=progress)
         _report(report, done, url, json_=options.json_)
+        if done is not None and (left := len(opened.unassigned())):
+            _output.note(
+                f"{left:,} questions have neither a task nor a text, so their outcomes count for nothing; import the "
+                "file again with --task NAME, or with --items FILE that has item_id and instruction or task"
+            )
         if options.keywords is not None:  # last, so that an error in them comes after what was imported
             name_tasks(opened, words, from_texts=from_texts)
     if not report.new and report.refused_count:

@@ -27,7 +27,7 @@ def write(name: str, text: str) -> str:
 
 def test_new_then_known(cit):
     table = write("results.csv", HEADER + "1,a,1\n1,b,0\n2,a,0.5\n")
-    first = cit("import", "table", table, *STORE)
+    first = cit("import", "table", table, "--task", "sums", *STORE)
     assert (first.exit_code, first.stdout, first.stderr) == (0, f"3 new, 0 known, 0 refused in {absolute(URL)}\n", "")
     second = cit("import", "table", table, *STORE, "--json")
     assert second.exit_code == 0
@@ -43,6 +43,17 @@ def test_new_then_known(cit):
     with CapabilityStore(URL) as store:
         assert store.outcome_count() == 3
         assert [candidate.id for candidate in store.candidates()] == ["a", "b"]
+
+
+def test_questions_that_cannot_count_are_told_with_the_way_to_make_them_count(cit):
+    table = write("results.csv", HEADER + "1,a,1\n2,a,0\n")
+    other = write("items.csv", "item_id,task\n1.0,sums\n2.0,sums\n")
+    told = cit("import", "table", table, "--items", other, *STORE).stderr
+    assert told.startswith("2 questions have neither a task nor a text, so their outcomes count for nothing;")
+    again = cit("import", "table", table, "--task", "sums", *STORE)
+    assert (again.stdout.partition(" in ")[0], again.stderr) == ("0 new, 2 known, 0 refused", "")
+    with CapabilityStore(URL) as store:
+        assert [(result.task.id, result.count) for result in store.capability("a").results] == [("sums", 2)]
 
 
 def test_several_files_with_items_and_a_source(cit):

@@ -105,7 +105,7 @@ def import_rows(
         rows: May be a generator. What a block holds is written at once, and is the same as if its rows came.
         store: The store. Rows are read while nothing is locked, and other writers pass between two batches.
         items: Facts about the items from elsewhere; written first.
-        task: Task of new items that come without one.
+        task: Task of items that come without one and have none, or one that was found by similarity.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
         replace: Remove what the store has of the sources that come, and take what the rows say about items in place
             of what is stored.
@@ -213,7 +213,7 @@ class _Import:
         """Write columns, and what is said about items that this import has not said before."""
         stored = self._writer.find_items(row.item for row in about)
         fresh = [row for row in about if row.item not in stored]
-        odd = any(not _says_nothing_new(row, stored[row.item]) for row in about if row.item in stored)
+        odd = any(self._says_more(row, stored[row.item]) for row in about if row.item in stored)
         named = self._candidates.union(block.columns.candidates), self._tasks.union(row.task or "" for row in fresh)
         if odd or max(map(len, named)) > self._limits.names:
             raise NotFresh
@@ -257,11 +257,11 @@ class _Import:
         clashing = set()
         for row in rows:
             before = items.get(row.item)
-            if before is not None and _says_nothing_new(row, before):
+            if before is not None and not self._says_more(row, before):
                 continue
             said = Item(
                 id=row.item,
-                task=row.task or (self._task if before is None else UNASSIGNED),
+                task=row.task or (self._task if before is None or _lacks_task(before) else UNASSIGNED),
                 instruction=row.instruction,
                 options=row.options,
                 answer=row.answer,
@@ -278,6 +278,11 @@ class _Import:
         self._add_tasks(dict.fromkeys(item.task for item in changed.values()))
         self._writer.add_items(changed.values(), replace=self._replace)
         return clashing
+
+    def _says_more(self, row: ItemRow, item: Item) -> bool:
+        """Return whether a row, or the task of those without one, adds to what is stored or contradicts it."""
+        named = self._task != UNASSIGNED and row.task is None and _lacks_task(item)
+        return named or not _says_nothing_new(row, item)
 
     def _add_tasks(self, ids: Iterable[str]) -> None:
         new = [id_ for id_ in ids if id_ not in self._tasks]
@@ -346,6 +351,10 @@ def _unkeepable(row: Row | ItemRow) -> str:
     except UnicodeEncodeError as error:
         return f"a text holds {whole[error.start]!r}, half a surrogate pair, which is not valid Unicode"
     return ""
+
+
+def _lacks_task(item: Item) -> bool:
+    return item.task == UNASSIGNED or item.assigned
 
 
 def _says_nothing_new(row: ItemRow, item: Item) -> bool:

@@ -26,12 +26,13 @@ from cit_core.aptitude.importers.base import (
     row_or_bad,
     source_of,
 )
-from cit_core.aptitude.importers.fields import Fields, checked, identifier, is_missing, number, text
+from cit_core.aptitude.importers.fields import Fields, checked, identifier, is_missing, number, shown, text
 from cit_core.aptitude.importers.files import TABLES, check_columns, check_files, read_rows
 from cit_core.aptitude.importers.limits import DEFAULT_LIMITS, Limits
 from cit_core.aptitude.importers.parquet import read_batches
 from cit_core.aptitude.importers.table_columns import BATCHES, LONGEST_ID, block_of, is_plain, rows_in
 from cit_core.aptitude.importers.text_stream import kind_of
+from cit_core.errors import InvalidInput
 from cit_core.pictures import Picture, with_pictures
 from cit_core.records import Outcome
 from cit_core.store import CapabilityStore
@@ -73,7 +74,7 @@ def import_table(
         store: Store of the outcomes.
         items: Table with item_id and task, instruction or both, for results that do not repeat them.
         source: Source of the outcomes; `table:<file name>` if not given.
-        task: Task of new items that come without one; if not given, they wait for `assign_tasks`.
+        task: Task of items that come without one, in place of the nearest; if not given, they wait for `assign_tasks`.
         encoding: Encoding of text files; by default what their first bytes say, else UTF-8.
         skip_bad: Leave bad rows out and report them, rather than refuse them all.
         replace: Remove what the store has of the same sources: for a file that was corrected.
@@ -174,8 +175,8 @@ def _row(where: str, fields: Fields | str, source: str, when: datetime) -> Row:
     found = checked(fields, REQUIRED)
     numbers = {name: None if is_missing(found.get(name)) else _number(found, name) for name in NUMBERS}
     outcome = Outcome(
-        candidate=identifier(found, "model"),
-        item=identifier(found, "item_id"),
+        candidate=_name(found, "model"),
+        item=_name(found, "item_id"),
         correct=_correct(found),
         source=source,
         when=when,
@@ -191,7 +192,14 @@ def _item_row(where: str, fields: Fields | str) -> ItemRow:
     )
     if instruction is not None and (caption or ocr):
         instruction = with_pictures(instruction, [Picture.of(None, caption or "", ocr or "")])
-    return ItemRow(where, identifier(found, "item_id"), task, instruction)
+    return ItemRow(where, _name(found, "item_id"), task and task.strip(), instruction)
+
+
+def _name(fields: Fields, name: str) -> str:
+    """Return an id without the spaces around it, with which it would be another one."""
+    if is_missing(fields[name]):
+        raise InvalidInput(f"{name} is {shown(fields[name])}, a word for a missing one; give every row its own")
+    return identifier(fields, name).strip()
 
 
 def _correct(fields: Fields) -> Any:

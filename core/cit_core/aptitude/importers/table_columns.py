@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cit_core.aptitude.importers import base
 from cit_core.aptitude.importers.base import BadRow, Block, ItemRow, Row
-from cit_core.aptitude.importers.fields import Fields, is_absent, is_missing
+from cit_core.aptitude.importers.fields import Fields, is_missing
 from cit_core.aptitude.importers.limits import MIB
 from cit_core.aptitude.importers.parquet import pyarrow, rows_of
 from cit_core.aptitude.importers.text_stream import undecodable
@@ -172,10 +172,14 @@ def _texts(column: Any) -> _Texts:
 
 def _ids(column: Any) -> _Texts:
     found = _texts(column)
-    values = [value if isinstance(value, str) else str(value) for value in found.values if not is_absent(value)]
-    if len(set(values)) < len(found.values) or any(len(value) > LONGEST_ID or _is_odd(value) for value in values):
+    values = [value if isinstance(value, str) else str(value) for value in found.values if not is_missing(value)]
+    if len(set(values)) < len(found.values) or any(map(_is_no_name, values)):
         raise _Odd
     return found._replace(values=values)
+
+
+def _is_no_name(value: str) -> bool:
+    return len(value) > LONGEST_ID or value != value.strip() or _is_odd(value)
 
 
 def _is_odd(value: str) -> bool:
@@ -185,7 +189,7 @@ def _is_odd(value: str) -> bool:
 def _about(items: _Texts, columns: Mapping[str, Any], path: Path, before: int) -> list[ItemRow]:
     """Return what is said about each item, which must be the same in all its rows."""
     said = [_said(columns.get(name), items) for name in ("task", "instruction")]
-    if any(task is not None and len(task) > LONGEST_ID for task in said[0]):
+    if any(task is not None and _is_no_name(task) for task in said[0]):
         raise _Odd
     if sum(map(len, filter(None, said[1]))) > base.BATCH_CHARACTERS:
         raise _Odd

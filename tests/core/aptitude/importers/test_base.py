@@ -76,6 +76,20 @@ def test_a_task_that_was_found_by_similarity_gives_way(store: CapabilityStore, t
     assert (store.items()[0].task, store.items()[0].assigned) == (task, False)
 
 
+@pytest.mark.parametrize("assigned", [False, True])
+def test_a_task_for_those_without_one_reaches_stored_items_too(store: CapabilityStore, assigned: bool) -> None:
+    """But none whose task a source has named."""
+    store.add_tasks([Task(id=id_, keywords=(id_,)) for id_ in ("law", "unassigned")])
+    store.add_items(
+        [Item(id="q", task="law" if assigned else "unassigned", assigned=assigned), Item(id="r", task="law")]
+    )
+    import_rows([row(ItemRow("f:1", "q")), row(ItemRow("f:2", "r"))], store, task="math")
+    assert [(item.id, item.task, item.assigned) for item in store.items()] == [
+        ("q", "math", False),
+        ("r", "law", False),
+    ]
+
+
 IMPORTERS: dict[Callable[..., Any], str] = {
     import_table: ".csv",
     import_lm_eval: ".jsonl",

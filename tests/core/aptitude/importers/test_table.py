@@ -70,6 +70,22 @@ def test_a_table_becomes_candidates_tasks_items_and_outcomes(store: CapabilitySt
 
 
 @pytest.mark.parametrize("kind", WRITERS)
+def test_spaces_around_a_name_make_no_other(store: CapabilityStore, tmp_path: Path, kind: str) -> None:
+    padded = [{**ROWS[0], "item_id": " q1 ", "model": "small\t", "task": " law"}, {**ROWS[1], "model": " small"}]
+    import_table([WRITERS[kind](tmp_path / f"results.{kind}", padded)], store)
+    assert store.candidates() == (Candidate(id="small"),)
+    assert [(item.id, item.task) for item in store.items()] == [("q1", "law"), ("q2", "law")]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("name", ["item_id", "model"])
+def test_a_word_for_a_missing_cell_is_no_name(store: CapabilityStore, tmp_path: Path, kind: str, name: str) -> None:
+    path = WRITERS[kind](tmp_path / f"results.{kind}", [{**ROWS[0], name: "nan"}])
+    with pytest.raises(InvalidInput, match=f"{name} is 'nan', a word for a missing one"):
+        import_table([path], store)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
 def test_words_of_a_picture_are_kept_below_the_question(store: CapabilityStore, tmp_path: Path, kind: str) -> None:
     rows = [{**row, "caption": "A pie chart", "ocr": "" if row["model"] == "big" else "40 %"} for row in ROWS[:2]]
     import_table([WRITERS[kind](tmp_path / f"results.{kind}", rows)], store)

@@ -38,10 +38,10 @@ TYPES: dict[str, list[Any]] = {
     "prompt_tokens": [*NUMBERS, arrow.uint64()],
 }
 ODD: dict[str, list[Any]] = {
-    "item_id": [None, "", " ", "x" * 513, "a\0", "nan", "q0", 0],
-    "model": [None, "\t", "m" * 513, "\0", "é", "m0"],
+    "item_id": [None, "", " ", "x" * 513, "a\0", "nan", "q0", " 0", 0],
+    "model": [None, "\t", "m" * 513, "\0", "é", "None", "m0 ", "m0"],
     "correct": [None, float("nan"), 1.5, -0.0, -1, float("inf"), 0, 1],
-    "task": [None, "", " NaN", "law", "t" * 513, "\0"],
+    "task": [None, "", " NaN", "law", " law", "t" * 513, "\0"],
     "instruction": [None, "", "nan", "NULL", "another", "\0", "long" * 9],
     "cost_usd": [None, float("nan"), -1, float("inf"), 0],
     "latency_s": [None, float("nan"), -1, float("inf")],
