@@ -170,7 +170,9 @@ class _OptionReader:
         letter = rf"(?:{self.bracketed}|[{either}]{after}|[{no_words or letters}](?![\w+#-]|'\w))"
         self.letter = re.compile(rf"(?<![\w'])(?:{letter})")
         self.named = re.compile(rf"{letter}(?:[\s)]*{JOINT}{letter})*")
-        self.sole = re.compile(rf"\W*{CONCLUSION}?{IT_IS}?(?i:(?:option|choice|letter)\b\W*)?([{either}])\W*")
+        self.sole = re.compile(
+            rf"\W*{CONCLUSION}?{IT_IS}?(?i:(?:(?:option|choice|letter)\b|选项|選項|選択肢)\W*)?([{either}])\W*"
+        )
         self.concluded = re.compile(rf"(?:[.!?…]\s+{CONCLUSION}|…[,;.]?\s*(?:but\s+)?){IT_IS}?([{letters}])\W*$")
         self.marked = re.compile(
             rf"[(\[]([{letters}])[)\]]|^[^\w\n]*([{letters}])[).:]"

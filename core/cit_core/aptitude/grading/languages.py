@@ -9,7 +9,7 @@ __all__ = ["BEHIND", "CJK", "IN_A_CONDITION", "STATEMENT"]
 CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 """Scripts without spaces between words, as a range of a character class."""
 FORMS: tuple[tuple[str, str], ...] = (
-    (r"answer|(?:correct|right|best|my|final)\s+(?:option|choice|letter)", "is|be|was"),
+    (r"answer|(?:correct|right|best|my|final|selected|chosen)\s+(?:option|choice|letter)", "is|be|was"),
     (r"respuesta|(?:opci[oó]n|alternativa)\s+correcta|soluci[oó]n\s+(?:correcta|final)", "es|sería"),
     (r"réponse|(?:option|proposition)\s+correcte", "est|serait"),
     (r"antwort|(?:richtige|korrekte)\s+(?:option|lösung)|endergebnis", "ist|lautet|wäre"),
@@ -43,9 +43,10 @@ VERB_LAST = (
     rf"(?:उत्तर|जवाब|विकल्प)\s+(?={LETTER}\s+है)",
     rf"(?:cevap|yanıt|seçenek)\s+(?={LETTER}(?:'|\s+seçene))",
     rf"(?<![^\W_])(?:lösung|soluci[oó]n|solution|soluzione|solução|solucao)\s*:\s*(?={LETTER}\W*(?:\n|$))",
+    r"(?m:^)\W{0,4}ans\s*[.:]",
     r"คำตอบ[^\n.:=]{0,30}?(?:คือ|:|=)",
 )
-"""Forms that only a letter tells from other sentences, and of scripts without spaces."""
+"""Forms that only a letter or the beginning of a line tells from other sentences, and of scripts without spaces."""
 BEHIND = (
     r"[ ]*[がは][ ]*(?:正解|正しい|答え)(?![^。\n]{0,8}(?:ない|ません|なく))",
     r"[ ]*(?:번|번이)?[ ]*[가이은는][ ]*(?:정답|답|맞)(?![^.。\n]{0,6}(?:아니|아닙|않|될\s수\s없))",
@@ -72,7 +73,8 @@ STATEMENT = re.compile(
     rf"""(?: {"|".join(VERB_LAST)} | {_stated_in_words()}
           | (?:{"|".join(NOUNS_CJK)}) [^\n.:=]{{0,12}}? (?:是|为|為|選|选|は|은|는|이|:|=|\n|\])\s*:?
           | (?:故|应|應|因此|所以)?[选選](?:择|擇)?\s*:?(?=\s*[(\[]?[A-Z](?![A-Za-z])) )
-        \s* (?:(?:therefore|thus|clearly|definitely|donc|entonces|portanto|dunque|quindi|also|daher|somit|dus)\b\s*)*
+        \s* (?:(?:therefore|thus|clearly|definitely|indeed|probably|(?:most\s+)?likely|donc|entonces
+              |portanto|dunque|quindi|also|daher|somit|dus)\b\s*)*
         (?: (?:(?:la|le|el|les|die|der|das|il|the|(?-i:[oaηο]))[ ]+ | l['’]\s*)?
             (?: (?:option|choice|letter|opci[oó]n|op[cç][aã]o|alternativa|opzione|optie|lettre|letra|lettera|buchstabe
                   |variante?|вариант|буква|réponse|proposition|respuesta|resposta|risposta|antwort|επιλογή|विकल्प

@@ -53,6 +53,8 @@ _REWRITES: tuple[tuple[str, Replacement], ...] = (
     (r"\^\s*\{?\s*\\circ\b\s*\}?", "°"),
     (r"\^\s*\{([^{}]*)\}", lambda match: "^" + _grouped(match[1].strip())),
     (r"(?i)<(?:final_)?answer>([^<]*)</(?:final_)?answer>", r"\nAnswer: \1\n"),
+    (r"(?i)<(result|output|solution|final|ans|choice)>\s*([^<\n]*?)\s*</\1>", r"\nAnswer: \2\n"),
+    (r"(?i)([\"'])(?:final_)?answer\1\s*:\s*([\"'])([^\n]*?)\2(?=\s*(?:[,}\n]|$))", r"\nAnswer: \3\n"),  # JSON
     (r"(?m)(?<!\S)####[ \t]*([^#\s]\S*)[ \t]*$", r"\nAnswer: \1\n"),
     (r"<([-\d][\d.,]*)>", r"\1"),
     (r"\\(?:times|cdot)\b", "×"),

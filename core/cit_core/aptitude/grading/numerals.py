@@ -13,7 +13,7 @@ from typing import NamedTuple
 from cit_core.aptitude.grading.answers import NEAR, NEGATION, OPINION, statements
 from cit_core.aptitude.grading.markup import readable
 
-__all__ = ["Number", "numbers", "stated_number"]
+__all__ = ["Number", "is_number", "numbers", "stated_number"]
 
 SCALES = (
     dict.fromkeys(("million", "millones", "millón", "millionen", "milhões", "milioni"), 1e6)
@@ -119,6 +119,13 @@ class Number(NamedTuple):
 def numbers(text: str) -> list[Number]:
     """Return all numbers of a text: 1,234.5, -3, 6.02e23 or 6.02 × 10^23, 3/4, 1 3/4, 15 %; clear ones or not."""
     return _numbers(readable(text))
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is one number and nothing else."""
+    plain = readable(text).strip()
+    found = _numbers(plain)
+    return len(found) == 1 and found[0].clear and (found[0].start, found[0].end) == (0, len(plain))
 
 
 def stated_number(text: str) -> Number | None:

@@ -13,10 +13,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
+from itertools import takewhile
 from pathlib import Path
 
 from cit_core.aptitude.grading import with_options
 from cit_core.aptitude.grading.answers import LETTERS
+from cit_core.aptitude.grading.numerals import is_number
 from cit_core.aptitude.importers.fields import Fields, checked, identifier, listed_texts, shown, spelt_list, text
 from cit_core.aptitude.importers.files import TABLES, check_files, read_rows
 from cit_core.aptitude.importers.text_stream import kind_of
@@ -33,6 +36,7 @@ NO_OPTION = "N/A"
 """Text that MMLU-Pro has in place of an option where a question has fewer than ten."""
 SHOWN = 3
 """Ids that a message names."""
+SHOWN_COLUMNS = 20
 
 
 def texts(suite: Suite, source: str | Path | None = None) -> tuple[Item, ...]:
@@ -59,8 +63,9 @@ def texts(suite: Suite, source: str | Path | None = None) -> tuple[Item, ...]:
 def read_items(path: Path) -> Iterator[Item]:
     """Yield the items of a table: CSV, JSON lines or Parquet with a row for each.
 
-    Columns: item_id; task; instruction, or question and options to make it of; options (in CSV a list as in Python,
-    `['a', 'b']`); answer; grader. All but item_id may be absent, others are ignored.
+    Columns: item_id; task; instruction, or question and options to make it of; options or choices (in CSV a list as in
+    Python, `['a', 'b']`), or a column A, B, ... for each; answer; grader. All but item_id may be absent, others are
+    ignored.
 
     Raises:
         InvalidInput: If the file cannot be read or a row is wrong, with its file and line.
@@ -95,7 +100,8 @@ def own_questions(path: str | Path) -> tuple[Suite, tuple[Item, ...]]:
     """Make a test of a file of questions and answers: a suite of the file's name, and its items.
 
     Columns: question (or instruction) and answer; options; task, the file's name if absent; grader; item_id. An answer
-    that is a number is compared as a number. A question has its content as its id, so a file may grow.
+    that is a number, as 3.5, 1/2, 20 % or $35, is compared as a number; of one with `####`, what follows counts. A
+    question has its content as its id, so a file may grow.
 
     Raises:
         InvalidInput: If the file cannot be read, is empty, or a row lacks its question or answer; with file and line.
@@ -117,22 +123,20 @@ def own_questions(path: str | Path) -> tuple[Suite, tuple[Item, ...]]:
 
 
 def _own_question(fields: Fields, name: str) -> Item:
-    asked = text(fields, "question") or text(fields, "instruction")
-    lacking = [what for what, given in (("question", asked), ("answer", text(fields, "answer"))) if given is None]
+    question, instruction, answer = text(fields, "question"), text(fields, "instruction"), _answer(fields)
+    lacking = [what for what, given in (("question", question or instruction), ("answer", answer)) if given is None]
     if lacking:
-        raise InvalidInput(f"has no {' and no '.join(lacking)}; a row needs question and answer")
-    item = _own({**fields, "item_id": fields.get("item_id") or name})
-    graded = {} if item.grader or item.options or not _is_number(item.answer) else {"grader": "number"}
+        columns = ", ".join(list(fields)[:SHOWN_COLUMNS])
+        raise InvalidInput(f"has no {' and no '.join(lacking)}; a row needs question and answer, and has {columns}")
+    if question and instruction and question not in instruction:
+        raise InvalidInput("has a question and another instruction; put all that is asked into question alone")
+    assert answer is not None
+    told = {"item_id": fields.get("item_id") or name, "answer": answer.rpartition("####")[2].strip() or answer}
+    item = _own({**fields, **told})
+    graded = {"grader": "number"} if not item.grader and not item.options and is_number(item.answer or "") else {}
     task = name if item.task == UNASSIGNED else item.task
     named = {} if fields.get("item_id") else {"id": f"{name}/{item.digest}"}
     return item.model_copy(update={"task": task, **named, **graded})
-
-
-def _is_number(answer: str | None) -> bool:
-    try:
-        return math.isfinite(float((answer or "").replace(",", "")))
-    except ValueError:
-        return False
 
 
 def by_id(items: Iterable[Item]) -> dict[str, Item]:
@@ -215,10 +219,8 @@ def _item(fields: Fields, split: str | None, rows_of_subject: Counter[str]) -> I
 
 
 def _own(fields: Fields) -> Item:
-    options = _options(fields.get("options"))
-    question, instruction, answer, task, grader = (
-        text(fields, name) for name in ("question", "instruction", "answer", "task", "grader")
-    )
+    options = _options(fields.get("options")) or _options(fields.get("choices")) or _lettered(fields)
+    question, instruction, task, grader = (text(fields, name) for name in ("question", "instruction", "task", "grader"))
     if instruction is None and question is not None:
         instruction = with_options(question, options)
     return Item.model_validate(
@@ -227,10 +229,24 @@ def _own(fields: Fields) -> Item:
             "task": task or UNASSIGNED,
             "instruction": instruction,
             "options": options,
-            "answer": answer,
+            "answer": _answer(fields),
             "grader": grader,
         }
     )
+
+
+def _answer(fields: Fields) -> str | None:
+    """Return an answer as a text; a column of numbers may hold fractions."""
+    value = fields.get("answer")
+    fraction = isinstance(value, (float, Decimal)) and math.isfinite(value)
+    return f"{value:.15g}" if fraction else text(fields, "answer")
+
+
+def _lettered(fields: Fields) -> tuple[str, ...]:
+    """Return the options of a row that has a column for each: A, B, C."""
+    found = takewhile(bool, (text(fields, letter) for letter in LETTERS))
+    options = tuple(option for option in found if option is not None)
+    return options if len(options) > 1 else ()
 
 
 def _mmlu_pro(fields: Fields) -> Item:

@@ -211,6 +211,12 @@ SAYS_LETTER = [
     "Thus, {L}",
     "It's {L}.",
     "The answer is {L}, since the others are incorrect.",
+    "The answer is most likely {L}.",
+    "The answer is indeed ({L}).",
+    "(A), or (B)?\nAns: {L}",
+    "Selected option: {L}",
+    "選項{L}",
+    "<result>\n{L}\n</result>",
 ]
 """A letter L, or l in lower case, of an option with this text."""
 

@@ -29,6 +29,12 @@ from cit_core.records import Item
         ('<p class="x">1 m<sup>2</sup></p>', "\n1 m^2\n"),
         (r"\underline{\mathbf{1}} \checkmark ~~2~~", "{1}  "),
         ("<final_answer>B</final_answer>", "\nAnswer: B\n"),
+        (
+            "<output>42</output> of <solution>\n1 + 1\n= 2\n</solution>",
+            "\nAnswer: 42\n of <solution>\n1 + 1\n= 2\n</solution>",
+        ),
+        ('{"answer": "New York", "why": "it is"}', "{\nAnswer: New York\n, why: it is}"),
+        ("{'final_answer': 'it's'}", "{\nAnswer: it's\n}"),
     ],
 )
 def test_readable(text: str, plain: str) -> None:

@@ -7,13 +7,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cit_core.aptitude.grading import grade
-from cit_core.aptitude.grading.numerals import numbers, stated_number
+from cit_core.aptitude.grading.numerals import is_number, numbers, stated_number
 from cit_core.errors import InvalidInput
 from cit_core.records import Item
 
 
 def item(answer: str) -> Item:
     return Item(id="n", task="t", instruction="q", answer=answer, grader="number")
+
+
+@pytest.mark.parametrize("text", ["12", "-3.5", "3,5", "1,234", "3/4", "½", "35 %", "$35", "−5", "1 000", "1e3", "٣"])
+def test_what_is_a_number(text: str) -> None:
+    assert is_number(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "12 apples", "1,2,3", "10:30", "2024-03-05", "5 or 6", "1/0", "nan", "v1.2", "5-3"]
+)
+def test_what_is_more_than_a_number_or_none(text: str) -> None:
+    assert not is_number(text)
 
 
 @pytest.mark.parametrize(

@@ -323,10 +323,45 @@ def test_a_file_of_questions_and_answers_is_a_test(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "row",
+    [
+        {"options": ["Quito", "Lima"]},
+        {"choices": ["Quito", "Lima"]},
+        {"A": "Quito", "B": "Lima", "C": None, "D": None},
+    ],
+)
+def test_options_come_in_one_column_or_in_one_for_each_letter(tmp_path: Path, row: dict[str, Any]) -> None:
+    path = write(tmp_path / "mine.jsonl", [{"question": "Capital of Peru?", **row, "answer": "B"}])
+    assert own_questions(path)[1][0].options == ("Quito", "Lima")
+    (item,) = read_items(write(tmp_path / "items.jsonl", [{"item_id": "a", "question": "?", **row}]))
+    assert (item.instruction, item.options) == ("?\n(A) Quito\n(B) Lima", ("Quito", "Lima"))
+
+
+@pytest.mark.parametrize(
+    ("given", "answer", "grader"),
+    [
+        (3.5, "3.5", "number"),
+        (35.0, "35", "number"),
+        ("35 %", "35 %", "number"),
+        ("3/4", "3/4", "number"),
+        ("1,2,3", "1,2,3", None),
+        ("3 + 4 = <<3+4=7>>7\n#### 7", "7", "number"),
+    ],
+)
+def test_an_answer_that_is_a_number_is_compared_as_one(tmp_path: Path, given: Any, answer: str, grader: str) -> None:
+    (item,) = own_questions(write(tmp_path / "mine.jsonl", [{"question": "How many?", "answer": given}]))[1]
+    assert (item.answer, item.grader) == (answer, grader)
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("question,answer\nWho?,\n", "mine.csv:2: has no answer; a row needs question and answer"),
+        (
+            "question,answer\nWho?,\n",
+            "mine.csv:2: has no answer; a row needs question and answer, and has question, answer",
+        ),
         ("a,b\n1,2\n", "has no question and no answer"),
+        ("instruction,question,answer\nBe brief.,Who?,Nobody\n", "has a question and another instruction"),
         ("question,answer\n", "has no rows"),
     ],
 )
