@@ -75,9 +75,9 @@ class Scaled(NamedTuple):
 
     scale: float
     gain: tuple[float, float] = (0.0, 0.0)
-    """Accuracy of routing above the plain level, and its standard error."""
+    """Accuracy of routing above the plain level as it was observed, and its standard error."""
     worth: float = 0.0
-    """The gain, in doubt and in hand."""
+    """The gain, less what is in doubt and with what was trusted in advance."""
 
 
 def way_scale(
@@ -117,7 +117,9 @@ def way_scale(
         unmoved = len(gained_N) >= ENOUGH and not gained_N.any()  # it changes no choice: probabilities gain
         worth = 0.0 if unmoved and not trusted else mean - caution * error
         if worth >= best.worth and (unmoved or worth > 0.0):
-            best = Scaled(scale, (mean, error), worth)
+            seen = float(gained_N.mean())
+            of_groups = np.bincount(group_N, gained_N - seen)
+            best = Scaled(scale, (seen, float(np.sqrt((of_groups**2).sum())) / len(gained_N)), worth)
     return best
 
 

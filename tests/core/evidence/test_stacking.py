@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from cit_core.calibration import sigmoid
 from cit_core.evidence.stacking import fit_gate, fit_weights, way_scale
@@ -65,6 +66,15 @@ def test_a_handful_of_questions_does_not_take_trusted_ways_away_and_many_do() ->
     assert way_scale(base, way[:4], worse[:4], scales=(1.0,), trusted=8.0).scale == 1.0
     assert way_scale(base, way[:4], worse[:4]).scale == 0.0
     assert way_scale(base, way, worse, scales=(1.0,), trusted=8.0).scale == 0.0
+
+
+def test_the_gain_that_is_told_was_observed_and_not_trusted() -> None:
+    base, way, alike = np.array([0.2, 0.0]), np.tile([0.0, 1.0], (60, 1)), np.ones((60, 2))
+    trusted = way_scale(base, way, alike, scales=(1.0,), trusted=8.0)
+    assert (trusted.scale, trusted.gain) == (1.0, (0.0, 0.0))
+    helps = np.where(np.arange(60)[:, None] % 4 > 0, [0.0, 1.0], [1.0, 0.0])
+    for found in (way_scale(base, way, helps), way_scale(base, way, helps, scales=(1.0,), trusted=8.0)):
+        assert found.gain == pytest.approx((0.5, np.sqrt(60 * 0.75) / 60))
 
 
 def test_whole_kinds_count_as_one_observation_each() -> None:
