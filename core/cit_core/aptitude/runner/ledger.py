@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from shlex import quote
 from typing import Any
 
@@ -16,9 +16,9 @@ from cit_core.aptitude.runner.plan import AptitudeTest, Question
 from cit_core.catalogue.candidates import public_candidate, with_newer_facts, with_own_facts
 from cit_core.errors import InvalidInput
 from cit_core.records import Candidate, Item, Outcome, Usage
-from cit_core.store import CapabilityStore, Writer, estimate_of
+from cit_core.store import CapabilityStore, Writer, estimate_of, merge_items
 
-__all__ = ["Ledger", "forget", "measured_usage", "settled_candidate"]
+__all__ = ["Ledger", "measured_usage", "settled_candidate"]
 
 
 class Ledger:
@@ -27,16 +27,18 @@ class Ledger:
     Args:
         test: The test.
         store: The store for its outcomes; None for one that does not exist yet.
+        retest: Begin anew: `open` removes what the test has given, what it has cost and the settings it was begun with.
     """
 
-    def __init__(self, test: AptitudeTest, store: CapabilityStore | None) -> None:
+    def __init__(self, test: AptitudeTest, store: CapabilityStore | None, *, retest: bool = False) -> None:
         self._test = test
         self._store = store
+        self._retest = retest
         self._kept: dict[tuple[str, str], Outcome] = {}
         self._name = f"aptitude run {test.source}"
-        self._note: dict[str, Any] | None = None if store is None else store.setting(self._name)
+        self._note: dict[str, Any] | None = None if store is None or retest else store.setting(self._name)
         self._settings: dict[str, Any] = {}
-        if store is not None and _by_id(store.candidates(), test.candidate):
+        if store is not None and not retest and _by_id(store.candidates(), test.candidate):
             for source in (test.source, *test.turn_sources):
                 for outcome in store.outcomes(candidate=test.candidate, source=source):
                     self._kept[source, outcome.item] = outcome
@@ -107,23 +109,32 @@ class Ledger:
     def open(self, candidate: str | Candidate, allowed: float) -> None:
         """Add the candidate, tasks and items of the outcomes to the store, and hold the sources, in one transaction.
 
-        A published test stays published while no more items are missing than may be.
+        A published test stays published while no more items are missing than may be. All that can be refused is refused
+        before anything is removed.
 
         Args:
             candidate: Facts that are given are added to the stored ones.
             allowed: Number of items that may lack an outcome.
 
         Raises:
-            InvalidInput: If the store knows other facts of the candidate or an item.
+            InvalidInput: If the store knows other facts of the candidate or, unless it is a retest, of an item.
         """
         assert self._store is not None
         missing = len(self.missing())
         started = missing < len(self._test.items)
+        there, held = {source.id for source in self._store.sources()}, self._store.held()
         with self._store.transaction() as writer:
+            if self._retest:
+                for source in there.intersection((self._test.source, *self._test.turn_sources)):
+                    writer.remove_source(source)
+                writer.set_setting(self._name, {}, replace=True)
+            else:
+                self._refuse_others(writer)
+                self._drop_corrected(writer, held)
             writer.add_candidates([settled_candidate(candidate, writer.candidates())], replace=True)
             known = {task.id for task in writer.tasks()}
             writer.add_tasks(task for task in self._test.suite.tasks if task.id not in known)  # keep known keywords
-            writer.add_items(self._test.items)
+            writer.add_items(self._test.items, replace=self._retest)
             if self._settings and (self._note or {}).get("settings") != self._settings:
                 self._note = {**(self._note or {}), "settings": self._settings}
                 writer.set_setting(self._name, self._note)
@@ -131,6 +142,31 @@ class Ledger:
                 writer.hold(source)
             if not started or missing > allowed:
                 writer.hold(self._test.source)
+
+    def _refuse_others(self, writer: Writer) -> None:
+        stored = writer.find_items(item.id for item in self._test.items)
+        for item in self._test.items:
+            try:
+                merge_items(stored.get(item.id, item), item)
+            except InvalidInput as error:
+                told = str(error).partition("; pass replace")[0]
+                raise InvalidInput(
+                    f"{told}; for a question that was corrected, ask again, and so each model that was asked it: "
+                    "--retest (retest=True in Python)"
+                ) from None
+
+    def _drop_corrected(self, writer: Writer, held: Collection[str]) -> None:
+        """Remove outcomes of questions that are asked with another answer now: with it, their ids have changed."""
+        asked = {(item.instruction, item.options) for item in self._test.items}
+        before = writer.find_items({id_ for _, id_ in self._kept}.difference(self._test.suite.item_ids)).values()
+        gone = {item.id for item in before if (item.instruction, item.options) in asked}
+        for source in {source for source, item in self._kept if item in gone}:
+            writer.remove_source(source)
+            kept = [outcome for (of, item), outcome in self._kept.items() if of == source and item not in gone]
+            writer.add_outcomes(kept)
+            if source in held:
+                writer.hold(source)
+        self._kept = {key: outcome for key, outcome in self._kept.items() if key[1] not in gone}
 
     def add(self, outcome: Outcome, costs: tuple[float, float] = (0.0, 0.0)) -> bool:
         """Keep an outcome, now; return True if it is the first of its kind.
@@ -182,15 +218,6 @@ def _told(name: str, value: Any) -> str:
     if value is None:
         return f"no {name}"
     return f"{name} {value!r:.80}" if name in ("model", "effort", "temperature", "max_tokens") else f"another {name}"
-
-
-def forget(test: AptitudeTest, store: CapabilityStore) -> None:
-    """Remove what a test has given, with what it has cost and the settings that it was begun with."""
-    there = {source.id for source in store.sources()}
-    with store.transaction() as writer:
-        for source in there.intersection((test.source, *test.turn_sources)):
-            writer.remove_source(source)
-        writer.set_setting(f"aptitude run {test.source}", {}, replace=True)
 
 
 def measured_usage(candidate: str, store: CapabilityStore | None) -> Usage:

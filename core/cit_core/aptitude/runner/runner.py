@@ -21,7 +21,7 @@ from cit_core.aptitude.grading import grade
 from cit_core.aptitude.runner.adaptive import AdaptiveTest, answers_of_others
 from cit_core.aptitude.runner.brake import Brake, Halted
 from cit_core.aptitude.runner.budget import Budget, Prices, require_prices
-from cit_core.aptitude.runner.ledger import Ledger, forget, measured_usage, settled_candidate
+from cit_core.aptitude.runner.ledger import Ledger, measured_usage, settled_candidate
 from cit_core.aptitude.runner.plan import AptitudeTest, Question, settle
 from cit_core.aptitude.runner.rate_limit import Pace
 from cit_core.aptitude.runner.retry import Asker, Timed
@@ -102,9 +102,7 @@ async def arun_aptitude(
     prices = Prices(known, measured_usage(known.id, store).completion_tokens)
     if options.max_cost_usd is not None:
         require_prices(prices)
-    if options.retest:
-        forget(test, store)
-    ledger = Ledger(test, store)
+    ledger = Ledger(test, store, retest=options.retest)
     ledger.check_settings(getattr(client, "settings", None) or {})
     adaptive = _adaptive(test, ledger, store, options) if options.adaptive else None
     allowed = options.max_failed * len(items) if adaptive is None else len(items) if adaptive.ended else -1

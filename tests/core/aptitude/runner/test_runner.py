@@ -22,7 +22,7 @@ from cit_core.aptitude.runner import Progress, RunOptions, RunReport, Tally, aru
 from cit_core.aptitude.runner.ledger import Ledger
 from cit_core.catalogue import catalogue_candidates
 from cit_core.errors import InvalidInput, Refused, Transient
-from cit_core.records import Candidate, Item, Outcome, Usage
+from cit_core.records import Candidate, Item, Outcome, Suite, Usage
 from cit_core.store import CapabilityStore
 
 
@@ -196,6 +196,34 @@ def test_a_retest_asks_everything_again_and_counts_once(store: CapabilityStore) 
     assert (report.known, report.asked, report.published) == (0, 30, True)
     assert accuracies(store) == dict.fromkeys(SKILL, 1.0)
     assert store.outcome_count() == 30
+
+
+def corrected(id_: str | None) -> tuple[Suite, tuple[Item, ...]]:
+    """The suite with another answer to one question: under the same id, or another one."""
+    first = ITEMS[0].model_copy(update={"answer": "-1", **({} if id_ is None else {"id": id_})})
+    ids = {**SUITE.items, "sums": (first.id, *SUITE.items["sums"][1:])}
+    return SUITE.model_copy(update={"items": ids, "hashes": {}}), (first, *ITEMS[1:])
+
+
+def test_a_question_that_was_corrected_is_asked_again_under_its_new_id_and_counts_once(sqlite: CapabilityStore) -> None:
+    run(FakeClient(skilled(lambda _: True)), sqlite)
+    client = FakeClient(skilled(lambda _: True))
+    report = run(client, sqlite, suite=corrected("sums/corrected"))
+    assert (len(client.calls), report.published, sqlite.held()) == (1, True, ())
+    assert {outcome.item for outcome in sqlite.outcomes()} == {item.id for item in corrected("sums/corrected")[1]}
+    assert accuracies(sqlite)["sums"] == 0.9
+
+
+def test_a_question_that_was_corrected_under_its_id_is_refused_and_a_retest_takes_it(sqlite: CapabilityStore) -> None:
+    run(FakeClient(skilled(lambda _: True)), sqlite)
+    client = FakeClient(skilled(lambda _: True))
+    with pytest.raises(
+        InvalidInput, match=r"'1' is stored and '-1' came\); for a question that was corrected.*--retest"
+    ):
+        run(client, sqlite, suite=corrected(None))
+    assert client.calls == []
+    run(client, sqlite, suite=corrected(None), retest=True)
+    assert (len(client.calls), accuracies(sqlite)["sums"]) == (30, 0.9)
 
 
 def test_a_run_that_was_killed_before_it_could_publish_is_published_by_the_next(sqlite: CapabilityStore) -> None:
