@@ -12,6 +12,7 @@ from typing import Literal
 
 __all__ = [
     "BROKEN_OFF",
+    "CUT_OFF",
     "EXACT_CLASSES",
     "GRPC_WORDS",
     "HINTS",
@@ -178,11 +179,16 @@ KIND_OF_TEXT: Sequence[tuple[FaultKind, re.Pattern[str]]] = [
 """Kind of fault by the text of a 400 without a telling code; the first match counts."""
 TRY_AGAIN = frozenset({408, 409, 425, 429})
 """The 4xx statuses that another attempt may change."""
+CUT_OFF = ("length", "max_tokens")
+"""Finish reasons, in lower case, of an answer that reached the limit of its tokens."""
 WITHOUT_TEXT = {
-    **dict.fromkeys(("length", "max_tokens"), "max_tokens was used up before it began"),
-    **dict.fromkeys(("content_filter", "refusal"), "the provider kept it back"),
+    **dict.fromkeys(CUT_OFF, "max_tokens was used up before it began"),
+    **dict.fromkeys(
+        ("content_filter", "refusal", "safety", "recitation", "blocklist", "prohibited_content", "spii"),
+        "the provider kept it back",
+    ),
 }
-"""Finish reasons, as providers call them, that come again if the question does."""
+"""Finish reasons, as providers call them, in lower case, that come again if the question does."""
 BROKEN_OFF = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
 """Finish reasons of an answer that a server did not write to its end: OpenRouter, vLLM, Zhipu, DeepSeek."""
 HINTS: Mapping[FaultKind, str] = {

@@ -154,10 +154,11 @@ def require_text(text: object, finish_reason: object = None) -> str:
         Refused: If the provider ended the answer before its text began.
         Transient: If there is no text, or the provider broke off within it.
     """
-    if isinstance(finish_reason, str) and finish_reason.lower() in BROKEN_OFF:
+    reason = finish_reason.lower() if isinstance(finish_reason, str) else ""
+    if reason in BROKEN_OFF:
         raise Transient("the provider broke off its answer")
-    if not text and isinstance(finish_reason, str) and finish_reason in WITHOUT_TEXT:
-        raise Refused(f"the answer has no text: {WITHOUT_TEXT[finish_reason]}")
+    if not text and reason in WITHOUT_TEXT:
+        raise Refused(f"the answer has no text: {WITHOUT_TEXT[reason]}")
     if not isinstance(text, str):
         raise Transient("the answer has no text")
     return text

@@ -87,6 +87,11 @@ def tell_run(report: RunReport, url: str, command: str, options: RunOptions, *, 
     if report.failed:
         reasons = "; ".join(f"{count:,} × {reason}" for reason, count in report.reasons.items())
         _output.note(f"{len(report.failed):,} of {report.total:,} questions failed: {reasons}")
+    if report.cut_off:
+        _output.note(
+            f"{report.cut_off:,} answers were cut off at the limit of their tokens and graded as they are; "
+            "with a higher limit: --retest --max-tokens N"
+        )
     if report.stopped is not None:
         _output.note(f"stopped: {report.stopped}")
     if not report.asked and (not missing or (report.published and report.error is not None)):
@@ -133,6 +138,7 @@ def _run_record(report: RunReport, url: str) -> dict[str, Any]:
         "retries",
         "stopped",
         "published",
+        "cut_off",
     )
     failed = [{"item": item, "reason": reason} for item, reason in report.failed]
     facts = {name: getattr(report, name) for name in names}

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cit_core.aptitude.runner.runs import Progress, Tally
+from cit_core.aptitude.runner.runs import DEFAULTS, Progress, RunReport, Tally
 from cit_core.cli import _output, _run_progress
 
 
@@ -43,3 +43,10 @@ def test_elsewhere_each_reason_is_told_once_while_the_run_goes_on(capsys: pytest
 def test_the_state_is_one_line(progress: Progress, shown: str) -> None:
     assert _run_progress.state(progress).startswith(shown)
     assert "\n" not in _run_progress.state(progress)
+
+
+def test_answers_that_were_cut_off_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    report = RunReport("m", "s", 2, 0, 2, (), {"t": Tally(0, 2)}, 0.0, 0, None, True, cut_off=2)
+    _run_progress.tell_run(report, "sqlite:///zoo.db", "cit aptitude run m", DEFAULTS, typed="zoo", json_=False)
+    told = "2 answers were cut off at the limit of their tokens and graded as they are; with a higher limit: --retest"
+    assert told in capsys.readouterr().err

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cit_core._provider_words import CUT_OFF
 from cit_core.aptitude.clients._daemon_threads import DaemonThreads
 from cit_core.errors import AnswerError, InvalidInput
 from cit_core.provider_errors import answering, require_text
@@ -30,6 +31,8 @@ class Answer:
     """Tokens of the completion, those of its reasoning included."""
     cost_usd: float | None = None
     """Charge as the provider states it; a candidate's prices are applied by the runner."""
+    cut_off: bool = False
+    """True if the provider says that the answer reached the limit of its tokens."""
 
 
 class Client(Protocol):
@@ -145,7 +148,8 @@ def checked_answer(
     """
     tokens = token_count(prompt_tokens), token_count(completion_tokens)
     try:
-        return Answer(require_text(text, finish_reason), *tokens, cost_usd)
+        cut_off = isinstance(finish_reason, str) and finish_reason.lower() in CUT_OFF
+        return Answer(require_text(text, finish_reason), *tokens, cost_usd, cut_off)
     except AnswerError as error:
         error.prompt_tokens, error.completion_tokens = tokens
         error.cost_usd = cost_usd

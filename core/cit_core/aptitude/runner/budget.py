@@ -29,6 +29,7 @@ class Prices:
         self.candidate = candidate
         self._measured = completion_tokens
         self._tokens, self._answers = 0.0, 0
+        self._beside, self._prompts = 0.0, 0
 
     @property
     def known(self) -> bool:
@@ -49,12 +50,18 @@ class Prices:
 
     def expected(self, prompt: str) -> float | None:
         """Return the USD that a prompt may cost; None where prices are not known."""
-        return self.candidate.expected_cost(tokens_of(prompt), self.completion_tokens)
+        beside = max(0.0, self._beside / self._prompts) if self._prompts else 0.0
+        return self.candidate.expected_cost(tokens_of(prompt) + beside, self.completion_tokens)
 
-    def learn(self, answer: str, completion_tokens: int | None) -> None:
-        """Remember how long an answer was."""
+    def learn(
+        self, answer: str, completion_tokens: int | None, *, prompt: str = "", prompt_tokens: int | None = None
+    ) -> None:
+        """Remember how long an answer was, and what was counted beside the prompt's own text: a system message."""
         self._tokens += tokens_of(answer) if completion_tokens is None else completion_tokens
         self._answers += 1
+        if prompt_tokens is not None:
+            self._beside += prompt_tokens - tokens_of(prompt)
+            self._prompts += 1
 
     def of(self, prompt_tokens: int | None, completion_tokens: int | None) -> float | None:
         """Return the USD for an answer with counted tokens; None if they or the prices are not known."""

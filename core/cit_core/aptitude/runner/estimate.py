@@ -69,8 +69,10 @@ def estimate(
     ledger, usage = Ledger(test, store), measured_usage(known.id, store)
     prices = Prices(known, usage.completion_tokens)
     latencies = [usage.latency_s]
-    for _, outcome in ledger.answered():
-        prices.learn(outcome.answer or "", outcome.completion_tokens)
+    for question, outcome in ledger.answered():
+        prices.learn(
+            outcome.answer or "", outcome.completion_tokens, prompt=question.prompt, prompt_tokens=outcome.prompt_tokens
+        )
         latencies.append(outcome.latency_s)
     missing = ledger.missing()
     questions = [q for item in missing for q in test.questions(item) if ledger.find(q) is None]

@@ -143,12 +143,18 @@ class _Run:
     tasks: dict[str, Tally] = field(default_factory=dict)
     answered: int = 0
     retries: int = 0
+    cut_off: int = 0
     trouble: str | None = None
 
     def __post_init__(self) -> None:
         spent = self.failed_cost = self.ledger.failed_cost_usd
         for question, outcome in self.ledger.answered():
-            self.prices.learn(outcome.answer or "", outcome.completion_tokens)
+            self.prices.learn(
+                outcome.answer or "",
+                outcome.completion_tokens,
+                prompt=question.prompt,
+                prompt_tokens=outcome.prompt_tokens,
+            )
             spent += self._paid(question, outcome)
         for item in self.test.items:
             self._count(item)
@@ -241,7 +247,9 @@ class _Run:
                 await asyncio.shield(self._note_costs())
             timed = await self.asker.ask(question.prompt, key=question.key)
             outcome = self._graded(question, timed)
-            self.prices.learn(timed.answer.text, timed.answer.completion_tokens)
+            answer, prompt = timed.answer, question.prompt
+            self.prices.learn(answer.text, answer.completion_tokens, prompt=prompt, prompt_tokens=answer.prompt_tokens)
+            self.cut_off += answer.cut_off
             self.budget.spent += self._paid(question, outcome)
             await self._keep(outcome, no_longer=reserved)
         return outcome
@@ -296,7 +304,7 @@ class _Run:
     def _billed(self, prompt: str, error: AnswerError) -> None:
         """Count what an attempt without an answer has cost."""
         if error.completion_tokens is not None:
-            self.prices.learn("", error.completion_tokens)
+            self.prices.learn("", error.completion_tokens, prompt=prompt, prompt_tokens=error.prompt_tokens)
         cost = self.prices.billed(prompt, error)
         self.failed_cost += cost
         self.budget.spent += cost
@@ -346,6 +354,7 @@ class _Run:
             stopped=stopped,
             published=published,
             error=self.adaptive.error if self.adaptive else None,
+            cut_off=self.cut_off,
         )
 
     def _is_through(self, adaptive: AdaptiveTest) -> bool:

@@ -130,6 +130,8 @@ class RunReport:
     """True if the outcomes count in the candidate's capability."""
     error: float | None = None
     """Standard error of the accuracy on the suite, of an adaptive test."""
+    cut_off: int = 0
+    """Number of answers of this run that ended at the limit of their tokens, and were graded as they came."""
 
     @property
     def asked(self) -> int:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from cit_core.aptitude.clients import Answer, CallableClient, Client, FakeClient
-from cit_core.errors import InvalidInput, Transient
+from cit_core.aptitude.clients.protocol import checked_answer
+from cit_core.errors import InvalidInput, Refused, Transient
 
 
 def shout(prompt: str) -> str:
@@ -70,3 +71,17 @@ async def test_who_asks_the_fake_lets_others_ask() -> None:
     fake = FakeClient(lambda prompt: str(len(fake.calls)))
     answers = await asyncio.gather(*(fake.ask("q", key=str(n)) for n in range(3)))
     assert [answer.text for answer in answers] == ["3", "3", "3"]
+
+
+@pytest.mark.parametrize("reason", ["length", "max_tokens", "MAX_TOKENS"])
+def test_the_limit_of_tokens_cuts_an_answer_off_or_leaves_none(reason: str) -> None:
+    assert checked_answer("The answer", reason).cut_off
+    with pytest.raises(Refused, match="max_tokens was used up before it began"):
+        checked_answer("", reason)
+    assert not checked_answer("The answer", "stop").cut_off
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "SAFETY", "PROHIBITED_CONTENT"])
+def test_what_the_provider_keeps_back_is_no_answer(reason: str) -> None:
+    with pytest.raises(Refused, match="the provider kept it back"):
+        checked_answer("", reason)

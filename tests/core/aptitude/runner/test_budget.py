@@ -25,6 +25,15 @@ def test_the_length_of_answers_is_learned() -> None:
     assert Prices(Candidate(id="m")).expected("x") is None
 
 
+def test_what_is_counted_beside_a_prompt_is_learned() -> None:
+    prices = Prices(PRICED, 0.0)
+    prices.learn("", 0, prompt="x" * 400, prompt_tokens=1_100)
+    prices.learn("", 0, prompt="x" * 40, prompt_tokens=None)
+    assert prices.expected("x" * 400) == pytest.approx(1_100e-6)
+    prices.learn("", 0, prompt="x" * 8_000, prompt_tokens=0)
+    assert prices.expected("x" * 400) == pytest.approx(100e-6), "never less than its own text"
+
+
 def test_what_a_failure_was_billed() -> None:
     prices = Prices(PRICED)
     told, counted, late = Refused("x"), Refused("x"), Transient("no answer within 1 s")

@@ -108,6 +108,14 @@ def test_tokens_that_nobody_counts_are_counted_by_characters(sqlite: CapabilityS
     assert run(client(), sqlite, candidate=free_to_ask, max_cost_usd=0.035).answered == 0, "and found again"
 
 
+def test_a_system_message_counts_towards_the_limit_and_what_was_cut_off_is_counted(sqlite: CapabilityStore) -> None:
+    """Ten thousand tokens at $1 a million, of which the questions are a few: $0.01 an answer."""
+    client = FakeClient(lambda prompt: Answer(skilled(SKILL)(prompt), 10_000, 0, cut_off=prompt.startswith("sums")))
+    report = run(client, sqlite, candidate=PRICED, max_cost_usd=0.105, concurrency=8)
+    assert (report.answered, report.cut_off) == (10, 4)
+    assert report.cost_usd == pytest.approx(0.1)
+
+
 def test_a_cost_limit_needs_prices(sqlite: CapabilityStore) -> None:
     client = FakeClient(skilled(SKILL))
     with pytest.raises(InvalidInput, match="--price-in and --price-out"):
