@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from functools import partial, wraps
@@ -21,6 +21,7 @@ from cit_core.cli._options import JsonOption, StoreOption, open_store, sqlite_fi
 if TYPE_CHECKING:
     from cit_core.aptitude.importers import ImportReport
     from cit_core.aptitude.importers.postprocess import Completed
+    from cit_core.records import Candidate
     from cit_core.store import CapabilityStore
 
 __all__ = ["Importer", "SharedOptions", "open_to_fill", "shares_options"]
@@ -28,6 +29,8 @@ __all__ = ["Importer", "SharedOptions", "open_to_fill", "shares_options"]
 Importer = Callable[..., Any]
 """(store, source=, skip_bad=, replace=, progress=) to an `ImportReport`."""
 TFIDF = "tfidf"
+NAMESAKES = 5
+"""Pairs of names of one model that are told."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,11 @@ def _import(importer: Importer, options: SharedOptions) -> None:
             done = complete(opened, scorer, suite, progress=progress)
             fit_store(opened, scorer, progress=progress)
         _report(report, done, url, json_=options.json_)
+        for one, other in _namesakes(opened.candidates())[:NAMESAKES]:
+            _output.note(
+                f"{one} and {other} are names of one model and count as two; to count them together, write one of them "
+                "in the file and import it again with --replace"
+            )
         if done is not None and (left := len(opened.unassigned())):
             _output.note(
                 f"{left:,} questions have neither a task nor a text, so their outcomes count for nothing; import the "
@@ -123,6 +131,23 @@ def _import(importer: Importer, options: SharedOptions) -> None:
             name_tasks(opened, words, from_texts=from_texts)
     if not report.new and report.refused_count:
         raise typer.Exit(REFUSED)
+
+
+def _namesakes(candidates: Iterable[Candidate]) -> list[tuple[str, str]]:
+    """Return pairs of ids that mean one model, but not where each names a host of its own."""
+    from cit_core.catalogue.aliases import find_id, spellings, undated
+
+    found: list[tuple[str, str]] = []
+    by_form: dict[str, list[tuple[Candidate, set[str]]]] = {}
+    for one in candidates:
+        read = spellings(one.id)
+        hosts = {provider for provider, _ in read if provider}
+        forms = {undated(form) for _, form in read}
+        near = [of for form in forms for of in by_form.get(form, ()) if not (hosts and of[1]) or hosts & of[1]]
+        found += [(other.id, one.id) for other, _ in near if find_id(one.id, [other])][:1]
+        for form in forms:
+            by_form.setdefault(form, []).append((one, hosts))
+    return found
 
 
 @contextmanager

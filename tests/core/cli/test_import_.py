@@ -56,6 +56,12 @@ def test_questions_that_cannot_count_are_told_with_the_way_to_make_them_count(ci
         assert [(result.task.id, result.count) for result in store.capability("a").results] == [("sums", 2)]
 
 
+def test_a_model_with_two_names_is_told(cit):
+    table = write("results.csv", HEADER + "1,gpt-5-mini,1\n1,openai/gpt-5-mini,0\n")
+    told = cit("import", "table", table, "--task", "sums", *STORE).stderr
+    assert told.startswith("gpt-5-mini and openai/gpt-5-mini are names of one model and count as two; to count them")
+
+
 def test_several_files_with_items_and_a_source(cit):
     files = [write(f"{name}.csv", HEADER + f"{name},m,1\n") for name in "xy"]
     items = write("items.jsonl", '{"item_id": "x", "task": "sums", "instruction": "1 + 1?"}\n')

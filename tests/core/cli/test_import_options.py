@@ -10,8 +10,9 @@ import typer
 from typer.testing import CliRunner
 
 from cit_core.aptitude.importers import ImportReport
-from cit_core.cli._import_options import SharedOptions, shares_options
+from cit_core.cli._import_options import SharedOptions, _namesakes, shares_options
 from cit_core.cli.import_ import app
+from cit_core.records import Candidate
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 SHARED = ["--store", "--source", "--skip-bad", "--suite", "--keywords", "--no-vectors", "--json"]
@@ -48,3 +49,17 @@ def test_a_command_gets_its_own_options_and_the_importer_the_shared_ones(tmp_pat
     assert seen.pop("progress")
     assert seen.pop("url").endswith("my.db")
     assert seen == {"file": "a", "loud": True, "source": "here", "skip_bad": True, "replace": True}
+
+
+@pytest.mark.parametrize(
+    ("ids", "pairs"),
+    [
+        (("gpt-5-mini", "claude-haiku-4-5", "openai/gpt-5-mini"), [("gpt-5-mini", "openai/gpt-5-mini")]),
+        (("gpt-5-mini", "GPT-5-mini"), [("gpt-5-mini", "GPT-5-mini")]),
+        (("groq:llama-3.3-70b", "together:llama-3.3-70b"), []),
+        (("gpt-5@low", "gpt-5@high", "gpt-5", "gpt-5-nano"), []),
+        (("our-8b", "our-70b"), []),
+    ],
+)
+def test_two_names_of_one_model_are_told(ids: tuple[str, ...], pairs: list[tuple[str, str]]) -> None:
+    assert _namesakes([Candidate(id=id_) for id_ in ids]) == pairs
