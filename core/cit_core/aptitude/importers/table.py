@@ -46,8 +46,10 @@ ABOUT_ITEM = ("task", "instruction")
 OF_PICTURE = ("caption", "ocr")
 """Words of a picture: they are kept below the question, as a router reads them."""
 COLUMNS = (*REQUIRED, *ABOUT_ITEM, *OF_PICTURE, *NUMBERS)
-TRUTH = {"true": 1.0, "false": 0.0}
-"""Booleans as CSV writers spell them."""
+TRUTH = dict.fromkeys(("true", "t", "yes", "y", "pass", "passed"), 1.0)
+TRUTH |= dict.fromkeys(("false", "f", "no", "n", "fail", "failed"), 0.0)
+"""Verdicts as tools and people spell them."""
+PERCENTAGE = re.compile(r"(\d{1,3}(?:[.,]\d+)?)\s*%")
 DECIMAL_COMMA = re.compile(r"0,\d+|\d+,(?:\d{1,2}|\d{4,})")
 """A number with a comma that cannot group thousands."""
 SHARE_WITH_COMMA = re.compile(r"[01],\d+")
@@ -206,6 +208,8 @@ def _correct(fields: Fields) -> Any:
     value = fields["correct"]
     if isinstance(value, str) and SHARE_WITH_COMMA.fullmatch(plain := value.strip()):
         return float(plain.replace(",", "."))
+    if isinstance(value, str) and (share := PERCENTAGE.fullmatch(value.strip())):
+        return float(share[1].replace(",", ".")) / 100.0
     truth = TRUTH.get(value.strip().lower()) if isinstance(value, str) else None
     return _number(fields, "correct") if truth is None else truth
 

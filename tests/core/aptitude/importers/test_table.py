@@ -85,6 +85,26 @@ def test_a_word_for_a_missing_cell_is_no_name(store: CapabilityStore, tmp_path: 
         import_table([path], store)
 
 
+@pytest.mark.parametrize(
+    ("spelt", "correct"),
+    [
+        ("TRUE", 1.0),
+        ("F", 0.0),
+        ("Yes", 1.0),
+        ("no", 0.0),
+        ("pass", 1.0),
+        ("Failed", 0.0),
+        ("85%", 0.85),
+        ("2,5 %", 0.025),
+    ],
+)
+def test_a_verdict_may_be_a_word_or_a_percentage(
+    store: CapabilityStore, tmp_path: Path, spelt: str, correct: float
+) -> None:
+    import_table([write_csv(tmp_path / "results.csv", [{**ROWS[0], "correct": spelt}])], store)
+    assert [outcome.correct for outcome in store.outcomes()] == [correct]
+
+
 @pytest.mark.parametrize("kind", WRITERS)
 def test_words_of_a_picture_are_kept_below_the_question(store: CapabilityStore, tmp_path: Path, kind: str) -> None:
     rows = [{**row, "caption": "A pie chart", "ocr": "" if row["model"] == "big" else "40 %"} for row in ROWS[:2]]
