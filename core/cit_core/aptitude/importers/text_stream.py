@@ -17,6 +17,8 @@ from cit_core.errors import InvalidInput
 __all__ = ["BoundedBytes", "decoded", "kind_of", "open_text", "undecodable"]
 
 PACKED = ".gz"
+GZIP = b"\x1f\x8b"
+"""Bytes at the beginning of what gzip has packed."""
 BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -71,7 +73,7 @@ class BoundedBytes(io.RawIOBase):
 
 @contextmanager
 def open_text(path: Path, limits: Limits, encoding: str | None = None) -> Iterator[IO[str]]:
-    """Open a text file, unpacked if it ends in .gz.
+    """Open a text file, unpacked if it is packed with gzip, whatever its name says: browsers unpack what they load.
 
     Args:
         path: File.
@@ -83,7 +85,7 @@ def open_text(path: Path, limits: Limits, encoding: str | None = None) -> Iterat
     """
     try:
         with path.open("rb") as file:
-            packed = path.suffix.lower() == PACKED
+            packed = file.peek(2)[:2] == GZIP
             size = path.stat().st_size
             most = limits.largest_unpacked(size) if packed else limits.unpacked_bytes
             hint = limits.hint("expansion" if most < limits.unpacked_bytes else "unpacked_bytes")

@@ -145,15 +145,15 @@ class Ledger:
 
     def _refuse_others(self, writer: Writer) -> None:
         stored = writer.find_items(item.id for item in self._test.items)
-        for item in self._test.items:
-            try:
+        try:
+            for item in self._test.items:
                 merge_items(stored.get(item.id, item), item)
-            except InvalidInput as error:
-                told = str(error).partition("; pass replace")[0]
-                raise InvalidInput(
-                    f"{told}; for a question that was corrected, ask again, and so each model that was asked it: "
-                    "--retest (retest=True in Python)"
-                ) from None
+        except InvalidInput as error:
+            told = str(error).partition("; pass replace")[0]
+            raise InvalidInput(
+                f"{told}; for a question that was corrected, ask again, and so each model that was asked it: "
+                "--retest (retest=True in Python)"
+            ) from None
 
     def _drop_corrected(self, writer: Writer, held: Collection[str]) -> None:
         """Remove outcomes of questions that are asked with another answer now: with it, their ids have changed."""

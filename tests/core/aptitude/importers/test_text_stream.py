@@ -25,9 +25,12 @@ def test_kinds(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_encodings_are_found_out(tmp_path: Path, encoding: str, packed: bool) -> None:
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_encodings_and_packing_are_found_out_whatever_the_name_says(
+    tmp_path: Path, encoding: str, packed: bool, name: str
+) -> None:
     content = TEXT.encode(encoding)
-    path = tmp_path / ("t.csv.gz" if packed else "t.csv")
+    path = tmp_path / name
     path.write_bytes(gzip.compress(content) if packed else content)
     with open_text(path, Limits()) as stream:
         assert stream.read() == TEXT
