@@ -8,12 +8,13 @@ from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from cit_core.errors import CITError
+from cit_core.errors import CITError, Transient
 from cit_core.records import Decision
 from cit_core.router import Attempts
+from cit_core.router.empty_answer import EmptyAnswer
 from cit_core.router.settlement import Teller
 from cit_core.router.time_limits import acall_within, call_within
-from langchain_cit._first_token import EmptyStream, require_answer
+from langchain_cit._first_token import require_answer
 from langchain_cit._inputs import Asking
 
 __all__ = ["Batch", "Limited", "shares_at_once"]
@@ -133,17 +134,17 @@ class Batch:
                 settlement.answered(self._tellers(place), answer, attempts.model, timed=False)
         elif attempts.failed(error):
             return
-        elif isinstance(error, EmptyStream) and error.attempts is attempts and error.held:
+        elif isinstance(error, EmptyAnswer) and error.attempts is attempts and error.held:
             answer = error.held[0]  # so it is with every candidate
-        elif settlement is not None:
+        elif settlement is not None and not isinstance(error, Transient):  # an answer that is none was paid
             settlement.failed()
         self.results[place] = answer
         del self._open[place]
 
 
-def _missing(answer: Any, attempts: Attempts) -> EmptyStream | None:
+def _missing(answer: Any, attempts: Attempts) -> Transient | None:
     try:
         require_answer(answer, attempts)
-    except EmptyStream as error:
+    except Transient as error:
         return error
     return None

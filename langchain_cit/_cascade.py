@@ -94,7 +94,9 @@ class Messages:
 def message_bill(message: object, router: Router, model: str) -> Bill:
     """Return what a message took by its usage metadata; unknown where there is none."""
     candidate = next(one for one in router.candidates if one.id == model)
-    return bill_of(candidate, *counted_tokens(getattr(message, "usage_metadata", None)))
+    usage = getattr(message, "usage_metadata", None) or {}
+    bill = bill_of(candidate, *counted_tokens(usage))
+    return bill._replace(cost_usd=0.0) if usage.get("total_cost") == 0 else bill  # from the candidate's cache
 
 
 def answer_of(given: Any, model: str, **again: Any) -> Answer:

@@ -13,16 +13,14 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from cit_core.records import Decision
 from cit_core.router import Attempts
+from cit_core.router.empty_answer import EmptyAnswer, held_by, held_one
 from cit_core.router.steps import Steps
 from langchain_cit._cascade import Messages
 from langchain_cit._first_token import (
-    EmptyStream,
     abuffered,
     afrom_first_token,
     buffered,
     from_first_token,
-    held_by,
-    held_one,
 )
 from langchain_cit._inputs import Asking
 from langchain_cit._model_calls import agenerate, astream, generate, stream
@@ -74,7 +72,7 @@ class ChatCall:
             while True:
                 with attempts:
                     return self._stamp(decision, attempts).result(self._ask(attempts, run))
-        except EmptyStream as error:
+        except EmptyAnswer as error:
             return self._stamp(decision, attempts).result(held_one(error, attempts))
 
     async def aanswer(self, steps: Steps, attempts: Attempts) -> ChatResult:
@@ -84,7 +82,7 @@ class ChatCall:
             while True:
                 with attempts:
                     return self._stamp(decision, attempts).result(await self._aask(attempts, run))
-        except EmptyStream as error:
+        except EmptyAnswer as error:
             return self._stamp(decision, attempts).result(held_one(error, attempts))
 
     def pieces(self, steps: Steps, attempts: Attempts) -> Generator[ChatGenerationChunk, None, None]:
@@ -100,7 +98,7 @@ class ChatCall:
                     yield from map(stamp.chunk, wait(chunks, attempts))
                     yield from stamp.rest()
                     return
-        except EmptyStream as error:
+        except EmptyAnswer as error:
             yield from map(stamp.chunk, held_by(error, attempts))
 
     async def apieces(self, steps: Steps, attempts: Attempts) -> AsyncGenerator[ChatGenerationChunk, None]:
@@ -119,7 +117,7 @@ class ChatCall:
                     for chunk in stamp.rest():
                         yield chunk
                     return
-        except EmptyStream as error:
+        except EmptyAnswer as error:
             for chunk in held_by(error, attempts):
                 yield stamp.chunk(chunk)
 

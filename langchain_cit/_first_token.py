@@ -26,21 +26,19 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
 
-from cit_core.errors import Transient
+from cit_core.provider_errors import require_whole
 from cit_core.router import Attempts
+from cit_core.router.empty_answer import EmptyAnswer, endings_in
 from cit_core.router.time_limits import aiterate_within, iterate_within
 from langchain_cit._streams import closing
 
 __all__ = [
-    "EmptyStream",
     "FirstToken",
     "abuffered",
     "afrom_first_token",
     "buffered",
     "followed",
     "from_first_token",
-    "held_by",
-    "held_one",
     "hush",
     "is_blank",
     "require_answer",
@@ -51,63 +49,23 @@ THEIR_BASE = BaseCallbackHandler.__module__
 OF_A_TOKEN = ("on_llm_new_token", "on_stream_event")
 BEFORE_A_TOKEN = frozenset({"message-start", "content-block-start"})
 """Events of LangChain's newer protocol that hold no piece of the answer."""
-ENDINGS = ("finish_reason", "stop_reason", "done_reason", "stopReason")
-"""Names under which providers say that an answer has ended; it may be empty then."""
 WITHOUT_CONTENT = frozenset({"type", "index", "id", "annotations", "signature"})
 Run = TypeVar("Run", bound=CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun)
 T = TypeVar("T")
-
-
-class EmptyStream(Transient):
-    """A stream ended before its first token, or an answer in one piece is empty.
-
-    Args:
-        held: Pieces that came, without content.
-        attempts: The attempts at the answer.
-    """
-
-    def __init__(self, held: Sequence[Any] = (), attempts: Attempts | None = None) -> None:
-        super().__init__("the answer is empty and not called ended, or called an error")
-        self.held = list(held)
-        self.attempts = attempts
-
-    def __reduce__(self) -> tuple[type[EmptyStream], tuple[list[Any]]]:
-        return EmptyStream, (self.held,)
-
-
-def held_by(error: EmptyStream, attempts: Attempts) -> list[Any]:
-    """Return what came, where the last candidate too had nothing to say.
-
-    Raises:
-        EmptyStream: If it is the error of a router within a candidate.
-    """
-    if error.attempts is not attempts:
-        raise error
-    return error.held
-
-
-def held_one(error: EmptyStream, attempts: Attempts) -> Any:
-    """Return what `held_by` does, for an answer in one piece.
-
-    Raises:
-        EmptyStream: If nothing came at all.
-    """
-    held = held_by(error, attempts)
-    if not held:
-        raise error
-    return held[0]
 
 
 def from_first_token(pieces: Iterator[T], attempts: Attempts) -> Iterator[T]:
     """Yield the pieces of an answer; the first together with its first token, within the attempts' time limits.
 
     Raises:
-        EmptyStream: If there is none.
+        EmptyAnswer: If there is none.
+        Transient: If the provider breaks off the answer.
         TimeoutError: If a limit is over.
     """
     held: list[T] = []
     with closing_sync(iterate_within(partial(attempts.seconds_left, stream=True), pieces)) as limited:
         for piece in limited:
+            _require_unbroken(piece)
             if not attempts.has_begun:
                 held.append(piece)
                 if is_blank(piece):
@@ -118,7 +76,7 @@ def from_first_token(pieces: Iterator[T], attempts: Attempts) -> Iterator[T]:
                 yield piece
     if not attempts.has_begun:
         if not _has_ended(held):
-            raise EmptyStream(held, attempts)
+            raise EmptyAnswer(held, attempts)
         attempts.begun()
         yield from held
 
@@ -128,6 +86,7 @@ async def afrom_first_token(pieces: AsyncIterator[T], attempts: Attempts) -> Asy
     held: list[T] = []
     async with closing(aiterate_within(partial(attempts.seconds_left, stream=True), pieces)) as limited:
         async for piece in limited:
+            _require_unbroken(piece)
             if not attempts.has_begun:
                 held.append(piece)
                 if is_blank(piece):
@@ -139,7 +98,7 @@ async def afrom_first_token(pieces: AsyncIterator[T], attempts: Attempts) -> Asy
                 yield piece
     if not attempts.has_begun:
         if not _has_ended(held):
-            raise EmptyStream(held, attempts)
+            raise EmptyAnswer(held, attempts)
         attempts.begun()
         for last in held:
             yield last
@@ -149,7 +108,8 @@ def buffered(pieces: Iterator[T], attempts: Attempts) -> Iterator[T]:
     """Yield all pieces of an answer once it is whole: it is not handed on yet, so another may still be asked.
 
     Raises:
-        EmptyStream: If nothing is in them.
+        EmptyAnswer: If nothing is in them.
+        Transient: If the provider broke off the answer.
         TimeoutError: If a limit is over.
     """
     with closing_sync(iterate_within(attempts.seconds_left, pieces)) as limited:
@@ -166,8 +126,10 @@ async def abuffered(pieces: AsyncIterator[T], attempts: Attempts) -> AsyncIterat
 
 
 def _not_empty(held: list[T], attempts: Attempts) -> list[T]:
-    if _is_failed(held) or (all(map(is_blank, held)) and not _has_ended(held)):
-        raise EmptyStream(held, attempts)
+    for piece in held:
+        _require_unbroken(piece)
+    if all(map(is_blank, held)) and not _has_ended(held):
+        raise EmptyAnswer(held, attempts)
     return held
 
 
@@ -193,7 +155,7 @@ def _is_blank_content(content: Any) -> bool:
 
 
 def require_answer(value: T, attempts: Attempts, message: object = None) -> T:
-    """Return an answer in one piece, unless the provider calls it an error, or it is empty and not called ended.
+    """Return an answer in one piece, unless the provider broke it off, or it is empty and not called ended.
 
     Args:
         value: The answer.
@@ -201,36 +163,38 @@ def require_answer(value: T, attempts: Attempts, message: object = None) -> T:
         message: The message in it, if it is none itself.
 
     Raises:
-        EmptyStream: If it is; an answer in one piece may have been put together from a stream.
+        EmptyAnswer: If it is empty; an answer in one piece may have been put together from a stream.
+        Transient: If it was broken off.
     """
     message = value if message is None else message
-    if isinstance(message, AIMessage) and (_is_failed([message]) or (is_blank(message) and not _has_ended([message]))):
-        raise EmptyStream([value], attempts)
+    if isinstance(message, AIMessage):
+        _require_unbroken(message)
+        if is_blank(message) and not _has_ended([message]):
+            raise EmptyAnswer([value], attempts)
     return value
 
 
 def _has_ended(held: Sequence[object]) -> bool:
     """Distinguish an empty answer, which the provider calls ended, from none."""
-    if _is_failed(held):
-        return False
     for piece in held:
         message = piece.message if isinstance(piece, ChatGenerationChunk) else piece
         usage = getattr(message, "usage_metadata", None)
-        if any(_endings(piece)) or (usage and usage.get("output_tokens")):
+        if _endings(piece) or (usage and usage.get("output_tokens")):
             return True
     return False
 
 
-def _is_failed(held: Sequence[object]) -> bool:
-    """Return whether the provider calls an answer an error, as OpenRouter does in one begun with HTTP 200."""
-    return any("error" in _endings(piece) for piece in held)
+def _require_unbroken(piece: object) -> None:
+    """Refuse an answer that its provider calls an error, as OpenRouter does in one begun with HTTP 200."""
+    for ending in _endings(piece):
+        require_whole(ending)
 
 
 def _endings(piece: object) -> list[object]:
     """Return what a piece says of its ending."""
     message = piece.message if isinstance(piece, ChatGenerationChunk) else piece
-    said = [getattr(piece, "generation_info", None), getattr(message, "response_metadata", None)]
-    return [info.get(name) for info in said if isinstance(info, Mapping) for name in ENDINGS]
+    said = (getattr(piece, "generation_info", None), getattr(message, "response_metadata", None))
+    return [ending for info in said for ending in endings_in(info)]
 
 
 class FirstToken(BaseCallbackHandler):

@@ -13,8 +13,9 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableConfig
 
 from cit_core.router import Attempts
+from cit_core.router.empty_answer import EmptyAnswer
 from cit_core.router.time_limits import acall_within, call_within
-from langchain_cit._first_token import EmptyStream, require_answer, watched
+from langchain_cit._first_token import require_answer, watched
 from langchain_cit._response_metadata import whole
 from langchain_cit._routes import bound
 from langchain_cit._streams import closing
@@ -42,7 +43,7 @@ def generate(
     """Return a candidate's answer in one piece, within the attempts' time limits.
 
     Raises:
-        EmptyStream: If there is none in its response.
+        EmptyAnswer: If there is none in its response.
     """
     model, options = _bound(model, stop, kwargs)
     run = watched(run_manager, attempts, model, tools=bool(options.get("tools")))
@@ -113,5 +114,5 @@ def _bound(
 
 def _answered(result: ChatResult, attempts: Attempts) -> ChatResult:
     if not result.generations:
-        raise EmptyStream(attempts=attempts)
+        raise EmptyAnswer(attempts=attempts)
     return require_answer(result, attempts, result.generations[0].message)

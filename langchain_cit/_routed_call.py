@@ -12,17 +12,15 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from cit_core.records import Decision
 from cit_core.router import Attempts
+from cit_core.router.empty_answer import EmptyAnswer, held_by, held_one
 from cit_core.router.steps import Steps
 from langchain_cit._batch import Limited
 from langchain_cit._cascade import Messages
 from langchain_cit._first_token import (
-    EmptyStream,
     abuffered,
     afrom_first_token,
     buffered,
     from_first_token,
-    held_by,
-    held_one,
 )
 from langchain_cit._inputs import Asking, handed
 from langchain_cit._streams import closing
@@ -131,7 +129,7 @@ class RoutedCall:
                     route = self.asking.routes[attempts.model]
                     child = self.child(decision, attempts, listening=route, hushed=not steps.final)
                     return Limited(route).invoke((self.handed(route), attempts), child, **self.options)
-        except EmptyStream as error:
+        except EmptyAnswer as error:
             return held_one(error, attempts)
 
     async def _aanswer(self, steps: Steps, attempts: Attempts) -> Any:
@@ -144,7 +142,7 @@ class RoutedCall:
                     route = self.asking.routes[attempts.model]
                     child = self.child(decision, attempts, listening=route, hushed=not steps.final)
                     return await Limited(route).ainvoke((self.handed(route), attempts), child, **self.options)
-        except EmptyStream as error:
+        except EmptyAnswer as error:
             return held_one(error, attempts)
 
     def _pieces(self, steps: Steps, attempts: Attempts) -> Generator[Any, None, None]:
@@ -159,7 +157,7 @@ class RoutedCall:
                     child = self.child(decision, attempts, hushed=not steps.final)
                     yield from wait(route.stream(self.handed(route), child, **self.options), attempts)
                     return
-        except EmptyStream as error:
+        except EmptyAnswer as error:
             yield from held_by(error, attempts)  # so it is with every candidate: a chain may have nothing to say
 
     async def _apieces(self, steps: Steps, attempts: Attempts) -> AsyncGenerator[Any, None]:
@@ -179,7 +177,7 @@ class RoutedCall:
                         async for chunk in chunks:
                             yield chunk
                     return
-        except EmptyStream as error:
+        except EmptyAnswer as error:
             for chunk in held_by(error, attempts):
                 yield chunk
 

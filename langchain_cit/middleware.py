@@ -17,11 +17,12 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables.config import ensure_config
 from typing_extensions import NotRequired
 
-from cit_core.errors import MissingExtra, NoCandidate
+from cit_core.errors import MissingExtra, NoCandidate, Transient
 from cit_core.policy import Constraints, Policy
 from cit_core.records import Decision
 from cit_core.router import Attempts, Fallback, Query, Router, Sticky
 from cit_core.router.default_route import because
+from cit_core.router.empty_answer import EmptyAnswer, held_one
 from cit_core.router.options import (
     as_context,
     as_fallback,
@@ -35,7 +36,7 @@ from cit_core.router.settlement import Settlement
 from cit_core.router.time_limits import acall_within, call_within
 from langchain_cit._cascade import message_bill
 from langchain_cit._configurable import thread_of
-from langchain_cit._first_token import EmptyStream, held_one, require_answer
+from langchain_cit._first_token import require_answer
 from langchain_cit._inputs import Asking
 from langchain_cit._models import open_model
 from langchain_cit._retries import with_sdk_retries
@@ -185,11 +186,10 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                     response = require_answer(response, attempts, _message(response))
                     self._settle(settlement, attempts.model, request, response)
                     return _recorded(decision, attempts, response, self._kept() if record else None)
-        except EmptyStream as error:
+        except EmptyAnswer as error:
             return _recorded(decision, attempts, held_one(error, attempts), self._kept() if record else None)
-        except Exception:
-            if settlement is not None and _is_first(request):
-                settlement.failed()
+        except Exception as error:
+            self._unpaid(settlement, request, error)
             raise
 
     async def _aanswer(
@@ -214,12 +214,16 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                     response = require_answer(response, attempts, _message(response))
                     self._settle(settlement, attempts.model, request, response)
                     return _recorded(decision, attempts, response, self._kept() if record else None)
-        except EmptyStream as error:
+        except EmptyAnswer as error:
             return _recorded(decision, attempts, held_one(error, attempts), self._kept() if record else None)
-        except Exception:
-            if settlement is not None and _is_first(request):
-                settlement.failed()
+        except Exception as error:
+            self._unpaid(settlement, request, error)
             raise
+
+    def _unpaid(self, settlement: Settlement | None, request: ModelRequest[Any], error: Exception) -> None:
+        """Take what was expected for a run out of its limits; an answer that its provider broke off was paid."""
+        if settlement is not None and _is_first(request) and not isinstance(error, Transient):
+            settlement.failed()
 
     def _settle(self, settlement: Settlement | None, model: str, request: ModelRequest[Any], response: object) -> None:
         """Keep the bill of a model call; after the first of a run, nothing was expected for it."""

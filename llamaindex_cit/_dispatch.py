@@ -17,6 +17,7 @@ from llama_index_instrumentation import get_dispatcher
 from cit_core.errors import InvalidInput
 from cit_core.records import Decision
 from cit_core.router import Attempts, Cascade, Fallback, Query, Router, Sticky
+from cit_core.router.empty_answer import EmptyAnswer, held_by, held_one
 from cit_core.router.settlement import Settlement
 from cit_core.router.shadow import Shadow
 from cit_core.router.steps import Steps
@@ -24,7 +25,7 @@ from cit_core.router.time_limits import acall_within, aiterate_within, call_with
 from llamaindex_cit._cascade import Responses
 from llamaindex_cit._inputs import Question
 from llamaindex_cit._response_metadata import Response, stamped, stamps
-from llamaindex_cit._streams import aopened, has_content, opened, require_chunk
+from llamaindex_cit._streams import aopened, has_content, opened, require_answer, require_content, require_unbroken
 from llamaindex_cit._trail import note
 from llamaindex_cit._windows import own_window, shorter, too_short
 from llamaindex_cit.events import CITRouteEvent
@@ -84,13 +85,14 @@ class Dispatch:
 
     def _answer(self, steps: Steps, call: Callable[[LLM], Response], attempts: Attempts) -> Response:
         """Return the answer of the candidate that a step is for, or of the next-best."""
-        decision = steps.decision
-        while True:
-            with attempts:
-                answer = call_within(attempts.seconds_left, partial(call, self.models[attempts.model]))
-                if steps.final:
-                    note(decision, attempts.model)
-                return stamped(answer, stamps(attempts.model, decision))
+        try:
+            while True:
+                with attempts:
+                    answer = call_within(attempts.seconds_left, partial(call, self.models[attempts.model]))
+                    return _told(steps, attempts, require_answer(answer, attempts))
+        except EmptyAnswer as error:
+            held: Response = held_one(error, attempts)
+            return _told(steps, attempts, held)
 
     async def aask(
         self, question: Question, conversation: str | None, call: Callable[[LLM], Awaitable[Response]]
@@ -104,13 +106,14 @@ class Dispatch:
         return cast("Response", await steps.aanswer(partial(self._aanswer, steps, call)))
 
     async def _aanswer(self, steps: Steps, call: Callable[[LLM], Awaitable[Response]], attempts: Attempts) -> Response:
-        decision = steps.decision
-        while True:
-            with attempts:
-                answer = await acall_within(attempts.seconds_left, call(self.models[attempts.model]))
-                if steps.final:
-                    note(decision, attempts.model)
-                return stamped(answer, stamps(attempts.model, decision))
+        try:
+            while True:
+                with attempts:
+                    answer = await acall_within(attempts.seconds_left, call(self.models[attempts.model]))
+                    return _told(steps, attempts, require_answer(answer, attempts))
+        except EmptyAnswer as error:
+            held: Response = held_one(error, attempts)
+            return _told(steps, attempts, held)
 
     def stream(
         self, question: Question, conversation: str | None, call: Callable[[LLM], Iterator[Response]]
@@ -145,67 +148,56 @@ class Dispatch:
 
         Reading the None begins the generator: closed from there on, it closes the candidate's as well.
         """
-        decision = steps.decision
-        while True:
-            with attempts:
-                if not steps.final:
-                    with closing(
-                        iterate_within(attempts.seconds_left, opened(call, self.models[attempts.model]))
-                    ) as held:
-                        whole = list(held)
-                    require_chunk(whole, decision)
-                    yield None
-                    yield from (stamped(chunk, stamps(attempts.model, decision)) for chunk in whole)
+        try:
+            while True:
+                with attempts:
+                    limit = partial(attempts.seconds_left, stream=steps.final)
+                    with closing(iterate_within(limit, opened(call, self.models[attempts.model]))) as chunks:
+                        first = []
+                        for chunk in chunks:
+                            first.append(require_unbroken(chunk))
+                            if steps.final and has_content(chunk):
+                                break
+                        require_content(first, attempts)
+                        if steps.final:
+                            attempts.begun()
+                        tell = _teller(steps, attempts)
+                        yield None
+                        for chunk in chain(first, chunks):
+                            yield tell(require_unbroken(chunk))
                     return
-                limit = partial(attempts.seconds_left, stream=True)
-                pieces = iterate_within(limit, opened(call, self.models[attempts.model]))
-                with closing(pieces) as chunks:
-                    first = []
-                    for chunk in chunks:
-                        first.append(chunk)
-                        if has_content(chunk):
-                            break
-                    require_chunk(first, decision)
-                    attempts.begun()
-                    note(decision, attempts.model)
-                    said = stamps(attempts.model, decision)
-                    yield None
-                    for chunk in chain(first, chunks):
-                        yield stamped(chunk, said)
-                return
+        except EmptyAnswer as error:
+            yield None
+            yield from map(_teller(steps, attempts), held_by(error, attempts))
 
     async def _achunks(
         self, steps: Steps, call: Callable[[LLM], Awaitable[AsyncIterator[Response]]], attempts: Attempts
     ) -> AsyncGenerator[Response | None, None]:
         """Yield asynchronously; see `_chunks`."""
-        decision = steps.decision
-        while True:
-            with attempts:
-                if not steps.final:
+        try:
+            while True:
+                with attempts:
+                    limit = partial(attempts.seconds_left, stream=steps.final)
                     async with aclosing(aopened(call, self.models[attempts.model])) as pieces:
-                        whole = [chunk async for chunk in aiterate_within(attempts.seconds_left, pieces)]
-                    require_chunk(whole, decision)
-                    yield None
-                    for chunk in whole:
-                        yield stamped(chunk, stamps(attempts.model, decision))
+                        first, chunks = [], aiterate_within(limit, pieces)
+                        async for chunk in chunks:
+                            first.append(require_unbroken(chunk))
+                            if steps.final and has_content(chunk):
+                                break
+                        require_content(first, attempts)
+                        if steps.final:
+                            attempts.begun()
+                        tell = _teller(steps, attempts)
+                        yield None
+                        for chunk in first:
+                            yield tell(chunk)
+                        async for chunk in chunks:
+                            yield tell(require_unbroken(chunk))
                     return
-                limit = partial(attempts.seconds_left, stream=True)
-                async with aclosing(aopened(call, self.models[attempts.model])) as pieces:
-                    first, chunks = [], aiterate_within(limit, pieces)
-                    async for chunk in chunks:
-                        first.append(chunk)
-                        if has_content(chunk):
-                            break
-                    require_chunk(first, decision)
-                    attempts.begun()
-                    note(decision, attempts.model)
-                    said = stamps(attempts.model, decision)
-                    yield None
-                    for chunk in first:
-                        yield stamped(chunk, said)
-                    async for chunk in chunks:
-                        yield stamped(chunk, said)
-                return
+        except EmptyAnswer as error:
+            yield None
+            for chunk in map(_teller(steps, attempts), held_by(error, attempts)):
+                yield chunk
 
     def _steps(
         self, question: Question, decision: Decision, windows: Mapping[str, int | None], call: Callable[[LLM], Any]
@@ -241,6 +233,17 @@ class Dispatch:
             decision = self.cascade.planned(decision)
         dispatcher.event(CITRouteEvent(decision=decision))
         return decision
+
+
+def _told(steps: Steps, attempts: Attempts, answer: Response) -> Response:
+    return _teller(steps, attempts)(answer)
+
+
+def _teller(steps: Steps, attempts: Attempts) -> Callable[[Response], Response]:
+    """Note who answers, and return what says it in an answer, or in each of its chunks."""
+    if steps.final:
+        note(steps.decision, attempts.model)
+    return partial(stamped, more=stamps(attempts.model, steps.decision))
 
 
 def _key(question: Question, conversation: str | None) -> Key | None:

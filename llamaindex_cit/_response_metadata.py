@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 
 from cit_core.records import Decision
+from cit_core.router.empty_answer import endings_in
 from cit_core.tokens import Counted, counted_tokens
 
 __all__ = [
@@ -18,7 +19,7 @@ __all__ = [
     "CIT_SAMPLES",
     "Response",
     "billed_tokens",
-    "field_of",
+    "endings_of",
     "stamped",
     "stamps",
     "unstamped",
@@ -68,9 +69,16 @@ def billed_tokens(response: ChatResponse | CompletionResponse) -> Counted:
 def _usage(response: ChatResponse | CompletionResponse) -> Any:
     """Return the count of the provider, or its sum over samples."""
     summed = response.additional_kwargs.get(CIT_SAMPLES, {})
-    return summed if "prompt_tokens" in summed else field_of(response.raw, "usage")
+    return summed if "prompt_tokens" in summed else _field_of(response.raw, "usage")
 
 
-def field_of(holder: object, name: str) -> Any:
+def endings_of(response: ChatResponse | CompletionResponse) -> list[object]:
+    """Return what the provider says of the answer's ending; nothing in the middle of a stream."""
+    choices = _field_of(response.raw, "choices")
+    first = choices[0] if isinstance(choices, Sequence) and choices else None
+    return [*endings_in(first), *endings_in(response.raw)]
+
+
+def _field_of(holder: object, name: str) -> Any:
     """Return an item of a mapping or an attribute of an object: raw responses are either."""
     return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)

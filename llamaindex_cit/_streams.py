@@ -1,4 +1,4 @@
-"""Detect the beginning of a streamed answer: from then on, no other candidate may begin another one."""
+"""Tell an answer from none, and detect where a streamed one begins: from then on, no other candidate may begin one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.llms import LLM
 from pydantic import ValidationError
 
-from cit_core.errors import Transient
-from cit_core.records import Decision
-from llamaindex_cit._response_metadata import Response
+from cit_core.provider_errors import require_whole
+from cit_core.router import Attempts
+from cit_core.router.empty_answer import EmptyAnswer
+from llamaindex_cit._response_metadata import Response, billed_tokens, endings_of
 
-__all__ = ["aopened", "has_content", "opened", "require_chunk"]
+__all__ = ["aopened", "has_content", "opened", "require_answer", "require_content", "require_unbroken"]
 
 END_EVENTS = frozenset({"LLMChatEndEvent", "LLMCompletionEndEvent"})
 """Events that LlamaIndex cannot make of a stream without chunks: its own wrapper fails at the end of one."""
@@ -52,14 +53,37 @@ async def aopened(
             await chunks.aclose()
 
 
-def require_chunk(first: Sequence[object], decision: Decision) -> None:
-    """Refuse a stream without a single chunk where another candidate may answer; the only candidate may say nothing.
+def require_answer(answer: Response, attempts: Attempts) -> Response:
+    """Return an answer in one piece, unless the provider broke it off, or it is empty and not called ended.
 
     Raises:
-        Transient: If there is no chunk.
+        EmptyAnswer: If it is empty.
+        Transient: If it was broken off.
     """
-    if not first and len(decision.ranking) > 1:
-        raise Transient("the stream ended before its first chunk")
+    require_unbroken(answer)
+    require_content([answer], attempts)
+    return answer
+
+
+def require_unbroken(piece: Response) -> Response:
+    """Return a piece of an answer, unless its provider calls it an error, as OpenRouter does within a 200.
+
+    Raises:
+        Transient: If it does.
+    """
+    for ending in endings_of(piece):
+        require_whole(ending)
+    return piece
+
+
+def require_content(pieces: Sequence[Response], attempts: Attempts) -> None:
+    """Refuse an answer with nothing in it, unless its provider calls it ended or counts what it wrote.
+
+    Raises:
+        EmptyAnswer: If it is none.
+    """
+    if not any(has_content(one) or endings_of(one) or billed_tokens(one).completion for one in pieces):
+        raise EmptyAnswer(pieces, attempts)
 
 
 def has_content(chunk: ChatResponse | CompletionResponse) -> bool:

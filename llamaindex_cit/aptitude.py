@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
@@ -16,7 +15,7 @@ from cit_core.errors import InvalidInput
 from cit_core.messages import shown
 from cit_core.provider_errors import answering, from_library
 from cit_core.router.arm_options import told_effort
-from llamaindex_cit._response_metadata import billed_tokens, field_of
+from llamaindex_cit._response_metadata import billed_tokens, endings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +59,7 @@ class LLMClient:
         counted = billed_tokens(response)
         return checked_answer(
             response.message.content,
-            _finish_reason(response.raw),
+            next(iter(endings_of(response)), None),
             prompt_tokens=counted.prompt,
             completion_tokens=counted.completion,
         )
@@ -129,9 +128,3 @@ async def aaptitude_test(llm: LLM, *, store: CapabilityStore | str, **options: A
 def _name(llm: LLM) -> str:
     name = llm.metadata.model_name
     return type(llm).__name__ if name in ("", UNNAMED) else Arm(name, told_effort(llm)).name
-
-
-def _finish_reason(raw: object) -> object:
-    choices = field_of(raw, "choices")
-    first = choices[0] if isinstance(choices, Sequence) and choices else None
-    return field_of(first, "finish_reason") or field_of(raw, "stop_reason")

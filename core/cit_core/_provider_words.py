@@ -24,6 +24,7 @@ __all__ = [
     "LIBRARIES",
     "LIBRARY_TEXTS",
     "MISREAD",
+    "NOTHING",
     "NO_ROUTE",
     "SHOWN",
     "TRY_AGAIN",
@@ -91,6 +92,8 @@ IN_A_STREAM = frozenset({"APIError"})
 """Errors that openai and anthropic raise bare if an error arrives inside a response begun with HTTP 200."""
 MISREAD = (AttributeError, LookupError, TypeError, ValueError)
 """Errors of code that expects a well-formed response and gets another one."""
+NOTHING = "NoneType"
+"""In the text of a TypeError where code reads on in what is not there."""
 LIBRARY_TEXTS = (
     "No generation chunks were returned",  # langchain-core, of an empty stream
     "No generations found in stream",  # the same

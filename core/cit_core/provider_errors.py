@@ -31,6 +31,7 @@ from cit_core._provider_words import (
     LIBRARY_TEXTS,
     MISREAD,
     NO_ROUTE,
+    NOTHING,
     SHOWN,
     TRY_AGAIN,
     UNREADABLE,
@@ -48,6 +49,7 @@ __all__ = [
     "from_library",
     "http_status",
     "require_text",
+    "require_whole",
     "unavailable",
 ]
 
@@ -154,14 +156,19 @@ def require_text(text: object, finish_reason: object = None) -> str:
         Refused: If the provider ended the answer before its text began.
         Transient: If there is no text, or the provider broke off within it.
     """
+    require_whole(finish_reason)
     reason = finish_reason.lower() if isinstance(finish_reason, str) else ""
-    if reason in BROKEN_OFF:
-        raise Transient("the provider broke off its answer")
     if not text and reason in WITHOUT_TEXT:
         raise Refused(f"the answer has no text: {WITHOUT_TEXT[reason]}")
     if not isinstance(text, str):
         raise Transient("the answer has no text")
     return text
+
+
+def require_whole(finish_reason: object) -> None:
+    """Raise Transient where a finish reason says that the provider did not write an answer to its end."""
+    if isinstance(finish_reason, str) and finish_reason.lower() in BROKEN_OFF:
+        raise Transient("the provider broke off its answer")
 
 
 def http_status(error: BaseException) -> int | None:
@@ -240,7 +247,8 @@ def _kind_without_report(error: BaseException) -> FaultKind | None:
     if unreachable or in_a_stream or retryable:
         return "unavailable"
     texts = isinstance(error, (OSError, TypeError, ValueError)) and str(error).startswith(LIBRARY_TEXTS)
-    misread = isinstance(error, (AttributeError, LookupError)) and _raised_in(error).startswith(LIBRARIES)
+    missing = isinstance(error, (AttributeError, LookupError)) or NOTHING in str(error)
+    misread = missing and _raised_in(error).startswith(LIBRARIES)
     return "unavailable" if texts or misread else None
 
 

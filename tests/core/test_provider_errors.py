@@ -271,11 +271,15 @@ def test_a_group_of_timeouts_is_a_timeout_and_one_with_a_mistake_is_a_mistake() 
     assert classify(group(TimeoutError(), KeyError("mine"))) is None
 
 
-def test_a_key_that_a_library_misses_in_a_response_is_a_fault_and_in_ones_own_code_a_mistake() -> None:
+@pytest.mark.parametrize("code", ["{}['choices']", "a = None; a[0]", "len(None)", "[x for x in None]", "None.choices"])
+def test_what_a_library_misses_in_a_response_is_a_fault_and_in_ones_own_code_a_mistake(code: str) -> None:
     for module, kind in (("langchain_openai.chat_models.base", Fault("unavailable")), ("my_chain", None)):
-        with pytest.raises(KeyError) as caught:
-            exec("{}['choices']", {"__name__": module})
+        with pytest.raises((KeyError, TypeError, AttributeError)) as caught:
+            exec(code, {"__name__": module})
         assert classify(caught.value) == kind
+    with pytest.raises(TypeError) as caught:
+        exec("len(1)", {"__name__": "langchain_openai.chat_models.base"})
+    assert classify(caught.value) is None
 
 
 def test_how_long_to_wait_is_bounded() -> None:

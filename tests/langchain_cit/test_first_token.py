@@ -1,6 +1,5 @@
 """What comes before the first token is held back, so that another candidate may still answer."""
 
-import pickle
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -9,21 +8,28 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
+from cit_core.errors import Transient
 from cit_core.records import Candidate
 from cit_core.router import Attempts, FakeScorer, Fallback, Router
+from cit_core.router.empty_answer import EmptyAnswer
 from langchain_cit._first_token import (
-    EmptyStream,
     FirstToken,
+    abuffered,
     afrom_first_token,
+    buffered,
     from_first_token,
     is_blank,
     require_answer,
 )
 
 
+def attempts_at(id_: str) -> Attempts:
+    return Fallback().attempts(Router(FakeScorer({id_: 0.9}), [Candidate(id=id_)]).route("q"))
+
+
 @pytest.fixture
 def attempts() -> Attempts:
-    return Fallback().attempts(Router(FakeScorer({"a": 0.9}), [Candidate(id="a")]).route("q"))
+    return attempts_at("a")
 
 
 BLANK: list[Any] = [
@@ -98,13 +104,25 @@ async def test_an_empty_answer_that_has_ended_is_an_answer(last: Any, attempts: 
 
 
 async def test_a_stream_of_nothing_is_a_fault_that_holds_what_came(attempts: Attempts) -> None:
-    for pieces in ([], [AIMessageChunk("", response_metadata={"finish_reason": "error"})], [""]):
-        with pytest.raises(EmptyStream) as caught:
+    for pieces in ([], [AIMessageChunk("")], [""]):
+        with pytest.raises(EmptyAnswer) as caught:
             list(from_first_token(iter(pieces), attempts))
         assert (caught.value.held, caught.value.attempts) == (pieces, attempts)
-        with pytest.raises(EmptyStream):
+        with pytest.raises(EmptyAnswer):
             [piece async for piece in afrom_first_token(apieces(*pieces), attempts)]
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+@pytest.mark.parametrize("begins", [[], [AIMessageChunk("half")]])
+@pytest.mark.parametrize("reason", ["error", "network_error"])
+async def test_a_stream_that_its_provider_breaks_off_is_a_fault_wherever_it_is(begins: Any, reason: str) -> None:
+    pieces = [*begins, AIMessageChunk("", response_metadata={"finish_reason": reason})]
+    ways = [lambda one: list(from_first_token(iter(pieces), one)), lambda one: list(buffered(iter(pieces), one))]
+    for way in ways:
+        with pytest.raises(Transient, match="broke off"):
+            way(attempts_at("a"))
+    for later in (afrom_first_token, abuffered):
+        with pytest.raises(Transient, match="broke off"):
+            [piece async for piece in later(apieces(*pieces), attempts_at("a"))]
 
 
 def test_a_message_in_one_piece_is_held_to_the_same(attempts: Attempts) -> None:
@@ -113,14 +131,14 @@ def test_a_message_in_one_piece_is_held_to_the_same(attempts: Attempts) -> None:
         assert require_answer(answer, attempts) is answer
     failed = {"finish_reason": "error"}
     used = {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10}
-    for none in (
-        AIMessage(""),
-        AIMessage("half", response_metadata=failed),
-        AIMessage("", response_metadata=failed, usage_metadata=used),
+    for none, error in (
+        (AIMessage(""), EmptyAnswer),
+        (AIMessage("half", response_metadata=failed), Transient),
+        (AIMessage("", response_metadata=failed, usage_metadata=used), Transient),
     ):
-        with pytest.raises(EmptyStream):
+        with pytest.raises(error):
             require_answer(none, attempts)
-        with pytest.raises(EmptyStream):
+        with pytest.raises(error):
             require_answer("a result", attempts, none)
 
 

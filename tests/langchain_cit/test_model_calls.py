@@ -9,8 +9,8 @@ from langchain_core.outputs import ChatResult
 from scripted import Scripted
 
 from cit_core.router import Attempts, Fallback
+from cit_core.router.empty_answer import EmptyAnswer
 from langchain_cit import ChatCIT
-from langchain_cit._first_token import EmptyStream
 from langchain_cit._model_calls import agenerate, generate, split_options, stream
 
 
@@ -38,14 +38,14 @@ class Silent(BaseChatModel):
 
 async def test_a_response_without_choices_is_a_fault(attempts: Attempts, router) -> None:
     turn = [HumanMessage("easy")]
-    with pytest.raises(EmptyStream):
+    with pytest.raises(EmptyAnswer):
         generate(Silent(), attempts, turn, None, None, {})
-    with pytest.raises(EmptyStream):
+    with pytest.raises(EmptyAnswer):
         await agenerate(Silent(), attempts, turn, None, None, {})
     chat = ChatCIT({"small": Silent(), "large": Scripted(model_name="l")}, router)
     assert chat.invoke("easy").text == "l says: easy"
     assert (await chat.ainvoke("easy")).text == "l says: easy"
-    with pytest.raises(EmptyStream):
+    with pytest.raises(EmptyAnswer):
         ChatCIT({"small": Silent(), "large": Silent()}, router).invoke("easy")
 
 

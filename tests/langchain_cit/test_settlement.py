@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.caches import InMemoryCache
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from scripted import Scripted
@@ -104,6 +105,16 @@ def test_a_limit_counts_what_was_paid(kind) -> None:
     before = routing.router.pacer().spent()  # all routers of a process share a budget
     routing.invoke("hi")
     assert routing.router.pacer().spent() - before == pytest.approx(PAID)
+
+
+@BOTH
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "batch", "abatch"])
+def test_an_answer_from_the_candidates_cache_is_not_paid_again(kind, way, log) -> None:
+    kept = {name: Metered(model_name=name, cache=InMemoryCache()) for name in ("small", "large")}
+    routing = kind(kept, router_of(log=log))
+    call(routing, way)
+    call(routing, way)
+    assert [bill["cost_usd"] for bill in records(log, "usage")] == [pytest.approx(PAID), 0.0]
 
 
 def down() -> dict[str, Metered]:

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from llama_calls import CHATS, COMPLETIONS, WITH_TOOLS, call, drained, settled, user
-from openai_server import BEFORE_THE_FIRST_TOKEN, STATUSES, Providers
+from openai_server import BEFORE_THE_FIRST_TOKEN, NO_ANSWERS, STATUSES, Providers
 from scripted_llm import ScriptedLLM
 from small_suite import suite_of
 
 from cit_core.aptitude.suites import save_suite
 from cit_core.arms import Arm
+from cit_core.errors import Transient
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Fallback, Router
 from cit_core.router.decision_log import DecisionLog, read_log
@@ -87,6 +88,27 @@ async def test_an_outage_inside_a_stream_before_its_first_token_falls_back(
     assert llm.fallback.state(behaviour) == "open"
 
 
+@pytest.mark.parametrize("method", IN_ONE_PIECE)
+@pytest.mark.parametrize("behaviour", NO_ANSWERS)
+async def test_a_response_that_holds_no_answer_falls_back(
+    routed: Callable[..., CITLLM], behaviour: str, method: str
+) -> None:
+    llm = routed(behaviour, "fine", fallback=Fallback(failures=1))
+    require_fine(llm, method, await call(llm, method, "q"))
+    assert llm.fallback.state(behaviour) == "open"
+
+
+async def test_nothing_is_an_answer_where_nobody_has_more_to_say_and_half_of_one_is_none(
+    routed: Callable[..., CITLLM],
+) -> None:
+    said = routed("nothing").complete("q")
+    assert (said.text, said.additional_kwargs["cit_model"]) == ("", "nothing")
+    last = list(routed("role_alone").stream_complete("q"))[-1]
+    assert (last.text, last.additional_kwargs["cit_model"]) == ("", "role_alone")
+    with pytest.raises(Transient, match="broke off its answer"):
+        routed("half").complete("q")
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("behaviour", STATUSES)
 async def test_a_refusal_falls_back(routed: Callable[..., CITLLM], behaviour: str, method: str) -> None:
@@ -131,15 +153,18 @@ async def test_the_routers_own_time_limits_hold_where_the_sdk_would_wait(
 
 
 @pytest.mark.parametrize("method", [method for method in STREAMS if "tools" not in method])
-async def test_a_stream_that_breaks_later_is_the_callers_and_counts(routed: Callable[..., CITLLM], method: str) -> None:
-    llm = routed("breaks", "fine", fallback=Fallback(failures=1))
+@pytest.mark.parametrize(("behaviour", "error"), [("breaks", "APIError"), ("breaks_off", "Transient")])
+async def test_a_stream_that_breaks_later_is_the_callers_and_counts(
+    routed: Callable[..., CITLLM], behaviour: str, error: str, method: str
+) -> None:
+    llm = routed(behaviour, "fine", fallback=Fallback(failures=1))
     stream = await settled(getattr(llm, method)("q" if "complete" in method else [user("q")]))
     first = await anext(stream) if hasattr(stream, "__anext__") else next(stream)
-    assert first.additional_kwargs["cit_model"] == "breaks"
-    with pytest.raises(Exception, match="SECRET") as broken:
+    assert first.additional_kwargs["cit_model"] == behaviour
+    with pytest.raises(Exception, match=r"SECRET|broke off") as broken:
         await drained(stream)
-    assert type(broken.value).__name__ == "APIError"
-    assert llm.fallback.state("breaks") == "open"
+    assert type(broken.value).__name__ == error
+    assert llm.fallback.state(behaviour) == "open"
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -15,7 +15,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-__all__ = ["BEFORE_THE_FIRST_TOKEN", "STATUSES", "Providers"]
+__all__ = ["BEFORE_THE_FIRST_TOKEN", "NO_ANSWERS", "STATUSES", "Providers"]
 
 TEXT = "fine answer"
 CALL = {"id": "call_1", "type": "function", "function": {"name": "double", "arguments": '{"number": 21}'}}
@@ -46,8 +46,28 @@ BEFORE_THE_FIRST_TOKEN: dict[str, list[str]] = {
     "overloaded": [sse(error(type="overloaded_error"))],
     "after_role": [ROLE, sse(error(type="server_error"))],
     "empty": [DONE],
+    "role_alone": [ROLE, DONE],
+    "called_an_error": [ROLE, chunk({}, "error"), DONE],
 }
 """Events of streams that begin with HTTP 200 and hold no token."""
+BREAKS = {
+    "breaks": [*BEGUN, sse(error(type="server_error"))],
+    "breaks_off": [*BEGUN, chunk({}, "error"), DONE],
+}
+"""Events of streams that hold half an answer."""
+
+
+def _whole(message: dict[str, Any], finish: str | None, **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}
+    return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], **more}
+
+
+NO_ANSWERS: dict[str, dict[str, Any]] = {
+    "error_in_200": error(code=502),
+    "half": _whole({"content": "half"}, "error"),
+    "nothing": _whole({"content": None}, None),
+}
+"""Bodies of HTTP 200 that hold no answer."""
 STATUSES: dict[str, tuple[int, dict[str, Any], dict[str, str]]] = {
     "401": (401, error(code="invalid_api_key"), {}),
     "402": (402, error(code=402), {}),
@@ -95,8 +115,8 @@ class Providers:
 def _events(behaviour: str, tools: bool) -> list[str]:
     if behaviour in BEFORE_THE_FIRST_TOKEN:
         return BEFORE_THE_FIRST_TOKEN[behaviour]
-    if behaviour == "breaks":
-        return [*BEGUN, sse(error(type="server_error"))]
+    if behaviour in BREAKS:
+        return BREAKS[behaviour]
     if behaviour == "stalls":
         return [ROLE]
     if tools:
@@ -106,9 +126,8 @@ def _events(behaviour: str, tools: bool) -> list[str]:
 
 def _answer(tools: bool) -> dict[str, Any]:
     message = {"role": "assistant", "content": None if tools else TEXT, **({"tool_calls": [CALL]} if tools else {})}
-    choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if tools else "stop"}
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-    return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+    return _whole(message, "tool_calls" if tools else "stop", usage=usage)
 
 
 def _handler(providers: Providers) -> type[BaseHTTPRequestHandler]:
@@ -127,7 +146,9 @@ def _handler(providers: Providers) -> type[BaseHTTPRequestHandler]:
                 self._reply(*STATUSES[behaviour])
             elif body.get("stream"):
                 self._stream(_events(behaviour, "tools" in body), stalls=behaviour == "stalls")
-            elif behaviour in BEFORE_THE_FIRST_TOKEN or behaviour == "breaks":
+            elif behaviour in NO_ANSWERS:
+                self._reply(200, NO_ANSWERS[behaviour], {})
+            elif behaviour in BEFORE_THE_FIRST_TOKEN or behaviour in BREAKS:
                 self._reply(500, error(type="server_error"), {})
             else:
                 self._reply(200, _answer("tools" in body), {})

@@ -42,6 +42,8 @@ SETTINGS = ("reasoning_effort", "effort", "thinking_level", "reasoning", "thinki
 """Names of the options that set an effort or a budget of reasoning, in the classes of LangChain and LlamaIndex."""
 GROUPS = ("reasoning", "reasoning_options", "thinking", "thinking_dict", "thinking_config", "output_config")
 """Names of the options that hold such options."""
+BODIES = ("generation_config", "_generation_config", "extra_body", "model_kwargs", "additional_kwargs")
+"""Names of the options that hold what a class does not know by name, and hands to its provider."""
 
 
 def arm_options(
@@ -134,8 +136,9 @@ def told_effort(model: object) -> str | None:
     Args:
         model: Has the options of its provider as attributes or items: an effort by its name, or a budget [tokens].
     """
-    configs = (_option(model, name) for name in ("generation_config", "_generation_config"))
-    holders = [model, *(config for config in configs if config is not None)]
+    bodies = [body for name in BODIES if (body := _option(model, name)) is not None]
+    inner = (_option(body, "extra_body") for body in bodies)  # LlamaIndex keeps OpenAI's among the others
+    holders = [model, *bodies, *(body for body in inner if body is not None)]
     holders += [_option(holder, group) for holder in holders for group in GROUPS]
     if any(_option(holder, "type") == "disabled" for holder in holders[1:]):
         return "none"
