@@ -22,6 +22,7 @@ from langchain_cit._first_token import (
     buffered,
     from_first_token,
 )
+from langchain_cit._history import in_common
 from langchain_cit._inputs import Asking
 from langchain_cit._model_calls import agenerate, astream, generate, stream
 from langchain_cit._response_metadata import Stamp, Unstamped
@@ -135,7 +136,7 @@ class ChatCall:
     def _beside(self, model: BaseChatModel) -> AIMessage:
         """Ask a candidate outside of any run."""
         options = dict(self.options) if self.stop is None else {**self.options, "stop": self.stop}
-        return model.invoke(self.messages, {"tags": ["cit_shadow"]}, **options)
+        return model.invoke(in_common(self.messages, model), {"tags": ["cit_shadow"]}, **options)
 
     def _stamp(self, decision: Decision, attempts: Attempts) -> Stamp | Unstamped:
         if not self.annotate:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from langchain_core.language_models import BaseLanguageModel
+from langchain_core.language_models import BaseChatModel, BaseLanguageModel
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -30,6 +30,7 @@ from cit_core.router.shadow import Shadow
 from cit_core.router.sticky import NO_CONVERSATION
 from langchain_cit._configurable import check_keys, constraints_of, forced_model, policy_of, thread_of
 from langchain_cit._content import count_tokens, modalities_of, parts_of, role_of, text_of
+from langchain_cit._history import in_common
 from langchain_cit._profiles import reasons_against, windows_of
 
 __all__ = ["Asking", "handed", "read_query"]
@@ -71,18 +72,24 @@ def read_query(
 
 
 def handed(route: Runnable[Any, Any], value: Any, query_key: str | None = None) -> Any:
-    """Return what a route is given of an input: all of it, but a chat model only the messages.
+    """Return what a route is given of an input: all of it, but a chat model only the messages, as it can read them.
 
     Args:
         route: Model or chain of the candidate.
         value: An input that `read_query` could read.
         query_key: See `read_query`.
     """
-    if not _is_model(route):
+    model = _inside(route)
+    if not isinstance(model, BaseLanguageModel):
         return value
     if isinstance(value, Mapping):
         value = _pick(value, query_key)
-    return [value] if isinstance(value, BaseMessage) else value
+    value = [value] if isinstance(value, BaseMessage) else value
+    messages = value.to_messages() if isinstance(value, PromptValue) else value
+    if not isinstance(messages, list) or not isinstance(model, BaseChatModel):
+        return value
+    common = in_common(messages, model)
+    return value if common is messages else common
 
 
 def _schema_tokens(kwargs: Mapping[str, Any], routes: Mapping[str, Runnable[Any, Any]]) -> int:
@@ -101,9 +108,13 @@ def _with_tokens(query: Query, tokens: int) -> Query:
 
 
 def _is_model(route: Runnable[Any, Any]) -> bool:
+    return isinstance(_inside(route), BaseLanguageModel)
+
+
+def _inside(route: Runnable[Any, Any]) -> Runnable[Any, Any]:
     while isinstance(route, RunnableBindingBase):
         route = route.bound
-    return isinstance(route, BaseLanguageModel)
+    return route
 
 
 def _pick(value: Mapping[Any, Any], query_key: str | None) -> object:

@@ -16,6 +16,7 @@ from cit_core.router import Attempts
 from cit_core.router.empty_answer import EmptyAnswer
 from cit_core.router.time_limits import acall_within, call_within
 from langchain_cit._first_token import require_answer, watched
+from langchain_cit._history import in_common
 from langchain_cit._response_metadata import whole
 from langchain_cit._routes import bound
 from langchain_cit._streams import closing
@@ -45,7 +46,7 @@ def generate(
     Raises:
         EmptyAnswer: If there is none in its response.
     """
-    model, options = _bound(model, stop, kwargs)
+    model, messages, options = _bound(model, messages, stop, kwargs)
     run = watched(run_manager, attempts, model, tools=bool(options.get("tools")))
     ask = partial(model._generate_with_cache, messages, run_manager=run, **options)
     return _answered(call_within(attempts.seconds_left, ask), attempts)
@@ -60,7 +61,7 @@ async def agenerate(
     kwargs: Mapping[str, Any],
 ) -> ChatResult:
     """Generate asynchronously; see `generate`."""
-    model, options = _bound(model, stop, kwargs)
+    model, messages, options = _bound(model, messages, stop, kwargs)
     run = watched(run_manager, attempts, model, tools=bool(options.get("tools")))
     answer = model._agenerate_with_cache(messages, run_manager=run, **options)
     return _answered(await acall_within(attempts.seconds_left, answer), attempts)
@@ -74,7 +75,7 @@ def stream(
     kwargs: Mapping[str, Any],
 ) -> Iterator[ChatGenerationChunk]:
     """Yield a candidate's answer in pieces; in one where it has no stream."""
-    model, options = _bound(model, stop, kwargs)
+    model, messages, options = _bound(model, messages, stop, kwargs)
     if not model._should_stream(async_api=False, **{**options, "stream": True}):
         yield whole(model._generate_with_cache(messages, run_manager=run_manager, **options))
         return
@@ -92,7 +93,7 @@ async def astream(
     kwargs: Mapping[str, Any],
 ) -> AsyncIterator[ChatGenerationChunk]:
     """Stream asynchronously; see `stream`."""
-    model, options = _bound(model, stop, kwargs)
+    model, messages, options = _bound(model, messages, stop, kwargs)
     if not model._should_stream(async_api=True, **{**options, "stream": True}):
         yield whole(await model._agenerate_with_cache(messages, run_manager=run_manager, **options))
         return
@@ -105,11 +106,11 @@ async def astream(
 
 
 def _bound(
-    model: BaseChatModel, stop: list[str] | None, kwargs: Mapping[str, Any]
-) -> tuple[BaseChatModel, dict[str, Any]]:
-    """Return a model and its options, the stop words of the call or else those that are bound among them."""
-    model, options = bound(model, kwargs)
-    return model, {**options, "stop": options.get("stop") if stop is None else stop}
+    model: BaseChatModel, messages: list[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]
+) -> tuple[BaseChatModel, list[BaseMessage], dict[str, Any]]:
+    """Return a model, the messages as it can read them, and its options: the call's stop words, or else those bound."""
+    made, options = bound(model, kwargs)
+    return made, in_common(messages, model), {**options, "stop": options.get("stop") if stop is None else stop}
 
 
 def _answered(result: ChatResult, attempts: Attempts) -> ChatResult:

@@ -37,6 +37,7 @@ from cit_core.router.time_limits import acall_within, call_within
 from langchain_cit._cascade import message_bill
 from langchain_cit._configurable import thread_of
 from langchain_cit._first_token import require_answer
+from langchain_cit._history import request_for
 from langchain_cit._inputs import Asking
 from langchain_cit._models import open_model
 from langchain_cit._retries import with_sdk_retries
@@ -181,7 +182,7 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                         tell(CIT_FALLBACK, fallback_event(decision, attempts))
                     model = self.routes[attempts.model]
                     with as_route(decision, attempts, model, tools=bool(request.tools)):
-                        ask = partial(handler, request.override(model=model))
+                        ask = partial(handler, request_for(request, model))
                         response = call_within(attempts.seconds_left, ask)
                     response = require_answer(response, attempts, _message(response))
                     self._settle(settlement, attempts.model, request, response)
@@ -209,7 +210,7 @@ class _Routing(AgentMiddleware[RoutedState, Any, Any]):
                         await atell(CIT_FALLBACK, fallback_event(decision, attempts))
                     model = self.routes[attempts.model]
                     with as_route(decision, attempts, model, tools=bool(request.tools)):
-                        answer = handler(request.override(model=model))
+                        answer = handler(request_for(request, model))
                         response = await acall_within(attempts.seconds_left, answer)
                     response = require_answer(response, attempts, _message(response))
                     self._settle(settlement, attempts.model, request, response)
@@ -287,20 +288,18 @@ class CITRunMiddleware(_Routing):
     that can answers it.
 
     Args:
-        routes: Chat model of each candidate, by id, or the name of one or of an arm, as `ChatCIT.from_models` takes it.
-        router: The router, or the address of a store.
-        policy: What to maximise, in place of the router's policy.
-        constraints: Limits on which candidates may be chosen, in place of the router's.
-        context: Route on the last human `turn`, or on the whole `conversation`.
-        sticky: `conversation`, or a `Sticky`: a thread keeps its candidate over runs.
-        fallback: After which errors another candidate is asked, the time limits, and how long a failing candidate is
-            skipped. The first token has a limit of its own where the agent is streamed token by token.
-        failover: An earlier name of `fallback`.
-        default: The model that answers what cannot be decided (an empty or unreadable input, none left, a failed
-            scorer): its id or the model itself. The router's own choice if not given.
-        strict: Raise an error in such a case; as the router does if not given.
-        log: Where decisions and bills are logged, in place of the router's log.
-        explore: Way to try other candidates now and then, in place of the router's.
+        routes: As for `CITCallMiddleware`.
+        router: As for `CITCallMiddleware`.
+        policy: As for `CITCallMiddleware`.
+        constraints: As for `CITCallMiddleware`.
+        context: As for `CITCallMiddleware`.
+        sticky: As for `CITCallMiddleware`; a thread keeps its candidate over runs.
+        fallback: As for `CITCallMiddleware`.
+        failover: As for `CITCallMiddleware`.
+        default: As for `CITCallMiddleware`.
+        strict: As for `CITCallMiddleware`.
+        log: As for `CITCallMiddleware`.
+        explore: As for `CITCallMiddleware`.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.

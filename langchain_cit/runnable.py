@@ -1,7 +1,8 @@
 """RunnableRouter: decide once for every input, then call the chosen candidate.
 
-It has a run of its own and hands input, config and keyword arguments to the candidate untouched, so traces, callbacks,
-streaming and limits work as if the candidate had been called by itself.
+It has a run of its own and hands input, config and keyword arguments to the candidate untouched, but for parts of a
+conversation that only another provider can read. So traces, callbacks, streaming and limits work as if the candidate
+had been called by itself.
 """
 
 from __future__ import annotations
