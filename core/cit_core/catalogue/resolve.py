@@ -146,6 +146,8 @@ def resolve_models(
     found = []
     for candidate in given:
         name = names.get(candidate.id, candidate.id)
+        if candidate.effort in EFFORTS and Arm.of(name).effort is None:
+            name = replace(Arm.of(name), effort=candidate.effort).name
         if samples_of(name) != candidate.samples:
             raise InvalidInput(
                 f"{shown(candidate.id)} is known as {shown(name)}; its id must say the samples too: "

@@ -29,6 +29,17 @@ def test_efforts_of_a_model_are_two_candidates_that_share_facts() -> None:
     assert low.capability.mean_accuracy < high.capability.mean_accuracy
 
 
+def test_an_effort_beside_a_name_is_that_arm_under_the_name() -> None:
+    arm, beside, own = resolve_models(
+        ["openai:gpt-5@low", Candidate(id="openai:gpt-5", effort="low"), Candidate(id="mine", effort="low")],
+        known_as={"mine": "gpt-5"},
+    )
+    assert [one.capability.candidate.id for one in (beside, own)] == ["openai:gpt-5", "mine"]
+    assert arm.capability.results == beside.capability.results == own.capability.results
+    assert arm.because == beside.because
+    assert resolve_models([Candidate(id="mine", effort="32k")])[0].capability.candidate.effort == "32k"
+
+
 def test_an_arm_that_reasons_longer_costs_more() -> None:
     names = ["openai:gpt-5-mini@low", "openai:gpt-5-mini", "openai:gpt-5-mini@high", "anthropic:claude-sonnet-4-5@low"]
     usd = [one.capability.expected_cost(0.0, 256) for one in resolve_models(names)]
