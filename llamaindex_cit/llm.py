@@ -23,7 +23,6 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
-from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
 from pydantic import Field, PrivateAttr, ValidationError
@@ -37,6 +36,7 @@ from cit_core.router.shadow import Shadow
 from llamaindex_cit._callbacks import both
 from llamaindex_cit._copies import deep_copies, picklable, shallow_copies, without_listeners
 from llamaindex_cit._dispatch import Dispatch
+from llamaindex_cit._history import call_with_tools, in_common
 from llamaindex_cit._inputs import of_messages, of_prompt, with_tools
 from llamaindex_cit._models import Models, open_models
 from llamaindex_cit._options import as_models, invalid_options, pick_fallback, require_options
@@ -237,24 +237,26 @@ class CITLLM(Templates):
 
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Route, then chat with the chosen candidate."""
-        return self._ready.ask(of_messages(messages), _conversation.get(), lambda llm: llm.chat(messages, **kwargs))
+        return self._ready.ask(
+            of_messages(messages), _conversation.get(), lambda llm: llm.chat(in_common(messages, llm), **kwargs)
+        )
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Chat in chunks; the first one is here when this returns."""
         return self._ready.stream(
-            of_messages(messages), _conversation.get(), lambda llm: llm.stream_chat(messages, **kwargs)
+            of_messages(messages), _conversation.get(), lambda llm: llm.stream_chat(in_common(messages, llm), **kwargs)
         )
 
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Chat without blocking the event loop; see `chat`."""
         return await self._ready.aask(
-            of_messages(messages), _conversation.get(), lambda llm: llm.achat(messages, **kwargs)
+            of_messages(messages), _conversation.get(), lambda llm: llm.achat(in_common(messages, llm), **kwargs)
         )
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """Chat in chunks without blocking the event loop; see `stream_chat`."""
         return await self._ready.astream(
-            of_messages(messages), _conversation.get(), lambda llm: llm.astream_chat(messages, **kwargs)
+            of_messages(messages), _conversation.get(), lambda llm: llm.astream_chat(in_common(messages, llm), **kwargs)
         )
 
     def complete(self, prompt: str | None = None, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -301,11 +303,12 @@ class CITLLM(Templates):
     ) -> ChatResponse:
         """Route among those that can call functions, then let the chosen candidate do all of it."""
         given = tools, user_msg, chat_history, *args
-        return self._ready.ask(
+        answer: ChatResponse = self._ready.ask(
             with_tools(tools, user_msg, chat_history),
             _conversation.get(),
-            lambda llm: _caller(llm).chat_with_tools(*given, **kwargs),
+            lambda llm: call_with_tools(llm, "chat_with_tools", given, kwargs),
         )
+        return answer
 
     def stream_chat_with_tools(
         self,
@@ -320,7 +323,7 @@ class CITLLM(Templates):
         return self._ready.stream(
             with_tools(tools, user_msg, chat_history),
             _conversation.get(),
-            lambda llm: _caller(llm).stream_chat_with_tools(*given, **kwargs),
+            lambda llm: call_with_tools(llm, "stream_chat_with_tools", given, kwargs),
         )
 
     async def achat_with_tools(
@@ -336,7 +339,7 @@ class CITLLM(Templates):
         return await self._ready.aask(
             with_tools(tools, user_msg, chat_history),
             _conversation.get(),
-            lambda llm: _caller(llm).achat_with_tools(*given, **kwargs),
+            lambda llm: call_with_tools(llm, "achat_with_tools", given, kwargs),
         )
 
     async def astream_chat_with_tools(
@@ -352,7 +355,7 @@ class CITLLM(Templates):
         return await self._ready.astream(
             with_tools(tools, user_msg, chat_history),
             _conversation.get(),
-            lambda llm: _caller(llm).astream_chat_with_tools(*given, **kwargs),
+            lambda llm: call_with_tools(llm, "astream_chat_with_tools", given, kwargs),
         )
 
     def get_tool_calls_from_response(
@@ -390,8 +393,3 @@ class CITLLM(Templates):
                 llm.callback_manager = both(self._own_callbacks[id_], manager)
             self._handed_on = manager, list(manager.handlers)
         return self._dispatch
-
-
-def _caller(llm: LLM) -> FunctionCallingLLM:
-    assert isinstance(llm, FunctionCallingLLM)  # a call with tools is decided among these
-    return llm
