@@ -74,6 +74,7 @@ def open_models(
     store: CapabilityStore | str | None,
     *,
     strict: bool,
+    asked: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], Router]:
     """Return what answers for each model, by name, and a router among them.
 
@@ -84,14 +85,19 @@ def open_models(
         constraints: Limits on which candidates may be chosen.
         store: Outcomes of one's own; a store or its address.
         strict: Refuse a model of which nothing is known.
+        asked: Options of each model: its class is made with them, as far as it takes them; an object is bound to them.
 
     Raises:
         InvalidInput: If there is none, or one is neither of these.
         MissingExtra: If a string is given and langchain is not installed.
     """
     named = named_models(models, model_name)
-    routes = {name: open_model(model) if isinstance(model, str) else model for name, model in named.items()}
-    return routes, router_among(named, policy, constraints, store, strict=strict, opened=routes)
+    routes = {name: open_model(model, asked) if isinstance(model, str) else model for name, model in named.items()}
+    router = router_among(named, policy, constraints, store, strict=strict, opened=routes)
+    for name, model in named.items():
+        if asked and isinstance(model, Runnable):
+            routes[name] = model.bind(**asked)
+    return routes, router
 
 
 def router_among(
@@ -133,15 +139,22 @@ def model_name(model: object) -> str:
     return Arm(name, told_effort(wrapper.kwargs) or told_effort(asked), samples=samples).name
 
 
-def open_model(model: str) -> BaseChatModel:
-    """Open a model by its name; its key is read from the environment by the provider's own class."""
+def open_model(model: str, asked: Mapping[str, Any] | None = None) -> BaseChatModel:
+    """Open a model by its name; its key is read from the environment by the provider's own class.
+
+    Args:
+        model: Its name, or that of an arm.
+        asked: Options that the class is made with, which knows what its model refuses; those of the arm go before them.
+    """
     try:
         from langchain.chat_models import init_chat_model
     except ImportError as error:
         raise MissingExtra("langchain, which opens models by name,", "agents") from error
     name, options = arm_options(model, SETTERS, "chat model")
     open_one: Any = init_chat_model  # its overloads know no options by name
-    opened: BaseChatModel = open_one(name, **options)
+    thinks = options.get("thinking", {}).get("type") == "enabled"
+    given = {option: value for option, value in (asked or {}).items() if not (thinks and option == "temperature")}
+    opened: BaseChatModel = open_one(name, **{**given, **options})
     samples = samples_of(model)
     return opened if samples == 1 else SampledChatModel(model=opened, samples=samples)
 

@@ -151,8 +151,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
                 "{'openai:gpt-4o': init_chat_model('openai:gpt-4o', base_url=...)}; time limits and retries are in "
                 "fallback=Fallback(attempt_timeout_s=60, sdk_retries=2)"
             )
-        asked = {name: options.pop(name) for name in CALL_OPTIONS if name in options}
-        asked = {name: value for name, value in asked.items() if value not in (None, [])}
+        asked = _call_options(options)
         check_options(options, type(self), {"streaming"})  # LangChain's name for what it does in any case
         router = as_router(router, policy, constraints, log=log, explore=explore)
         after = as_fallback(failover if fallback is None else fallback)
@@ -189,11 +188,14 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
     ) -> ChatCIT:
         """Route among the models that you call; see `RunnableRouter.from_models`.
 
+        Models are opened by name with `temperature`, `max_tokens` and `stop`; their classes leave out what they refuse.
+
         Raises:
             InvalidInput: If there is no model, or one cannot be used.
             MissingExtra: If a string is given and langchain is not installed.
         """
-        routes, router = open_models(models, policy, constraints, store, strict=strict)
+        asked = _call_options(options)
+        routes, router = open_models(models, policy, constraints, store, strict=strict, asked=asked)
         return cls(routes, router, **options)
 
     @property
@@ -371,3 +373,9 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         settings: dict[str, Any] = {"sticky": self.sticky, "default": self.default, "strict": self.strict}
         settings |= {"cascade": self.cascade, "shadow": self.shadow}
         return Asking(self.router, able, self.fallback, whole=whole, unable=unable, **settings)
+
+
+def _call_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options for every candidate out of those of a chat model."""
+    asked = {name: options.pop(name) for name in CALL_OPTIONS if name in options}
+    return {name: value for name, value in asked.items() if value not in (None, [])}
