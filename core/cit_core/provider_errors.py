@@ -247,9 +247,9 @@ def _kind_without_report(error: BaseException) -> FaultKind | None:
     if unreachable or in_a_stream or retryable:
         return "unavailable"
     texts = isinstance(error, (OSError, TypeError, ValueError)) and str(error).startswith(LIBRARY_TEXTS)
-    missing = isinstance(error, (AttributeError, LookupError)) or NOTHING in str(error)
-    misread = missing and _raised_in(error).startswith(LIBRARIES)
-    return "unavailable" if texts or misread else None
+    nothing = isinstance(error, TypeError) and NOTHING in str(error)
+    misread = nothing or isinstance(error, (AttributeError, LookupError))
+    return "unavailable" if texts or (misread and _raised_in(error).startswith(LIBRARIES)) else None
 
 
 def _raised_in(error: BaseException) -> str:
