@@ -28,7 +28,7 @@ from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
 
 from cit_core.provider_errors import require_whole
 from cit_core.router import Attempts
-from cit_core.router.empty_answer import EmptyAnswer, endings_in
+from cit_core.router.empty_answer import endings_in, require_ended
 from cit_core.router.time_limits import aiterate_within, iterate_within
 from langchain_cit._streams import closing
 
@@ -75,8 +75,7 @@ def from_first_token(pieces: Iterator[T], attempts: Attempts) -> Iterator[T]:
             else:
                 yield piece
     if not attempts.has_begun:
-        if not _has_ended(held):
-            raise EmptyAnswer(held, attempts)
+        _require_ended(held, attempts, held)
         attempts.begun()
         yield from held
 
@@ -97,8 +96,7 @@ async def afrom_first_token(pieces: AsyncIterator[T], attempts: Attempts) -> Asy
             else:
                 yield piece
     if not attempts.has_begun:
-        if not _has_ended(held):
-            raise EmptyAnswer(held, attempts)
+        _require_ended(held, attempts, held)
         attempts.begun()
         for last in held:
             yield last
@@ -128,15 +126,14 @@ async def abuffered(pieces: AsyncIterator[T], attempts: Attempts) -> AsyncIterat
 def _not_empty(held: list[T], attempts: Attempts) -> list[T]:
     for piece in held:
         _require_unbroken(piece)
-    if all(map(is_blank, held)) and not _has_ended(held):
-        raise EmptyAnswer(held, attempts)
+    if all(map(is_blank, held)):
+        _require_ended(held, attempts, held)
     return held
 
 
 def is_blank(piece: object) -> bool:
     """Return whether a piece of a stream holds nothing of the answer yet."""
-    if isinstance(piece, ChatGenerationChunk):
-        piece = piece.message
+    piece = _message(piece)
     if isinstance(piece, BaseMessage):
         calls = any(getattr(piece, name, None) for name in ("tool_calls", "invalid_tool_calls", "tool_call_chunks"))
         return not calls and not any(piece.additional_kwargs.values()) and _is_blank_content(piece.content)
@@ -169,19 +166,15 @@ def require_answer(value: T, attempts: Attempts, message: object = None) -> T:
     message = value if message is None else message
     if isinstance(message, AIMessage):
         _require_unbroken(message)
-        if is_blank(message) and not _has_ended([message]):
-            raise EmptyAnswer([value], attempts)
+        if is_blank(message):
+            _require_ended([value], attempts, [message])
     return value
 
 
-def _has_ended(held: Sequence[object]) -> bool:
-    """Distinguish an empty answer, which the provider calls ended, from none."""
-    for piece in held:
-        message = piece.message if isinstance(piece, ChatGenerationChunk) else piece
-        usage = getattr(message, "usage_metadata", None)
-        if _endings(piece) or (usage and usage.get("output_tokens")):
-            return True
-    return False
+def _require_ended(held: Sequence[object], attempts: Attempts, pieces: Sequence[object]) -> None:
+    usages = (getattr(_message(piece), "usage_metadata", None) for piece in pieces)
+    counted = any(usage and usage.get("output_tokens") for usage in usages)
+    require_ended(held, attempts, [ending for piece in pieces for ending in _endings(piece)], counted=counted)
 
 
 def _require_unbroken(piece: object) -> None:
@@ -192,9 +185,12 @@ def _require_unbroken(piece: object) -> None:
 
 def _endings(piece: object) -> list[object]:
     """Return what a piece says of its ending."""
-    message = piece.message if isinstance(piece, ChatGenerationChunk) else piece
-    said = (getattr(piece, "generation_info", None), getattr(message, "response_metadata", None))
+    said = (getattr(piece, "generation_info", None), getattr(_message(piece), "response_metadata", None))
     return [ending for info in said for ending in endings_in(info)]
+
+
+def _message(piece: object) -> object:
+    return piece.message if isinstance(piece, ChatGenerationChunk) else piece
 
 
 class FirstToken(BaseCallbackHandler):

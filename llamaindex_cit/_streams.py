@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from cit_core.provider_errors import require_whole
 from cit_core.router import Attempts
-from cit_core.router.empty_answer import EmptyAnswer
+from cit_core.router.empty_answer import require_ended
 from llamaindex_cit._response_metadata import Response, billed_tokens, endings_of
 
 __all__ = ["aopened", "has_content", "opened", "require_answer", "require_content", "require_unbroken"]
@@ -82,8 +82,9 @@ def require_content(pieces: Sequence[Response], attempts: Attempts) -> None:
     Raises:
         EmptyAnswer: If it is none.
     """
-    if not any(has_content(one) or endings_of(one) or billed_tokens(one).completion for one in pieces):
-        raise EmptyAnswer(pieces, attempts)
+    if not any(map(has_content, pieces)):
+        counted = any(billed_tokens(one).completion for one in pieces)
+        require_ended(pieces, attempts, [ending for one in pieces for ending in endings_of(one)], counted=counted)
 
 
 def has_content(chunk: ChatResponse | CompletionResponse) -> bool:

@@ -208,7 +208,7 @@ def _classify_one(error: BaseException) -> Fault | None:
 
 def _of_our_own(error: AnswerError) -> Fault | None:
     if isinstance(error, Transient):
-        kind: FaultKind = "rate_limit" if error.status == 429 else "unavailable"
+        kind: FaultKind = getattr(error, "kind", "rate_limit" if error.status == 429 else "unavailable")
         return Fault(kind, error.status, retry_after_s=error.retry_after_s)
     return None if error.status is None else Fault(_kind_of_status(error.status), error.status)
 

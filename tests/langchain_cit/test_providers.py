@@ -80,7 +80,7 @@ def text(piece: Any) -> str:
 
 
 ALWAYS = ["unauthorized", "no-credit", "forbidden", "retired", "too-long", "too-long-in-words", "filtered", "quota"]
-ALWAYS += ["rate-limit", "down", "page", "cut"]
+ALWAYS += ["rate-limit", "down", "page", "cut", "kept-back"]
 STREAMED = ["server-error", "stream-rate-limit", "code-as-number", "code-as-text", "after-an-empty-chunk", "empty"]
 STREAMED += ["empty-chunk-alone", "cut-after-an-empty-chunk"]
 WHOLE = ["error-in-200", "error-in-200-null-choices", "no-choices"]
@@ -99,7 +99,7 @@ async def test_the_next_best_answers_for_openai(provider, router, kind: str, beh
     routes = {"first": openai_model(provider.url, behaviour), "second": openai_model(provider.url, "ok")}
     fallback = Fallback(failures=1)
     assert await answer(routed(kind, routes, router, fallback), how) == ANSWER
-    of_the_question = behaviour in {"too-long", "too-long-in-words", "filtered"}
+    of_the_question = behaviour in {"too-long", "too-long-in-words", "filtered", "kept-back"}
     assert fallback.state("first") == ("closed" if of_the_question else "open")
 
 
@@ -108,7 +108,7 @@ ANTHROPIC = [
     for kind in ("overloaded_error", "rate_limit_error", "api_error")
     for when in ("", "-after-the-beginning")
 ]
-ANTHROPIC += [f"status-{status}" for status in (400, 401, 403, 404, 413)]
+ANTHROPIC += ["refusal", *(f"status-{status}" for status in (400, 401, 403, 404, 413))]
 
 
 @pytest.mark.parametrize("how", WAYS)

@@ -66,6 +66,7 @@ NO_ANSWERS: dict[str, dict[str, Any]] = {
     "error_in_200": error(code=502),
     "half": _whole({"content": "half"}, "error"),
     "nothing": _whole({"content": None}, None),
+    "kept_back": _whole({"content": ""}, "content_filter"),
 }
 """Bodies of HTTP 200 that hold no answer."""
 STATUSES: dict[str, tuple[int, dict[str, Any], dict[str, str]]] = {

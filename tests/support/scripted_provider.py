@@ -93,6 +93,9 @@ ANSWERS["tool"][1]["choices"][0] |= {  # type: ignore[index]
     "finish_reason": "tool_calls",
 }
 STREAMS["tool"] = 200, sse(ROLE, openai_chunk({"tool_calls": [CALL]}), openai_chunk({}, "tool_calls"), "[DONE]")
+ANSWERS["kept-back"] = 200, openai_answer("")
+ANSWERS["kept-back"][1]["choices"][0]["finish_reason"] = "content_filter"  # type: ignore[index]
+STREAMS["kept-back"] = 200, sse(ROLE, openai_chunk({}, "content_filter"), "[DONE]")
 ANSWERS["json"] = (200, openai_answer('{"product": 56}'))
 RESPONSE = {
     "id": "resp_1",
@@ -198,6 +201,12 @@ ANTHROPIC["no-protocol"] = ((200, IN_BODY["no-protocol"]),) * 2
 ANTHROPIC["not-streamed"] = (ANTHROPIC["ok"][0],) * 2
 ANTHROPIC["a-page"] = (BOTH["page"],) * 2
 ANTHROPIC["no-answer"] = (200, {**anthropic_answer(""), "content": [], "stop_reason": None}), ANTHROPIC["ok"][1]
+_refusal = anthropic_events("")
+_refusal[4]["delta"]["stop_reason"] = "refusal"
+ANTHROPIC["refusal"] = (
+    (200, {**anthropic_answer(""), "content": [], "stop_reason": "refusal"}),
+    (200, sse(_refusal[0], *_refusal[4:], names=True)),
+)
 for _kind, _status in (("overloaded_error", 529), ("rate_limit_error", 429), ("api_error", 500)):
     _error = {"type": "error", "error": {"type": _kind, "message": "SECRET"}}
     ANTHROPIC[_kind] = (_status, _error), (200, sse(_error, names=True))

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from cit_core.errors import Transient
+from cit_core.provider_errors import FaultKind
 from cit_core.router.fallback import Attempts
 
-__all__ = ["EmptyAnswer", "endings_in", "held_by", "held_one"]
+__all__ = ["EmptyAnswer", "endings_in", "held_by", "held_one", "require_ended"]
 
 ENDINGS = ("finish_reason", "stop_reason", "done_reason", "stopReason")
 """Names under which providers say that an answer has ended, and why; it may be empty then."""
+KEPT_BACK = frozenset(
+    {"blocklist", "content_filter", "content_filtered", "guardrail_intervened", "prohibited_content", "recitation"}
+    | {"refusal", "safety"}
+)
+"""Reasons for which a provider gives nothing of an answer; another provider may."""
 
 
 class EmptyAnswer(Transient):
@@ -20,15 +27,34 @@ class EmptyAnswer(Transient):
     Args:
         held: Pieces that came, without content.
         attempts: The attempts at the answer.
+        kept_back: True if the provider says that it gives none to this question.
     """
 
-    def __init__(self, held: Sequence[Any] = (), attempts: Attempts | None = None) -> None:
-        super().__init__("the answer is empty and not called ended")
+    def __init__(self, held: Sequence[Any] = (), attempts: Attempts | None = None, *, kept_back: bool = False) -> None:
+        super().__init__("the provider kept its answer back" if kept_back else "the answer is empty, not called ended")
         self.held = list(held)
         self.attempts = attempts
+        self.kind: FaultKind = "content_filter" if kept_back else "unavailable"
 
-    def __reduce__(self) -> tuple[type[EmptyAnswer], tuple[list[Any]]]:
-        return EmptyAnswer, (self.held,)
+    def __reduce__(self) -> tuple[Callable[..., EmptyAnswer], tuple[list[Any]]]:
+        return partial(EmptyAnswer, kept_back=self.kind == "content_filter"), (self.held,)
+
+
+def require_ended(held: Sequence[Any], attempts: Attempts, endings: Sequence[object], *, counted: bool) -> None:
+    """Refuse an answer without content, unless its provider calls it ended or counts what it wrote.
+
+    Args:
+        held: What came.
+        attempts: The attempts at the answer.
+        endings: What the provider says of its ending.
+        counted: True if it counts tokens of the answer.
+
+    Raises:
+        EmptyAnswer: If it is none, or kept back.
+    """
+    kept_back = any(str(ending).rpartition(".")[2].lower() in KEPT_BACK for ending in endings)
+    if kept_back or not (endings or counted):
+        raise EmptyAnswer(held, attempts, kept_back=kept_back)
 
 
 def endings_in(holder: object) -> list[object]:

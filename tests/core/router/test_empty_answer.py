@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from cit_core.provider_errors import Fault, classify
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Fallback, Router
-from cit_core.router.empty_answer import EmptyAnswer, endings_in, held_by, held_one
+from cit_core.router.empty_answer import EmptyAnswer, endings_in, held_by, held_one, require_ended
 
 
 def test_what_came_is_given_where_nobody_had_more_to_say() -> None:
@@ -20,9 +21,24 @@ def test_what_came_is_given_where_nobody_had_more_to_say() -> None:
             asked(error, mine)
 
 
-def test_it_pickles_with_what_came() -> None:
-    copied = pickle.loads(pickle.dumps(EmptyAnswer(["x"])))
-    assert (str(copied), copied.held) == (str(EmptyAnswer()), ["x"])
+@pytest.mark.parametrize("kept_back", [False, True])
+def test_it_pickles_with_what_came(kept_back: bool) -> None:
+    error = EmptyAnswer(["x"], kept_back=kept_back)
+    copied = pickle.loads(pickle.dumps(error))
+    assert (str(copied), copied.held, copied.kind) == (str(error), ["x"], error.kind)
+
+
+@pytest.mark.parametrize("ending", ["refusal", "content_filter", "FinishReason.SAFETY"])
+def test_an_answer_that_is_kept_back_is_a_fault_of_the_question(ending: str) -> None:
+    attempts = Fallback().attempts(Router(FakeScorer({"a": 0.9}), [Candidate(id="a")]).route("q"))
+    with pytest.raises(EmptyAnswer, match="kept its answer back") as caught:
+        require_ended([""], attempts, [ending], counted=True)
+    assert classify(caught.value) == Fault("content_filter")
+    for endings, counted in (["stop"], False), ([], True):
+        require_ended([""], attempts, endings, counted=counted)
+    with pytest.raises(EmptyAnswer, match="not called ended") as caught:
+        require_ended([""], attempts, [], counted=False)
+    assert classify(caught.value) == Fault("unavailable")
 
 
 def test_an_ending_is_read_under_the_names_of_all_providers() -> None:
