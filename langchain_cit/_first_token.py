@@ -42,6 +42,7 @@ __all__ = [
     "hush",
     "is_blank",
     "require_answer",
+    "require_unbroken",
     "watched",
 ]
 
@@ -65,7 +66,7 @@ def from_first_token(pieces: Iterator[T], attempts: Attempts) -> Iterator[T]:
     held: list[T] = []
     with closing_sync(iterate_within(partial(attempts.seconds_left, stream=True), pieces)) as limited:
         for piece in limited:
-            _require_unbroken(piece)
+            require_unbroken(piece)
             if not attempts.has_begun:
                 held.append(piece)
                 if is_blank(piece):
@@ -85,7 +86,7 @@ async def afrom_first_token(pieces: AsyncIterator[T], attempts: Attempts) -> Asy
     held: list[T] = []
     async with closing(aiterate_within(partial(attempts.seconds_left, stream=True), pieces)) as limited:
         async for piece in limited:
-            _require_unbroken(piece)
+            require_unbroken(piece)
             if not attempts.has_begun:
                 held.append(piece)
                 if is_blank(piece):
@@ -125,7 +126,7 @@ async def abuffered(pieces: AsyncIterator[T], attempts: Attempts) -> AsyncIterat
 
 def _not_empty(held: list[T], attempts: Attempts) -> list[T]:
     for piece in held:
-        _require_unbroken(piece)
+        require_unbroken(piece)
     if all(map(is_blank, held)):
         _require_ended(held, attempts, held)
     return held
@@ -165,7 +166,7 @@ def require_answer(value: T, attempts: Attempts, message: object = None) -> T:
     """
     message = value if message is None else message
     if isinstance(message, AIMessage):
-        _require_unbroken(message)
+        require_unbroken(message)
         if is_blank(message):
             _require_ended([value], attempts, [message])
     return value
@@ -177,8 +178,8 @@ def _require_ended(held: Sequence[object], attempts: Attempts, pieces: Sequence[
     require_ended(held, attempts, [ending for piece in pieces for ending in _endings(piece)], counted=counted)
 
 
-def _require_unbroken(piece: object) -> None:
-    """Refuse an answer that its provider calls an error, as OpenRouter does in one begun with HTTP 200."""
+def require_unbroken(piece: object) -> None:
+    """Raise Transient where a provider calls an answer an error, as OpenRouter does in one begun with HTTP 200."""
     for ending in _endings(piece):
         require_whole(ending)
 

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from cit_core.arms import SAMPLES
 from cit_core.router.verifiers import ballot, elected
+from langchain_cit._first_token import require_unbroken
 
 __all__ = ["CIT_SAMPLES", "SampledChatModel"]
 
@@ -80,7 +81,7 @@ class SampledChatModel(BaseChatModel):
         def ask(_: int) -> ChatResult:
             if self.model.rate_limiter is not None:
                 self.model.rate_limiter.acquire(blocking=True)
-            return self.model._generate(messages, stop, **kwargs)
+            return _unbroken(self.model._generate(messages, stop, **kwargs))
 
         with ContextThreadPoolExecutor(self.samples, thread_name_prefix="cit-samples") as pool:
             asked = [pool.submit(ask, place) for place in range(self.samples)]
@@ -96,7 +97,7 @@ class SampledChatModel(BaseChatModel):
         async def ask() -> ChatResult:
             if self.model.rate_limiter is not None:
                 await self.model.rate_limiter.aacquire(blocking=True)
-            return await self.model._agenerate(messages, stop, **kwargs)
+            return _unbroken(await self.model._agenerate(messages, stop, **kwargs))
 
         return self._elected(await asyncio.gather(*(ask() for _ in range(self.samples)), return_exceptions=True))
 
@@ -112,6 +113,13 @@ class SampledChatModel(BaseChatModel):
         chosen = results[place]
         generation = chosen.generations[0].model_copy(update={"message": message})
         return ChatResult(generations=[generation], llm_output=chosen.llm_output)
+
+
+def _unbroken(result: ChatResult) -> ChatResult:
+    for generation in result.generations:
+        require_unbroken(generation)
+        require_unbroken(generation.message)
+    return result
 
 
 def _ballot(message: BaseMessage) -> str:

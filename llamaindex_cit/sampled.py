@@ -27,6 +27,7 @@ from cit_core.arms import SAMPLES
 from cit_core.errors import InvalidInput
 from cit_core.router.verifiers import ballot, elected
 from llamaindex_cit._response_metadata import CIT_SAMPLES, Response, billed_tokens
+from llamaindex_cit._streams import require_unbroken
 
 __all__ = ["SampledLLM"]
 
@@ -130,13 +131,21 @@ class SampledLLM(FunctionCallingLLM):
 
     def _ask(self, call: Callable[[LLM], Response]) -> Response:
         llm = self._asked
+
+        def ask() -> Response:
+            return require_unbroken(call(llm))
+
         with ThreadPoolExecutor(self.samples, thread_name_prefix="cit-samples") as pool:
-            asked = [pool.submit(contextvars.copy_context().run, call, llm) for _ in range(self.samples)]
+            asked = [pool.submit(contextvars.copy_context().run, ask) for _ in range(self.samples)]
         return self._elected([one.exception() or one.result() for one in asked])
 
     async def _aask(self, call: Callable[[LLM], Awaitable[Response]]) -> Response:
         llm = self._asked
-        return self._elected(await asyncio.gather(*(call(llm) for _ in range(self.samples)), return_exceptions=True))
+
+        async def ask() -> Response:
+            return require_unbroken(await call(llm))
+
+        return self._elected(await asyncio.gather(*(ask() for _ in range(self.samples)), return_exceptions=True))
 
     def _elected(self, given: Sequence[Response | BaseException]) -> Response:
         said = [one for one in given if not isinstance(one, BaseException)]

@@ -18,6 +18,7 @@ from openai_server import Providers
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from cit_core.arms import Arm
+from cit_core.errors import Transient
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Router
 from cit_core.router.decision_log import DecisionLog, read_log
@@ -75,6 +76,14 @@ async def test_the_answer_of_most_is_given_and_all_are_counted(how: str) -> None
     assert str(message.text) in ("Eight.", " eight")
     assert message.response_metadata["cit_samples"] == {"asked": 6, "agreed": 2}
     assert message.usage_metadata == {"input_tokens": 15, "output_tokens": 10, "total_tokens": 25}
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke"])
+async def test_an_answer_that_was_broken_off_has_no_vote(how: str) -> None:
+    half = AIMessage("half", response_metadata={"finish_reason": "error"})
+    assert (await answer(says(half, half, "whole"), how)).text == "whole"
+    with pytest.raises(Transient, match="broke off"):
+        await answer(says(half, half), how)
 
 
 async def test_the_first_of_equals_and_the_first_error() -> None:

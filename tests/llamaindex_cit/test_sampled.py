@@ -17,7 +17,7 @@ from pydantic import PrivateAttr, ValidationError
 from scripted_llm import ScriptedLLM
 
 from cit_core.arms import Arm
-from cit_core.errors import InvalidInput
+from cit_core.errors import InvalidInput, Transient
 from cit_core.records import Candidate
 from cit_core.router import FakeScorer, Router
 from cit_core.router.decision_log import DecisionLog, read_log
@@ -26,7 +26,7 @@ from llamaindex_cit.sampled import SampledLLM
 
 
 class Says(CustomLLM):
-    """Gives one text after the other, whoever asks; raises those that are errors."""
+    """Gives one text or response after the other, whoever asks; raises those that are errors."""
 
     script: list[Any]
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
@@ -40,6 +40,8 @@ class Says(CustomLLM):
             said = self.script.pop(0)
         if isinstance(said, Exception):
             raise said
+        if isinstance(said, CompletionResponse):
+            return said
         return CompletionResponse(text=said, raw={"usage": {"prompt_tokens": 3, "completion_tokens": 2}})
 
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
@@ -63,6 +65,15 @@ async def test_the_answer_of_most_is_given_and_all_are_counted(method: str) -> N
     assert (told["asked"], told["agreed"]) == (6, 2)
     if method in COMPLETIONS:
         assert (told["prompt_tokens"], told["completion_tokens"]) == (15, 10)
+
+
+@pytest.mark.parametrize("method", ["complete", "acomplete"])
+async def test_an_answer_that_was_broken_off_has_no_vote(method: str) -> None:
+    half = CompletionResponse(text="half", raw={"finish_reason": "error"})
+    (response,) = await call(says(half, half, "whole"), method, "q")
+    assert response.text == "whole"
+    with pytest.raises(Transient, match="broke off"):
+        await call(says(half, half), method, "q")
 
 
 async def test_the_first_of_equals_and_the_first_error() -> None:
