@@ -192,8 +192,9 @@ WITHOUT_TEXT = {
     ),
 }
 """Finish reasons, as providers call them, in lower case, that come again if the question does."""
-BROKEN_OFF = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
-"""Finish reasons of an answer that a server did not write to its end: OpenRouter, vLLM, Zhipu, DeepSeek."""
+BROKEN_OFF = frozenset({"error", "abort", "network_error", "insufficient_system_resource", "failed", "cancelled"})
+"""Finish reasons of an answer that a server did not write to its end: OpenRouter, vLLM, Zhipu, DeepSeek; the last two
+are a status of OpenAI's Responses API."""
 HINTS: Mapping[FaultKind, str] = {
     "authentication": "is the key right?",
     "quota": "the account has no money left",

@@ -113,7 +113,7 @@ async def test_a_stream_of_nothing_is_a_fault_that_holds_what_came(attempts: Att
 
 
 @pytest.mark.parametrize("begins", [[], [AIMessageChunk("half")]])
-@pytest.mark.parametrize("reason", ["error", "network_error"])
+@pytest.mark.parametrize("reason", ["error", "network_error", "failed"])
 async def test_a_stream_that_its_provider_breaks_off_is_a_fault_wherever_it_is(begins: Any, reason: str) -> None:
     pieces = [*begins, AIMessageChunk("", response_metadata={"finish_reason": reason})]
     ways = [lambda one: list(from_first_token(iter(pieces), one)), lambda one: list(buffered(iter(pieces), one))]

@@ -12,8 +12,10 @@ from cit_core.router.fallback import Attempts
 
 __all__ = ["EmptyAnswer", "endings_in", "held_by", "held_one", "require_ended"]
 
-ENDINGS = ("finish_reason", "stop_reason", "done_reason", "stopReason")
+ENDINGS = ("finish_reason", "stop_reason", "done_reason", "stopReason", "status")
 """Names under which providers say that an answer has ended, and why; it may be empty then."""
+UNDER_WAY = ("queued", "in_progress")
+"""Values of `status`, of OpenAI's Responses API, of an answer that has not ended."""
 KEPT_BACK = frozenset(
     {"blocklist", "content_filter", "content_filtered", "guardrail_intervened", "prohibited_content", "recitation"}
     | {"refusal", "safety"}
@@ -60,7 +62,7 @@ def require_ended(held: Sequence[Any], attempts: Attempts, endings: Sequence[obj
 def endings_in(holder: object) -> list[object]:
     """Return what a part of a response, a mapping or an object, says of the answer's ending."""
     said = (holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None) for name in ENDINGS)
-    return [ending for ending in said if ending]
+    return [ending for ending in said if ending and ending not in UNDER_WAY]
 
 
 def held_by(error: EmptyAnswer, attempts: Attempts) -> list[Any]:

@@ -45,4 +45,4 @@ def test_an_ending_is_read_under_the_names_of_all_providers() -> None:
     assert (
         endings_in({"finish_reason": "stop", "usage": 1}) == endings_in(SimpleNamespace(stopReason="stop")) == ["stop"]
     )
-    assert endings_in({"finish_reason": None}) == endings_in(None) == []
+    assert endings_in({"status": "in_progress"}) == endings_in({"finish_reason": None}) == endings_in(None) == []
