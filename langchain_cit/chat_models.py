@@ -71,6 +71,12 @@ METHODS = ("function_calling", "json_mode", "json_schema")
 """Ways to a structured output, as LangChain's chat models name them."""
 
 
+class _Models(dict[str, BaseChatModel]):
+    """The chat models of a `ChatCIT`, and the routes around them: LangChain makes one anew of its fields."""
+
+    given: Mapping[str, Runnable[Any, Any]]
+
+
 class ChatCIT(Saved, TokenCounts, ConfigCalls):
     """A chat model that hands every call to the candidate most likely to get it right.
 
@@ -122,7 +128,6 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
     annotate: bool = True
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
     _flights: Flights = PrivateAttr(default_factory=Flights)
-    _given: Mapping[str, Runnable[Any, Any]] = PrivateAttr()
     _wrappers: Mapping[str, Wrapper] = PrivateAttr()
 
     def __init__(
@@ -155,7 +160,8 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         check_options(options, type(self), {"streaming"})  # LangChain's name for what it does in any case
         router = as_router(router, policy, constraints, log=log, explore=explore)
         after = as_fallback(failover if fallback is None else fallback)
-        given = {id_: route.bind(**asked) if asked else route for id_, route in as_routes(routes, router).items()}
+        outside = as_routes(_given(routes), router)
+        given = {id_: route.bind(**asked) if asked else route for id_, route in outside.items()}
         inside = {id_: unwrapped(route) for id_, route in given.items()}
         models = with_sdk_retries(as_chat_models({id_: route for id_, (route, _) in inside.items()}), after)
         formats = {model.output_version for model in models.values()}
@@ -172,7 +178,8 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
             annotate=annotate,
             **({"output_version": formats.pop()} if len(formats) == 1 else {}) | options,
         )
-        self._given = given
+        self.routes = _Models(models)
+        vars(self.routes)["given"] = given
         self._wrappers = {id_: wrapper for id_, (_, wrapper) in inside.items()}
 
     @classmethod
@@ -210,7 +217,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         return NAME
 
     def _settings(self) -> dict[str, Any]:
-        return {**super()._settings(), "routes": dict(self._given)}
+        return {**super()._settings(), "routes": dict(_given(self.routes))}
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """Return what a cache knows it by: what decides about an answer, not where the router was opened."""
@@ -290,7 +297,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
 
         options: dict[str, Any] = {"default": self.default, "strict": self.strict, "fallback": self.fallback}
         options |= {"cascade": self.cascade, "shadow": self.shadow}
-        each = RunnableRouter(self.routes, self.router, context=self.context, sticky=self.sticky, **options)
+        each = RunnableRouter(_given(self.routes), self.router, context=self.context, sticky=self.sticky, **options)
         return each.with_structured_output(schema, include_raw=include_raw, **kwargs)
 
     # -- what LangChain calls inside ----------------------------------------------------------------------------------
@@ -373,6 +380,10 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         settings: dict[str, Any] = {"sticky": self.sticky, "default": self.default, "strict": self.strict}
         settings |= {"cascade": self.cascade, "shadow": self.shadow}
         return Asking(self.router, able, self.fallback, whole=whole, unable=unable, **settings)
+
+
+def _given(routes: Any) -> Any:
+    return getattr(routes, "given", routes)
 
 
 def _call_options(options: dict[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from langchain_cit._profiles import bind_each
 from langchain_cit._retries import with_sdk_retries
 from langchain_cit._routes import as_routes
 from langchain_cit._saved import Saved
+from langchain_cit._wrapper import remade
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -204,7 +205,7 @@ class RunnableRouter(Saved, RoutedCalls):
 
     def _bound(self, facts: QueryFacts, bind: Callable[[Any], Runnable[Any, Any]]) -> RunnableRouter:
         candidates = {candidate.id: candidate for candidate in self.router.candidates}
-        bound, unable = bind_each(self.routes, candidates, facts, bind)
+        bound, unable = bind_each(self.routes, candidates, facts, lambda route: remade(route, bind))
         return self.model_copy(update={"routes": bound, "unable": {**self.unable, **unable}})
 
     # -- what LangChain asks of a Runnable ----------------------------------------------------------------------------

@@ -7,12 +7,13 @@ import pickle
 from typing import Any
 
 import pytest
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import ConfigurableField, RunnableLambda
+from pydantic import BaseModel
 from scripted import Scripted
 
 from cit_core.errors import InvalidInput
 from cit_core.router import Fallback
-from langchain_cit import ChatCIT
+from langchain_cit import ChatCIT, RunnableRouter
 from langchain_cit._wrapper import unwrapped
 
 
@@ -66,6 +67,32 @@ async def test_a_retry_asks_the_candidate_again_before_the_next_one_is(how: str,
     flaky.left = 3
     answer = chat.invoke("easy") if how == "invoke" else await chat.ainvoke("easy")
     assert answer.response_metadata["model_name"] == "l"
+
+
+class Fact(BaseModel):
+    """A fact."""
+
+    number: int
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_what_is_made_of_a_candidate_keeps_what_stands_around_it(raw: bool, router) -> None:
+    flaky = Flaky(model_name="s")
+    retried = flaky.bind(seed=1, top_p=0.5).with_retry(wait_exponential_jitter=False)
+    routing = RunnableRouter({"small": retried.with_config(tags=["mine"]).bind(seed=2)}, router)
+    routing.with_structured_output(Fact, include_raw=raw).invoke("easy 7")
+    routing.bind_tools([Fact]).invoke("easy 7")
+    assert [(heard["seed"], heard["top_p"], len(heard["tools"])) for heard in flaky.heard] == [(2, 0.5, 1)] * 2
+    assert routing.bind_tools([Fact]).routes["small"].config["tags"] == ["mine"]
+
+
+def test_a_router_that_langchain_makes_anew_of_its_fields_keeps_them(router) -> None:
+    small = Scripted(model_name="s")
+    chat = ChatCIT({"small": small.bind(seed=1)}, router, temperature=0)
+    anew = chat.configurable_fields(context=ConfigurableField(id="context"))
+    anew.invoke("easy", {"configurable": {"context": "conversation"}})
+    chat.with_structured_output(Fact, method="json_schema", include_raw=True).invoke("easy 7")
+    assert [(heard["seed"], heard["temperature"]) for heard in small.heard] == [(1, 0)] * 2
 
 
 def test_what_is_no_chat_model_inside_is_refused(router) -> None:
