@@ -10,6 +10,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBindingBase
 
 from cit_core.router import Fallback
+from langchain_cit.sampled import SampledChatModel
 
 __all__ = ["with_sdk_retries"]
 
@@ -27,6 +28,8 @@ def with_sdk_retries(routes: Mapping[str, Any], fallback: Fallback) -> dict[str,
 def _bounded(route: Runnable[Any, Any], most: int) -> Runnable[Any, Any]:
     if isinstance(route, RunnableBindingBase):
         return route.model_copy(update={"bound": _bounded(route.bound, most)})
+    if isinstance(route, SampledChatModel):
+        return route.model_copy(update={"model": _bounded(route.model, most)})
     if not isinstance(route, BaseChatModel):
         return route
     held = dict(vars(route))

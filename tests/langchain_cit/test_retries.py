@@ -11,6 +11,7 @@ from cit_core.errors import InvalidInput
 from cit_core.router import Fallback
 from langchain_cit import ChatCIT, RunnableRouter
 from langchain_cit._retries import with_sdk_retries
+from langchain_cit.sampled import SampledChatModel
 
 
 class Model(Parrot):
@@ -32,6 +33,8 @@ def test_a_model_is_copied_with_clients_that_retry_less(model) -> None:
     for copy in (bounded["m"], bounded["bound"].bound):
         assert (copy.root.max_retries, copy.part._client.max_retries, copy.max_retries) == (1, 1, 1)
         assert copy.part._client is copy.root
+    sampled = with_sdk_retries({"m": SampledChatModel(model=model, samples=2)}, Fallback(sdk_retries=1))["m"]
+    assert sampled.model.max_retries == 1
     assert (model.root.max_retries, model.part._client.max_retries, model.max_retries) == (2, 2, None)
     assert bounded["f"] is str.upper
 
