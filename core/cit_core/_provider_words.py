@@ -79,6 +79,7 @@ KIND_OF_CLASS: Mapping[str, FaultKind] = {
     "ModelNotFoundError": "not_found",
     "ModelInvalidRequestError": "invalid_request",
     **dict.fromkeys(("ContextOverflowError", "ContextWindowExceededError"), "context_length"),  # LangChain, LiteLLM
+    **dict.fromkeys(("ModelRefusalError", "OpenAIRefusalError"), "content_filter"),  # LangChain, of structured outputs
     "ContentPolicyViolationError": "content_filter",
     **dict.fromkeys(("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"), "authentication"),
     **dict.fromkeys(("CredentialsError", "DefaultCredentialsError", "RefreshError"), "authentication"),

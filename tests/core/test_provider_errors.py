@@ -206,6 +206,8 @@ FAULTS = {
         status_error(400, {"code": "content_policy_violation", "message": "x"}),
         status_error(403, {"message": "Your input was flagged", "code": 403}),
         anthropic("invalid_request_error", "Output blocked by content filtering policy", 400),
+        named("OpenAIRefusalError"),
+        named("ModelRefusalError"),
     ],
     "invalid_request": [
         status_error(400),
