@@ -71,6 +71,13 @@ class EngineBill:
         """Settle it."""
         self._settlement.billed(self._candidate.id, sum_of(self._bills))
 
+    def drop(self) -> None:
+        """Settle it where the engine has failed: what LLMs took until then, or nothing."""
+        if self._tokens:
+            self.close()
+        else:
+            self._settlement.failed()
+
 
 class _Open(NamedTuple):
     """A span that has not ended."""
@@ -109,6 +116,10 @@ class _Trail(BaseSpanHandler[Any]):
             _write(result, list(opened.notes))
 
     def span_drop(self, id_: str, *_: Any, **__: Any) -> None:
+        if (opened := self._spans.get(id_)) is not None:
+            for bill in opened.bills:
+                bill.drop()
+            opened.bills.clear()
         self.span_exit(id_)
 
     def add(self, made: dict[str, Any]) -> None:

@@ -97,16 +97,32 @@ def test_what_providers_count_as_cached(usage, expected) -> None:
     assert billed_tokens(CompletionResponse(text="", raw={"usage": usage})) == Counted(*expected)
 
 
-async def test_an_engine_that_a_selector_chose_is_billed_when_it_answers(voices, router, log) -> None:
+def engine_over(voices, selector) -> RouterQueryEngine:
     index = SummaryIndex.from_documents([Document(text="Some text.")])
     tools = [
         QueryEngineTool.from_defaults(index.as_query_engine(llm=voice), name=id_, description="An engine.")
         for id_, voice in voices.items()
     ]
-    engine = RouterQueryEngine.from_defaults(tools, selector=CITSingleSelector(router, log=log), llm=MockLLM())
+    return RouterQueryEngine.from_defaults(tools, selector=selector, llm=MockLLM())
+
+
+async def test_an_engine_that_a_selector_chose_is_billed_when_it_answers(voices, router, log) -> None:
+    engine = engine_over(voices, CITSingleSelector(router, log=log))
     engine.query("a question")
     await engine.aquery("another question")
     bills = records(log, "usage")
     assert [one["model"] for one in bills] == ["large", "large"]
     assert [one["decision"] for one in bills] == [one["id"] for one in records(log, "decision")]
     assert all(one["cost_usd"] == pytest.approx((7 * 10.0 + 3 * 20.0) / 1e6) for one in bills)
+
+
+async def test_an_engine_that_fails_is_not_paid(voices, router) -> None:
+    limited = router.with_options(policy="budget:10.28/day")
+    for voice in voices.values():
+        voice.fails_with = ConnectionError("down")
+    engine, before = engine_over(voices, CITSingleSelector(limited)), limited.pacer().spent()
+    with pytest.raises(ConnectionError):
+        engine.query("a question")
+    with pytest.raises(ConnectionError):
+        await engine.aquery("another question")
+    assert limited.pacer().spent() == pytest.approx(before)
