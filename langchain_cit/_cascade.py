@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.output_parsers import BaseLLMOutputParser
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 from langchain_core.prompts import BasePromptTemplate
 from langchain_core.runnables import Runnable, RunnableSequence, RunnableWithFallbacks
 from langchain_core.runnables.base import RunnableBindingBase
@@ -25,7 +26,7 @@ from langchain_cit._inputs import Asking, read_query
 from langchain_cit._streams import END, join
 from langchain_cit._trace import CIT_CASCADE
 
-__all__ = ["Messages", "answer_of", "message_bill", "require_repeatable"]
+__all__ = ["Messages", "Meter", "answer_of", "message_bill", "require_repeatable"]
 
 Again = Callable[[Attempts, Decision], Callable[..., Any]]
 """Returns a function that asks a candidate once more; with `later=True`, it returns an awaitable."""
@@ -39,11 +40,19 @@ class Messages:
         value: The input.
         beside: Asks a candidate by its route, outside of this run.
         again: Asks the candidate of some attempts once more; only for cascades.
+        meters: What chat models answered within each candidate's run, if it has one.
     """
 
-    def __init__(self, asking: Asking, value: Any, beside: Callable[[Any], Any], again: Again | None = None) -> None:
+    def __init__(
+        self,
+        asking: Asking,
+        value: Any,
+        beside: Callable[[Any], Any],
+        again: Again | None = None,
+        meters: Mapping[str, Meter] | None = None,
+    ) -> None:
         self._asking, self._value, self._again, self._beside = asking, value, again, beside
-        self._marked = False
+        self._meters, self._marked = {} if meters is None else meters, False
 
     def attempts(self, decision: Decision) -> Attempts:
         """Return the attempts at a step."""
@@ -64,8 +73,10 @@ class Messages:
         return answer_of(given, model, again=lambda: answer_of(once(), model), aagain=aagain)
 
     def bill(self, given: Any, model: str) -> Bill:
-        """Return what an answer took by the tokens that the provider counted."""
-        return message_bill(_message(_whole(given)), self._asking.router, model)
+        """Return what an answer took by the tokens that the provider counted: of all chat models in a chain."""
+        answered: Sequence[object] = self._meters[model].messages if model in self._meters else ()
+        answered = answered or [_message(_whole(given))]
+        return _together([message_bill(message, self._asking.router, model) for message in answered])
 
     def words(self, given: Any, model: str) -> str:
         """Return the text of an answer; none where it calls tools."""
@@ -89,6 +100,20 @@ class Messages:
 
     def accepted(self, decision: Decision, model: str) -> None:
         """Do nothing: a run's trace has been written by then."""
+
+
+class Meter(BaseCallbackHandler):
+    """Collects what chat models answer within a candidate's run: a chain's own answer may be a text or an object."""
+
+    run_inline = True  # before the answer is there
+
+    def __init__(self) -> None:
+        self.messages: list[BaseMessage] = []
+
+    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+        """Keep the answer of a model."""
+        found = (_message(generation) for prompt in response.generations for generation in prompt)
+        self.messages += [message for message in found if message is not None]
 
 
 def message_bill(message: object, router: Router, model: str) -> Bill:
@@ -163,6 +188,13 @@ def _message(value: Any) -> BaseMessage | None:
         value = value["raw"]
     value = getattr(value, "message", value)
     return value if isinstance(value, BaseMessage) else None
+
+
+def _together(bills: Sequence[Bill]) -> Bill:
+    known = [bill for bill in bills if bill.cost_usd is not None]
+    if len(known) < 2:
+        return (known or bills)[0]
+    return Bill(*(sum(count or 0 for count in counts) for counts in zip(*known, strict=True)))
 
 
 def _written(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from cit_core.router import Attempts
 from cit_core.router.empty_answer import EmptyAnswer, held_by, held_one
 from cit_core.router.steps import Steps
 from langchain_cit._batch import Limited
-from langchain_cit._cascade import Messages
+from langchain_cit._cascade import Messages, Meter
 from langchain_cit._first_token import (
     abuffered,
     afrom_first_token,
@@ -39,6 +39,7 @@ class RoutedCall:
         run: Callback manager of the router's run.
         config: The config of that run.
         options: The options for the candidate.
+        meters: What chat models answered within each candidate's run.
     """
 
     asking: Asking
@@ -46,6 +47,7 @@ class RoutedCall:
     run: Any
     config: RunnableConfig
     options: Mapping[str, Any]
+    meters: dict[str, Meter] = field(default_factory=dict)
 
     # -- what is told -------------------------------------------------------------------------------------------------
 
@@ -72,12 +74,16 @@ class RoutedCall:
         return handed(route, self.value, self.asking.query_key)
 
     def child(self, decision: Decision, attempts: Attempts, **how: Any) -> RunnableConfig:
-        """Return the config for the candidate's run; see `for_child`."""
-        return for_child(self.config, self.run, decision, attempts, **how)
+        """Return the config for the candidate's run, which is metered; see `for_child`."""
+        child = for_child(self.config, self.run, decision, attempts, **how)
+        callbacks: Any = child["callbacks"]  # a manager of its own
+        meter = self.meters[attempts.model] = Meter()
+        callbacks.add_handler(meter)
+        return child
 
     def adapter(self) -> Messages:
         """Return LangChain's part in the steps and in the bill."""
-        return Messages(self.asking, self.value, self._beside, self._again)
+        return Messages(self.asking, self.value, self._beside, self._again, self.meters)
 
     # -- the answer ---------------------------------------------------------------------------------------------------
 
@@ -183,7 +189,7 @@ class RoutedCall:
 
     def _again(self, attempts: Attempts, decision: Decision) -> Callable[..., Any]:
         route = self.asking.routes[attempts.model]
-        given = self.handed(route), self.child(decision, attempts, hushed=True)
+        given = self.handed(route), for_child(self.config, self.run, decision, attempts, hushed=True)
         return lambda later=False: (route.ainvoke if later else route.invoke)(*given, **self.options)
 
     def _beside(self, route: Runnable[Any, Any]) -> Any:

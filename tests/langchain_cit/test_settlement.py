@@ -8,7 +8,9 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.output_parsers import StrOutputParser
 from langchain_core.tools import tool
+from pydantic import BaseModel
 from scripted import Scripted
 
 from cit_core.errors import InvalidInput
@@ -78,6 +80,26 @@ def test_every_way_to_call_is_billed_once(kind, way, log) -> None:
     (bill,) = records(log, "usage")
     assert (bill["model"], bill["cost_usd"]) == ("large", pytest.approx(PAID))
     assert bill["decision"] == records(log, "decision")[0]["id"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_all_chat_models_in_a_chain_are_billed_whatever_it_gives(way, log) -> None:
+    chains = {name: model | StrOutputParser() | model | str for name, model in models().items()}
+    call(RunnableRouter(chains, router_of(), log=log), way)
+    assert [bill["cost_usd"] for bill in records(log, "usage")] == [pytest.approx(2 * PAID)]
+
+
+class Fact(BaseModel):
+    """A fact."""
+
+    number: int
+
+
+@BOTH
+def test_a_structured_output_is_billed(kind, log) -> None:
+    options = {"method": "json_schema"} if kind is ChatCIT else {}
+    kind(models(), router_of(), log=log).with_structured_output(Fact, **options).invoke("7")
+    assert [bill["cost_usd"] for bill in records(log, "usage")] == [pytest.approx(PAID)]
 
 
 @BOTH
