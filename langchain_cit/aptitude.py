@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import HumanMessage, SystemMessage
 
 from cit_core.aptitude.clients import Answer, checked_answer
 from cit_core.aptitude.clients.blocking import BlockingCalls
@@ -14,6 +14,7 @@ from cit_core.arms import Arm
 from cit_core.errors import InvalidInput, MissingExtra
 from cit_core.provider_errors import answering, from_library
 from cit_core.router.arm_options import told_effort
+from cit_core.router.empty_answer import endings_in
 from cit_core.tokens import counted_tokens
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class ChatModelClient:
         counted = counted_tokens(message.usage_metadata)
         return checked_answer(
             str(message.text),
-            _finish_reason(message),
+            next(iter(endings_in(message.response_metadata)), None),
             prompt_tokens=counted.prompt,
             completion_tokens=counted.completion,
         )
@@ -144,8 +145,3 @@ def _name(model: BaseChatModel) -> str:
         if isinstance(name, str) and name:
             return Arm(name, told_effort(model)).name
     return type(model).__name__
-
-
-def _finish_reason(message: AIMessage) -> object:
-    told = message.response_metadata
-    return told.get("finish_reason") or told.get("stop_reason")
