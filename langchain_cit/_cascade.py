@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from cit_core.errors import InvalidInput
 from cit_core.records import Decision
 from cit_core.router import Answer, Attempts, Cascade, Router
-from cit_core.router.settlement import Bill, bill_of
+from cit_core.router.settlement import Bill, bill_of, sum_of
 from cit_core.tokens import counted_tokens
 from langchain_cit._content import text_of
 from langchain_cit._inputs import Asking, read_query
@@ -76,7 +76,7 @@ class Messages:
         """Return what an answer took by the tokens that the provider counted: of all chat models in a chain."""
         answered: Sequence[object] = self._meters[model].messages if model in self._meters else ()
         answered = answered or [_message(_whole(given))]
-        return _together([message_bill(message, self._asking.router, model) for message in answered])
+        return sum_of(message_bill(message, self._asking.router, model) for message in answered)
 
     def words(self, given: Any, model: str) -> str:
         """Return the text of an answer; none where it calls tools."""
@@ -188,13 +188,6 @@ def _message(value: Any) -> BaseMessage | None:
         value = value["raw"]
     value = getattr(value, "message", value)
     return value if isinstance(value, BaseMessage) else None
-
-
-def _together(bills: Sequence[Bill]) -> Bill:
-    known = [bill for bill in bills if bill.cost_usd is not None]
-    if len(known) < 2:
-        return (known or bills)[0]
-    return Bill(*(sum(count or 0 for count in counts) for counts in zip(*known, strict=True)))
 
 
 def _written(value: Any) -> str:

@@ -63,9 +63,8 @@ class EngineBill:
         self._bills: list[Bill] = []
 
     def add(self, counted: Counted) -> None:
-        """Count an answer of an LLM; nothing where its provider counted none."""
-        if (bill := bill_of(self._candidate, *counted)) != UNKNOWN:
-            self._bills.append(bill)
+        """Count an answer of an LLM."""
+        self._bills.append(bill_of(self._candidate, *counted))
 
     def close(self) -> None:
         """Settle it."""
@@ -73,7 +72,7 @@ class EngineBill:
 
     def drop(self) -> None:
         """Settle it where the engine has failed: what LLMs took until then, or nothing."""
-        if self._tokens:
+        if sum_of(self._bills) != UNKNOWN:
             self.close()
         else:
             self._settlement.failed()

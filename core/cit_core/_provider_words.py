@@ -17,6 +17,7 @@ __all__ = [
     "GRPC_WORDS",
     "HINTS",
     "IN_A_STREAM",
+    "KEPT_BACK",
     "KIND_OF_CLASS",
     "KIND_OF_STATUS",
     "KIND_OF_TEXT",
@@ -185,12 +186,23 @@ TRY_AGAIN = frozenset({408, 409, 425, 429})
 """The 4xx statuses that another attempt may change."""
 CUT_OFF = ("length", "max_tokens")
 """Finish reasons, in lower case, of an answer that reached the limit of its tokens."""
+KEPT_BACK = frozenset(
+    [
+        "blocklist",
+        "content_filter",
+        "content_filtered",
+        "guardrail_intervened",
+        "prohibited_content",
+        "recitation",
+        "refusal",
+        "safety",
+        "spii",
+    ]
+)
+"""Finish reasons, in lower case, for which a provider gives nothing of an answer; another provider may."""
 WITHOUT_TEXT = {
     **dict.fromkeys(CUT_OFF, "max_tokens was used up before it began"),
-    **dict.fromkeys(
-        ("content_filter", "refusal", "safety", "recitation", "blocklist", "prohibited_content", "spii"),
-        "the provider kept it back",
-    ),
+    **dict.fromkeys(KEPT_BACK, "the provider kept it back"),
 }
 """Finish reasons, as providers call them, in lower case, that come again if the question does."""
 BROKEN_OFF = frozenset({"error", "abort", "network_error", "insufficient_system_resource", "failed", "cancelled"})

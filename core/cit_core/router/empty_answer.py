@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from cit_core._provider_words import KEPT_BACK
 from cit_core.errors import Transient
 from cit_core.provider_errors import FaultKind
 from cit_core.router.fallback import Attempts
@@ -16,11 +17,6 @@ ENDINGS = ("finish_reason", "stop_reason", "done_reason", "stopReason", "status"
 """Names under which providers say that an answer has ended, and why; it may be empty then."""
 UNDER_WAY = ("queued", "in_progress")
 """Values of `status`, of OpenAI's Responses API, of an answer that has not ended."""
-KEPT_BACK = frozenset(
-    {"blocklist", "content_filter", "content_filtered", "guardrail_intervened", "prohibited_content", "recitation"}
-    | {"refusal", "safety"}
-)
-"""Reasons for which a provider gives nothing of an answer; another provider may."""
 
 
 class EmptyAnswer(Transient):

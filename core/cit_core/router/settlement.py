@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from cit_core.errors import CITError
@@ -59,13 +59,14 @@ def bill_of(
     return Bill(None if cost is None else calls * cost, prompt, completion)
 
 
-def sum_of(bills: Sequence[Bill]) -> Bill:
-    """Return the bill of several calls of a candidate; unknown if there is none."""
-    if not bills:
+def sum_of(bills: Iterable[Bill]) -> Bill:
+    """Return the bill of several calls of a candidate, of those that were counted; unknown if none was."""
+    counted = [bill for bill in bills if bill != UNKNOWN]
+    if not counted:
         return UNKNOWN
-    costs = [bill.cost_usd for bill in bills if bill.cost_usd is not None]
-    prompt, completion = (sum(filter(None, counts)) for counts in list(zip(*bills, strict=True))[1:])
-    return Bill(sum(costs) if len(costs) == len(bills) else None, prompt, completion)
+    costs = [bill.cost_usd for bill in counted if bill.cost_usd is not None]
+    tokens = (sum(filter(None, counts)) for counts in list(zip(*counted, strict=True))[1:])
+    return Bill(sum(costs) if len(costs) == len(counted) else None, *tokens)
 
 
 class Teller(Protocol):
