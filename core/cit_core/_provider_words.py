@@ -187,17 +187,8 @@ TRY_AGAIN = frozenset({408, 409, 425, 429})
 CUT_OFF = ("length", "max_tokens")
 """Finish reasons, in lower case, of an answer that reached the limit of its tokens."""
 KEPT_BACK = frozenset(
-    [
-        "blocklist",
-        "content_filter",
-        "content_filtered",
-        "guardrail_intervened",
-        "prohibited_content",
-        "recitation",
-        "refusal",
-        "safety",
-        "spii",
-    ]
+    {"blocklist", "content_filter", "content_filtered", "guardrail_intervened", "prohibited_content", "recitation"}
+    | {"refusal", "safety", "spii"}
 )
 """Finish reasons, in lower case, for which a provider gives nothing of an answer; another provider may."""
 WITHOUT_TEXT = {
