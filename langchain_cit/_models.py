@@ -30,7 +30,7 @@ from langchain_cit.sampled import SampledChatModel
 if TYPE_CHECKING:
     from cit_core.store import CapabilityStore
 
-__all__ = ["Models", "model_name", "open_model", "open_models", "router_among"]
+__all__ = ["Models", "model_name", "open_model", "open_models", "router_among", "with_options"]
 
 Route = Runnable[Any, Any] | Callable[[Any], Any]
 Models = Iterable[str | Arm | BaseChatModel] | Mapping[str, str | Arm | Route]
@@ -96,7 +96,7 @@ def open_models(
     router = router_among(named, policy, constraints, store, strict=strict, opened=routes)
     for name, model in named.items():
         if asked and isinstance(model, Runnable):
-            routes[name] = model.bind(**asked)
+            routes[name] = with_options(model, asked)
     return routes, router
 
 
@@ -152,11 +152,25 @@ def open_model(model: str, asked: Mapping[str, Any] | None = None) -> BaseChatMo
         raise MissingExtra("langchain, which opens models by name,", "agents") from error
     name, options = arm_options(model, SETTERS, "chat model")
     open_one: Any = init_chat_model  # its overloads know no options by name
-    thinks = options.get("thinking", {}).get("type") == "enabled"
-    given = {option: value for option, value in (asked or {}).items() if not (thinks and option == "temperature")}
-    opened: BaseChatModel = open_one(name, **{**given, **options})
+    opened: BaseChatModel = open_one(name, **{**(asked or {}), **options})
+    if asked and (taken := _taken(opened, asked)) != asked:
+        opened = open_one(name, **{**taken, **options})
     samples = samples_of(model)
     return opened if samples == 1 else SampledChatModel(model=opened, samples=samples)
+
+
+def with_options(route: Runnable[Any, Any], asked: Mapping[str, Any]) -> Runnable[Any, Any]:
+    """Bind a candidate to options of all of them, as far as its model takes them."""
+    taken = _taken(unwrapped(route)[0], asked)
+    return route.bind(**taken) if taken else route
+
+
+def _taken(model: object, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the temperature where a model's profile says that it has none, or it thinks by a budget."""
+    thinking = getattr(model, "thinking", None)
+    budgeted = isinstance(thinking, Mapping) and thinking.get("type") == "enabled"
+    without = budgeted or (getattr(model, "profile", None) or {}).get("temperature") is False
+    return {name: value for name, value in asked.items() if not (without and name == "temperature")}
 
 
 def _candidate(name: str, route: object) -> Candidate:

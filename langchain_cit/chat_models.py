@@ -43,7 +43,7 @@ from langchain_cit._config_calls import ConfigCalls
 from langchain_cit._configurable import KNOBS, THREAD_ID
 from langchain_cit._inputs import Asking
 from langchain_cit._model_calls import split_options
-from langchain_cit._models import Models, open_models
+from langchain_cit._models import Models, open_models, with_options
 from langchain_cit._profiles import conjunction
 from langchain_cit._retries import with_sdk_retries
 from langchain_cit._routes import AnyTool, Tools, as_chat_models, as_routes, without_tools
@@ -107,7 +107,8 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         explore: Way to try other candidates now and then, in place of the router's.
         annotate: Whether messages carry the metadata above; if not, they are as the candidate made them.
         options: Options of any chat model: `callbacks`, `tags`, `metadata`, `disable_streaming` and the rest;
-            `temperature`, `max_tokens` and `stop` are bound to every candidate.
+            `temperature`, `max_tokens` and `stop` are bound to every candidate, but for a temperature that its model
+            refuses by its profile.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.
@@ -161,7 +162,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
         router = as_router(router, policy, constraints, log=log, explore=explore)
         after = as_fallback(failover if fallback is None else fallback)
         outside = as_routes(_given(routes), router)
-        given = {id_: route.bind(**asked) if asked else route for id_, route in outside.items()}
+        given = {id_: with_options(route, asked) if asked else route for id_, route in outside.items()}
         inside = {id_: unwrapped(route) for id_, route in given.items()}
         models = with_sdk_retries(as_chat_models({id_: route for id_, (route, _) in inside.items()}), after)
         formats = {model.output_version for model in models.values()}
@@ -195,7 +196,7 @@ class ChatCIT(Saved, TokenCounts, ConfigCalls):
     ) -> ChatCIT:
         """Route among the models that you call; see `RunnableRouter.from_models`.
 
-        Models are opened by name with `temperature`, `max_tokens` and `stop`; their classes leave out what they refuse.
+        Names are opened with `temperature`, `max_tokens` and `stop`; a limit of an arm goes before `max_tokens`.
 
         Raises:
             InvalidInput: If there is no model, or one cannot be used.

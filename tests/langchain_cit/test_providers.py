@@ -242,16 +242,17 @@ def test_options_of_every_candidate_are_left_out_where_its_class_knows_that_its_
         monkeypatch.setenv(f"{name}_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_BASE_URL", f"{provider.url}/ok/v1")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", f"{provider.url}/ok")
-    own = ChatOpenAI(model="gpt-4o-mini")
-    names = ["openai:gpt-5-mini", "openai:gpt-4o", "anthropic:claude-haiku-4-5@low"]
-    model = ChatCIT.from_models({**dict(zip(names, names, strict=True)), "own": own}, temperature=0, max_tokens=7)
+    own = {"own": ChatOpenAI(model="gpt-4o-mini"), "new": ChatOpenAI(model="gpt-5-mini")}
+    names = ["openai:gpt-5-mini", "openai:gpt-4o", "openai:o3", "anthropic:claude-haiku-4-5@low"]
+    model = ChatCIT.from_models({**dict(zip(names, names, strict=True)), **own}, temperature=0, max_tokens=7)
     sent = {}
-    for name in (*names, "own"):
+    for name in (*names, *own):
         assert model.invoke("hi", model=name).text == ANSWER
         sent[name] = json.loads(provider.bodies[-1])
-    assert [body.get("temperature") for body in sent.values()] == [None, 0, None, 0]
-    assert sent[names[2]]["max_tokens"] > sent[names[2]]["thinking"]["budget_tokens"], "the arm's own limit goes before"
-    assert [sent[name]["max_completion_tokens"] for name in (names[0], names[1], "own")] == [7, 7, 7]
+    assert [body.get("temperature") for body in sent.values()] == [None, 0, None, None, 0, None]
+    budgeted = sent.pop(names[3])
+    assert budgeted["max_tokens"] > budgeted["thinking"]["budget_tokens"], "the arm's own limit goes before"
+    assert [body["max_completion_tokens"] for body in sent.values()] == [7] * 5
 
 
 @pytest.mark.parametrize("how", WAYS)
