@@ -41,6 +41,8 @@ def in_common(messages: list[Any], model: BaseChatModel) -> list[Any]:
         messages: The conversation; what is no message of LangChain's stays as it is.
         model: Who is asked next.
     """
+    if not any(map(_has_parts, messages)):
+        return messages
     reads = READERS.get(str(model._get_ls_params().get("ls_provider")))
     if reads is None or not any(_is_foreign(message, reads) for message in messages):
         return messages
@@ -52,10 +54,12 @@ def request_for(request: ModelRequest[Any], model: BaseChatModel) -> ModelReques
     return request.override(model=model, messages=in_common(request.messages, model))
 
 
-def _is_foreign(message: object, reads: str) -> bool:
-    if not isinstance(message, AIMessage) or isinstance(message.content, str):
-        return False
-    return WRITERS.get(str(message.response_metadata.get("model_provider")), reads) != reads
+def _has_parts(message: object) -> bool:
+    return isinstance(message, AIMessage) and not isinstance(message.content, str)
+
+
+def _is_foreign(message: Any, reads: str) -> bool:
+    return _has_parts(message) and WRITERS.get(str(message.response_metadata.get("model_provider")), reads) != reads
 
 
 def _without_own(message: AIMessage) -> AIMessage:
