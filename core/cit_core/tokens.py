@@ -89,6 +89,8 @@ class Counted(NamedTuple):
     """Of the prompt, those that were written to a cache."""
 
 
+MOST_TOKENS = 2**53
+"""What a number in a log or a database holds exactly; more is no count."""
 DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 """Names of what says how much of a prompt was cached: in OpenAI's two protocols, and in LangChain's messages."""
 STORED = ("cache_creation", "cache_creation_tokens", "cache_write_tokens")
@@ -126,7 +128,7 @@ def _field(holder: object, name: str) -> Any:
 
 def _count(holder: object, name: str) -> int | None:
     found = _field(holder, name)
-    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
+    return found if isinstance(found, int) and not isinstance(found, bool) and 0 <= found < MOST_TOKENS else None
 
 
 def _most(*counts: int | None) -> int | None:

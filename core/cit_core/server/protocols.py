@@ -265,8 +265,8 @@ def _written(fields: Mapping[str, Any]) -> Iterator[str]:
             yield delta
         elif isinstance(delta, Mapping):
             yield from (text for name in WRITTEN if isinstance(text := delta.get(name), str))
-            calls = delta.get("tool_calls")
-            deltas += [call.get("function") for call in calls if isinstance(call, Mapping)] if calls else []
+            calls = given if isinstance(given := delta.get("tool_calls"), list) else []
+            deltas += [call.get("function") for call in calls if isinstance(call, Mapping)]
 
 
 def _has_content(message: object) -> bool:

@@ -74,6 +74,7 @@ LONG = "seven times eight is fifty-six " * 20
         (CHAT, [delta(content="x"), {"choices": [{"delta": {}, "finish_reason": "stop"}]}], (70, 1)),
         (CHAT, [{**delta(content="x"), "usage": COUNT}], (3, 4)),
         (CHAT, [delta(content="x"), delta(reasoning=LONG)], (70, 142)),
+        (CHAT, [delta(tool_calls=7, content=["x"]), delta(tool_calls=[7, {"function": 7}])], (70, 0)),
         (CHAT, [delta(tool_calls=[{"index": 0, "id": "c", "function": {"name": "f", "arguments": LONG}}])], (70, 142)),
         (RESPONSES, [{"type": "response.output_text.delta", "delta": LONG}], (70, 142)),
         (MESSAGES, [{"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 1}}}], (5, 1)),
@@ -133,6 +134,7 @@ def test_a_choice_that_was_asked_for_and_never_began_is_missed(asked: object, is
         ({"message": {"usage": {"input_tokens": 3}}}, (3, 0, 0)),
         ({"response": {"usage": {"input_tokens": 3, "output_tokens": 4}}}, (3, 4, 0)),
         ({"usage": {"prompt_tokens": -1, "completion_tokens": "x"}}, (0, 0, 0)),
+        ({"usage": {"prompt_tokens": 10**400, "completion_tokens": 4}}, (0, 4, 0)),
         ({"usage": None}, (0, 0, 0)),
     ],
 )
