@@ -81,6 +81,11 @@ class Exchange:
             cost = self._expected_usd(answer.attempts.model)
         return cost if not self.spent_usd else self.spent_usd + (cost or 0.0)
 
+    def left(self) -> None:
+        """Count the last step of a cascade as expected: it was under way when the caller left."""
+        if self.spent_usd and self._steps.final:
+            self.spent_usd += self._expected_usd(self.tried[-1].model) or 0.0
+
     def _expected_usd(self, model: str) -> float | None:
         return next((one.expected_cost_usd for one in self.decision.ranking if one.model == model), None)
 

@@ -127,6 +127,7 @@ class Gateway:
                 is_unpaid = True
                 return unreachable(protocol, error)
             except asyncio.CancelledError:
+                exchange.left()
                 _aborted(zoo.router, decision)
                 raise
             finally:

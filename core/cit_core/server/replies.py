@@ -22,6 +22,8 @@ from cit_core.server.upstreams import UpstreamError, returned
 
 __all__ = ["Passage", "passed_on", "refusal", "trail", "unreachable"]
 
+AT_ONCE = {"x-accel-buffering": "no"}
+"""Tells nginx, which holds responses back by default, to pass a stream on as it comes."""
 RETRY_AFTER_S = 2
 """When a caller that was refused for the others may try again [s]."""
 WHY = {
@@ -36,7 +38,7 @@ class Passage(StreamingResponse):
     """A stream that ends when the caller leaves, also while the provider is silent."""
 
     def __init__(self, answer: Answer, stack: AsyncExitStack, done: Any, headers: Mapping[str, str]) -> None:
-        super().__init__(self._content(answer), headers=headers)
+        super().__init__(self._content(answer), headers={**headers, **AT_ONCE})
         self._stack = stack
         self._done = done
 

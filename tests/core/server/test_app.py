@@ -123,6 +123,7 @@ async def test_an_answer_that_is_left_is_paid_for_and_one_that_has_ended_is_not_
             async with httpx.AsyncClient(timeout=20) as client:
                 for end in ("content_block_delta", "content_block_delta", "message_stop"):
                     async with client.stream("POST", f"{url}/v1/messages", json=body) as answer:
+                        assert answer.headers["x-accel-buffering"] == "no"
                         async for line in answer.aiter_lines():
                             if line == f"event: {end}":
                                 assert "cit_active_requests 1.0" in (await client.get(f"{url}/metrics")).text

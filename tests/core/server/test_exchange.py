@@ -103,6 +103,21 @@ def test_a_verified_answer_whose_tokens_nobody_counted_is_paid_too(
     assert bill == pytest.approx(sum(expected[step] for step in steps))
 
 
+def test_a_last_step_that_is_left_is_paid_as_expected(provider: ScriptedProvider, tmp_path: Path) -> None:
+    table = cascade('verify = "pattern"\npattern = "nope"')
+    log = '[router]\nlog = "log.jsonl"\n'
+    with gateway(tmp_path, provider.url, {"large": "silent", "small": "ok"}, f"{log}{table}", PRICES) as url:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{url}/v1/chat/completions", json=ASK, timeout=0.5)
+        deadline = time.monotonic() + 20
+        while 'status="499"' not in httpx.get(f"{url}/metrics").text:
+            assert time.monotonic() < deadline
+    records = list(read_log(tmp_path / "log.jsonl"))
+    expected = {one[0]: one[2] for record in records if record["kind"] == "decision" for one in record["ranking"]}
+    (bill,) = [record["cost_usd"] for record in records if record["kind"] == "usage"]
+    assert bill == pytest.approx(expected["large"] + 0.1 * 9 / 1e6)
+
+
 def test_agreement_asks_the_same_model_again(provider: ScriptedProvider, tmp_path: Path) -> None:
     table = cascade('verify = "agreement"\nsamples = 3')
     with gateway(tmp_path, provider.url, {"large": "ok", "small": "ok"}, table, PRICES) as url:
