@@ -39,6 +39,8 @@ WRITTEN = (
     *("name", "arguments"),
 )
 """Fields of a part of an answer that hold what the model has written."""
+PIECES = 1_000
+"""Pieces of an answer of which the tokens are estimated at once."""
 BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 
 
@@ -103,6 +105,7 @@ class Progress:
         self._protocol = protocol
         self._counted = Usage()
         self._written: list[str] = []
+        self._estimated = 0
         self._is_done = False
         self._choices = choices if isinstance(choices, int) else 1
         self._seen: set[int] = set()
@@ -132,10 +135,15 @@ class Progress:
         counted = self._counted
         if self.is_counted:
             return counted
-        written = estimate_tokens("".join(self._written)) if self._written else 0
-        return counted._replace(
-            tokens_in=counted.tokens_in or prompt_tokens, tokens_out=max(counted.tokens_out, written)
-        )
+        self._estimate()
+        written = max(counted.tokens_out, self._estimated)
+        return counted._replace(tokens_in=counted.tokens_in or prompt_tokens, tokens_out=written)
+
+    def _estimate(self) -> None:
+        """Estimate the tokens of the texts that have come, and forget them."""
+        if self._written:
+            self._estimated += estimate_tokens("".join(self._written))
+            self._written.clear()
 
     def take(self, data: str) -> None:
         """Note an event."""
@@ -143,6 +151,8 @@ class Progress:
         fields = _fields(data) or {}
         self._counted = self._counted.or_more(usage_of(fields))
         self._written += _written(fields)
+        if len(self._written) >= PIECES:
+            self._estimate()
         for step, choice in self._protocol.read(fields):
             self._seen.add(choice)
             self.begun = self.begun or step == "begun"
