@@ -46,7 +46,7 @@ __all__ = [
 READ, FOLDS = 300, 4
 """Questions on which the network is evaluated, and folds: each is read without the outcomes of its own fold."""
 GROWN = 0.1
-"""Share of new outcomes from which on evidence is fitted again."""
+"""Share of new outcomes, or of corrected ones, from which on evidence is fitted again."""
 
 Progress = Callable[[str, int], None]
 _log = logging.getLogger(__name__)
@@ -134,20 +134,25 @@ def fitted_on(kept: Any, log: Log, scorer: object) -> Fitted | None:
         return None
     if set(now["measured"]) - set(then["measured"]) or set(then["measured"]) - set(now["measured"]):
         return None
-    if abs(now["outcomes"] - then["outcomes"]) > GROWN * then["outcomes"]:
+    changed = sum(
+        abs(now["right"][id_] - right) for id_, right in then.get("right", {}).items()
+    )  # a file was corrected
+    if max(abs(now["outcomes"] - then["outcomes"]), changed) > GROWN * then["outcomes"]:
         return None
     return from_json(kept, log.outcomes.candidates)
 
 
 def _made_of(log: Log, scorer: object) -> Mapping[str, Any]:
     known_IK = ~np.isnan(log.outcomes.correct_IK)
-    measured = [
-        id_ for id_, some in zip(log.outcomes.candidates, np.asarray(known_IK.any(axis=0)), strict=True) if some
-    ]
+    sums_K = np.asarray(np.nansum(log.outcomes.correct_IK, axis=0, dtype=np.float64))
+    some_K = np.asarray(known_IK.any(axis=0))
+    told = zip(log.outcomes.candidates, sums_K.tolist(), some_K, strict=True)
+    right = {id_: round(right, 3) for id_, right, some in told if some}
     return {
         "encoder": getattr(scorer, "encoder", None),
         "scorer": getattr(scorer, "name", None),
-        "measured": measured,
+        "measured": list(right),
+        "right": right,
         "outcomes": int(known_IK.sum()),
     }
 

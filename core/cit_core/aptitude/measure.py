@@ -95,7 +95,7 @@ async def ameasure(
     asked, items = await asyncio.to_thread(sources.suite_and_items, suite, texts, questions)
     report = await arun_aptitude(client, asked, items, store, candidate=candidate, options=chosen, progress=progress)
     if report.published:  # its questions become evidence, too
-        await asyncio.to_thread(fit_store, store, load_scorer())
+        await asyncio.to_thread(fit_store, store, load_scorer(), anew=chosen.retest)
     return report
 
 

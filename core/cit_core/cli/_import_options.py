@@ -115,7 +115,7 @@ def _import(importer: Importer, options: SharedOptions) -> None:
         if not options.no_vectors:
             scorer = load_scorer()
             done = complete(opened, scorer, suite, progress=progress)
-            fit_store(opened, scorer, progress=progress)
+            fit_store(opened, scorer, anew=report.replaced > 0, progress=progress)
         _report(report, done, url, json_=options.json_)
         for one, other in _namesakes(opened.candidates())[:NAMESAKES]:
             _output.note(

@@ -175,7 +175,7 @@ def run(
             raise typer.Exit(INTERRUPTED) from None
         if report.published:  # its questions become evidence, too
             with _output.counting() as count:
-                fit_store(opened, load_scorer(), progress=count)
+                fit_store(opened, load_scorer(), anew=retest, progress=count)
         again = ["cit", "aptitude", "run", model, "--as", candidate.id]
         again += ["--suite", suite] if questions is None else ["--questions", str(questions)]
         again += ["--texts", texts] if texts else []

@@ -148,6 +148,23 @@ def test_a_few_new_outcomes_count_without_a_new_fit_and_many_bring_one(store: Ca
     assert fit_store(store, FakeTrunk()).refreshed
 
 
+def test_outcomes_that_were_corrected_bring_a_new_fit(store: CapabilityStore) -> None:
+    fill(store, 200, skill=0.4)
+    fit_store(store, FakeTrunk())
+    before = list(store.outcomes())
+    for few, refreshed in ((True, False), (False, True)):
+        with store.transaction() as writer:
+            for source in {outcome.source for outcome in before}:
+                writer.remove_source(source)
+            writer.add_outcomes(
+                outcome.model_copy(update={"correct": float(outcome.candidate == before[0].candidate)})
+                if not few or place < 10
+                else outcome
+                for place, outcome in enumerate(before)
+            )
+        assert fit_store(store, FakeTrunk()).refreshed == refreshed
+
+
 def test_a_new_candidate_or_another_network_brings_a_new_fit(store: CapabilityStore) -> None:
     fill(store, 200, skill=0.4)
     fit_store(store, FakeTrunk())

@@ -56,6 +56,24 @@ def test_questions_that_cannot_count_are_told_with_the_way_to_make_them_count(ci
         assert [(result.task.id, result.count) for result in store.capability("a").results] == [("sums", 2)]
 
 
+def test_what_was_learned_from_a_corrected_file_is_learned_anew(cit):
+    def table(turned: int) -> str:
+        rows = [
+            f"{n},{m},{(n + turned + i) % 2},What is {n} of {'law' if n % 2 else 'logic'}?\n"
+            for n in range(20)
+            for i, m in enumerate("ab")
+        ]
+        return write("results.csv", "item_id,model,correct,instruction\n" + "".join(rows))
+
+    kept = []
+    for turned in (0, 1):  # every verdict changes, and no model's number of right ones
+        cit("import", "table", table(turned), *STORE, "--replace")
+        with CapabilityStore(URL) as store:
+            kept.append(store.setting("evidence:mini"))
+    assert kept[0]["made_of"] == kept[1]["made_of"]
+    assert kept[0]["coefficients"] != kept[1]["coefficients"]
+
+
 def test_a_model_with_two_names_is_told(cit):
     table = write("results.csv", HEADER + "1,gpt-5-mini,1\n1,openai/gpt-5-mini,0\n")
     told = cit("import", "table", table, "--task", "sums", *STORE).stderr
