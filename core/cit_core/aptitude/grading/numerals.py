@@ -39,6 +39,18 @@ NUMBER = re.compile(
         (?!\d|[.,]\d) (?P<percent>\s*(?:\\?%|percent\b))? (?P<scale>{SCALE})?""",
     re.VERBOSE | re.MULTILINE,
 )
+CJK_DIGITS = {sign: value for value, signs in enumerate("零一二三四五六七八九") for sign in signs} | {
+    "〇": 0,
+    "两": 2,
+    "兩": 2,
+}
+CJK_TENS = {"十": 10, "百": 100, "千": 1_000}
+CJK_SCALES = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+CJK_NUMBER = re.compile(
+    rf"^(\W*)([负負]|マイナス)?([{''.join([*CJK_DIGITS, *CJK_TENS, *CJK_SCALES])}]{{1,40}})"
+    r"(?=\s*(?:[个個人名位只隻本枚件次天日年月岁歳歲元円块塊米克斤度倍分秒]|公[里斤尺]|小时|小時|時間|分钟|分鐘)?(?:です|である|だ)?\W*$)"
+)
+"""A line that is nothing but a number in words, and perhaps a unit: in other lines these signs are parts of words."""
 UNIT_POWER = re.compile(r"(?:[mMs]|ft|in|yd|mi|units?)\^[({]?-?$")
 """Text before an exponent of a unit, which is no number of its own."""
 UNREAD_AFTER = re.compile(
@@ -134,14 +146,35 @@ def stated_number(text: str) -> Number | None:
     A result is the first clear number (7 in "3 + 4 = 7"); in a line that states nothing, what follows "=" or "is".
     """
     text = readable(text)
-    for statement in reversed(statements(text)):
+    for statement in map(_in_digits, reversed(statements(text))):
         if found := _numbers(statement):
             return _result(statement, _alone(statement, found, stated=True))
     for line in reversed(text.splitlines()):
-        line = LABEL.sub(r"\1: ", line)
+        line = _in_digits(LABEL.sub(r"\1: ", line))
         if found := _numbers(line):
             return _conclusion(line, _alone(line, found, stated=False))
     return None
+
+
+def _in_digits(line: str) -> str:
+    """Return a line with the Chinese or Japanese number that it is in digits: 四十二 is 42, 二〇二四 2024."""
+    return CJK_NUMBER.sub(lambda match: f"{match[1]}{'-' if match[2] else ''}{_of_signs(match[3])}", line)
+
+
+def _of_signs(signs: str) -> int:
+    if not any(sign in CJK_TENS or sign in CJK_SCALES for sign in signs):
+        return int("".join(str(CJK_DIGITS[sign]) for sign in signs))
+    whole = part = digit = last = 0
+    for sign in signs:
+        if sign in CJK_DIGITS:
+            digit = CJK_DIGITS[sign]
+        elif sign in CJK_TENS:
+            part, digit = part + (digit or 1) * CJK_TENS[sign], 0
+        else:  # 一万亿 is a whole number of 亿, and of 一亿二万 only the second part is one of 万
+            scale, part = CJK_SCALES[sign], part + digit
+            whole = (whole + part) * scale if scale > last else whole + part * scale
+            part, digit, last = 0, 0, scale
+    return whole + part + digit
 
 
 def _numbers(plain: str) -> list[Number]:
