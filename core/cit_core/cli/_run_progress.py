@@ -17,15 +17,25 @@ if TYPE_CHECKING:
 
 __all__ = ["live", "tell_estimate", "tell_run"]
 
+TROUBLED = 8
+"""Repeated requests from which on a wait is told: as many as are under way by default."""
+
 
 @contextmanager
 def live() -> Iterator[Callable[[Progress], None]]:
-    """Show the progress of a run on stderr; if that is no terminal, each reason of a failure when it first occurs."""
+    """Show the progress of a run on stderr; if that is no terminal, each reason of a failure when it first occurs.
+
+    There a wait is told where requests are repeated more often than answered: a rate limit may last for minutes.
+    """
     console = _output.console(stderr=True)
     if not console.is_terminal:
         told: set[str] = set()
 
         def tell(progress: Progress) -> None:
+            waits = progress.retries >= TROUBLED and progress.retries > progress.answered
+            if waits and progress.trouble is not None and progress.trouble not in told:
+                told.add(progress.trouble)
+                _output.note(f"{progress.done:,} of {progress.total:,} answered, asking again: {progress.trouble}")
             for reason in progress.reasons.keys() - told:
                 told.add(reason)
                 _output.note(f"{progress.done:,} of {progress.total:,} answered, {progress.failed:,} failed: {reason}")

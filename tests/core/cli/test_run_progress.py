@@ -29,8 +29,11 @@ def test_elsewhere_each_reason_is_told_once_while_the_run_goes_on(capsys: pytest
         show(Progress(30, 10, 0, 0, 0, 0.0, {}))
         assert capsys.readouterr().err == ""
         for failed in (1, 2):
-            show(Progress(30, 12, 2, failed, 3, 0.25, {}, {"HTTP 503": failed}))
-    assert capsys.readouterr().err == "12 of 30 answered, 1 failed: HTTP 503\n"
+            show(Progress(30, 12, 2, failed, 3, 0.25, {}, {"HTTP 503": failed}, "HTTP 429"))
+        assert capsys.readouterr().err == "12 of 30 answered, 1 failed: HTTP 503\n"
+        for retries in (8, 9):
+            show(Progress(30, 12, 2, 1, retries, 0.25, {}, {"HTTP 503": 1}, "HTTP 429"))
+    assert capsys.readouterr().err == "12 of 30 answered, asking again: HTTP 429\n"
 
 
 @pytest.mark.parametrize(
