@@ -29,6 +29,30 @@ def test_what_is_more_than_a_number_or_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("signs", "value"),
+    [
+        *[("四十二", "42"), ("十", "10"), ("一百零五", "105"), ("二〇二四", "2024"), ("两百", "200"), ("负五", "-5")],
+        *[
+            ("三万五千", "35000"),
+            ("一亿二千万", "120000000"),
+            ("一万亿", "1000000000000"),
+            ("三億五千万零一", "350000001"),
+        ],
+    ],
+)
+def test_chinese_and_japanese_numbers_in_words(signs: str, value: str) -> None:
+    for text in (signs, f"答案是{signs}。", f"答えは{signs}です。", f"答案：{signs}元", f"先算。\n{signs}"):
+        assert grade(item(value), text) == 1.0
+
+
+@pytest.mark.parametrize(
+    "text", ["答案是一般情况", "一" * 5_000, "答案是三角形", "一或二", "答案不是一", "三分之一", "答案是第一", "一样"]
+)
+def test_signs_that_are_parts_of_words_are_no_numbers(text: str) -> None:
+    assert [grade(item(value), text) for value in ("1", "2", "3")] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
     ("text", "values"),
     [
         ("1,234.5 and -3", [1234.5, -3.0]),
