@@ -57,8 +57,12 @@ def require_ended(held: Sequence[Any], attempts: Attempts, endings: Sequence[obj
 
 def endings_in(holder: object) -> list[object]:
     """Return what a part of a response, a mapping or an object, says of the answer's ending."""
-    said = (holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None) for name in ENDINGS)
+    said = [_part(_part(holder, "incomplete_details"), "reason"), *(_part(holder, name) for name in ENDINGS)]
     return [ending for ending in said if ending and ending not in UNDER_WAY]
+
+
+def _part(holder: object, name: str) -> object:
+    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
 
 
 def held_by(error: EmptyAnswer, attempts: Attempts) -> list[Any]:
