@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from cit_core.errors import CITError
 from cit_core.records import Candidate, Decision
 from cit_core.router.shadow import Shadow
+from cit_core.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from cit_core.router.decider import Decider
@@ -138,8 +139,18 @@ class Settlement:
             self._shadow.offer(self._decision, teller.question(), said, model, ask)
 
     def aborted(self, teller: Teller, given: Any, model: str) -> None:
-        """Count an answer that was broken off by who asked."""
-        self._settle(model, teller.bill(given, model) if given else UNKNOWN)
+        """Count an answer that was broken off by who asked, no less than has come: providers count at the end."""
+        bill = teller.bill(given, model) if given else UNKNOWN
+        if given and (words := teller.words(given, model)):
+            candidate = next(one for one in self._router.candidates if one.id == model)
+            prompt, counted = bill.prompt_tokens, bill.cost_usd
+            if prompt is None:
+                prompt = estimate_tokens(teller.question())
+                of_model = (one.expected_cost_usd for one in self._decision.ranking if one.model == model)
+                counted = next(of_model, None)
+            least = candidate.expected_cost(prompt, estimate_tokens(words))
+            bill = bill if least is None or least <= (counted or 0.0) else Bill(least)
+        self._settle(model, bill)
         if self._router.log is not None:
             self._router.signal(self._decision, "aborted")
 

@@ -323,3 +323,19 @@ def test_each_of_several_calls_has_the_price_of_its_own_length():
     assert sum_of([bill_of(one, 400, 10), bill_of(one, 600, 10)]) == Bill(pytest.approx(0.0019), 1000, 20)
     assert sum_of([Bill(None, 3, 4), Bill(1.0, 5, 6)]) == Bill(None, 8, 10)
     assert sum_of([]) == UNKNOWN
+
+
+@pytest.mark.parametrize("counted", [bill_of(ZOO[0], 100, 1), UNKNOWN])
+def test_of_an_answer_that_is_left_no_less_counts_than_has_come(log, counted):
+    class AtTheEnd(Texts):
+        def bill(self, given, model):
+            return counted
+
+    router = Router(FakeScorer({"small": 0.9, "large": 0.1}), ZOO, policy="budget:1/day", log=log)
+    for words, least, most in (("word " * 1000, 900, 1500), ("word", 0, 500)):
+        before = router.pacer().spent()
+        settlement = Settlement.of(router, decision := router.route("What?"))
+        settlement.aborted(AtTheEnd(Fallback()), [words], decision.model)
+        assert least * 10 / 1e6 < router.pacer().spent() - before < most * 10 / 1e6
+        told = decision.ranking[0].expected_cost_usd
+    assert counted != UNKNOWN or router.pacer().spent() - before == pytest.approx(told), "as expected"
