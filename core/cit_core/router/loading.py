@@ -52,6 +52,10 @@ NO_QUESTIONS = (
     "routed by accuracies of tasks alone: the store has no text of a question; "
     "`cit import table FILE --items QUESTIONS` adds them"
 )
+NOTHING_COUNTS = (
+    "no outcome of the store counts: its questions have neither a task nor a text; "
+    "`cit import table FILE --items QUESTIONS` adds them, and `--task NAME` one for all"
+)
 NO_EVIDENCE = (
     "routed by profiles alone: what happened on similar questions is not used; make the router of a store with "
     "Router.from_store(...), which fits it, and see `cit calibrate`"
@@ -212,8 +216,10 @@ def from_store(store: CapabilityStore, scorer: Scorer | None, suite: Suite | Non
         opened = Opened(scorer, snapshot.capabilities, f"store:{snapshot.version}", scorer, unmeasured)
     else:
         opened = _corrected(store, scorer, suite)
+    known = any(capability.results for capability in opened.capabilities) or opened.scorer is not opened.network
+    notes = () if known or not evidence or not store.unassigned() else (NOTHING_COUNTS,)
     newer = [c.model_copy(update={"candidate": with_public_facts(c.candidate)}) for c in opened.capabilities]
-    return opened._replace(capabilities=newer)
+    return opened._replace(capabilities=newer, notes=(*opened.notes, *notes))
 
 
 def _corrected(store: CapabilityStore, scorer: Network, suite: Suite | None) -> Opened:

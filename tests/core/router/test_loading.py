@@ -112,6 +112,24 @@ def test_who_was_not_measured_does_not_win_against_who_was(scorer: FakeScorer, s
         assert Router.from_store(store, scorer).route("q").model == "large"
 
 
+def test_a_store_whose_outcomes_count_for_nothing_says_so_in_every_decision(
+    scorer: FakeScorer, sqlite_url: str
+) -> None:
+    with CapabilityStore(sqlite_url) as store:
+        store.add_candidates([SMALL, LARGE])
+        store.add_tasks([Task(id="unassigned", keywords=("unassigned",)), Task(id="sums", keywords=("sums",))])
+        store.add_items([Item(id="1", task="unassigned"), Item(id="2", task="unassigned")])
+        store.add_outcomes(
+            Outcome(candidate=c, item=i, correct=1, source="s") for c in ("small", "large") for i in "12"
+        )
+        [warning] = Router.from_store(store, scorer=scorer).route("q").warnings
+        assert "no outcome of the store counts" in warning
+        store.add_items([Item(id="3", task="sums")])
+        store.add_outcomes([Outcome(candidate="small", item="3", correct=1, source="s")])
+        told = Router.from_store(store, scorer=scorer).route("q").warnings
+        assert not any("no outcome of the store counts" in one for one in told)
+
+
 def test_facts_that_a_store_lacks_are_the_public_ones(scorer: FakeScorer, sqlite_url: str) -> None:
     """An import knows names and answers alone; one's own facts stay."""
     own = Candidate(id="openai:gpt-5-mini", price_out=7.0, notes="ours")
