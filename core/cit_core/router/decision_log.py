@@ -306,12 +306,20 @@ def _append(path: Path, lines: Iterable[str]) -> None:
     """
     data = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b", buffering=0) as stream:
-        if stream.seek(0, os.SEEK_END):
-            stream.seek(-1, os.SEEK_END)
-            data = data if stream.read(1) == b"\n" else b"\n" + data
+    with path.open("ab", buffering=0) as stream:
+        data = b"\n" + data if _is_torn(path) else data
         if (stream.write(data) or 0) < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _is_torn(path: Path) -> bool:
+    """Return whether a file ends within a line; what is no file, as a pipe or /dev/stdout, has no end to be read."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with suppress(PermissionError), path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) != b"\n"
+    return False
 
 
 def _rotate(path: Path, max_bytes: int, files: int) -> None:

@@ -160,6 +160,17 @@ def test_a_disk_that_was_full_spoils_no_later_record(tmp_path: Path, caplog: pyt
     assert [record.message for record in caplog.records] == ["decisions are not logged: No space left on device"] * 2
 
 
+def test_a_pipe_takes_the_log_as_a_file_does(tmp_path: Path) -> None:
+    pipe = tmp_path / "log"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    log = DecisionLog(pipe)
+    log.signal("piped", "retried")
+    assert log.flush()
+    assert (log.dropped, json.loads(os.read(reader, 10_000))["decision"]) == (0, "piped")
+    os.close(reader)
+
+
 def test_a_file_that_another_process_has_just_moved_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
