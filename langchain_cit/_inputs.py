@@ -14,7 +14,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel, BaseLanguageModel
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableParallel, RunnableSequence
 from langchain_core.runnables.base import RunnableBindingBase
 
 from cit_core.errors import CITError, InvalidInput, UnknownCandidate
@@ -72,7 +72,9 @@ def read_query(
 
 
 def handed(route: Runnable[Any, Any], value: Any, query_key: str | None = None) -> Any:
-    """Return what a route is given of an input: all of it, but a chat model only the messages, as it can read them.
+    """Return what a route is given of an input: all of it, but a chat model only the messages.
+
+    A chat model, or a chain that begins with one as structured outputs do, is given messages as it can read them.
 
     Args:
         route: Model or chain of the candidate.
@@ -80,11 +82,10 @@ def handed(route: Runnable[Any, Any], value: Any, query_key: str | None = None) 
         query_key: See `read_query`.
     """
     model = _inside(route)
-    if not isinstance(model, BaseLanguageModel):
-        return value
-    if isinstance(value, Mapping):
-        value = _pick(value, query_key)
-    value = [value] if isinstance(value, BaseMessage) else value
+    if isinstance(model, BaseLanguageModel):
+        value = _pick(value, query_key) if isinstance(value, Mapping) else value
+        value = [value] if isinstance(value, BaseMessage) else value
+    model = _reader(model)
     messages = value.to_messages() if isinstance(value, PromptValue) else value
     if not isinstance(messages, list) or not isinstance(model, BaseChatModel):
         return value
@@ -115,6 +116,13 @@ def _inside(route: Runnable[Any, Any]) -> Runnable[Any, Any]:
     while isinstance(route, RunnableBindingBase):
         route = route.bound
     return route
+
+
+def _reader(inside: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    """Return what reads the input first; side by side with others, the first of them, as `include_raw` has it."""
+    while isinstance(inside, RunnableSequence | RunnableParallel):
+        inside = _inside(inside.first if isinstance(inside, RunnableSequence) else next(iter(inside.steps__.values())))
+    return inside
 
 
 def _pick(value: Mapping[Any, Any], query_key: str | None) -> object:

@@ -46,8 +46,9 @@ def call_with_tools(llm: LLM, method: str, given: tuple[Any, ...], kwargs: Mappi
 
 
 def _readable(message: ChatMessage, mark: str | None) -> Iterator[Any]:
+    placed = f"{mark}s" in message.additional_kwargs  # Gemini's class counts its signatures by the place of the block
     for block in message.blocks:
-        if isinstance(block, ThinkingBlock):
+        if isinstance(block, ThinkingBlock) and not placed:
             told = block.additional_information
             if {name for name in filter(None, MARKS.values()) if told.get(name)} == ({mark} if mark else set()):
                 yield block

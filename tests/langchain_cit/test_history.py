@@ -1,12 +1,14 @@
 """A candidate of another provider than wrote in a conversation is given what it can read of it."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.prompts import ChatPromptTemplate
+from pydantic import BaseModel
 from scripted_provider import ScriptedProvider
 
 from cit_core.records import Candidate
@@ -77,19 +79,33 @@ def test_all_else_stays_the_very_same() -> None:
 TURNS = [HumanMessage("q"), said("anthropic", CLAUDE), ToolMessage("It rains.", tool_call_id="1"), HumanMessage("and?")]
 
 
-@pytest.mark.parametrize("way", ["ChatCIT", "ChatCIT stream", "RunnableRouter", "chain", "batch", "agent"])
+OBJECTS = ("object of ChatCIT", "object of RunnableRouter")
+
+
+class Weather(BaseModel):
+    """The weather."""
+
+    city: str
+
+
+@pytest.mark.parametrize("way", ["ChatCIT", "ChatCIT stream", "RunnableRouter", "chain", "batch", "agent", *OBJECTS])
 def test_every_door_hands_on_what_can_be_read(way: str) -> None:
     router = Router(FakeScorer({"gpt": 0.9}), [Candidate(id="gpt")])
     with ScriptedProvider() as provider:
         models = {"gpt": gpt(provider.url)}
-        if way.startswith("ChatCIT"):
+        if way in OBJECTS:
+            routing: Any = (ChatCIT if "ChatCIT" in way else RunnableRouter)(models, router)
+            chain = routing.with_structured_output(Weather, method="json_schema", include_raw="ChatCIT" in way)
+            with suppress(ValueError):  # what was said is no object
+                chain.invoke(TURNS)
+        elif way.startswith("ChatCIT"):
             chat = ChatCIT(models, router)
             list(chat.stream(TURNS)) if "stream" in way else chat.invoke(TURNS)
         elif way == "agent":
             agent = create_agent(claude(), middleware=[CITCallMiddleware(models, router)])
             agent.invoke({"messages": TURNS})
         else:
-            routing: Any = RunnableRouter(models, router)
+            routing = RunnableRouter(models, router)
             chain = ChatPromptTemplate.from_messages([("placeholder", "{turns}")]) | routing
             given = chain if way == "chain" else routing
             given.batch([TURNS]) if way == "batch" else given.invoke({"turns": TURNS} if way == "chain" else TURNS)

@@ -53,6 +53,13 @@ def test_all_else_stays_the_very_same() -> None:
         assert in_common(messages, of(provider)) is messages
 
 
+def test_the_signatures_of_gemini_stay_at_their_places() -> None:
+    """Its class keeps them in a list beside the blocks; what it has reasoned has seldom one, the call after it has."""
+    placed = {"thought_signatures": [None, b"x"]}
+    messages = [ChatMessage(role="assistant", blocks=[PLAIN, PARSED], additional_kwargs=placed)]
+    assert in_common(messages, of("google_genai")) is messages
+
+
 @pytest.mark.parametrize("method", [*CHATS, *WITH_TOOLS])
 async def test_every_method_hands_on_what_can_be_read(method: str) -> None:
     llm = CITLLM({"it": of("anthropic")}, Router(FakeScorer({"it": 0.9}), [Candidate(id="it")]))
