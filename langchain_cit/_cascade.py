@@ -111,8 +111,8 @@ class Meter(BaseCallbackHandler):
         self.messages: list[BaseMessage] = []
 
     def on_llm_end(self, response: LLMResult, **_: Any) -> None:
-        """Keep the answer of a model."""
-        found = (_message(generation) for prompt in response.generations for generation in prompt)
+        """Keep the answer of a model: of several to one prompt (`n`) the first, each has the usage of them all."""
+        found = (_message(generation) for prompt in response.generations for generation in prompt[:1])
         self.messages += [message for message in found if message is not None]
 
 

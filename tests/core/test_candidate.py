@@ -48,6 +48,12 @@ def test_a_longer_prompt_never_costs_less(one, other, answer):
     assert LONG.expected_cost(short, answer) <= LONG.expected_cost(long, answer)
 
 
+@pytest.mark.parametrize(("write", "expected"), [(None, 2.0), (2.5, 2.5), (0.0, 0.0)])
+def test_what_is_written_to_a_cache_has_its_own_price_which_may_be_nothing(write, expected):
+    candidate = Candidate(id="m", price_in=2.0, price_out=1.0, price_cache_write=write)
+    assert candidate.expected_cost(1_000_000, 0, stored_tokens=1_000_000) == pytest.approx(expected)
+
+
 def test_a_tier_is_validated_and_named():
     with pytest.raises(InvalidInput, match=r"price_tiers\.0.*price_out"):
         Candidate(id="m", price_tiers=[{"above": 1, "price_in": 1.0}])

@@ -89,6 +89,19 @@ def test_all_chat_models_in_a_chain_are_billed_whatever_it_gives(way, log) -> No
     assert [bill["cost_usd"] for bill in records(log, "usage")] == [pytest.approx(2 * PAID)]
 
 
+def test_several_answers_to_one_prompt_are_billed_once(log) -> None:
+    class Several(Metered):
+        """Gives two answers, each with the usage of both, as OpenAI's class does of `n=2`."""
+
+        def _generate(self, *given: Any, **kwargs: Any) -> Any:
+            made = super()._generate(*given, **kwargs)
+            return made.model_copy(update={"generations": made.generations * 2})
+
+    chains = {name: Several(model_name=name) | StrOutputParser() for name in ("small", "large")}
+    RunnableRouter(chains, router_of(), log=log).invoke("hi")
+    assert [bill["cost_usd"] for bill in records(log, "usage")] == [pytest.approx(PAID)]
+
+
 class Fact(BaseModel):
     """A fact."""
 
