@@ -18,6 +18,7 @@ __all__ = [
     "HINTS",
     "IN_A_STREAM",
     "KEPT_BACK",
+    "KEPT_BACK_TEXTS",
     "KIND_OF_CLASS",
     "KIND_OF_STATUS",
     "KIND_OF_TEXT",
@@ -25,6 +26,7 @@ __all__ = [
     "LIBRARIES",
     "LIBRARY_TEXTS",
     "MISREAD",
+    "MISWRITTEN",
     "NOTHING",
     "NO_ROUTE",
     "SHOWN",
@@ -104,6 +106,8 @@ LIBRARY_TEXTS = (
     "Multiple exceptions: [Errno",  # asyncio, of several addresses that cannot be reached
 )
 """Beginnings of texts that libraries put into a plain ValueError, TypeError or OSError."""
+KEPT_BACK_TEXTS = ("Response was terminated early", "Response has no candidates")
+"""Beginnings of texts of LlamaIndex's class for Gemini, in a RuntimeError or ValueError, where it has no whole answer."""
 LIBRARIES = (
     *("openai", "anthropic", "google.genai", "mistralai", "cohere", "groq", "botocore", "ollama"),
     *("langchain_core.language_models", "langchain_openai", "langchain_anthropic", "langchain_aws"),
@@ -191,6 +195,8 @@ KEPT_BACK = frozenset(
     | {"refusal", "safety", "spii"}
 )
 """Finish reasons, in lower case, for which a provider gives nothing of an answer; another provider may."""
+MISWRITTEN = frozenset({"malformed_function_call", "unexpected_tool_call"})
+"""Finish reasons, in lower case, of Gemini's where its model wrote a call wrong and nothing else."""
 WITHOUT_TEXT = {
     **dict.fromkeys(CUT_OFF, "max_tokens was used up before it began"),
     **dict.fromkeys(KEPT_BACK, "the provider kept it back"),

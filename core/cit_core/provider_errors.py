@@ -27,6 +27,7 @@ from cit_core._provider_words import (
     KIND_OF_STATUS,
     KIND_OF_TEXT,
     KIND_OF_WORD,
+    KEPT_BACK_TEXTS,
     LIBRARIES,
     LIBRARY_TEXTS,
     MISREAD,
@@ -246,6 +247,8 @@ def _kind_without_report(error: BaseException) -> FaultKind | None:
     retryable = getattr(error, "is_retryable", None) is True  # LangChain's ModelError
     if unreachable or in_a_stream or retryable:
         return "unavailable"
+    if isinstance(error, (RuntimeError, ValueError)) and str(error).startswith(KEPT_BACK_TEXTS):
+        return "content_filter"
     texts = isinstance(error, (OSError, TypeError, ValueError)) and str(error).startswith(LIBRARY_TEXTS)
     nothing = isinstance(error, TypeError) and NOTHING in str(error)
     misread = nothing or isinstance(error, (AttributeError, LookupError))

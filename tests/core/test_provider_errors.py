@@ -202,6 +202,8 @@ FAULTS = {
         ),
     ],
     "content_filter": [
+        RuntimeError("Response was terminated early: SAFETY"),  # LlamaIndex, of Gemini
+        ValueError("Response has no candidates"),
         status_error(400, {"code": "content_filter", "message": "x"}),
         status_error(400, {"code": "content_policy_violation", "message": "x"}),
         status_error(403, {"message": "Your input was flagged", "code": 403}),

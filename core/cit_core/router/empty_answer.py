@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from cit_core._provider_words import KEPT_BACK
+from cit_core._provider_words import KEPT_BACK, MISWRITTEN
 from cit_core.errors import Transient
 from cit_core.provider_errors import FaultKind
 from cit_core.router.fallback import Attempts
@@ -48,10 +48,11 @@ def require_ended(held: Sequence[Any], attempts: Attempts, endings: Sequence[obj
         counted: True if it counts tokens of the answer.
 
     Raises:
-        EmptyAnswer: If it is none, or kept back.
+        EmptyAnswer: If it is none, kept back, or a call that its model wrote wrong.
     """
-    kept_back = any(str(ending).rpartition(".")[2].lower() in KEPT_BACK for ending in endings)
-    if kept_back or not (endings or counted):
+    words = {str(ending).rpartition(".")[2].lower() for ending in endings}
+    kept_back = not KEPT_BACK.isdisjoint(words)
+    if kept_back or not MISWRITTEN.isdisjoint(words) or not (words or counted):
         raise EmptyAnswer(held, attempts, kept_back=kept_back)
 
 

@@ -41,6 +41,14 @@ def test_an_answer_that_is_kept_back_is_a_fault_of_the_question(ending: str) -> 
     assert classify(caught.value) == Fault("unavailable")
 
 
+@pytest.mark.parametrize("ending", ["MALFORMED_FUNCTION_CALL", "FinishReason.UNEXPECTED_TOOL_CALL"])
+def test_a_call_that_was_written_wrong_is_a_fault_of_the_model_though_it_was_counted(ending: str) -> None:
+    attempts = Fallback().attempts(Router(FakeScorer({"a": 0.9}), [Candidate(id="a")]).route("q"))
+    with pytest.raises(EmptyAnswer) as caught:
+        require_ended([""], attempts, [ending], counted=True)
+    assert classify(caught.value) == Fault("unavailable")
+
+
 def test_an_ending_is_read_under_the_names_of_all_providers() -> None:
     assert (
         endings_in({"finish_reason": "stop", "usage": 1}) == endings_in(SimpleNamespace(stopReason="stop")) == ["stop"]
