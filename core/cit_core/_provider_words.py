@@ -107,7 +107,7 @@ LIBRARY_TEXTS = (
 )
 """Beginnings of texts that libraries put into a plain ValueError, TypeError or OSError."""
 KEPT_BACK_TEXTS = ("Response was terminated early", "Response has no candidates")
-"""Beginnings of texts of LlamaIndex's class for Gemini, in a RuntimeError or ValueError, where it has no whole answer."""
+"""Beginnings of texts of LlamaIndex's class for Gemini, in a plain error, where it has no whole answer."""
 LIBRARIES = (
     *("openai", "anthropic", "google.genai", "mistralai", "cohere", "groq", "botocore", "ollama"),
     *("langchain_core.language_models", "langchain_openai", "langchain_anthropic", "langchain_aws"),

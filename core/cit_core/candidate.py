@@ -116,7 +116,8 @@ class Candidate(Record):
         if at.price_in is None or at.price_out is None:
             return None
         saved = 0.0 if at.price_cached is None else (at.price_in - at.price_cached) * cached_tokens
-        known = self.price_cache_write is not None and self.price_in
-        multiple = self.price_cache_write / self.price_in if known else 1.0
+        multiple = (
+            1.0 if self.price_cache_write is None or not self.price_in else self.price_cache_write / self.price_in
+        )
         added = (multiple - 1.0) * at.price_in * stored_tokens
         return (at.price_in * prompt_tokens - saved + added + at.price_out * completion_tokens) / 1e6
