@@ -122,12 +122,14 @@ def _differences(model: Model, stated: list[tuple[bool, Facts]]) -> Facts:
     """Return the facts that sources state otherwise than the shipped ones: what the first newer one says.
 
     A source that is no newer disagrees for other reasons than time, so it can only confirm. A price of 0 is a free tier
-    or a gap in a list and replaces none, and no single price replaces what most hosts ask.
+    or a gap in a list and replaces none, as no prices of long prompts do beside the same others; and no single price
+    replaces what most hosts ask.
     """
-    differs = {}
+    differs: Facts = {}
     by_hosts = model.source.startswith("median of")
-    for name in REFRESHED.keys() - {"source", "as_of"}:
-        values = [(newer, facts[name]) for newer, facts in stated if name in facts and facts[name] != 0]
+    for name in (fact for fact in REFRESHED if fact not in {"source", "as_of"}):
+        gaps = (0,) if {"price_in", "price_out"} & differs.keys() else (0, ())
+        values = [(newer, facts[name]) for newer, facts in stated if name in facts and facts[name] not in gaps]
         new = [value for newer, value in values if newer]
         if new and getattr(model, name) not in [value for _, value in values] and not (by_hosts and "price" in name):
             differs[name] = new[0]

@@ -63,6 +63,19 @@ def test_a_price_of_0_replaces_none(tmp_path, monkeypatch):
     assert list(refresh.refresh_facts(LATER).models) == ["openai:gpt-5-nano"]
 
 
+def test_a_list_without_prices_of_long_prompts_takes_none_away_unless_others_changed(tmp_path, monkeypatch):
+    shipped = find_model("anthropic:claude-sonnet-4-5")
+    assert shipped is not None
+    assert shipped.price_tiers
+    same = {"input_cost_per_token": shipped.price_in / 1e6, "output_cost_per_token": shipped.price_out / 1e6}
+    one = ROW | {"litellm_provider": "anthropic"}
+    install(tmp_path, monkeypatch, {"claude-sonnet-4-5": one | same, "claude-haiku-5-5": one})
+    changed = refresh.refresh_facts(LATER).models["anthropic:claude-haiku-5-5"]
+    assert list(changed)[:3] == ["price_in", "price_out", "price_tiers"]
+    assert find_model("anthropic:claude-sonnet-4-5").price_tiers == shipped.price_tiers
+    assert find_model("anthropic:claude-haiku-5-5").price_tiers == ()
+
+
 def test_prices_of_long_prompts_are_read_in_both_forms_and_what_is_odd_is_not(tmp_path, monkeypatch):
     above = {"input_cost_per_token_above_200k_tokens": 2e-6, "output_cost_per_token_above_200k_tokens": 3e-6}
     batches = {"input_cost_per_token_above_200k_tokens_batches": 1e-6, "cache_read_input_token_cost": 1e-7}
