@@ -35,6 +35,13 @@ def _grouped(part: str) -> str:
     return part if re.fullmatch(r"[-+]?[\w.]+", part) else f"({part})"
 
 
+def _stated(match: re.Match[str]) -> str:
+    """Return what a tag holds as a statement, unless it is quoted: code within an answer says something else."""
+    before = match.string[: match.start()]
+    quoted = before.count("`") % 2 and not before.lstrip().startswith("`")
+    return match[0].replace(">", " >", 1) if quoted else f"\nAnswer: {match[2]}\n"  # a text may be read twice
+
+
 Replacement = str | Callable[[re.Match[str]], str]
 _REWRITES: tuple[tuple[str, Replacement], ...] = (
     (r"(?m)^[ \t]*>[ \t]+(?=\S)", ""),  # a quote, no inequality
@@ -53,7 +60,7 @@ _REWRITES: tuple[tuple[str, Replacement], ...] = (
     (r"\^\s*\{?\s*\\circ\b\s*\}?", "°"),
     (r"\^\s*\{([^{}]*)\}", lambda match: "^" + _grouped(match[1].strip())),
     (r"(?i)<(?:final_)?answer>([^<]*)</(?:final_)?answer>", r"\nAnswer: \1\n"),
-    (r"(?i)<(result|output|solution|final|ans|choice)>\s*([^<\n]*?)\s*</\1>", r"\nAnswer: \2\n"),
+    (r"(?i)<(result|output|solution|final|ans|choice)>\s*(?![^<\n]{3,}[.:;]\s)([^<\n]*?)\s*</\1>", _stated),
     (r"(?i)([\"'])(?:final_)?answer\1\s*:\s*([\"'])([^\n]*?)\2(?=\s*(?:[,}\n]|$))", r"\nAnswer: \3\n"),  # JSON
     (r"(?m)(?<!\S)####[ \t]*([^#\s]\S*)[ \t]*$", r"\nAnswer: \1\n"),
     (r"<([-\d][\d.,]*)>", r"\1"),

@@ -42,6 +42,20 @@ def test_readable(text: str, plain: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is 12.\n\n```xml\n<result>7</result>\n```",
+        "The answer is 12, as `<output>7</output>` shows.",
+        "```xml\n<result>12</result>\n```",
+        "<solution>We add 5 and 7. So we get 12.</solution>",
+    ],
+)
+def test_a_tag_that_is_quoted_or_holds_a_derivation_states_nothing(text: str) -> None:
+    item = Item(id="e", task="t", instruction="q", answer="12", grader="number")
+    assert grade(item, text) == 1.0
+
+
+@pytest.mark.parametrize(
     ("answer", "text"),
     [
         (r"\sqrt{2}", r"Thus \boxed{\sqrt{2}}."),
