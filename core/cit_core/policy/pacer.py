@@ -243,9 +243,12 @@ class BudgetPacer:
                     self._sync_soon()
                 return
             self._failures = 0
-            with self._lock:
-                for name in names:
-                    self._take(name, [one for one in kept if one.tenant == name])
+            by_tenant: dict[str, list[Spend]] = {name: [] for name in names}
+            for one in kept:
+                by_tenant.setdefault(one.tenant, []).append(one)
+            for name, of_one in by_tenant.items():
+                with self._lock:  # anew for each: no query waits for all
+                    self._take(name, of_one)
 
     def _read(self, tenant: str | None) -> str:
         """Return the name of a tenant's account, of which the book's part is known now; others do not wait for it."""

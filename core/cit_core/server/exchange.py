@@ -61,13 +61,20 @@ class Exchange:
         return answer
 
     async def _ask(self, attempts: Attempts) -> Answer:
-        if self._steps.final:
-            return await ask(self._call, attempts, self._stack)
-        return await self._verified(attempts)
+        return await (self._asked(attempts) if self._steps.final else self._verified(attempts))
+
+    async def _asked(self, attempts: Attempts, *, held: bool = False) -> Answer:
+        """Ask; an answer of a cascade that is under way when the caller leaves is paid for as expected."""
+        try:
+            return await ask(self._call, attempts, self._stack, held=held)
+        except asyncio.CancelledError:
+            if self.spent_usd:
+                self.spent_usd += self._expected_usd(attempts.model) or 0.0
+            raise
 
     async def _verified(self, attempts: Attempts) -> Answer:
         """Return a whole answer that is read before a caller sees it."""
-        answer = await ask(self._call, attempts, self._stack, held=True)
+        answer = await self._asked(attempts, held=True)
         answer.told()
         self._pay(attempts.model, answer.usage(), self.bill(answer, attempts.model).cost_usd)
         return replace(answer, is_paid=True)
@@ -80,11 +87,6 @@ class Exchange:
         if cost is None and self.spent_usd:
             cost = self._expected_usd(answer.attempts.model)
         return cost if not self.spent_usd else self.spent_usd + (cost or 0.0)
-
-    def left(self) -> None:
-        """Count the last step of a cascade as expected: it was under way when the caller left."""
-        if self.spent_usd and self._steps.final:
-            self.spent_usd += self._expected_usd(self.tried[-1].model) or 0.0
 
     def _expected_usd(self, model: str) -> float | None:
         return next((one.expected_cost_usd for one in self.decision.ranking if one.model == model), None)

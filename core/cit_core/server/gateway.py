@@ -127,7 +127,6 @@ class Gateway:
                 is_unpaid = True
                 return unreachable(protocol, error)
             except asyncio.CancelledError:
-                exchange.left()
                 _aborted(zoo.router, decision)
                 raise
             finally:

@@ -323,6 +323,28 @@ def test_nobody_waits_for_the_store_of_a_new_tenant() -> None:
     waits.join(30.0)
 
 
+def test_the_rows_of_many_tenants_are_not_compared_with_each() -> None:
+    class Named(str):
+        __slots__ = ()
+        compared = 0
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            Named.compared += 1
+            return str.__eq__(self, other)
+
+    class Full(Kept):
+        def spend(self, name: str, tenants: Iterable[str]) -> list[Spend]:
+            return [Spend(Named(tenant), 0, 1.0, 2.0) for tenant in tenants]
+
+    paced = pacer("budget:3/day/tenant", book=Full(), clock=lambda: 0.0)
+    for n in range(100):
+        paced.charge("weak", 1.0, None, f"t{n}")
+    paced.flush()
+    assert Named.compared < 1_000
+    assert paced.spent("t7") == 2.0
+
+
 def test_a_preview_of_a_tenant_without_traffic_is_in_its_budget(store: CapabilityStore) -> None:
     spent = BudgetPacer(goal("budget:3/day/tenant"), store)
     spent.charge("strong", 3.0, None, "poor")

@@ -16,7 +16,7 @@ from cit_core.router.decision_log import read_log
 
 ASK = {"model": "cit", "messages": [{"role": "user", "content": "What is 7 times 8?"}]}
 RATES = "true_positive = 0.95\nfalse_positive = 0.05\nvalue = 1.0\n"
-PRICES = {"large": 10.0, "small": 0.1, "judge": 0.1}
+PRICES = {"large": 10.0, "middle": 1.0, "small": 0.1, "judge": 0.1}
 JUDGED = 'verify = "judge"\njudge = "judge"'
 TOOL = {"type": "function", "function": {"name": "pay", "parameters": {}}}
 
@@ -103,10 +103,19 @@ def test_a_verified_answer_whose_tokens_nobody_counted_is_paid_too(
     assert bill == pytest.approx(sum(expected[step] for step in steps))
 
 
-def test_a_last_step_that_is_left_is_paid_as_expected(provider: ScriptedProvider, tmp_path: Path) -> None:
-    table = cascade('verify = "pattern"\npattern = "nope"')
+@pytest.mark.parametrize(
+    ("models", "paid", "left"),
+    [
+        ({"large": "silent", "small": "ok"}, "small", "large"),
+        ({"large": "ok", "middle": "ok", "small": "silent"}, "middle", "small"),
+    ],
+)
+def test_a_later_step_that_is_left_is_paid_as_expected(
+    provider: ScriptedProvider, tmp_path: Path, models: dict[str, str], paid: str, left: str
+) -> None:
+    table = cascade('verify = "pattern"\npattern = "nope"\nmax_steps = 3')
     log = '[router]\nlog = "log.jsonl"\n'
-    with gateway(tmp_path, provider.url, {"large": "silent", "small": "ok"}, f"{log}{table}", PRICES) as url:
+    with gateway(tmp_path, provider.url, models, f"{log}{table}", PRICES) as url:
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{url}/v1/chat/completions", json=ASK, timeout=0.5)
         deadline = time.monotonic() + 20
@@ -115,7 +124,7 @@ def test_a_last_step_that_is_left_is_paid_as_expected(provider: ScriptedProvider
     records = list(read_log(tmp_path / "log.jsonl"))
     expected = {one[0]: one[2] for record in records if record["kind"] == "decision" for one in record["ranking"]}
     (bill,) = [record["cost_usd"] for record in records if record["kind"] == "usage"]
-    assert bill == pytest.approx(expected["large"] + 0.1 * 9 / 1e6)
+    assert bill == pytest.approx(expected[left] + PRICES[paid] * 9 / 1e6)
 
 
 def test_agreement_asks_the_same_model_again(provider: ScriptedProvider, tmp_path: Path) -> None:
