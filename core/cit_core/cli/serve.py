@@ -126,5 +126,5 @@ def _show_key(name: str, *, json_: bool) -> None:
         _output.as_json({"name": name, "key": key, "sha256": digest})
         return
     _output.say(f"the key, shown this once: {key}")
-    quoted = json.dumps(name)  # a name with quotes in it, too
+    quoted = json.dumps(name, ensure_ascii=False)  # TOML reads no halves of a character
     _output.say(f'its hash, for cit.toml:\n\n[[server.keys]]\nname = {quoted}\nsha256 = "{digest}"')

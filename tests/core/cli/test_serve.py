@@ -59,8 +59,8 @@ def test_it_serves_until_it_is_told_to_stop_and_keeps_what_was_spent(tmp_path: P
 
 
 def test_a_new_key() -> None:
-    said = CliRunner().invoke(app, ["serve", "--new-key", 'team "a"']).output
-    assert '[[server.keys]]\nname = "team \\"a\\""\nsha256 = "' in said
+    said = CliRunner().invoke(app, ["serve", "--new-key", 'team "a" 😀']).output
+    assert '[[server.keys]]\nname = "team \\"a\\" 😀"\nsha256 = "' in said
 
 
 def test_balancers_and_many_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

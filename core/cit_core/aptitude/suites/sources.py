@@ -219,7 +219,7 @@ def _item(fields: Fields, split: str | None, rows_of_subject: Counter[str]) -> I
 
 
 def _own(fields: Fields) -> Item:
-    options = _options(fields.get("options")) or _options(fields.get("choices")) or _lettered(fields)
+    options = _options(fields, "options") or _options(fields, "choices") or _lettered(fields)
     question, instruction, task, grader = (text(fields, name) for name in ("question", "instruction", "task", "grader"))
     if instruction is None and question is not None:
         instruction = with_options(question, options)
@@ -250,7 +250,7 @@ def _lettered(fields: Fields) -> tuple[str, ...]:
 
 
 def _mmlu_pro(fields: Fields) -> Item:
-    given, right = _options(fields["options"]), fields["answer_index"]
+    given, right = _options(fields, "options"), fields["answer_index"]
     kept = [place for place, option in enumerate(given) if option != NO_OPTION or place == right]
     return _choice(
         f"mmlu-pro/{identifier(fields, 'question_id')}",
@@ -265,7 +265,7 @@ def _mmlu(fields: Fields, subject: str, split: str | None, row: int) -> Item:
     if split is None:
         raise InvalidInput("rows of cais/mmlu are named by their split; give the folder that holds test-*.parquet")
     return _choice(
-        f"mmlu/{subject}/{split}/{row}", subject, str(fields["question"]), _options(fields["choices"]), fields["answer"]
+        f"mmlu/{subject}/{split}/{row}", subject, str(fields["question"]), _options(fields, "choices"), fields["answer"]
     )
 
 
@@ -281,11 +281,12 @@ def _choice(id_: str, task: str, question: str, options: Sequence[str], right: o
     )
 
 
-def _options(value: object) -> tuple[str, ...]:
+def _options(fields: Fields, name: str) -> tuple[str, ...]:
+    value = fields.get(name)
     listed = spelt_list(value) if isinstance(value, str) and value.strip() else value
     if listed is None and value:
-        raise InvalidInput(f"options is {shown(value)}; it must be a list of texts, as ['a', 'b']")
-    return listed_texts(listed, "options")
+        raise InvalidInput(f"{name} is {shown(value)}; it must be a list of texts, as ['a', 'b']")
+    return listed_texts(listed, name)
 
 
 # -- whether they are the suite's -------------------------------------------------------------------------------------

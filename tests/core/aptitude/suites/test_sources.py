@@ -87,6 +87,7 @@ def test_an_item_may_be_known_by_name_alone(tmp_path: Path) -> None:
         ({"item_id": 1.5}, "item_id is 1.5; it must be a text or a whole number"),
         ({"item_id": "a", "options": "Lima, Quito"}, "options is 'Lima, Quito'; it must be a list of texts"),
         ({"item_id": "a", "options": {"A": "Lima"}}, "must be a list of texts"),
+        ({"item_id": "a", "choices": {"text": ["Lima"]}}, "choices is a dict; it must be a list of texts"),
         ({"item_id": "a", "grader": "teacher"}, "Item 'a' is not valid: grader"),
         ({"question_id": 1, "question": "?", "options": ["x"]}, "has no answer_index"),
         ({"question_id": 1, "question": "?", "options": ["x"], "answer_index": 1}, "the right option is 1 of 1"),
