@@ -164,8 +164,9 @@ async def _unanswered(request: Request, error: Exception) -> Response:
 
 def _named(gateway: Gateway) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
+        name = request.path_params["name"]
         try:
-            return gateway.model(request.path_params["name"])
+            return gateway.model(name) if name else gateway.models()
         except CITError as error:
             return refusal(_protocol_of(request), error)
 

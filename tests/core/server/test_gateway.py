@@ -42,6 +42,7 @@ def test_openai_sdk(provider: ScriptedProvider, tmp_path: Path) -> None:
         assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == ANSWER
         assert [model.id for model in sdk.models.list()] == ["cit", "big", "small"]
         assert sdk.models.retrieve("small").id == "small"
+        assert len(httpx.get(f"{url}/v1/models/").json()["data"]) == 3
         with pytest.raises(openai.NotFoundError, match="the closest are 'big'"):
             sdk.models.retrieve("bigg")
         with pytest.raises(openai.NotFoundError, match="nothing answers POST '/v1/embeddings'; POST /v1/chat"):
