@@ -63,6 +63,8 @@ SETTERS: Mapping[str, Callable[[Arm], dict[str, Any]]] = {
     "google_vertexai": _google,
 }
 """Provider to the options of its chat model for an arm."""
+LIMITS = {"ollama": "num_predict"}
+"""Provider to the name of the limit of an answer, where its class overlooks `max_tokens`."""
 MODALITIES = {"image_inputs": "image", "audio_inputs": "audio", "video_inputs": "video", "pdf_inputs": "pdf"}
 """Keys of LangChain's model profile, and the modality that each is about."""
 
@@ -151,12 +153,17 @@ def open_model(model: str, asked: Mapping[str, Any] | None = None) -> BaseChatMo
     except ImportError as error:
         raise MissingExtra("langchain, which opens models by name,", "agents") from error
     name, options = arm_options(model, SETTERS, "chat model")
-    open_one: Any = init_chat_model  # its overloads know no options by name
-    opened: BaseChatModel = open_one(name, **{**(asked or {}), **options})
+    opened = _opened(init_chat_model, name, {**(asked or {}), **options})
     if asked and (taken := _taken(opened, asked)) != asked:
-        opened = open_one(name, **{**taken, **options})
+        opened = _opened(init_chat_model, name, {**taken, **options})
     samples = samples_of(model)
     return opened if samples == 1 else SampledChatModel(model=opened, samples=samples)
+
+
+def _opened(open_one: Any, name: str, options: Mapping[str, Any]) -> BaseChatModel:
+    limit = LIMITS.get(name.partition(":")[0], "max_tokens")
+    opened: BaseChatModel = open_one(name, **{limit if key == "max_tokens" else key: x for key, x in options.items()})
+    return opened
 
 
 def with_options(route: Runnable[Any, Any], asked: Mapping[str, Any]) -> Runnable[Any, Any]:

@@ -255,6 +255,21 @@ def test_options_of_every_candidate_are_left_out_where_its_class_knows_that_its_
     assert [body["max_completion_tokens"] for body in sent.values()] == [7] * 5
 
 
+def test_a_limit_has_the_name_that_a_class_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ChatOllama overlooks `max_tokens`, in silence."""
+    given = {}
+
+    def opened(name: str, **options: Any) -> ChatOpenAI:
+        given[name] = options
+        return ChatOpenAI(model="gpt-4o-mini", api_key=KEY)
+
+    monkeypatch.setattr("langchain.chat_models.init_chat_model", opened)
+    ChatCIT.from_models(["ollama:llama3.1:8b", "openai:gpt-4o"], max_tokens=7)
+    ChatCIT.from_models([Arm("ollama:qwen3:8b", max_tokens=9), "openai:gpt-4o"], max_tokens=7)
+    limits = {"ollama:llama3.1:8b": {"num_predict": 7}, "ollama:qwen3:8b": {"num_predict": 9}}
+    assert given == {**limits, "openai:gpt-4o": {"max_tokens": 7}}
+
+
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("kind", [*KINDS[:2], "RunnableRouter"])
 async def test_the_real_sdks_bill_is_settled(provider, tmp_path, kind: str, how: str) -> None:
