@@ -188,7 +188,7 @@ KIND_OF_TEXT: Sequence[tuple[FaultKind, re.Pattern[str]]] = [
 """Kind of fault by the text of a 400 without a telling code; the first match counts."""
 TRY_AGAIN = frozenset({408, 409, 425, 429})
 """The 4xx statuses that another attempt may change."""
-CUT_OFF = ("length", "max_tokens", "max_output_tokens")
+CUT_OFF = ("length", "max_tokens", "max_output_tokens", "model_context_window_exceeded")
 """Finish reasons, in lower case, of an answer that reached the limit of its tokens."""
 KEPT_BACK = frozenset(
     {"blocklist", "content_filter", "content_filtered", "guardrail_intervened", "prohibited_content", "recitation"}

@@ -96,6 +96,7 @@ async def test_the_prompt_is_the_last_message_and_a_system_message_may_go_before
     [
         ({"finish_reason": "length"}, Refused),
         ({"stop_reason": "max_tokens"}, Refused),
+        ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, Refused),
         ({"finish_reason": "content_filter"}, Refused),
         ({"done_reason": "length"}, Refused),
         ({"stopReason": "max_tokens"}, Refused),

@@ -58,11 +58,12 @@ def require_ended(held: Sequence[Any], attempts: Attempts, endings: Sequence[obj
 
 def endings_in(holder: object) -> list[object]:
     """Return what a part of a response, a mapping or an object, says of the answer's ending."""
-    said = [_part(_part(holder, "incomplete_details"), "reason"), *(_part(holder, name) for name in ENDINGS)]
+    reason = _field(_field(holder, "incomplete_details"), "reason")  # OpenAI's Responses API, beside its status
+    said = (reason, *(_field(holder, name) for name in ENDINGS))
     return [ending for ending in said if ending and ending not in UNDER_WAY]
 
 
-def _part(holder: object, name: str) -> object:
+def _field(holder: object, name: str) -> Any:
     return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
 
 

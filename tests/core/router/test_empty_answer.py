@@ -53,4 +53,7 @@ def test_an_ending_is_read_under_the_names_of_all_providers() -> None:
     assert (
         endings_in({"finish_reason": "stop", "usage": 1}) == endings_in(SimpleNamespace(stopReason="stop")) == ["stop"]
     )
+    cut = {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
+    assert endings_in(cut) == ["content_filter", "incomplete"], "why goes before that it did"
+    assert endings_in({"status": "completed", "incomplete_details": None}) == ["completed"]
     assert endings_in({"status": "in_progress"}) == endings_in({"finish_reason": None}) == endings_in(None) == []
