@@ -314,11 +314,11 @@ def _append(path: Path, lines: Iterable[str]) -> None:
 
 def _is_torn(path: Path) -> bool:
     """Return whether a file ends within a line; what is no file, as a pipe or /dev/stdout, has no end to be read."""
-    if not path.is_file() or not path.stat().st_size:
-        return False
-    with suppress(OSError), path.open("rb") as stream:
-        stream.seek(-1, os.SEEK_END)
-        return stream.read(1) != b"\n"
+    with suppress(OSError):  # empty, not to be read, or just moved by another process
+        if path.is_file():
+            with path.open("rb") as stream:
+                stream.seek(-1, os.SEEK_END)
+                return stream.read(1) != b"\n"
     return False
 
 
