@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseLanguageModel
@@ -19,7 +20,7 @@ from pydantic import BaseModel
 from cit_core.errors import InvalidInput
 from cit_core.records import Decision
 from cit_core.router import Answer, Attempts, Cascade, Router
-from cit_core.router.settlement import Bill, bill_of, sum_of
+from cit_core.router.settlement import UNKNOWN, Bill, bill_of, sum_of
 from cit_core.tokens import counted_tokens
 from langchain_cit._content import text_of
 from langchain_cit._inputs import Asking, read_query
@@ -73,8 +74,14 @@ class Messages:
         return answer_of(given, model, again=lambda: answer_of(once(), model), aagain=aagain)
 
     def bill(self, given: Any, model: str) -> Bill:
-        """Return what an answer took by the tokens that the provider counted: of all chat models in a chain."""
-        answered: Sequence[object] = self._meters[model].messages if model in self._meters else ()
+        """Return what an answer took by the tokens that the provider counted: of all chat models in a chain.
+
+        It is unknown where a chain was left while one of several was answering.
+        """
+        meter = self._meters.get(model)
+        if meter is not None and meter.messages and meter.under_way:
+            return UNKNOWN
+        answered: Sequence[object] = meter.messages if meter is not None else ()
         answered = answered or [_message(_whole(given))]
         return sum_of(message_bill(message, self._asking.router, model) for message in answered)
 
@@ -109,10 +116,22 @@ class Meter(BaseCallbackHandler):
 
     def __init__(self) -> None:
         self.messages: list[BaseMessage] = []
+        self.under_way: set[UUID] = set()
+        """Runs of models that have not ended, or that were left."""
 
-    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+    def on_chat_model_start(self, *_: Any, run_id: UUID, **__: Any) -> None:
+        """Note that a model is asked."""
+        self.under_way.add(run_id)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
+        """Forget a model that has failed; one that was left (GeneratorExit, CancelledError) is paid."""
+        if isinstance(error, Exception):
+            self.under_way.discard(run_id)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """Keep the answer of a model: of several to one prompt (`n`) the first, each has the usage of them all."""
         found = (_message(generation) for prompt in response.generations for generation in prompt[:1])
+        self.under_way.discard(run_id)
         self.messages += [message for message in found if message is not None]
 
 

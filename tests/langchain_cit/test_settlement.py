@@ -89,6 +89,15 @@ def test_all_chat_models_in_a_chain_are_billed_whatever_it_gives(way, log) -> No
     assert [bill["cost_usd"] for bill in records(log, "usage")] == [pytest.approx(2 * PAID)]
 
 
+def test_a_chain_that_is_left_in_its_second_model_counts_as_expected(log) -> None:
+    chains = {name: model | StrOutputParser() | model | StrOutputParser() for name, model in models().items()}
+    stream = RunnableRouter(chains, router_of(), log=log).stream("hi")
+    next(stream)
+    stream.close()
+    assert records(log, "usage") == [], "the first alone is not what it took"
+    assert [record["signal"] for record in records(log, "signal")] == ["aborted"]
+
+
 def test_several_answers_to_one_prompt_are_billed_once(log) -> None:
     class Several(Metered):
         """Gives two answers, each with the usage of both, as OpenAI's class does of `n=2`."""
