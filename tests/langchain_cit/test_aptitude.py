@@ -100,7 +100,6 @@ async def test_the_prompt_is_the_last_message_and_a_system_message_may_go_before
         ({"finish_reason": "content_filter"}, Refused),
         ({"done_reason": "length"}, Refused),
         ({"stopReason": "max_tokens"}, Refused),
-        ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, Refused),
     ],
 )
 async def test_an_answer_that_was_cut_before_its_text_is_not_paid_again(
