@@ -162,6 +162,7 @@ IN_STREAM: dict[str, list[object]] = {
     "code-as-text": sse({"error": {"message": "Provider disconnected", "code": "502"}}),
     "after-an-empty-chunk": sse(ROLE, openai_error("The server had an error", "server_error")),
     "empty": sse("[DONE]"),
+    "empty-and-open": [*sse("[DONE]"), STALL],
     "empty-chunk-alone": sse(ROLE, "[DONE]"),
     "stall": [STALL],
     "stall-after-an-empty-chunk": [*sse(ROLE), STALL],

@@ -129,7 +129,7 @@ class _Stream:
         held, rest = bytearray(), b""
         async for piece in aiterate_within(self._seconds, self._pieces):
             held += self._take(piece)
-            if self.progress.begun or self._failure is not None:
+            if self.progress.begun or self.progress.is_over or self._failure is not None:
                 break
         else:
             rest = bytes(self._events.rest)

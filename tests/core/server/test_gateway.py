@@ -269,6 +269,14 @@ def test_an_answer_that_has_ended_is_whole(provider: ScriptedProvider, tmp_path:
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == ANSWER
 
 
+@pytest.mark.parametrize("behaviour", ["empty", "empty-and-open"])
+def test_an_empty_stream_that_no_other_betters_is_passed_on(
+    provider: ScriptedProvider, tmp_path: Path, behaviour: str
+) -> None:
+    with gateway(tmp_path, provider.url, {"a": behaviour}) as url, client(url) as sdk:
+        assert list(sdk.chat.completions.create(model="cit", messages=ASK, stream=True)) == []
+
+
 def test_a_choice_that_never_began_is_missed(provider: ScriptedProvider, tmp_path: Path) -> None:
     with (
         gateway(tmp_path, provider.url, {"a": "end-with-the-last-text"}) as url,
