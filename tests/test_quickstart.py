@@ -25,7 +25,7 @@ def test_five_lines_route_and_100_questions_make_it_better(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     rows = (f"What is {number} + 1?,{number + 1}\n" for number in range(QUESTIONS))
     Path("questions.csv").write_text("question,answer\n" + "".join(rows))
-    monkeypatch.setattr(measure, "fit_store", lambda *_: None)  # the router fits once, when all were measured
+    monkeypatch.setattr(measure, "fit_store", lambda *_, **__: None)  # the router fits once, when all were measured
     names: dict[str, Any] = {}
 
     def right(prompt: str) -> str:
