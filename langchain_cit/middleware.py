@@ -288,18 +288,18 @@ class CITRunMiddleware(_Routing):
     that can answers it.
 
     Args:
-        routes: As for `CITCallMiddleware`.
-        router: As for `CITCallMiddleware`.
-        policy: As for `CITCallMiddleware`.
-        constraints: As for `CITCallMiddleware`.
-        context: As for `CITCallMiddleware`.
-        sticky: As for `CITCallMiddleware`; a thread keeps its candidate over runs.
-        fallback: As for `CITCallMiddleware`.
-        failover: As for `CITCallMiddleware`.
-        default: As for `CITCallMiddleware`.
-        strict: As for `CITCallMiddleware`.
-        log: As for `CITCallMiddleware`.
-        explore: As for `CITCallMiddleware`.
+        routes: Chat model of each candidate, by id, or the name of one or of an arm, as `ChatCIT.from_models` takes it.
+        router: The router, or the address of a store.
+        policy: What to maximise, in place of the router's policy.
+        constraints: Limits on which candidates may be chosen, in place of the router's.
+        context: Route on the last human `turn`, or on the whole `conversation`.
+        sticky: `conversation`, or a `Sticky`: a thread keeps its candidate over runs.
+        fallback: After which errors another candidate is asked, and the time limits; more at `CITCallMiddleware`.
+        failover: An earlier name of `fallback`.
+        default: The model that answers what cannot be decided; more at `CITCallMiddleware`.
+        strict: Raise an error in such a case; as the router does if not given.
+        log: Where decisions and bills are logged, in place of the router's log.
+        explore: Way to try other candidates now and then, in place of the router's.
 
     Raises:
         UnknownCandidate: If a route has an id that is not a candidate of the router.
